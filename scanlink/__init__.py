@@ -1,0 +1,29 @@
+"""Which enhancers drive which genes, from single-cell multiome data.
+
+The parts, each imported when it is first used, so that ``import scanlink`` stays fast:
+
+- ``io``: files in and out; everything becomes one MuData with ``rna`` and ``atac``
+- ``ds``: simulated multiome data with known links
+- ``pp``: covariates, feature filters, gene-peak pairs
+- ``tl``: the analyses, on MuData
+- ``stats``: the same statistics on plain arrays
+- ``cluster``: a Dask client
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+__version__ = "0.1.0"
+__all__ = ["cluster", "ds", "errors", "io", "pp", "stats", "tl"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
