@@ -1,0 +1,275 @@
+"""Compiled inner loops of Poisson regression: one pass over the cells, one linear solve, one Newton iteration.
+
+Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
+gives the same bits in any process of one machine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CONVERGED, NOT_CONVERGED, ALIASED = 0, 1, 2
+
+# A pivot this small against its own diagonal means that the column is a combination of earlier ones.
+_PIVOT = 1e-13
+# exp() of more than this overflows; the likelihood is then as bad as it gets.
+_ETA_MAX = 700.0
+
+
+@njit(nogil=True, cache=False)
+def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
+    """Cholesky factor in the lower triangle, in place; columns that earlier ones explain are marked and left out."""
+    p = hessian.shape[0]
+    for k in range(p):
+        diagonal = hessian[k, k]
+        pivot = diagonal
+        for m in range(k):
+            pivot -= hessian[k, m] * hessian[k, m]
+        aliased[k] = not (pivot > _PIVOT * diagonal)
+        if aliased[k]:
+            hessian[k, k] = 0.0
+            for i in range(k + 1, p):
+                hessian[i, k] = 0.0
+            for m in range(k):
+                hessian[k, m] = 0.0
+            continue
+        root = np.sqrt(pivot)
+        hessian[k, k] = root
+        for i in range(k + 1, p):
+            value = hessian[i, k]
+            for m in range(k):
+                value -= hessian[i, m] * hessian[k, m]
+            hessian[i, k] = value / root
+
+
+@njit(nogil=True, cache=False)
+def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) -> None:
+    """Solve in place with the factor of :func:`factor`; left-out columns get 0."""
+    p = cholesky.shape[0]
+    for i in range(p):
+        if aliased[i]:
+            right[i] = 0.0
+            continue
+        value = right[i]
+        for m in range(i):
+            value -= cholesky[i, m] * right[m]
+        right[i] = value / cholesky[i, i]
+    for j in range(p):
+        i = p - 1 - j
+        if aliased[i]:
+            continue
+        value = right[i]
+        for m in range(i + 1, p):
+            value -= cholesky[m, i] * right[m]
+        right[i] = value / cholesky[i, i]
+
+
+@njit(nogil=True, cache=False)
+def score_pass(
+    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], coef: Floats, gradient: Floats, hessian: Floats
+) -> float:
+    """Log likelihood, score and information of weighted Poisson regression at ``coef``: one pass over the cells."""
+    n, p = design.shape
+    for k in range(p):
+        gradient[k] = 0.0
+        for m in range(k + 1):
+            hessian[k, m] = 0.0
+    likelihood = 0.0
+    for i in range(n):
+        if weights[i] == 0:
+            continue
+        w = float(weights[i])
+        eta = offset[i]
+        for k in range(p):
+            eta += coef[k] * design[i, k]
+        if eta > _ETA_MAX:
+            return -np.inf
+        mu = w * np.exp(eta)
+        likelihood += w * counts[i] * eta - mu
+        residual = w * counts[i] - mu
+        for k in range(p):
+            z = design[i, k]
+            gradient[k] += residual * z
+            zmu = mu * z
+            for m in range(k + 1):
+                hessian[k, m] += zmu * design[i, m]
+    return likelihood
+
+
+@njit(nogil=True, cache=False)
+def newton(
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    coef: Floats,
+    target: int,
+    tol: float,
+    max_iter: int,
+    factored: Floats,
+    aliased: NDArray[np.bool_],
+) -> tuple[int, int, float]:
+    """Weighted Poisson maximum likelihood from ``coef``, in place.
+
+    Stops after the step whose Newton decrement ``g' H^-1 g`` is below ``tol``; since convergence is quadratic, what
+    is left is of the order of ``tol`` standard errors. Returns state, iterations, log likelihood before the last
+    step; ``factored`` holds the Cholesky factor of the information there.
+    """
+    p = design.shape[1]
+    gradient = np.empty(p)
+    step = np.empty(p)
+    trial = coef.copy()
+    best = score_pass(counts, design, offset, weights, coef, gradient, factored)
+    for iteration in range(1, max_iter + 1):
+        factor(factored, aliased)
+        if target >= 0 and aliased[target]:
+            return ALIASED, iteration, best
+        for k in range(p):
+            step[k] = gradient[k]
+        solve_factored(factored, step, aliased)
+        decrement = 0.0
+        for k in range(p):
+            decrement += step[k] * gradient[k]
+        if not np.isfinite(decrement):
+            return NOT_CONVERGED, iteration, best
+        if decrement < tol:
+            for k in range(p):
+                coef[k] += step[k]
+            return CONVERGED, iteration, best
+        scale = 1.0
+        for _ in range(30):
+            for k in range(p):
+                trial[k] = coef[k] + scale * step[k]
+            likelihood = score_pass(counts, design, offset, weights, trial, gradient, factored)
+            # Rounding alone may lower the likelihood next to the optimum.
+            if likelihood >= best - 1e-9 * (1.0 + abs(best)):
+                break
+            scale *= 0.5
+        best = likelihood
+        for k in range(p):
+            coef[k] = trial[k]
+    return NOT_CONVERGED, max_iter, best
+
+
+@njit(nogil=True, cache=False)
+def glm_path(
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    coef: Floats,
+    target: int,
+    factored: Floats,
+    aliased: NDArray[np.bool_],
+) -> tuple[int, int, float]:
+    """The path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
+
+    Where the likelihood has no maximum (separated data) the estimate is wherever this path stops. Returns state,
+    iterations and deviance; ``factored`` holds the factor of the last working weights, as R's standard errors do.
+    """
+    n, p = design.shape
+    eta = np.empty(n)
+    right = np.empty(p)
+    for i in range(n):
+        eta[i] = np.log(counts[i] + 0.1)
+    previous = 0.0
+    for i in range(n):
+        if weights[i] > 0:
+            logratio = counts[i] * (np.log(counts[i]) - eta[i]) if counts[i] > 0 else 0.0
+            previous += 2.0 * weights[i] * (logratio + 0.1)
+    for iteration in range(1, 26):
+        for k in range(p):
+            right[k] = 0.0
+            for m in range(k + 1):
+                factored[k, m] = 0.0
+        for i in range(n):
+            if weights[i] == 0:
+                continue
+            mu = np.exp(eta[i])
+            working = eta[i] - offset[i] + (counts[i] - mu) / mu
+            for k in range(p):
+                zmu = weights[i] * mu * design[i, k]
+                right[k] += zmu * working
+                for m in range(k + 1):
+                    factored[k, m] += zmu * design[i, m]
+        factor(factored, aliased)
+        if target >= 0 and aliased[target]:
+            return ALIASED, iteration, previous
+        solve_factored(factored, right, aliased)
+        deviance = 0.0
+        for i in range(n):
+            if weights[i] == 0:
+                continue
+            value = offset[i]
+            for k in range(p):
+                value += right[k] * design[i, k]
+            eta[i] = value
+            logratio = counts[i] * (np.log(counts[i]) - value) if counts[i] > 0 else 0.0
+            deviance += 2.0 * weights[i] * (logratio - (counts[i] - np.exp(value)))
+        for k in range(p):
+            coef[k] = right[k]
+        if not np.isfinite(deviance):
+            return NOT_CONVERGED, iteration, deviance
+        if abs(deviance - previous) / (abs(deviance) + 0.1) < 1e-8:
+            return CONVERGED, iteration, deviance
+        previous = deviance
+    return NOT_CONVERGED, 25, previous
+
+
+@njit(nogil=True, cache=False)
+def separated(counts: Floats, level: Floats, weights: NDArray[np.generic]) -> bool:
+    """Whether the gene is 0 wherever a two-level term is at one of its levels: its coefficient is then infinite."""
+    low = level[0]
+    high = level[0]
+    for i in range(level.size):
+        low = min(low, level[i])
+        high = max(high, level[i])
+    at_low = 0.0
+    at_high = 0.0
+    for i in range(level.size):
+        if level[i] == low:
+            at_low += weights[i] * counts[i]
+        elif level[i] == high:
+            at_high += weights[i] * counts[i]
+        else:
+            return False
+    return at_low == 0.0 or at_high == 0.0
+
+
+@njit(nogil=True, cache=False)
+def refit(
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    start: Floats,
+    target: int,
+    tol: float,
+    max_iter: int,
+    like_r: bool,
+) -> Floats:
+    """Coefficient ``target`` of every row of ``weights``; NaN where the row leaves it undefined."""
+    n_replicates = weights.shape[0]
+    p = design.shape[1]
+    result = np.empty(n_replicates)
+    factored = np.empty((p, p))
+    aliased = np.zeros(p, dtype=np.bool_)
+    coef = np.empty(p)
+    level = design[:, target].copy()
+    for r in range(n_replicates):
+        state = NOT_CONVERGED
+        if not (like_r or separated(counts, level, weights[r])):
+            for k in range(p):
+                coef[k] = start[k]
+            state, _, _ = newton(counts, design, offset, weights[r], coef, target, tol, max_iter, factored, aliased)
+            if state == CONVERGED and aliased.any():
+                # A left-out column kept its starting value; the others are right only with it at 0.
+                state = NOT_CONVERGED
+        if state == NOT_CONVERGED:
+            state, _, _ = glm_path(counts, design, offset, weights[r], coef, target, factored, aliased)
+        result[r] = np.nan if state == ALIASED else coef[target]
+    return result

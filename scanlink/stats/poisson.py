@@ -1,0 +1,202 @@
+"""Poisson regression of one gene's counts, with model-based standard errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scanlink.errors import DesignError, InputError, OptionError
+from scanlink.stats._newton import CONVERGED, glm_path, newton, refit
+
+__all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
+
+Floats = NDArray[np.float64]
+Path = Literal["glm", "newton"]
+
+
+@dataclass(frozen=True)
+class PoissonFit:
+    """A fitted Poisson regression.
+
+    Attributes
+    ----------
+    coef
+        Coefficients, natural logarithm. Shape ``(n_terms,)``; NaN for a term that the others explain.
+    covariance
+        Inverse Fisher information at ``coef``. Shape ``(n_terms, n_terms)``.
+    fitted
+        Expected counts. Shape ``(n_cells,)``.
+    deviance
+        Twice the distance of the log likelihood from that of the saturated model.
+    n_iter
+        Iterations.
+    converged
+        Whether the stopping rule was met.
+    """
+
+    coef: Floats
+    covariance: Floats
+    fitted: Floats
+    deviance: float
+    n_iter: int
+    converged: bool
+
+    @property
+    def se(self) -> Floats:
+        """Model-based standard errors. Shape ``(n_terms,)``."""
+        return np.sqrt(np.diag(self.covariance))
+
+
+def fit_poisson(
+    counts: ArrayLike,
+    design: ArrayLike,
+    *,
+    offset: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    path: Path = "glm",
+) -> PoissonFit:
+    """Maximum-likelihood Poisson regression with a log link.
+
+    Parameters
+    ----------
+    counts
+        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    design
+        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    offset
+        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
+    weights
+        How many times each cell counts, as in a bootstrap resample. Shape ``(n_cells,)``; 1 when left out.
+    path
+        ``"glm"`` stops where R's ``glm`` does and takes the standard errors from the same working weights, so that
+        both agree with R to rounding. ``"newton"`` goes on to the maximum.
+
+    Returns
+    -------
+    PoissonFit
+        The fit. A column that the columns before it explain is left out, as in R: NaN.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, or counts are negative or not finite.
+    DesignError
+        If the design has more columns than rows, or values that are not finite.
+
+    Notes
+    -----
+    Section 1 of the association notes: ``log mu_i = o_i + C_i gamma + x_i beta``. The R path starts at
+    ``mu = y + 0.1`` and ends when ``|dev - dev_old| / (|dev| + 0.1) < 1e-8``; from there to the maximum, estimates of
+    ordinary pairs move by less than 1e-7 standard errors, and standard errors by up to 1e-5, relative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> open_ = np.array([0, 0, 0, 1, 1, 1])
+    >>> fit = fit_poisson([1, 2, 3, 4, 4, 4], np.column_stack([np.ones(6), open_]))
+    >>> fit.coef.round(6)  # log 2 and log(4 / 2)
+    array([0.693147, 0.693147])
+    """
+    y, z, o = _checked(counts, design, offset)
+    n, p = z.shape
+    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,) or not (np.isfinite(w).all() and (w >= 0).all()):
+        raise InputError(f"weights must be {n} finite numbers of at least 0, one for each cell")
+    if path not in ("glm", "newton"):
+        raise OptionError(f"path {path!r} is not known; expected 'glm' or 'newton'")
+    coef = np.zeros(p)
+    factored = np.empty((p, p))
+    aliased = np.zeros(p, dtype=np.bool_)
+    state, n_iter, _ = glm_path(y, z, o, w, coef, -1, factored, aliased)
+    if path == "newton":
+        more, steps, _ = newton(y, z, o, w, coef, -1, 1e-18, 50, factored, aliased)
+        state, n_iter = more, n_iter + steps
+    fitted = np.exp(z @ coef + o)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviance = 2.0 * float(np.sum(w * (np.where(y > 0, y * np.log(y / fitted), 0.0) - (y - fitted))))
+    kept = np.flatnonzero(~aliased)
+    covariance = np.full((p, p), np.nan)
+    root = np.linalg.inv(np.tril(factored)[np.ix_(kept, kept)])
+    covariance[np.ix_(kept, kept)] = root.T @ root
+    coef[aliased] = np.nan
+    return PoissonFit(coef, covariance, fitted, deviance, int(n_iter), state == CONVERGED)
+
+
+def refit_poisson(
+    counts: ArrayLike,
+    design: ArrayLike,
+    weights: NDArray[np.uint16],
+    *,
+    target: int,
+    offset: ArrayLike | None = None,
+    start: ArrayLike | None = None,
+    path: Path = "newton",
+) -> Floats:
+    """Coefficient of one term in each of many reweighted fits: weights in, coefficients out.
+
+    Parameters
+    ----------
+    counts
+        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    design
+        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    weights
+        How often each replicate drew each cell. Shape ``(n_replicates, n_cells)``.
+    target
+        Column of ``design`` whose coefficient is wanted.
+    offset
+        Known part of the log expected count. Shape ``(n_cells,)``.
+    start
+        Coefficients of the unweighted fit, from which every replicate starts. Shape ``(n_terms,)``.
+    path
+        ``"newton"`` takes every replicate to its maximum, to about 1e-14 standard errors; ``"glm"`` follows R's
+        ``glm``, several times slower.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_replicates,)``. NaN where the replicate leaves the term undefined (peak open, or closed, in every
+        cell that was drawn), as in R.
+
+    Notes
+    -----
+    A replicate without a maximum (the gene is 0 in all of its open cells, say) always follows R's path, so that it
+    gets the large value which R would give it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> design = np.column_stack([np.ones(4), [0, 0, 1, 1]])
+    >>> refit_poisson([1, 1, 2, 4], design, np.array([[1, 1, 2, 0], [2, 0, 0, 2]], dtype=np.uint16), target=1).round(4)
+    array([0.6931, 1.3863])
+    """
+    y, z, o = _checked(counts, design, offset)
+    w = np.ascontiguousarray(weights, dtype=np.uint16)
+    if w.ndim != 2 or w.shape[1] != z.shape[0]:
+        raise InputError(f"weights have shape {w.shape}, expected (n_replicates, {z.shape[0]})")
+    begin = fit_poisson(y, z, offset=o).coef if start is None else np.array(start, dtype=np.float64)
+    return refit(y, z, o, w, np.nan_to_num(begin), target, 1e-14, 60, path == "glm")
+
+
+def _checked(counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
+    y = np.ascontiguousarray(counts, dtype=np.float64)
+    z = np.ascontiguousarray(design, dtype=np.float64)
+    if y.ndim != 1 or z.ndim != 2 or z.shape[0] != y.size:
+        raise InputError(
+            f"counts have shape {y.shape} and design {z.shape}, expected (n_cells,) and (n_cells, n_terms)"
+        )
+    if z.shape[1] > z.shape[0]:
+        raise DesignError(
+            f"the design has {z.shape[1]} terms for {z.shape[0]} cells: fewer terms or more cells are needed"
+        )
+    o = np.zeros(y.size) if offset is None else np.ascontiguousarray(offset, dtype=np.float64)
+    if o.shape != y.shape:
+        raise InputError(f"the offset has shape {o.shape}, expected {y.shape}")
+    if not np.isfinite(y).all() or (y < 0).any():
+        raise InputError("counts must be finite and at least 0")
+    if not (np.isfinite(z).all() and np.isfinite(o).all()):
+        raise DesignError("the design and the offset must be finite: remove or impute missing values first")
+    return y, z, o
