@@ -1,0 +1,266 @@
+"""The one way in: every reader ends here, and what leaves here keeps the contract of scanlink's data.
+
+Modalities ``rna`` and ``atac`` with the same cells in the same order, raw counts as CSR of ``int32``, unique names,
+coordinates of peaks in ``atac.var``, metadata under plain names in ``.obs``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+
+from ..errors import InputError, MissingKeyError, first_few
+from .barcodes import align_cells, refuse_duplicates
+from .counts import Layer, check_counts, pick_counts
+from .files import quiet
+from .obs import lift_obs
+from .peaks import looks_like_peaks, peak_table
+
+__all__ = ["assemble", "check", "name_features", "refuse_swapped"]
+
+log = logging.getLogger("scanlink")
+
+
+def assemble(
+    rna: AnnData,
+    atac: AnnData,
+    cells: pd.DataFrame | None = None,
+    *,
+    source: Mapping[str, str] | None = None,
+    obs: pd.DataFrame | None = None,
+    layer: Layer = None,
+    one_based: bool = False,
+) -> MuData:
+    """Join two modalities and a table of cells into the MuData that the rest of scanlink works on.
+
+    Parameters
+    ----------
+    rna, atac
+        Raw counts. Shapes ``(n_cells_rna, n_genes)`` and ``(n_cells_atac, n_peaks)``; the cells may differ.
+    cells
+        Metadata of cells with barcodes as index; cells that are not in it are dropped.
+    source
+        Where each part came from, for the report.
+    obs
+        Columns that a file holds for both modalities at once; unlike ``cells`` it drops no cell.
+    layer
+        Layer with raw counts instead of ``X``; see :func:`scanlink.io.read`.
+    one_based
+        Whether starts of peaks count from 1; 1 is then subtracted.
+
+    Returns
+    -------
+    MuData of the cells that all sides share, in the order of ``rna``; ``uns["scanlink"]["read"]`` reports the rest.
+
+    Raises
+    ------
+    InputError
+        If counts are not raw, names are not unique, no cell is shared, peaks have no coordinates, or modalities look
+        swapped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rna, atac = AnnData(np.array([[1], [2]])), AnnData(np.array([[0], [1]]))
+    >>> rna.var_names, atac.var_names = ["NOC2L"], ["chr1:10-20"]
+    >>> mdata = assemble(rna, atac)
+    >>> mdata.shape, mdata["atac"].var.iloc[0].to_dict()
+    ((2, 2), {'chrom': 'chr1', 'start': 10, 'end': 20})
+    """
+    with quiet():
+        rna, atac = (adata.copy() if adata.is_view else adata for adata in (rna, atac))
+        sides = {"rna": _text_index(rna.obs_names), "atac": _text_index(atac.obs_names)}
+        if cells is not None:
+            cells = cells.set_axis(_text_index(cells.index), axis=0)
+            sides["cells"] = cells.index
+        refuse_swapped(rna.var, atac.var)
+        kept, lost = align_cells(sides)
+        parts, renamed = {}, pd.Series(dtype=object)
+        for modality, adata in (("rna", rna), ("atac", atac)):
+            order = sides[modality].get_indexer(kept)
+            if not np.array_equal(order, np.arange(adata.n_obs)):
+                adata = adata[order].copy()
+            parts[modality] = pick_counts(adata, modality=modality, layer=layer)
+            parts[modality].obs_names = kept
+        renamed = name_features(parts["rna"])
+        _locate_peaks(parts["atac"], one_based=one_based)
+        columns = lift_obs(kept, cells=cells, both=obs, rna=parts["rna"].obs, atac=parts["atac"].obs)
+        mdata = MuData(parts)
+        mdata.obs = columns
+        mdata.uns["scanlink"] = {
+            "read": {
+                "n_cells": {**{side: len(names) for side, names in sides.items()}, "kept": len(kept)},
+                "lost": lost,
+                "n_genes": parts["rna"].n_vars,
+                "n_peaks": parts["atac"].n_vars,
+                "n_renamed_genes": len(renamed),
+                "renamed_genes": ",".join(renamed),
+                "source": {name: str(path) for name, path in (source or {}).items()},
+            }
+        }
+    log.info(
+        "read %s cells x %s genes and %s peaks", *(f"{n:,}" for n in (len(kept), *(a.n_vars for a in parts.values())))
+    )
+    return mdata
+
+
+def check(mdata: MuData) -> None:
+    """Check that a MuData, perhaps made by hand, is what the readers of scanlink would have made.
+
+    Parameters
+    ----------
+    mdata
+        The data. Counts of a file opened with ``backed=True`` are not looked at.
+
+    Raises
+    ------
+    MissingKeyError
+        If a modality, or a column of coordinates, is missing.
+    InputError
+        If cells differ or are in different order, names are not unique, counts are not raw integers, coordinates are
+        not valid, or modalities look swapped.
+
+    Examples
+    --------
+    >>> import mudata
+    >>> check(mudata.MuData({}))
+    Traceback (most recent call last):
+    scanlink.errors.MissingKeyError: the MuData has no modality 'rna'; found: none. ...
+    """
+    remedy = "Pass both modalities through scanlink.io.assemble(rna, atac)"
+    for modality in ("rna", "atac"):
+        if modality not in mdata.mod:
+            found = first_few(mdata.mod) if mdata.mod else "none"
+            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {found}. {remedy}")
+    rna, atac = mdata.mod["rna"], mdata.mod["atac"]
+    refuse_swapped(rna.var, atac.var)
+    for modality, adata in (("rna", rna), ("atac", atac)):
+        refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
+        refuse_duplicates(adata.var_names, f"{'genes' if modality == 'rna' else 'peaks'} of {modality}")
+        if adata.isbacked:
+            continue
+        matrix: Any = adata.X
+        if getattr(matrix, "format", None) != "csr":
+            kind = f"sparse {matrix.format}" if hasattr(matrix, "format") else type(matrix).__name__
+            raise InputError(f"{modality}: expected a sparse CSR matrix of raw integer counts, found {kind}. {remedy}")
+        check_counts(matrix, cells=adata.obs_names, features=adata.var_names, label=modality)
+        if matrix.dtype.kind not in "iu":
+            raise InputError(f"{modality}: expected integer counts (int32), found {matrix.dtype}. {remedy}")
+    for side, names in (("atac", atac.obs_names), ("the MuData", mdata.obs_names)):
+        if not names.equals(rna.obs_names):
+            same = len(names) == rna.n_obs and names.isin(rna.obs_names).all()
+            raise InputError(
+                f"rna and {side} have {'the same cells in a different order' if same else 'different cells'} "
+                f"({rna.n_obs:,} and {len(names):,}); the same cells in the same order were expected. {remedy}"
+            )
+    missing = [name for name in ("chrom", "start", "end") if name not in atac.var]
+    if missing:
+        raise MissingKeyError(f"atac.var has no column {first_few(missing)}; coordinates were expected. {remedy}")
+    for side in ("start", "end"):
+        if atac.var[side].dtype.kind not in "iu":
+            raise InputError(f"atac.var[{side!r}] is {atac.var[side].dtype}; whole bp (int64) were expected. {remedy}")
+    peak_table(atac.var[["chrom", "start", "end"]])
+
+
+def refuse_swapped(rna: pd.DataFrame, atac: pd.DataFrame) -> None:
+    """Refuse modalities that are, by the names of their features, not what they are called.
+
+    Parameters
+    ----------
+    rna, atac
+        Tables of genes and of peaks, names as index.
+
+    Raises
+    ------
+    InputError
+        If genes look like peaks, or if peaks do not and have no columns of coordinates either.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> genes, peaks = pd.DataFrame(index=["NOC2L"]), pd.DataFrame(index=["chr1:10-20"])
+    >>> refuse_swapped(peaks, genes)
+    Traceback (most recent call last):
+    scanlink.errors.InputError: rna looks swapped with atac: ...
+    """
+    genes_are_peaks, peaks_are_peaks = looks_like_peaks(rna.index), looks_like_peaks(atac.index)
+    shown = f"features of rna are such as {first_few(rna.index[:2])}, of atac such as {first_few(atac.index[:2])}"
+    if genes_are_peaks and not peaks_are_peaks:
+        raise InputError(
+            f"rna looks swapped with atac: {shown}. Genes were expected in rna and peaks in atac; exchange the two"
+        )
+    if genes_are_peaks:
+        raise InputError(f"rna looks swapped, or the peaks were given twice: {shown}. Genes were expected in rna")
+    if not peaks_are_peaks and len(atac) and not {"start", "end", "interval"} & {str(c).lower() for c in atac}:
+        raise InputError(
+            f"atac looks swapped, or the genes were given twice: {shown}. Peaks were expected in atac, with names like "
+            "chr1:10-20, chr1-10-20 or chr1_10_20, or with columns chrom, start, end in the table of peaks (.var)"
+        )
+
+
+def name_features(rna: AnnData) -> pd.Series:
+    """Make the names of genes unique, in place, with their ids.
+
+    Parameters
+    ----------
+    rna
+        Genes; ``var`` may have ``gene_ids`` (as of 10x), which becomes ``gene_id``.
+
+    Returns
+    -------
+    The new names ``SYMBOL_GENEID`` of all copies of a name that occurs more than once, by their old names. Where there
+    are any, the old names of all genes are kept in ``var["symbol"]``.
+
+    Raises
+    ------
+    InputError
+        If a name occurs more than once and there are no ids, or ids that are not unique either.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> var = pd.DataFrame({"gene_ids": ["ENSG1", "ENSG2", "ENSG3"]}, index=["TBCE", "TBCE", "HES4"])
+    >>> with quiet():
+    ...     rna = AnnData(np.zeros((1, 3)), var=var)
+    >>> name_features(rna).to_dict(), rna.var_names.tolist()
+    ({'TBCE': 'TBCE_ENSG2'}, ['TBCE_ENSG1', 'TBCE_ENSG2', 'HES4'])
+    """
+    rna.var_names = _text_index(rna.var_names)
+    if "gene_ids" in rna.var and "gene_id" not in rna.var:
+        rna.var = rna.var.rename(columns={"gene_ids": "gene_id"})
+    if "gene_id" in rna.var:
+        rna.var["gene_id"] = rna.var["gene_id"].astype(str).astype(object)
+    symbols = rna.var_names
+    copies = symbols.duplicated(keep=False)
+    if not copies.any():
+        return pd.Series(dtype=object)
+    if "gene_id" not in rna.var:
+        refuse_duplicates(symbols, "genes of rna (which have no column gene_ids to tell them apart)")
+    names = symbols.to_numpy(dtype=object, copy=True)
+    names[copies] = names[copies] + "_" + rna.var["gene_id"].to_numpy(dtype=object)[copies]
+    refuse_duplicates(pd.Index(names), "genes of rna, even with their ids,")
+    rna.var["symbol"] = symbols.to_numpy(dtype=object)
+    rna.var_names = names
+    renamed = pd.Series(names[copies], index=symbols[copies])
+    log.info("%s genes share a symbol with another; renamed with their ids: %s", len(renamed), first_few(renamed))
+    return renamed
+
+
+def _locate_peaks(atac: AnnData, *, one_based: bool) -> None:
+    atac.var_names = _text_index(atac.var_names)
+    refuse_duplicates(atac.var_names, "peaks of atac")
+    located = peak_table(atac.var, one_based=one_based)
+    # 10x repeats the name of the peak as its id and interval; once the coordinates are known these only cost memory.
+    rest = atac.var.drop(columns=["chrom", "start", "end", "gene_ids", "interval"], errors="ignore")
+    atac.var = pd.concat([located.set_axis(atac.var_names, axis=0), rest], axis=1)
+
+
+def _text_index(names: pd.Index) -> pd.Index:
+    text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
+    return text

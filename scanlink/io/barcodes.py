@@ -1,0 +1,147 @@
+"""Which cells all sides share, and why the others are lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ..errors import InputError, first_few
+
+__all__ = ["align_cells", "refuse_duplicates"]
+
+log = logging.getLogger("scanlink")
+
+_DIFFERENCES = (
+    ("the suffix '-1' (or another number)", r"-\d+$", ""),
+    ("a suffix after '_'", r"_[^_]*$", ""),
+    ("the suffix after the second '-'", r"^([^-]+-\d+)-.*$", r"\1"),
+    ("a prefix up to '#'", r"^[^#]*#", ""),
+    ("a prefix up to '_'", r"^.*_", ""),
+    ("a prefix up to ':'", r"^.*:", ""),
+    ("everything but the nucleotides of the barcode", r"^.*?([ACGT]{8,}).*$", r"\1"),
+    ("the case of letters", r"", ""),
+)
+
+
+def refuse_duplicates(names: pd.Index, label: str) -> None:
+    """Refuse names that occur twice.
+
+    Parameters
+    ----------
+    names
+        Names that have to be unique.
+    label
+        What they are, such as ``"barcodes of rna"``.
+
+    Raises
+    ------
+    InputError
+        If a name occurs more than once; names the first and counts all.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> refuse_duplicates(pd.Index(["AAAC-1", "AAAC-1", "AAAG-1"]), "barcodes of rna")
+    Traceback (most recent call last):
+    scanlink.errors.InputError: 1 of the barcodes of rna occurs more than once: 'AAAC-1'. Unique names were expected...
+    """
+    if names.is_unique:
+        return
+    twice = names[names.duplicated()].unique()
+    verb = "occurs" if len(twice) == 1 else "occur"
+    raise InputError(
+        f"{len(twice):,} of the {label} {verb} more than once: {first_few(twice)}. Unique names were expected; "
+        "where samples were joined, put the sample into the name, else drop the copies"
+    )
+
+
+def align_cells(names: Mapping[str, pd.Index]) -> tuple[pd.Index, dict[str, int]]:
+    """Find the cells that all sides share.
+
+    Parameters
+    ----------
+    names
+        Barcodes of each side, such as ``{"rna": ..., "atac": ..., "cells": ...}``; the first gives the order.
+
+    Returns
+    -------
+    kept
+        Barcodes found on every side, in the order of the first.
+    lost
+        Number of cells that each side lost.
+
+    Raises
+    ------
+    InputError
+        If barcodes of a side are not unique, or if no cell is on all sides; with examples of each, and the difference
+        in writing that would explain it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> align_cells({"rna": pd.Index(["a", "b", "c"]), "atac": pd.Index(["c", "a"])})
+    (Index(['a', 'c'], dtype='object'), {'rna': 1, 'atac': 0})
+    """
+    for side, barcodes in names.items():
+        refuse_duplicates(barcodes, f"barcodes of {side}")
+    kept = next(iter(names.values()))
+    for barcodes in list(names.values())[1:]:
+        kept = kept[kept.isin(barcodes)]
+    lost = {side: len(barcodes) - len(kept) for side, barcodes in names.items()}
+    if len(kept) == 0:
+        shown = "; ".join(
+            f"{side} has {len(barcodes):,}, such as {first_few(barcodes[:2])}" for side, barcodes in names.items()
+        )
+        reason = _explain_loss(names)
+        raise InputError(
+            f"no cell is on all sides ({', '.join(names)}): {shown}. Equal barcodes were expected. "
+            + (reason or "Are the files of the same sample?")
+        )
+    for side, barcodes in names.items():
+        if lost[side]:
+            share = lost[side] / len(barcodes)
+            reason = _explain_loss(names) if share > 0.2 else ""
+            log.log(
+                logging.WARNING if share > 0.2 else logging.INFO,
+                "%s lost %s of %s cells (%.1f %%) that are not on all sides. %s",
+                side,
+                f"{lost[side]:,}",
+                f"{len(barcodes):,}",
+                100 * share,
+                reason,
+            )
+    return kept, lost
+
+
+def _explain_loss(names: Mapping[str, pd.Index]) -> str:
+    """Name the difference in writing without which clearly more barcodes would match."""
+    sides = list(names)
+    for left, right in [(a, b) for i, a in enumerate(sides) for b in sides[i + 1 :]]:
+        ours, theirs = names[left], names[right]
+        smaller = min(len(ours), len(theirs))
+        now = int(ours.isin(theirs).sum())
+        if now > 0.8 * smaller:
+            continue
+        best, told = now + 0.2 * smaller, ""
+        for words, pattern, replacement in _DIFFERENCES:
+            ours_rewritten, theirs_rewritten = (_rewritten(x, pattern, replacement) for x in (ours, theirs))
+            for where, a, b in (
+                (left, ours_rewritten, theirs),
+                (right, ours, theirs_rewritten),
+                (f"{left} and {right}", ours_rewritten, theirs_rewritten),
+            ):
+                match = len(a.unique().intersection(b.unique()))
+                if match > best:
+                    best = match
+                    told = f"{match:,} cells of {left} and {right} would match without {words} in {where} (now {now:,})"
+        if told:
+            return told
+    return ""
+
+
+def _rewritten(names: pd.Index, pattern: str, replacement: str) -> pd.Index:
+    if not pattern:
+        return pd.Index(pd.Series(names).str.upper())
+    return pd.Index(pd.Series(names).str.replace(pattern, replacement, regex=True))

@@ -1,0 +1,171 @@
+"""Raw counts: sparse, whole, not negative; or a message that says what they are instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from ..errors import InputError, MissingKeyError, first_few
+
+__all__ = ["Layer", "check_counts", "pick_counts", "to_counts"]
+
+Layer = str | Mapping[str, str] | None
+_LARGEST = np.iinfo(np.int32).max
+_PIECE = 1 << 24  # values looked at in one go, so that the temporaries of a check stay small beside the matrix
+
+
+def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str, hint: str = "") -> None:
+    """Check that a matrix holds raw counts.
+
+    Parameters
+    ----------
+    matrix
+        The matrix, sparse or dense. Shape ``(n_cells, n_features)``.
+    cells, features
+        Names for the message. Shapes ``(n_cells,)`` and ``(n_features,)``.
+    label
+        What the message calls the matrix, such as ``"rna"``.
+    hint
+        What to do, appended to the message.
+
+    Raises
+    ------
+    InputError
+        If a value is fractional, negative, not finite or beyond 32 bits; names the first three and counts them all.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> cells, genes = pd.Index(["cell_1"]), pd.Index(["NOC2L", "HES4"])
+    >>> check_counts(np.array([[0, 1.5]]), cells=cells, features=genes, label="rna")
+    Traceback (most recent call last):
+    scanlink.errors.InputError: rna: expected raw integer counts, found 1 fractional of 1 non-zero values,
+    the first HES4 = 1.5 in cell cell_1
+    """
+    stored: Any = matrix if sparse.issparse(matrix) else sparse.csr_matrix(np.asarray(matrix))
+    if stored.format not in ("csr", "csc"):
+        stored = stored.tocsr()
+    data = stored.data
+    if data.dtype.kind not in "biuf":
+        raise InputError(f"{label}: expected raw integer counts, found values of type {data.dtype}")
+    n_bad = dict.fromkeys(("not finite", "negative", "fractional", "above 2,147,483,647"), 0)
+    where: list[int] = []
+    for first in range(0, data.size, _PIECE):
+        piece = data[first : first + _PIECE]
+        finite = np.isfinite(piece)
+        faults = {
+            "not finite": ~finite,
+            "negative": finite & (piece < 0),
+            "fractional": finite & (piece >= 0) & (piece != np.floor(piece)) if piece.dtype.kind == "f" else ~finite,
+            "above 2,147,483,647": finite & (piece > _LARGEST),
+        }
+        for fault, bad in faults.items():
+            n_bad[fault] += int(np.count_nonzero(bad))
+            if len(where) < 3 and n_bad[fault]:
+                where.extend((first + np.flatnonzero(bad)[: 3 - len(where)]).tolist())
+    if not where:
+        return
+    named = []
+    for place in where:
+        major = int(np.searchsorted(stored.indptr, place, side="right")) - 1
+        minor = int(stored.indices[place])
+        cell, feature = (major, minor) if stored.format == "csr" else (minor, major)
+        named.append(f"{features[feature]} = {data[place]} in cell {cells[cell]}")
+    found = ", ".join(f"{count:,} {fault}" for fault, count in n_bad.items() if count)
+    raise InputError(
+        f"{label}: expected raw integer counts, found {found} of {data.size:,} non-zero values, "
+        f"the first {'; '.join(named)}{'. ' + hint if hint else ''}"
+    )
+
+
+def to_counts(matrix: Any) -> sparse.csr_matrix:
+    """Turn a checked matrix into the form that scanlink computes with.
+
+    Parameters
+    ----------
+    matrix
+        Whole numbers, sparse or dense. Shape ``(n_cells, n_features)``.
+
+    Returns
+    -------
+    The same as CSR with ``int32`` values, sorted indices and no stored zeros; never the object that was given.
+
+    Examples
+    --------
+    >>> to_counts([[0.0, 2.0], [1.0, 0.0]]).toarray().tolist()
+    [[0, 2], [1, 0]]
+    """
+    stored: Any = matrix if sparse.issparse(matrix) else np.asarray(matrix)
+    counts = sparse.csr_matrix(stored, dtype=np.int32, copy=True)
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    return counts
+
+
+def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnData:
+    """Take the raw counts of one modality, from ``X`` or from the layer that was asked for.
+
+    Parameters
+    ----------
+    adata
+        One modality. Shape ``(n_cells, n_features)``.
+    modality
+        ``"rna"`` or ``"atac"``.
+    layer
+        Name of the layer with raw counts, ``"raw"`` for ``.raw``, or a mapping from modality to either; ``None`` is
+        ``X``. Nothing is switched silently: where ``X`` is not raw counts and a layer might be, the message says so.
+
+    Returns
+    -------
+    New object with checked ``int32`` counts as CSR in ``X``, and copies of ``obs`` and ``var``.
+
+    Raises
+    ------
+    MissingKeyError
+        If the layer does not exist; names those that do.
+    InputError
+        If the values are not raw counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rna = AnnData(np.array([[0.5]]), layers={"counts": np.array([[3.0]])})
+    >>> pick_counts(rna, modality="rna", layer="counts").X.toarray()
+    array([[3]], dtype=int32)
+    """
+    name = layer.get(modality) if isinstance(layer, Mapping) else layer
+    matrix, var, label = adata.X, adata.var, modality
+    if name is not None:
+        label = f"{modality}.layers[{name!r}]"
+        if name in adata.layers:
+            matrix = adata.layers[name]
+        elif name == "raw" and adata.raw is not None:
+            matrix, var, label = adata.raw.X, adata.raw.var, f"{modality}.raw"
+        else:
+            has = first_few(adata.layers) if len(adata.layers) else "none"
+            raise MissingKeyError(
+                f"{modality} has no layer {name!r}; layers found: {has}. For one modality only, "
+                "pass a mapping such as layer={'rna': 'counts'}"
+            )
+    if matrix is None:
+        raise InputError(f"{modality}: there is no matrix in X. {_where_counts_may_be(adata)}".rstrip())
+    check_counts(
+        matrix, cells=adata.obs_names, features=var.index, label=label, hint=_where_counts_may_be(adata, but=name)
+    )
+    return AnnData(to_counts(matrix), obs=adata.obs.copy(), var=var.copy())
+
+
+def _where_counts_may_be(adata: AnnData, *, but: str | None = None) -> str:
+    others = [name for name in adata.layers if name != but]
+    if "counts" in others:
+        return "The file has a layer 'counts': pass layer='counts' if it holds the raw counts"
+    if adata.raw is not None and but != "raw":
+        return "The file has .raw: pass layer='raw' if it holds the raw counts"
+    if others:
+        return f"The file has layers {first_few(others)}: pass layer= if one of them holds the raw counts"
+    return "Give the matrix before normalisation"

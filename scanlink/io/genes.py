@@ -1,0 +1,236 @@
+"""Genes of an annotation, from GTF or BED, as one table."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, OptionError, first_few
+from .files import PathLikeStr, existing_file, open_text, reading, suffix_of
+
+__all__ = ["read_genes"]
+
+_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene", "gene_type"]
+_GTF_COLUMNS = ["chrom", "source", "feature", "start", "end", "score", "strand", "frame", "attributes"]
+_BED_COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
+# What headers of BED files in the wild call their columns.
+_BED_NAMES = {
+    "chr": "chrom",
+    "chromosome": "chrom",
+    "chromstart": "start",
+    "chromend": "end",
+    "name": "gene",
+    "gene_name": "gene",
+    "symbol": "gene",
+    "ensembl_id": "gene_id",
+    "biotype": "gene_type",
+    "gene_biotype": "gene_type",
+}
+
+
+def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
+    """Read the genes of an annotation.
+
+    Parameters
+    ----------
+    path
+        GTF (``.gtf``) or BED (``.bed``), perhaps ``.gz``. A BED file has three to six columns (chrom, start, end, name,
+        score, strand), twelve of which the first six are taken, or a first line that begins with ``#`` and names them.
+    feature
+        Rows of the GTF file that are taken. If there are no rows ``"gene"``, each gene is the span of its transcripts
+        or, without these, of its exons.
+
+    Returns
+    -------
+    One row per gene, in the order of the file, with columns ``chrom``, ``start``, ``end`` (bp, 0-based half-open),
+    ``strand`` (``+``, ``-`` or ``.``), ``gene_id`` (without version; the copies on Y keep ``_PAR_Y``), ``gene`` (the
+    symbol, not unique), ``gene_type``. What a file does not have is missing (NaN).
+
+    Raises
+    ------
+    InputError
+        If the file is empty, damaged, of another format, or has rows where start is not before end.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".gtf") as file:
+    ...     _ = file.write('chr1\\tHAVANA\\tgene\\t11869\\t14409\\t.\\t+\\t.\\tgene_id "ENSG00000290825.1"; '
+    ...                    'gene_type "lncRNA"; gene_name "DDX11L2";\\n')
+    ...     file.flush()
+    ...     read_genes(file.name)
+      chrom  start    end strand          gene_id     gene gene_type
+    0  chr1  11868  14409      +  ENSG00000290825  DDX11L2    lncRNA
+    """
+    what = "an annotation as .gtf or .bed"
+    file, suffix = existing_file(path, what), suffix_of(path)
+    if suffix in (".gff", ".gff3"):
+        raise InputError(f"{file}: GFF3 is not read; get the same annotation as GTF (.gtf.gz)")
+    with reading(file, what):
+        first = _first_line(file)
+        is_gtf = len(first.split("\t")) == 9 and "gene_id" in first.split("\t")[8]
+        if suffix == ".bed" and is_gtf:
+            raise InputError(
+                f"{file}: named .bed, but its lines are GTF; name it .gtf, as the first coordinate differs"
+            )
+        if suffix == ".gtf" and not is_gtf:
+            raise InputError(
+                f"{file}: named .gtf, but its first line has {len(first.split(chr(9)))} fields separated by tabs, "
+                f"or no gene_id; 9 were expected, found {first[:80]!r}"
+            )
+        if is_gtf or suffix == ".gtf":
+            genes = _read_gtf(file, feature)
+        elif suffix == ".bed":
+            if feature != "gene":
+                raise OptionError(f"feature={feature!r} works with GTF files only; {file} is a BED file")
+            genes = _read_bed(file)
+        else:
+            raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
+    bad = (genes["start"] >= genes["end"]).to_numpy() | (genes["start"] < 0).to_numpy()
+    if bad.any():
+        rows = (f"{g.gene} ({g.chrom}:{g.start}-{g.end})" for g in genes[bad].itertuples())
+        raise InputError(
+            f"{file}: {bad.sum():,} of {len(genes):,} genes are empty or begin before 0: {first_few(rows)}. "
+            "0 <= start < end was expected, once 0-based and half-open"
+        )
+    genes["strand"] = genes["strand"].where(genes["strand"] != "", ".")
+    odd = ~genes["strand"].isin(["+", "-", "."])
+    if odd.any():
+        raise InputError(f"{file}: strands +, - or . were expected, found {first_few(genes['strand'][odd].unique())}")
+    return genes[_COLUMNS].reset_index(drop=True)
+
+
+def _first_line(file: Path) -> str:
+    with open_text(file) as text:
+        for line in text:
+            if line.strip() and not line.startswith(("#", "track", "browser")):
+                return line.rstrip("\r\n")
+    raise InputError(f"{file}: no line but comments was found; genes were expected")
+
+
+def _read_gtf(file: Path, feature: str) -> pd.DataFrame:
+    wanted = [feature] if feature != "gene" else ["gene", "transcript", "exon"]
+    seen: set[str] = set()
+    for kind in wanted:
+        # A full annotation has millions of rows of which one in fifty is a gene: rows are filtered before they are
+        # parsed, and the whole file is passed over again only where it has no rows of genes.
+        mark = f"\t{kind}\t"
+        with open_text(file) as text:
+            lines = [
+                line for line in text if mark in line and not line.startswith("#") and line.split("\t", 3)[2] == kind
+            ]
+        if lines:
+            genes = _parse_gtf(lines, file)
+            return genes if kind in (feature, "gene") else _span(genes)
+    with open_text(file) as text:
+        for line in text:
+            if not line.startswith("#") and line.count("\t") >= 3:
+                seen.add(line.split("\t", 3)[2])
+    raise InputError(f"{file}: no rows {' or '.join(map(repr, wanted))} were found; found {first_few(sorted(seen))}")
+
+
+def _parse_gtf(lines: list[str], file: Path) -> pd.DataFrame:
+    table = pd.read_csv(
+        io.StringIO("".join(lines)),
+        sep="\t",
+        names=_GTF_COLUMNS,
+        header=None,
+        quoting=3,
+        dtype=dict.fromkeys(_GTF_COLUMNS, str),
+        keep_default_na=False,
+    )
+    attributes = table["attributes"]
+    genes = pd.DataFrame({"chrom": table["chrom"], "strand": table["strand"]})
+    genes["start"], genes["end"] = _positions(table["start"], file) - 1, _positions(table["end"], file)
+    ids = _attribute(attributes, "gene_id")
+    missing = ids.isna()
+    if missing.any():
+        raise InputError(f"{file}: {missing.sum():,} rows have no gene_id: {first_few(attributes[missing].str[:60])}")
+    genes["gene_id"] = _without_version(ids)
+    # Ensembl and GENCODE say gene_name, RefSeq says gene; a gene without a name goes by its id.
+    names = _first_known(_attribute(attributes, "gene_name"), _attribute(attributes, "gene"))
+    genes["gene"] = _first_known(names, genes["gene_id"])
+    genes["gene_type"] = _first_known(_attribute(attributes, "gene_type"), _attribute(attributes, "gene_biotype"))
+    return genes
+
+
+def _first_known(values: pd.Series, others: pd.Series) -> pd.Series:
+    return values.where(values.notna(), others)
+
+
+def _attribute(attributes: pd.Series, key: str) -> pd.Series:
+    # The key at the beginning or after the separator, so that "gene" does not match in "havana_gene".
+    found = attributes.str.extract(rf'(?:^|[;\s]){key} (?:"([^"]*)"|([^";\s]+))')
+    values = _first_known(found[0], found[1]).astype(object)
+    return values.where(values != "", np.nan)
+
+
+def _without_version(ids: pd.Series) -> pd.Series:
+    # Only ids of Ensembl have versions; in those of other databases a dot belongs to the name (WormBase Y74C9A.2).
+    return ids.str.replace(r"^(ENS\w+?)\.\d+(_PAR_Y)?$", r"\1\2", regex=True)
+
+
+def _span(parts: pd.DataFrame) -> pd.DataFrame:
+    """Join transcripts or exons to genes; a gene_id on two contigs, as in RefSeq on X and Y, makes two genes."""
+    groups = parts.groupby(["chrom", "strand", "gene_id"], sort=False, dropna=False)
+    return groups.agg(
+        start=("start", "min"), end=("end", "max"), gene=("gene", "first"), gene_type=("gene_type", "first")
+    ).reset_index()
+
+
+def _read_bed(file: Path) -> pd.DataFrame:
+    header: list[str] | None = None
+    with open_text(file) as text:
+        first = text.readline().rstrip("\r\n")
+        if first.startswith("#") and len(first.split("\t")) >= 3:
+            names = [name.strip().lower() for name in first.lstrip("#").split("\t")]
+            header = [_BED_NAMES.get(name, name) for name in names]
+    with open_text(file) as text:
+        lines = [line for line in text if line.strip() and not line.startswith(("#", "track", "browser"))]
+    widths = np.fromiter((line.count("\t") + 1 for line in lines), dtype=np.int64, count=len(lines))
+    width = int(widths[0])
+    uneven = np.flatnonzero(widths != width)
+    if uneven.size:
+        raise InputError(
+            f"{file}: {uneven.size:,} rows do not have the {width} columns of the first, such as "
+            f"{lines[uneven[0]].rstrip()[:60]!r} with {widths[uneven[0]]}; is the file truncated?"
+        )
+    if header is not None and len(header) != width:
+        raise InputError(f"{file}: the first line names {len(header)} columns, but rows have {width}")
+    if header is None and (width < 3 or width in (7, 8)):
+        raise InputError(
+            f"{file}: found {width} columns separated by tabs, the first row {lines[0].rstrip()[:60]!r}; 3 to 6 were "
+            "expected (chrom, start, end, name, score, strand), 12, or a first line that begins with # and names them"
+        )
+    table = pd.read_csv(io.StringIO("".join(lines)), sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
+    if header is None:
+        table = table.iloc[:, :6]
+        header = [_BED_NAMES.get(name, name) for name in _BED_COLUMNS[: table.shape[1]]]
+    table = table.set_axis(header, axis=1)
+    missing = [name for name in ("chrom", "start", "end") if name not in table]
+    if missing:
+        raise InputError(f"{file}: the first line names no column {first_few(missing)}; found {first_few(header)}")
+    genes = pd.DataFrame({"chrom": table["chrom"]})
+    genes["start"], genes["end"] = _positions(table["start"], file), _positions(table["end"], file)
+    place = table["chrom"] + ":" + table["start"] + "-" + table["end"]
+    genes["gene"] = table.get("gene", place)
+    genes["strand"] = table.get("strand", ".")
+    for name in ("gene_id", "gene_type"):
+        values = table[name] if name in table else pd.Series(np.nan, index=table.index, dtype=object)
+        genes[name] = values.where(values != "", np.nan)
+    if "gene_id" in table:
+        genes["gene_id"] = _without_version(genes["gene_id"])
+    return genes
+
+
+def _positions(column: pd.Series, file: Path) -> pd.Series:
+    bad = ~column.str.strip().str.fullmatch(r"-?\d{1,18}")
+    if bad.any():
+        raise InputError(
+            f"{file}: {bad.sum():,} rows have no whole number in column {column.name!r}: "
+            f"{first_few(column[bad])}; positions in bp were expected. Is the first line a header without '#'?"
+        )
+    return column.astype("int64")

@@ -1,0 +1,150 @@
+"""Matrices as files have them: with names, but not yet known which side the cells are on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from ..errors import InputError, first_few
+from .files import quiet
+from .peaks import looks_like_peaks
+
+__all__ = ["NamedMatrix", "orient"]
+
+log = logging.getLogger("scanlink")
+
+_BARCODE = r"[ACGT]{10,}"
+
+
+@dataclass(frozen=True)
+class NamedMatrix:
+    """A matrix with the names of its rows and columns.
+
+    Parameters
+    ----------
+    matrix
+        Values, sparse. Shape ``(n_rows, n_columns)``.
+    rows, columns
+        Names; ``None`` where a file has none.
+    source
+        The file, for messages.
+    cells
+        Where the cells are, if the format says so: ``"rows"``, ``"columns"``, or ``None`` for not known.
+    features
+        More about the features, one row each; ``None`` if there is no more.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> NamedMatrix([[1, 0]], pd.Index(["NOC2L"]), pd.Index(["AAAC-1", "AAAG-1"]), source="x.csv").columns.tolist()
+    ['AAAC-1', 'AAAG-1']
+    """
+
+    matrix: Any
+    rows: pd.Index | None
+    columns: pd.Index | None
+    source: str = ""
+    cells: str | None = None
+    features: pd.DataFrame | None = field(default=None, compare=False)
+
+    def names(self, side: str) -> pd.Index:
+        """Names of ``"rows"`` or ``"columns"``; InputError if the file has none."""
+        names = self.rows if side == "rows" else self.columns
+        if names is None:
+            raise InputError(
+                f"{self.source}: the {side} of the matrix have no names; names of features and of cells were expected "
+                "(dimnames in R)"
+            )
+        return names
+
+
+def orient(rna: NamedMatrix, atac: NamedMatrix, *, known: pd.Index | None = None) -> tuple[AnnData, AnnData]:
+    """Bring two matrices to cells x features, whichever way round their files are.
+
+    Parameters
+    ----------
+    rna, atac
+        The matrices.
+    known
+        Barcodes that are known from elsewhere, such as a table of cells.
+
+    Returns
+    -------
+    Both matrices with cells as rows.
+
+    Raises
+    ------
+    InputError
+        If names are missing.
+
+    Notes
+    -----
+    Cells are on the sides that have most names in common. Where no names are in common, the side that does not hold
+    peaks, or that reads like nucleotides, is taken; then features x cells, as in R and of 10x, and a warning is logged.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> cells = pd.Index(["AAAC-1", "AAAG-1"])
+    >>> rna = NamedMatrix(np.array([[1, 2]]), pd.Index(["NOC2L"]), cells)
+    >>> atac = NamedMatrix(np.array([[1], [0]]), cells, pd.Index(["chr1:10-20"]))
+    >>> [adata.shape for adata in orient(rna, atac)]
+    [(2, 1), (2, 1)]
+    """
+    sides = {}
+    common = {
+        (ours, theirs): int(rna.names(ours).isin(atac.names(theirs)).sum())
+        for ours in _possible(rna)
+        for theirs in _possible(atac)
+    }
+    most = max(common.values())
+    best = [pair for pair, n in common.items() if n == most]
+    for place, (modality, named) in enumerate((("rna", rna), ("atac", atac))):
+        options = {pair[place] for pair in best} if most > 0 else set(_possible(named))
+        sides[modality] = options.pop() if len(options) == 1 else _guess(named, modality, known)
+    return _cells_by_features(rna, sides["rna"]), _cells_by_features(atac, sides["atac"])
+
+
+def _possible(named: NamedMatrix) -> tuple[str, ...]:
+    return (named.cells,) if named.cells else ("columns", "rows")
+
+
+def _guess(named: NamedMatrix, modality: str, known: pd.Index | None) -> str:
+    rows, columns = named.names("rows"), named.names("columns")
+    if known is not None:
+        n_rows, n_columns = int(rows.isin(known).sum()), int(columns.isin(known).sum())
+        if n_rows != n_columns:
+            return "rows" if n_rows > n_columns else "columns"
+    rows_are_peaks, columns_are_peaks = looks_like_peaks(rows), looks_like_peaks(columns)
+    if rows_are_peaks != columns_are_peaks:
+        return "columns" if rows_are_peaks else "rows"
+    reads_rows, reads_columns = (bool(names[:1000].str.contains(_BARCODE).mean() > 0.5) for names in (rows, columns))
+    if reads_rows != reads_columns:
+        return "rows" if reads_rows else "columns"
+    log.warning(
+        "%s: cannot tell from the names which side of the %s matrix holds the cells (rows %s, columns %s); "
+        "features x cells is assumed, as in R and of 10x",
+        named.source,
+        modality,
+        first_few(rows[:2]),
+        first_few(columns[:2]),
+    )
+    return "columns"
+
+
+def _cells_by_features(named: NamedMatrix, side: str) -> AnnData:
+    transpose = side == "columns"
+    matrix = named.matrix.T if transpose else named.matrix
+    cells, features = named.names(side), named.names("rows" if transpose else "columns")
+    if matrix.shape != (len(cells), len(features)):
+        raise InputError(
+            f"{named.source}: the matrix is {matrix.shape[0]:,} cells x {matrix.shape[1]:,} features, but "
+            f"{len(cells):,} barcodes and {len(features):,} names of features were found"
+        )
+    var = pd.DataFrame(index=features) if named.features is None else named.features.set_axis(features, axis=0)
+    with quiet():
+        return AnnData(matrix.tocsr() if hasattr(matrix, "tocsr") else matrix, obs=pd.DataFrame(index=cells), var=var)

@@ -1,0 +1,205 @@
+"""Metadata of cells: one table with plain names, and the barcodes that it goes by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, MissingKeyError, first_few
+
+__all__ = ["index_cells", "lift_obs", "plain_dtypes"]
+
+log = logging.getLogger("scanlink")
+
+_BARCODE_NAMES = ("barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "unnamed: 0", "index")
+
+
+def lift_obs(
+    kept: pd.Index,
+    *,
+    cells: pd.DataFrame | None = None,
+    both: pd.DataFrame | None = None,
+    rna: pd.DataFrame | None = None,
+    atac: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Gather all that is known of the cells in one table with plain names.
+
+    Parameters
+    ----------
+    kept
+        Barcodes of the cells. Shape ``(n_cells,)``.
+    cells, both, rna, atac
+        Metadata by barcode: of a table of cells, of a file as a whole, of each modality. In this order, the first
+        that has a column keeps its plain name.
+
+    Returns
+    -------
+    Table of the cells. A column that an earlier source has with the same values is left out; with other values it
+    becomes ``rna:NAME``, ``atac:NAME`` or ``obs:NAME`` (of the file as a whole).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"depth": [1, 2]}, index=["a", "b"])
+    >>> lift_obs(pd.Index(["a", "b"]), rna=table, atac=table * 10)
+       depth  atac:depth
+    a      1          10
+    b      2          20
+    """
+    columns: dict[str, pd.Series] = {}
+    later: list[tuple[str, str, pd.Series]] = []
+    for prefix, table in (("cells", cells), ("obs", both), ("rna", rna), ("atac", atac)):
+        if table is None:
+            continue
+        aligned = table.reindex(kept)
+        for name in aligned.columns:
+            # mudata before 0.4 wrote copies of the columns of a modality as 'rna:NAME' beside the global ones.
+            owner, _, plain = str(name).partition(":")
+            if prefix == "obs" and plain and owner in ("rna", "atac"):
+                later.append((owner, plain, aligned[name]))
+            else:
+                _place(columns, str(name), prefix, aligned[name])
+    for owner, plain, column in later:
+        _place(columns, plain, owner, column)
+    return plain_dtypes(pd.DataFrame(columns, index=kept))
+
+
+def _place(columns: dict[str, pd.Series], name: str, prefix: str, column: pd.Series) -> None:
+    for label in (name, f"{prefix}:{name}"):
+        if label not in columns:
+            columns[label] = column
+            if label != name:
+                log.info("column %r of %s differs from the one that is kept, and becomes %r", name, prefix, label)
+            return
+        if _same(columns[label], column):
+            return
+
+
+def _same(first: pd.Series, second: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(first.dtype) and pd.api.types.is_numeric_dtype(second.dtype):
+        return bool(np.array_equal(first.to_numpy(dtype=float), second.to_numpy(dtype=float), equal_nan=True))
+    missing = first.isna().to_numpy()
+    if not np.array_equal(missing, second.isna().to_numpy()):
+        return False
+    ours, theirs = (column.astype(object).to_numpy()[~missing] for column in (first, second))
+    return bool(np.array_equal(ours.astype(str), theirs.astype(str)))
+
+
+def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
+    """Give columns the types that every part of scanlink, and the .h5mu format, understands.
+
+    Parameters
+    ----------
+    table
+        Any table.
+
+    Returns
+    -------
+    The table with text as categories, nullable numbers as plain ones (missing becomes NaN), the rest as it is.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> plain_dtypes(pd.DataFrame({"batch": ["a", "b"], "n": pd.array([1, None], dtype="Int32")})).dtypes.astype(str)
+    batch    category
+    n         float64
+    dtype: object
+    """
+    result = {}
+    for name in table.columns:
+        column = table[name]
+        if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
+            known = column.dropna()
+            if len(known) == len(column) and all(isinstance(value, bool) for value in known):
+                column = column.astype(bool)
+            else:
+                text = column.astype(object).where(column.isna(), column.astype(str))
+                column = text.astype("category")
+                # Categories of pandas' string type cannot be written to HDF5 by every version of anndata.
+                column = column.cat.rename_categories(list(column.cat.categories.astype(str).astype(object)))
+        elif pd.api.types.is_extension_array_dtype(column.dtype) and not isinstance(column.dtype, pd.CategoricalDtype):
+            if pd.api.types.is_bool_dtype(column.dtype) and not column.isna().any():
+                column = column.astype(bool)
+            elif pd.api.types.is_numeric_dtype(column.dtype):
+                whole = pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any()
+                column = column.astype("int64" if whole else "float64")
+        result[name] = column
+    return pd.DataFrame(result, index=table.index)
+
+
+def index_cells(
+    table: pd.DataFrame, known: Mapping[str, pd.Index], *, barcode: str | None = None, label: str = "table of cells"
+) -> pd.DataFrame:
+    """Find the column of barcodes in a table of cells and make it the index.
+
+    Parameters
+    ----------
+    table
+        Metadata, one row per cell.
+    known
+        Barcodes of each matrix, against which candidates are checked.
+    barcode
+        Name of the column; ``None`` tries ``barcode``, ``cell`` and the like, the index, then every other column.
+    label
+        What the message calls the table.
+
+    Returns
+    -------
+    The table with barcodes as index, without that column.
+
+    Raises
+    ------
+    MissingKeyError
+        If there is no column ``barcode``.
+    InputError
+        If no column holds barcodes of the matrices.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"cell": ["AAAC-1", "AAAG-1"], "nUMI": [900, 800]})
+    >>> index_cells(table, {"rna": pd.Index(["AAAG-1", "AAAC-1"])})
+            nUMI
+    AAAC-1   900
+    AAAG-1   800
+    """
+    if barcode is not None:
+        if barcode not in table:
+            raise MissingKeyError(f"{label}: no column {barcode!r}; columns found: {first_few(table.columns, most=20)}")
+        return _by(table, barcode)
+    lower = {str(name).lower(): name for name in reversed(table.columns)}
+    named = [lower[name] for name in _BARCODE_NAMES if name in lower]
+    others = [name for name in table.columns if name not in named and not pd.api.types.is_float_dtype(table[name])]
+    best: tuple[int, object] = (0, None)
+    for name in (*named, None, *others):
+        values = pd.Index((table.index if name is None else table[name]).astype(str))
+        match = max(int(values.isin(names).sum()) for names in known.values())
+        if match > best[0]:
+            best = (match, name)
+        if match == len(table):
+            break
+    match, found = best
+    if match == 0:
+        side, names = next(iter(known.items()))
+        tried = named[0] if named else (others[0] if others else None)
+        values = pd.Index(table.index if tried is None else table[tried])
+        if named or tried is None:
+            return _by(table, tried)  # the join will explain how these barcodes differ from those of the matrices
+        raise InputError(
+            f"{label}: no column holds barcodes of the matrices ({side} has such as {first_few(names[:2])}, column "
+            f"{tried!r} such as {first_few(values[:2])}); columns found: {first_few(table.columns, most=20)}. "
+            "Pass barcode= with the name of the column"
+        )
+    if found is not None and found not in named:
+        log.info("%s: barcodes are taken from column %r", label, found)
+    return _by(table, found)
+
+
+def _by(table: pd.DataFrame, name: object) -> pd.DataFrame:
+    if name is None:
+        return table.set_axis(pd.Index(table.index.astype(str), dtype=object), axis=0)
+    index = pd.Index(table[name].astype(str).to_numpy(dtype=object), dtype=object)
+    return table.drop(columns=[name]).set_axis(index, axis=0)
