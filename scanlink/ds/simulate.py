@@ -1,0 +1,314 @@
+"""Simulated multiome data in which the links and the interactions of enhancers are known."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mudata
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
+
+from scanlink.ds.layout import lay_out, write_gtf
+from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_block, make_parameters, stream
+from scanlink.ds.store import MultiomeWriter
+from scanlink.ds.truth import plant
+from scanlink.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["CELLTYPES", "Simulation", "simulate"]
+
+logger = logging.getLogger("scanlink")
+
+# Default cell types; the last one is too small for anything to be found in it.
+CELLTYPES = {"CD14-Mono": 0.45, "CD4-Naive": 0.33, "B-Memory": 0.21, "pDC": 0.01}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Simulated data and the truth about them.
+
+    Attributes
+    ----------
+    mdata
+        The dataset, or None if it was written piece by piece to ``path``.
+    path
+        Its file, or None if it is in memory.
+    genes
+        Annotation: ``chrom``, ``start``, ``end`` (0-based, half-open), ``strand``, ``gene_id``, ``gene``,
+        ``gene_type``.
+    links
+        True links: ``group`` (cell type, or ``""`` for all), ``gene``, ``peak``, ``beta`` (effect of the peak being
+        open on the natural logarithm of the expected count).
+    interactions
+        True interactions: ``group``, ``gene``, ``enhancer_1``, ``enhancer_2``, ``beta_1``, ``beta_2``,
+        ``interaction`` (added on the same scale where both are open).
+    """
+
+    mdata: MuData | None
+    path: Path | None
+    genes: pd.DataFrame
+    links: pd.DataFrame
+    interactions: pd.DataFrame
+
+    def write(self, folder: str | PathLike[str]) -> dict[str, Path]:
+        """Write data, annotation and truth into a folder, which is made if need be.
+
+        Parameters
+        ----------
+        folder
+            Where ``multiome.h5mu``, ``genes.gtf.gz``, ``true_links.csv`` and ``true_interactions.csv`` go.
+
+        Returns
+        -------
+        The paths, by ``"data"``, ``"genes"``, ``"links"`` and ``"interactions"``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> simulation = simulate(n_cells=50, n_genes=8, n_peaks=40, n_links=4, n_interactions=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in simulation.write(folder).values())
+        ['genes.gtf.gz', 'multiome.h5mu', 'true_interactions.csv', 'true_links.csv']
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        paths = {
+            "data": target / "multiome.h5mu",
+            "genes": target / "genes.gtf.gz",
+            "links": target / "true_links.csv",
+            "interactions": target / "true_interactions.csv",
+        }
+        if self.mdata is not None:
+            with mudata.set_options(pull_on_update=False):
+                self.mdata.write(paths["data"])
+        elif self.path is not None and self.path.resolve() != paths["data"].resolve():
+            shutil.copyfile(self.path, paths["data"])
+        write_gtf(self.genes, paths["genes"])
+        self.links.to_csv(paths["links"], index=False)
+        self.interactions.to_csv(paths["interactions"], index=False)
+        return paths
+
+
+def simulate(
+    *,
+    n_cells: int = 3_000,
+    n_genes: int = 80,
+    n_peaks: int = 500,
+    celltypes: Mapping[str, float] | None = None,
+    n_donors: int = 4,
+    n_batches: int = 2,
+    n_links: int = 100,
+    n_interactions: int = 15,
+    effect: tuple[float, float] = (0.4, 1.0),
+    interaction_effect: tuple[float, float] = (0.5, 1.0),
+    dispersion: float = 0.5,
+    donor_sd: float = 0.1,
+    batch_sd: float = 0.1,
+    block_sd: float = 0.4,
+    seed: int = 0,
+    out: str | PathLike[str] | None = None,
+    chunk_cells: int = 2_048,
+) -> Simulation:
+    """Simulate RNA and ATAC counts of the same cells, with known enhancer-gene links.
+
+    Parameters
+    ----------
+    n_cells
+        Cells.
+    n_genes
+        Genes among peaks. There are 30 more on chrX, where no peak is, which hold most of the UMIs, and 13
+        mitochondrial ones.
+    n_peaks
+        Peaks, open in 1 to 30 % of the cells.
+    celltypes
+        Names and proportions; None: three of 21 to 45 % and one of 1 %.
+    n_donors, n_batches
+        Donors, nested in batches; cells fall on donors by chance.
+    n_links
+        True links, at most four of a gene. Half of them act in one cell type only.
+    n_interactions
+        Pairs of true links of one gene that also interact.
+    effect, interaction_effect
+        Smallest and largest absolute effect, natural log.
+    dispersion
+        Variance of the Gamma factor of each count, so that the variance of a count of mean m is m + dispersion m^2.
+        0: Poisson.
+    donor_sd, batch_sd
+        Standard deviation, natural log, of the effect of donors and batches on each gene, each peak and the depth.
+    block_sd
+        Standard deviation, natural log, of the accessibility that the peaks of one block have in common.
+    seed
+        The same seed gives the same numbers.
+    out
+        File (``.h5mu``) to which the data are written piece by piece, so that they need not fit in memory. None: in
+        memory.
+    chunk_cells
+        Cells in a piece; has no influence on the numbers.
+
+    Returns
+    -------
+    Simulation
+        The data, with ``celltype``, ``donor``, ``batch``, ``nUMI`` and ``percent.mito`` in ``obs``, and the truth.
+
+    Raises
+    ------
+    OptionError
+        If an option is impossible, or so many links do not fit.
+
+    Notes ----- The model is written out in :mod:`scanlink.ds.model`. RNA and ATAC depth are correlated (about 0.7),
+    so that they confound every gene with every peak unless the depth is in the model. Peaks of one block are
+    correlated, so that a peak beside a true enhancer carries a shadow of its effect (some hundredths). Every block of
+    128 cells has random streams of its own (Philox).
+
+    Examples
+    --------
+    >>> simulation = simulate(n_cells=200, n_genes=10, n_peaks=60, n_links=8, n_interactions=2, seed=1)
+    >>> simulation.mdata["rna"].shape, simulation.mdata["atac"].shape
+    ((200, 53), (200, 60))
+    >>> len(simulation.links), len(simulation.interactions)
+    (8, 2)
+    """
+    types = dict(CELLTYPES if celltypes is None else celltypes)
+    _check_numbers(
+        1,
+        n_cells=n_cells,
+        n_genes=n_genes,
+        n_peaks=n_peaks,
+        n_donors=n_donors,
+        n_batches=n_batches,
+        chunk_cells=chunk_cells,
+    )
+    _check_numbers(0, n_links=n_links, n_interactions=n_interactions, seed=seed)
+    _check_effects(
+        {"dispersion": dispersion, "donor_sd": donor_sd, "batch_sd": batch_sd, "block_sd": block_sd},
+        {"effect": effect, "interaction_effect": interaction_effect},
+    )
+    _check_groups(types, n_donors=n_donors, n_batches=n_batches)
+    genes, peaks = lay_out(stream(seed, 0), n_genes=n_genes, n_peaks=n_peaks, n_background=30)
+    cis = genes[genes["role"] == "cis"]
+    usual = [name for name, part in types.items() if part >= 0.1 * sum(types.values())] or list(types)
+    truth = plant(
+        stream(seed, 8), genes=cis, peaks=peaks, celltypes=usual, n_links=n_links, n_interactions=n_interactions,
+        effect=effect, interaction_effect=interaction_effect,
+    )  # fmt: skip
+    parameters = make_parameters(
+        seed=seed, n_cells=n_cells, celltypes=types, n_donors=n_donors, n_batches=n_batches, donor_sd=donor_sd,
+        batch_sd=batch_sd, block_sd=block_sd, dispersion=dispersion, genes=genes, peaks=peaks, truth=truth,
+    )  # fmt: skip
+    rna_var = genes.set_index("gene")[["gene_id", "chrom", "start", "end", "strand"]]
+    # As 10x writes it, without the version, whereas the annotation has one.
+    rna_var["gene_id"] = rna_var["gene_id"].str.replace(r"\.\d+$", "", regex=True)
+    names = barcodes(seed, n_cells)
+    genes = genes.drop(columns=["role", "block"])
+    cells: list[pd.DataFrame] = []
+    if out is None:
+        rna, atac = [], []
+        for block in _blocks(parameters):
+            cells.append(_describe(block, len(parameters.mito)))
+            rna.append(block.rna)
+            atac.append(block.atac)
+        obs = _label(pd.concat(cells, ignore_index=True), names, list(types), parameters)
+        mdata = assemble(obs, rna_var, peaks, rna=sp.vstack(rna, format="csr"), atac=sp.vstack(atac, format="csr"))
+        return Simulation(mdata, None, genes, truth.links, truth.interactions)
+
+    path = Path(out)
+    if path.suffix != ".h5mu":
+        raise OptionError(f"out is {str(out)!r}, expected a name that ends in .h5mu")
+    if not path.parent.is_dir():
+        raise InputError(f"out={str(out)!r}: the folder does not exist; make it first")
+    with MultiomeWriter(path, n_vars={"rna": len(rna_var), "atac": n_peaks}, chunk_cells=chunk_cells) as writer:
+        for block in _blocks(parameters):
+            cells.append(_describe(block, len(parameters.mito)))
+            writer.append(rna=block.rna, atac=block.atac)
+        obs = _label(pd.concat(cells, ignore_index=True), names, list(types), parameters)
+        writer.finish(assemble(obs, rna_var, peaks))
+    logger.info("%d simulated cells written to %s", n_cells, path)
+    return Simulation(None, path, genes, truth.links, truth.interactions)
+
+
+def _blocks(parameters: Parameters) -> Iterator[Block]:
+    for index in range(-(-parameters.n_cells // BLOCK_CELLS)):
+        yield draw_block(parameters, index)
+
+
+def _describe(block: Block, n_mito: int) -> pd.DataFrame:
+    total = np.asarray(block.rna.sum(axis=1, dtype=np.int64)).ravel()
+    mito = np.asarray(block.rna[:, -n_mito:].sum(axis=1, dtype=np.int64)).ravel()
+    percent = 100 * mito / np.maximum(total, 1)
+    return pd.DataFrame({"celltype": block.celltype, "donor": block.donor, "nUMI": total, "percent.mito": percent})
+
+
+def _label(cells: pd.DataFrame, names: np.ndarray, types: list[str], parameters: Parameters) -> pd.DataFrame:
+    """Positions of cell types and donors become names."""
+    batch = parameters.donor_batch
+    donors = [f"donor{number + 1}" for number in range(len(batch))]
+    batches = [f"batch{number + 1}" for number in range(batch.max() + 1)]
+    return pd.DataFrame(
+        {
+            "celltype": _named(cells["celltype"].to_numpy(), types),
+            "donor": _named(cells["donor"].to_numpy(), donors),
+            "batch": _named(batch[cells["donor"].to_numpy()], batches),
+            "nUMI": cells["nUMI"].to_numpy(),
+            "percent.mito": cells["percent.mito"].to_numpy(),
+        },
+        index=pd.Index(names),
+    )
+
+
+def _named(positions: np.ndarray, names: list[str]) -> pd.Categorical:
+    return pd.Categorical.from_codes(positions, categories=pd.Index(names, dtype=object))
+
+
+def assemble(
+    obs: pd.DataFrame,
+    rna_var: pd.DataFrame,
+    atac_var: pd.DataFrame,
+    *,
+    rna: sp.csr_matrix | None = None,
+    atac: sp.csr_matrix | None = None,
+) -> MuData:
+    """One MuData of its parts; the metadata are in ``.obs`` under plain names in every version of mudata."""
+    bare = pd.DataFrame(index=obs.index)
+    parts = {
+        "rna": AnnData(rna, obs=bare.copy(), var=rna_var.rename_axis(None)),
+        "atac": AnnData(atac, obs=bare.copy(), var=atac_var),
+    }
+    with mudata.set_options(pull_on_update=False):
+        mdata = MuData(parts)
+    for name in obs:
+        mdata.obs[name] = obs[name]
+    return mdata
+
+
+def _check_numbers(least: int, **options: int) -> None:
+    for name, value in options.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
+
+
+def _check_effects(spreads: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> None:
+    for name, value in spreads.items():
+        if not 0 <= value < np.inf:
+            raise OptionError(f"{name} is {value!r}, expected a number of at least 0")
+    for name, (low, high) in ranges.items():
+        if not 0 <= low <= high < np.inf:
+            raise OptionError(
+                f"{name} is {(low, high)!r}, expected smallest and largest absolute value, such as (0.4, 1.0)"
+            )
+
+
+def _check_groups(types: Mapping[str, float], *, n_donors: int, n_batches: int) -> None:
+    if not types or "" in types or not all(0 < part < np.inf for part in types.values()):
+        raise OptionError(f"celltypes is {dict(types)!r}, expected names with proportions above 0")
+    if n_donors < n_batches:
+        raise OptionError(f"n_donors={n_donors} is less than n_batches={n_batches}: donors are nested in batches")

@@ -1,0 +1,247 @@
+"""Pairs of genes and peaks that lie near each other.
+
+All coordinates are 0-based and half-open. The transcription start site (TSS) of a gene is its first transcribed base:
+``start`` on the strand ``+`` (or ``.``, unknown), ``end - 1`` on ``-``. The centre of a peak is its base ``(start +
+end) // 2``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.pp.annotation import match_genes
+from scanlink.pp.chunks import get_modality
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+__all__ = ["cis_pairs"]
+
+logger = logging.getLogger("scanlink")
+
+
+def cis_pairs(
+    mdata: MuData,
+    genes: pd.DataFrame,
+    *,
+    window: int = 500_000,
+    anchor: Literal["body", "tss"] = "body",
+    overlap: Literal["any", "center"] = "any",
+    match: Literal["gene_id", "name"] | None = None,
+    only: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """List the peaks near each gene.
+
+    With the defaults these are the pairs of ``bedtools window -w 500000``.
+
+    Parameters
+    ----------
+    mdata
+        The dataset; ``atac.var`` has ``chrom``, ``start``, ``end``. May be backed: no count is read.
+    genes
+        Annotation, as :func:`scanlink.io.read_genes` returns it: columns ``chrom``, ``start``, ``end``, ``gene``, and
+        if known ``strand`` and ``gene_id``. A gene whose strand is ``.``, or that has none, is measured as on ``+``.
+    window
+        Reach on both sides of the anchor, in bp.
+    anchor
+        ``"body"``: ``[start - window, end + window)``. ``"tss"``: the same around the single base of the TSS.
+    overlap
+        ``"any"``: one base of the peak in the window is enough. ``"center"``: its centre must be inside.
+    match
+        How genes of the data are found in the annotation: ``"gene_id"`` (without version), ``"name"``, or None for the
+        identifier where both have one and else the name.
+    only
+        Names of the genes wanted, such as the highly variable ones; None: all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair, in the order of the genes and then of the peaks in the data: ``gene``, ``peak``, and
+        ``distance`` from the TSS to the centre of the peak, in bp, positive downstream (in the direction of
+        transcription). A gene with several loci in the annotation has the peaks of all of them, each with the
+        distance that is smallest in absolute value.
+
+    Raises
+    ------
+    InputError
+        If no pair is found (says whether chromosome names or positions are at fault), coordinates are impossible, or
+        names are not unique.
+    MissingKeyError
+        If a modality, a column, or a gene of ``only`` is not there.
+    OptionError
+        If an option has an impossible value.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> simulation = sl.ds.simulate(n_cells=100, n_genes=10, n_peaks=60, n_links=8, n_interactions=2, seed=1)
+    >>> pairs = cis_pairs(simulation.mdata, simulation.genes, window=100_000, anchor="tss")
+    >>> list(pairs.columns)
+    ['gene', 'peak', 'distance']
+    >>> bool(pairs["distance"].abs().max() < 103_000)
+    True
+    """
+    _check_options(window, anchor, overlap)
+    rna, atac = get_modality(mdata, "rna"), get_modality(mdata, "atac")
+    for what, names in (("gene", rna.var_names), ("peak", atac.var_names)):
+        if not names.is_unique:
+            twice = names[names.duplicated()].unique()
+            raise InputError(
+                f"{len(twice)} {what} names occur more than once: {first_few(twice)}. Expected unique names: call "
+                f"mdata[{'rna' if what == 'gene' else 'atac'!r}].var_names_make_unique()"
+            )
+    peaks = _check_intervals(atac.var, what="atac.var")
+    loci = _check_intervals(genes, what="the annotation")
+
+    found = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
+    if only is not None:
+        found = found[found["gene"].isin(_positions(rna.var_names, only))]
+    loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy())
+    pairs = _near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
+    if pairs.empty:
+        raise InputError(_why_none(loci, peaks, window))
+
+    without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
+    logger.info(
+        "%d pairs of %d genes and %d peaks within %d bp of the %s; %d genes have no peak there",
+        len(pairs), pairs["gene"].nunique(), pairs["peak"].nunique(), window,
+        "gene body" if anchor == "body" else "TSS", without,
+    )  # fmt: skip
+    return pd.DataFrame(
+        {
+            "gene": rna.var_names.to_numpy(dtype=object)[pairs["gene"]],
+            "peak": atac.var_names.to_numpy(dtype=object)[pairs["peak"]],
+            "distance": pairs["distance"].to_numpy(),
+        }
+    )
+
+
+def _near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> pd.DataFrame:
+    """Positions of genes and peaks that are near each other, and their distance; sorted, one row per pair."""
+    import bioframe
+
+    minus = loci["strand"].to_numpy() == "-"
+    tss = np.where(minus, loci["end"] - 1, loci["start"])
+    first, last = (loci["start"], loci["end"]) if anchor == "body" else (tss, tss + 1)
+    centre = (peaks["start"].to_numpy() + peaks["end"].to_numpy()) // 2
+    windows = pd.DataFrame(
+        {
+            "chrom": loci["chrom"].to_numpy(),
+            "start": np.maximum(np.asarray(first) - window, 0),
+            "end": np.asarray(last) + window,
+        }
+    )
+    marks = pd.DataFrame(
+        {"chrom": peaks["chrom"].to_numpy(), "start": peaks["start"].to_numpy(), "end": peaks["end"].to_numpy()}
+    )
+    if overlap == "center":
+        marks = marks.assign(start=centre, end=centre + 1)
+    shared = np.intersect1d(windows["chrom"].unique(), marks["chrom"].unique())
+    windows, marks = windows[windows["chrom"].isin(shared)], marks[marks["chrom"].isin(shared)]
+    empty = pd.DataFrame({"gene": [], "peak": [], "distance": []}, dtype=np.int64)
+    if windows.empty or marks.empty:
+        return empty
+    hits = bioframe.overlap(
+        windows.reset_index(names="row"), marks.reset_index(names="row"), how="inner", suffixes=("_gene", "_peak")
+    )
+    if hits.empty:
+        return empty
+    locus, peak = hits["row_gene"].to_numpy(dtype=np.int64), hits["row_peak"].to_numpy(dtype=np.int64)
+    distance = (centre[peak] - tss[locus]) * np.where(minus[locus], -1, 1)
+    pairs = pd.DataFrame({"gene": loci["position"].to_numpy()[locus], "peak": peak, "distance": distance})
+    # Ties of opposite sign go to the downstream one, so that the order of the annotation does not matter.
+    order = np.lexsort((-pairs["distance"], pairs["distance"].abs(), pairs["peak"], pairs["gene"]))
+    return pairs.iloc[order].drop_duplicates(["gene", "peak"], ignore_index=True)
+
+
+def _check_options(window: int, anchor: str, overlap: str) -> None:
+    if isinstance(window, bool) or window != int(window) or window < 0:
+        raise OptionError(f"window is {window!r}, expected a whole number of bp, 0 or more")
+    if anchor not in ("body", "tss"):
+        raise OptionError(f"anchor is {anchor!r}, expected 'body' or 'tss'")
+    if overlap not in ("any", "center"):
+        raise OptionError(f"overlap is {overlap!r}, expected 'any' or 'center'")
+
+
+def _check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
+    """The columns chrom, start, end, strand of a table, with plain types."""
+    lacking = [name for name in ("chrom", "start", "end") if name not in table]
+    if lacking:
+        raise MissingKeyError(
+            f"{what} has no column {first_few(lacking)}, found {first_few(table.columns, most=8) or 'none'}: "
+            "scanlink.io reads "
+            "them from peak names such as 'chr1:100-600' and from GTF or BED"
+        )
+    bounds = {name: pd.to_numeric(table[name], errors="coerce") for name in ("start", "end")}
+    bad = bounds["start"].isna() | bounds["end"].isna() | (bounds["start"] < 0) | (bounds["start"] >= bounds["end"])
+    bad |= table["chrom"].isna()
+    if bad.any():
+        row = table[bad].iloc[0]
+        raise InputError(
+            f"{what}: {int(bad.sum())} of {len(table)} intervals are impossible, the first "
+            f"{row['chrom']}:{row['start']}-"
+            f"{row['end']}. Expected a chromosome and 0 <= start < end (0-based, half-open)"
+        )
+    strand = table["strand"].astype(str) if "strand" in table else pd.Series(".", index=table.index)
+    return pd.DataFrame(
+        {
+            "chrom": table["chrom"].astype(str).to_numpy(dtype=object),
+            "start": bounds["start"].to_numpy(dtype=np.int64),
+            "end": bounds["end"].to_numpy(dtype=np.int64),
+            "strand": strand.to_numpy(dtype=object),
+        }
+    )
+
+
+def _positions(names: pd.Index, only: Iterable[str]) -> np.ndarray:
+    wanted = pd.Index([only] if isinstance(only, str) else list(only))
+    positions = names.get_indexer(wanted)
+    if (positions < 0).any():
+        absent = wanted[positions < 0]
+        raise MissingKeyError(
+            f"{len(absent)} of {len(wanted)} genes of `only` are not in the data: {first_few(absent)}"
+        )
+    return positions
+
+
+def _why_none(loci: pd.DataFrame, peaks: pd.DataFrame, window: int) -> str:
+    """What keeps every gene from every peak."""
+    if peaks.empty or loci.empty:
+        return f"no pairs: there are {len(loci)} gene loci and {len(peaks)} peaks"
+    ours, theirs = pd.unique(peaks["chrom"]), pd.unique(loci["chrom"])
+    shared = np.intersect1d(np.asarray(ours, dtype=str), np.asarray(theirs, dtype=str))
+    if len(shared) == 0:
+        return (
+            f"no pairs: chromosome names differ. Found {first_few(ours, most=3)} for the peaks and "
+            f"{first_few(theirs, most=3)} "
+            "for the genes; expected the same names: rename those of one side (add or remove 'chr')"
+        )
+    nearest = _nearest(loci, peaks, shared)
+    return (
+        f"no pairs: no peak lies within {window:,} bp of any of {loci['position'].nunique()} genes; the nearest is "
+        f"{nearest:,} bp away (chromosomes of both: {first_few(shared, most=3)}). Expected genes and peaks of one "
+        "genome build: "
+        "is the annotation of another build (hg19, hg38) or species? If not, make the window wider"
+    )
+
+
+def _nearest(loci: pd.DataFrame, peaks: pd.DataFrame, chroms: np.ndarray) -> int:
+    """The smallest gap between a gene body and a peak, in bp."""
+    gaps = []
+    for chrom in chroms:
+        here, there = loci[loci["chrom"] == chrom], peaks[peaks["chrom"] == chrom]
+        starts, ends = np.sort(there["start"].to_numpy()), np.sort(there["end"].to_numpy())
+        after = np.searchsorted(starts, here["end"].to_numpy())
+        before = np.searchsorted(ends, here["start"].to_numpy(), side="right") - 1
+        right = np.where(
+            after < len(starts), starts[np.minimum(after, len(starts) - 1)] - here["end"].to_numpy(), np.inf
+        )
+        left = np.where(before >= 0, here["start"].to_numpy() - ends[np.maximum(before, 0)], np.inf)
+        gaps.append(np.minimum(left, right).min())
+    return int(min(gaps))
