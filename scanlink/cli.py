@@ -1,0 +1,186 @@
+"""The command line: ``scanlink run``, ``demo``, ``scan``, ``merge``, ``status``, ``fetch``."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scanlink import __version__
+from scanlink.errors import OptionError, ScanlinkError
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="scanlink",
+    help="Which enhancers drive which genes, from single-cell multiome data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder; the same folder goes on from what is finished.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an option, such as scan.seed=1.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="local, none, an address such as tcp://host:8786, a scheduler file or a profile (.yaml)."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes; left out, one a core.")]
+
+
+def main() -> None:
+    """Run the command line; what is wrong with input or options ends it with one message and exit code 1."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logger = logging.getLogger("scanlink")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        app()
+    except ScanlinkError as error:
+        print(f"scanlink: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("scanlink: stopped; the same command goes on from what is finished", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"scanlink {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Options, as run.yaml.", metavar="RUN.YAML")],
+    out: Out = Path("scanlink_run"),
+    set_: Changes = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    until: Annotated[str, typer.Option(help="links, or pairs: stop when store and pairs are written.")] = "links",
+) -> None:
+    """Files to links: read, filter, pair, test, adjust. Resumes by itself."""
+    from scanlink import config, pipeline
+
+    if until not in ("pairs", "links"):
+        raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
+    changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
+    options = config.load_run(file, changes=changes)
+    outcome = pipeline.run(options, out, until=until, workers=workers)  # type: ignore[arg-type]
+    _report(outcome)
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo_run"),
+    seed: Annotated[int, typer.Option(help="Of the simulation and of the bootstrap.")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Simulate a multiome experiment, run the whole pipeline on its files, and compare with the planted truth."""
+    from scanlink import demo as demonstration
+
+    outcome, lines = demonstration.run(out, seed=seed, workers=workers)
+    _report(outcome)
+    print("\n".join(lines))
+
+
+@app.command()
+def scan(
+    store: Annotated[Path, typer.Argument(help="Scan store (folder) or a .h5mu of raw counts.", metavar="STORE")],
+    pairs: Annotated[Path, typer.Argument(help="Table of pairs: gene, peak, distance.", metavar="PAIRS")],
+    out: Out = Path("scanlink_run"),
+    chunk: Annotated[str, typer.Option(metavar="I/N", help="Slice I of N, counted from 1, for job arrays.")] = "1/1",
+    options_file: Annotated[
+        Path | None, typer.Option("--config", help="run.yaml or config.yaml: its sections groups and scan are used.")
+    ] = None,
+    set_: Changes = None,
+) -> None:
+    """Test one slice of the pairs, without Dask; scanlink merge joins the slices."""
+    from scanlink import slices
+
+    outcome = slices.scan_slice(store, pairs, out, chunk=_chunk(chunk), options_file=options_file, changes=set_ or [])
+    stats = outcome.stats
+    print(
+        f"slice {chunk}: {stats.n_blocks} blocks, {stats.n_found} found finished, {stats.n_computed} computed "
+        f"in {stats.seconds:.1f} s, peak memory {stats.peak_mib:.0f} MiB"
+    )
+
+
+@app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(help="The folder that all slices wrote to.", metavar="DIR")],
+    options_file: Annotated[Path | None, typer.Option("--config", help="Its section links is used.")] = None,
+    set_: Changes = None,
+) -> None:
+    """Join the slices of a scan into links.parquet."""
+    from scanlink import config, pipeline, slices
+    from scanlink.options import SliceOptions
+
+    if options_file is None and (folder / "config.yaml").is_file():
+        options_file = folder / "config.yaml"
+    options = config.load(options_file, SliceOptions, changes=set_ or [], known=False)
+    links = slices.merge(folder, options.links)
+    _report(pipeline.Outcome(folder, links=links, alpha=options.links.alpha))
+
+
+@app.command()
+def status(folder: Annotated[Path, typer.Argument(help="Run folder.", metavar="DIR")]) -> None:
+    """How far a run is, from any shell that sees its folder."""
+    from scanlink.status import describe
+
+    print("\n".join(describe(folder)))
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(help="gencode")],
+    release: Annotated[str, typer.Option(help="GENCODE release: 44, or M32 for mouse.")] = "44",
+) -> None:
+    """Download an annotation into the cache folder."""
+    if what != "gencode":
+        raise OptionError(f"fetch {what!r}: expected 'gencode'")
+    from scanlink.io import fetch_gencode
+
+    print(fetch_gencode(release))
+
+
+def _chunk(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise OptionError(f"--chunk {text}: expected I/N with I from 1 to N, such as 17/200")
+    return int(found[1]), int(found[2])
+
+
+def _quoted(text: str) -> str:
+    """As YAML, in which a bare ``none`` or an address would be something else."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _report(outcome: Any) -> None:
+    """Print what a run came to, and where to look."""
+    links, stats = outcome.links, outcome.stats
+    if links is None:
+        print(f"store and pairs are in {outcome.folder}")
+        return
+    counts = links["status"].value_counts()
+    tested = int(counts.get("ok", 0))
+    print(f"{len(links):,} pairs asked for in {links['group'].nunique()} groups, {tested:,} tested")
+    for name, number in counts.items():
+        if name != "ok":
+            print(f"  {name:<15}{number:>10,}")
+    print(f"{outcome.n_links:,} links at a false discovery rate of {outcome.alpha:g}")
+    if stats.n_blocks:
+        print(
+            f"{stats.n_blocks} blocks: {stats.n_found} found finished, {stats.n_computed} computed; "
+            f"{outcome.seconds.get('total', 0):.1f} s in all"
+        )
+    print(f"table: {outcome.folder / 'links.parquet'}")

@@ -1,0 +1,155 @@
+"""Run options from a YAML file, with the line of whatever is wrong in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from scanlink.errors import OptionError
+from scanlink.options import RunOptions, explain
+
+__all__ = ["load", "load_run", "save"]
+
+M = TypeVar("M", bound=BaseModel)
+
+_FILES = ("path", "rna", "atac", "cells", "rna_features", "atac_features", "barcodes")
+
+
+def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> RunOptions:
+    """Read run.yaml.
+
+    Parameters
+    ----------
+    path
+        The file. Paths in it are relative to its folder.
+    changes
+        Options that replace those of the file, such as ``"scan.seed=1"``; the value is read as YAML.
+
+    Returns
+    -------
+    RunOptions
+        Checked, with absolute paths.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, or a key or value is wrong: names line, key and the nearest key that exists.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "run.yaml"
+    ...     _ = file.write_text("input: a.h5mu\\ngenes: genes.gtf\\n")
+    ...     load_run(file, changes=["scan.seed=7"]).scan.seed
+    7
+    """
+    options = load(path, RunOptions, changes=changes)
+    return _absolute(options, Path(path).resolve().parent)
+
+
+def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterable[str] = (), known: bool = True) -> M:
+    """Read any options from YAML.
+
+    Parameters
+    ----------
+    path
+        The file; None starts from nothing.
+    model
+        The options to make.
+    changes
+        As in :func:`load_run`.
+    known
+        False passes over top-level keys that ``model`` does not have.
+    """
+    values: dict[str, Any] = {}
+    lines: dict[tuple[str, ...], int] = {}
+    name = Path(path).name if path is not None else "options"
+    if path is not None:
+        values, lines = _read(Path(path))
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key.strip():
+            raise OptionError(f"--set {change!r}: expected key=value, such as scan.seed=1")
+        _put(values, tuple(key.strip().split(".")), yaml.safe_load(text), change)
+    if not known:
+        values = {key: value for key, value in values.items() if key in model.model_fields}
+
+    def where(key: tuple[str, ...]) -> str:
+        while key and key not in lines:
+            key = key[:-1]
+        return f"{name}, line {lines[key]}: " if key else f"{name}: "
+
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise explain(error, model, where=where) from None
+
+
+def save(options: BaseModel, path: Path) -> None:
+    """Write options as YAML, for the run folder."""
+    path.write_text(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{path} is not a text file in UTF-8; expected YAML") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise OptionError(f"{path.name}{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise OptionError(
+            f"{path.name}: expected a table of keys such as input, genes, groups, pairs, scan; found none"
+        )
+    lines: dict[tuple[str, ...], int] = {}
+    _lines(node, (), lines, path.name)
+    return values, lines
+
+
+def _lines(node: yaml.MappingNode, prefix: tuple[str, ...], lines: dict[tuple[str, ...], int], name: str) -> None:
+    for key, value in node.value:
+        path = (*prefix, str(key.value))
+        line = key.start_mark.line + 1
+        if path in lines:
+            # YAML would take the later one and say nothing.
+            raise OptionError(f"{name}, line {line}: {'.'.join(path)} is given twice, first on line {lines[path]}")
+        lines[path] = line
+        if isinstance(value, yaml.MappingNode):
+            _lines(value, path, lines, name)
+
+
+def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) -> None:
+    for part in key[:-1]:
+        inner = values.setdefault(part, {})
+        if isinstance(inner, str) and part in ("input", "genes"):
+            inner = values[part] = {"path": inner}
+        if not isinstance(inner, dict):
+            raise OptionError(f"--set {change!r}: {part!r} is not a section")
+        values = inner
+    values[key[-1]] = value
+
+
+def _absolute(options: RunOptions, folder: Path) -> RunOptions:
+    def joined(path: str | None) -> str | None:
+        return None if path is None else str((folder / os.path.expanduser(path)).resolve())
+
+    changed = {
+        "input": options.input.model_copy(update={name: joined(getattr(options.input, name)) for name in _FILES}),
+        "pairs": options.pairs.model_copy(update={"path": joined(options.pairs.path)}),
+    }
+    if options.genes is not None:
+        changed["genes"] = options.genes.model_copy(update={"path": joined(options.genes.path)})
+    return options.model_copy(update=changed)

@@ -1,0 +1,100 @@
+"""The demo: a simulated experiment through the whole pipeline, and how much of the planted truth came out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from scanlink import config, pipeline
+
+__all__ = ["compare", "run"]
+
+log = logging.getLogger("scanlink")
+
+_OPTIONS = """\
+# What the demo ran: `scanlink run {name}` does it again.
+input: data/multiome.h5mu
+genes: data/genes.gtf.gz
+groups: {{by: celltype, only: all}}
+pairs: {{window: 500000, anchor: body, min_fraction: 0.05}}
+scan: {{formula: "log(nUMI) + percent.mito", p_value: bootstrap, ladder: scent, seed: {seed}}}
+links: {{method: bh, alpha: 0.1, scope: group}}
+cluster: local
+"""
+
+
+def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeline.Outcome, list[str]]:
+    """Simulate, run, compare.
+
+    Parameters
+    ----------
+    out
+        Run folder; the simulated files go to ``data/`` in it, the options to ``run.yaml``.
+    seed
+        Of the simulation and of the bootstrap.
+    workers
+        Local worker processes.
+
+    Returns
+    -------
+    tuple
+        The run, and lines that tell what was found of the truth.
+    """
+    from scanlink import ds
+
+    out = Path(out)
+    pipeline.claim(out)
+    log.info("simulating cells with known links")
+    ds.simulate(seed=seed).write(out / "data")
+    options = out / "run.yaml"
+    options.write_text(_OPTIONS.format(name=options.name, seed=seed))
+    outcome = pipeline.run(config.load_run(options), out, workers=workers)
+    assert outcome.links is not None
+    truth = pd.read_csv(out / "data" / "true_links.csv")
+    return outcome, compare(outcome.links, truth, alpha=outcome.alpha)
+
+
+def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[str]:
+    """Recall and false discovery proportion of the links that were called.
+
+    Parameters
+    ----------
+    links
+        The links table.
+    truth
+        Planted links: ``group``, ``gene``, ``peak``, ``beta``.
+    alpha
+        False discovery rate below which a pair was called.
+
+    Returns
+    -------
+    list of str
+        A table, group by group and in all, to be printed.
+
+    Examples
+    --------
+    >>> links = pd.DataFrame({"group": "T", "gene": "g", "peak": ["a", "b"], "beta": 1.0, "fdr": [0.01, 0.02],
+    ...                       "status": "ok"})
+    >>> print(compare(links, links.head(1), alpha=0.1)[-1].split()[:4])
+    ['all', '1', '1', '2']
+    """
+    keys = ["group", "gene", "peak"]
+    known = truth.assign(group=truth["group"].astype(str))[keys].drop_duplicates().assign(planted=True)
+    table = links.merge(known, on=keys, how="left")
+    table["planted"] = table["planted"].eq(True)
+    table["called"] = table["fdr"] < alpha
+    lines = [
+        "",
+        "against the planted truth:",
+        f"{'group':<14}{'planted':>9}{'testable':>10}{'called':>8}{'recall':>9}{'FDP':>7}",
+    ]
+    for name, part in [*table.groupby("group", sort=False), ("all", table)]:
+        testable = part["planted"] & (part["status"] == "ok")
+        right = int((part["called"] & part["planted"]).sum())
+        called = int(part["called"].sum())
+        recall = f"{right / testable.sum():.2f}" if testable.any() else "-"
+        wrong = f"{1 - right / called:.2f}" if called else "-"
+        lines.append(f"{name:<14}{part['planted'].sum():>9}{testable.sum():>10}{called:>8}{recall:>9}{wrong:>7}")
+    return lines

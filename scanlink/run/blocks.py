@@ -1,0 +1,85 @@
+"""Blocks: what one task computes, cut so that tasks take about equally long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Block", "cut"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of work: some consecutive rows of one group's list of items.
+
+    Attributes
+    ----------
+    number
+        Position in the plan, from 0; names the part that it leaves.
+    group
+        Number of the group.
+    first, last
+        Rows of the list, half open.
+    cost
+        Estimated seconds; only their order and sums matter.
+    """
+
+    number: int
+    group: int
+    first: int
+    last: int
+    cost: float
+
+
+def cut(
+    owners: NDArray[np.integer],
+    costs: Sequence[NDArray[np.float64]],
+    *,
+    target: float = 10.0,
+    owners_per_block: int | None = None,
+) -> list[Block]:
+    """Cut every group's items into blocks of whole owners (genes).
+
+    Parameters
+    ----------
+    owners
+        Owner of each item; the items of an owner stand together. Shape ``(n_items,)``.
+    costs
+        Estimated seconds of each item, one array a group. Shape ``(n_items,)`` each.
+    target
+        Seconds that a block may take, unless a single owner takes longer.
+    owners_per_block
+        A fixed number of owners a block instead.
+
+    Returns
+    -------
+    list of Block
+        Numbered in order of group and row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> blocks = cut(np.array([0, 0, 1, 2]), [np.array([4.0, 4.0, 4.0, 1.0])])
+    >>> [(block.first, block.last, block.cost) for block in blocks]
+    [(0, 2, 8.0), (2, 4, 5.0)]
+    """
+    n = owners.size
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(owners)) + 1, [n]]) if n else np.array([0])
+    blocks: list[Block] = []
+    for group, cost in enumerate(costs):
+        total = np.concatenate([[0.0], np.cumsum(cost)])
+        begin = 0
+        while begin < edges.size - 1:
+            if owners_per_block is not None:
+                end = min(begin + owners_per_block, edges.size - 1)
+            else:
+                # As many owners as fit, at least one.
+                room = total[edges[begin]] + target
+                end = max(begin + 1, int(np.searchsorted(total[edges], room, side="right")) - 1)
+            first, last = int(edges[begin]), int(edges[end])
+            blocks.append(Block(len(blocks), group, first, last, float(total[last] - total[first])))
+            begin = end
+    return blocks

@@ -1,0 +1,93 @@
+"""Slices of a scan without Dask, for job arrays, and what joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from scanlink import config
+from scanlink.errors import InputError
+from scanlink.io.store import Store, write_store
+from scanlink.options import LinksOptions, SliceOptions
+from scanlink.pipeline import Outcome, claim, finish
+from scanlink.run import replace_file
+from scanlink.tl.plan import Plan, make_plan
+from scanlink.tl.scan import compute
+
+__all__ = ["merge", "scan_slice"]
+
+
+def scan_slice(
+    data: Path,
+    pairs: Path,
+    out: Path,
+    *,
+    chunk: tuple[int, int] = (1, 1),
+    options_file: Path | None = None,
+    changes: Sequence[str] = (),
+) -> Outcome:
+    """Test one slice of the pairs in this process, for job arrays.
+
+    Parameters
+    ----------
+    data
+        Scan store, or a .h5mu of raw counts, of which the slice makes its own store in ``out``.
+    pairs
+        Table of pairs, parquet or text.
+    out
+        Folder of all slices.
+    chunk
+        ``(i, n)``: the i-th of n slices, counted from 1.
+    options_file, changes
+        Sections ``groups`` and ``scan``, as in run.yaml.
+    """
+    options = config.load(options_file, SliceOptions, changes=changes, known=False)
+    folder = Path(out).resolve()
+    claim(folder)
+    if data.is_dir():
+        store = Store.open(data)
+    else:
+        from scanlink import io
+
+        mdata = io.read(data)
+        # Slices may start at the same time: each writes the same bytes under a name of its own first.
+        store = write_store(mdata, folder / "store")
+    if store.path.resolve() != (folder / "store").resolve():
+        replace_file(folder / "store.txt", lambda temporary: temporary.write_text(str(store.path.resolve())))
+    table = pd.read_parquet(pairs) if pairs.suffix == ".parquet" else pd.read_csv(pairs, sep=None, engine="python")
+    plan = make_plan(
+        store, table, folder / "parts",
+        options=options.scan, groupby=options.groups.by, groups=options.groups.only,
+    )  # fmt: skip
+    return Outcome(folder, stats=compute(plan, chunk=chunk))
+
+
+def merge(folder: Path, options: LinksOptions) -> pd.DataFrame:
+    """Join the parts that slices of a scan left.
+
+    Parameters
+    ----------
+    folder
+        The folder that was given to every slice.
+    options
+        How the false discovery rate is taken.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no scan, or several.
+    RunError
+        If blocks are missing.
+    """
+    found = sorted(path.parent for path in folder.glob("parts/scan-*/plan.json"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(
+            f"{folder} holds {len(found)} scans ({names}), expected one: give the folder that the slices wrote to, "
+            "and delete scans of other options below parts/"
+        )
+    elsewhere = folder / "store.txt"
+    store = Path(elsewhere.read_text()) if elsewhere.is_file() else folder / "store"
+    return finish(Plan(found[0], store), options, folder)

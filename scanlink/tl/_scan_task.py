@@ -1,0 +1,175 @@
+"""What a worker does with a block of a scan: test its pairs, one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from scanlink.io.store import Modality, Store
+from scanlink.options import ScanOptions
+from scanlink.run import Block
+from scanlink.stats import Ladder, case_weights, climb, fit_poisson, refit_poisson, resample_key, sandwich_se
+from scanlink.tl.plan import Plan
+
+__all__ = ["RESULT_SCHEMA", "ScanContext", "scan_block"]
+
+Floats = NDArray[np.float64]
+
+_NUMBERS = ("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail")
+
+RESULT_SCHEMA = pa.schema(
+    [
+        ("group", pa.int32()),
+        ("row", pa.int64()),
+        ("frac_gene", pa.float64()),
+        ("frac_peak", pa.float64()),
+        *((name, pa.float64()) for name in _NUMBERS),
+        ("n_boot", pa.int64()),
+        ("status", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ScanContext:
+    """Where the data and the plan are; all that travels to a worker besides the block."""
+
+    store: str
+    plan: str
+
+
+def scan_block(context: ScanContext, block: Block) -> pa.Table:
+    """Test the pairs of one block.
+
+    Parameters
+    ----------
+    context
+        Data and plan.
+    block
+        Rows of the plan's pairs, in one group.
+
+    Returns
+    -------
+    pyarrow.Table
+        A row a pair, columns of ``RESULT_SCHEMA``.
+    """
+    plan, group = _opened(context), _group(context, block.group)
+    rows: list[dict[str, Any]] = []
+    peaks: dict[int, Floats] = {}
+    gene_before, counts = -1, np.empty(0)
+    for row in range(block.first, block.last):
+        gene, peak = int(plan.pairs["gene"][row]), int(plan.pairs["peak"][row])
+        if gene != gene_before:
+            gene_before, counts = gene, group.dense("rna", gene)
+        if peak not in peaks:
+            peaks[peak] = group.dense("atac", peak)
+        rows.append({"group": block.group, "row": row, **group.test(counts, peaks[peak])})
+    return pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
+
+
+class _Group:
+    """The cells of a group, ready to test pairs on."""
+
+    def __init__(self, store: Store, plan: Plan, number: int) -> None:
+        arrays, self.about = plan.group_arrays(number), plan.groups[number]
+        self.options: ScanOptions = plan.options
+        self.ladder = Ladder.of(self.options.ladder)
+        self.store = store
+        self.n = arrays["cells"].size
+        self.place = np.full(len(store.cells), -1, dtype=np.int64)
+        self.place[arrays["cells"]] = np.arange(self.n)
+        self.design, self.offset = arrays["design"], arrays["offset"]
+        # As R's formula has it: intercept, peak, covariates. What is collinear is left out from the right.
+        self.target = int(self.design.shape[1] > 0 and np.ptp(self.design[:, 0]) == 0)
+        self.key = resample_key(self.options.seed, self.about.name)
+        self.first_weights: dict[tuple[int, int], NDArray[np.uint16]] = {}
+
+    def dense(self, modality: Modality, feature: int) -> Floats:
+        """Counts of a feature in the group's cells; peaks as 0 and 1 unless counts are wanted."""
+        cells, values = self.store.column(modality, feature)
+        place = self.place[cells]
+        inside = place >= 0
+        out = np.zeros(self.n)
+        out[place[inside]] = 1.0 if modality == "atac" and self.options.binarize else values[inside]
+        return out
+
+    def test(self, counts: Floats, peak: Floats) -> dict[str, Any]:
+        """All columns of one pair."""
+        result: dict[str, Any] = dict.fromkeys(_NUMBERS, np.nan)
+        result |= {"n_boot": 0, "frac_gene": np.nan, "frac_peak": np.nan}
+        if self.n:
+            result["frac_gene"] = np.count_nonzero(counts) / self.n
+            result["frac_peak"] = np.count_nonzero(peak) / self.n
+        result["status"] = self._untestable(counts, peak, result["frac_gene"], result["frac_peak"])
+        if result["status"] is not None:
+            return result
+        design = np.insert(self.design, self.target, peak, axis=1)
+        fit = fit_poisson(counts, design, offset=self.offset)
+        if np.isnan(fit.coef).any():
+            result["status"] = "collinear"
+            return result
+        beta, se = float(fit.coef[self.target]), float(fit.se[self.target])
+        if not (fit.converged and np.isfinite(beta) and np.isfinite(se)):
+            result["status"] = "not_converged"
+            return result
+        robust = sandwich_se(counts, fit.fitted, design, fit.covariance, target=self.target, kind=self.options.robust)
+        result |= {"beta": beta, "se": se, "z": beta / se, "p": _two_sided(beta / se), "status": "ok"}
+        result |= {"se_robust": robust, "p_robust": _two_sided(beta / robust) if robust > 0 else np.nan}
+        if self.options.p_value == "bootstrap":
+            result["p_boot"], result["n_boot"] = climb(
+                beta,
+                self.ladder,
+                lambda first, last: refit_poisson(
+                    counts, design, self._weights(first, last), target=self.target, offset=self.offset, start=fit.coef
+                ),
+            )
+        return result
+
+    def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
+        if self.about.status == "too_few_cells":
+            return "too_few_cells"
+        if not frac_gene > self.options.min_fraction:
+            return "gene_rare"
+        if not frac_peak > self.options.min_fraction:
+            return "peak_rare"
+        if self.about.status is not None or np.ptp(peak) == 0:
+            return self.about.status or "collinear"
+        opened = peak > 0
+        if counts[opened].sum() == 0 or (counts[~opened].sum() == 0 and not opened.all()):
+            return "separated"
+        return None
+
+    def _weights(self, first: int, last: int) -> NDArray[np.uint16]:
+        """Weights of replicates; those of the first stage are kept, because every pair needs them."""
+        if (first, last) in self.first_weights:
+            return self.first_weights[first, last]
+        weights = case_weights(self.key, first, last, self.n)
+        if last <= self.ladder.stages[0][0] and weights.nbytes <= 2**26:
+            self.first_weights[first, last] = weights
+        return weights
+
+
+def _two_sided(z: float) -> float:
+    return float(2.0 * ndtr(-abs(z)))
+
+
+@lru_cache(maxsize=4)
+def _opened(context: ScanContext) -> Plan:
+    return Plan(Path(context.plan), Path(context.store))
+
+
+@lru_cache(maxsize=4)
+def _store(path: str) -> Store:
+    return Store.open(path)
+
+
+@lru_cache(maxsize=4)
+def _group(context: ScanContext, number: int) -> _Group:
+    return _Group(_store(context.store), _opened(context), number)

@@ -1,0 +1,118 @@
+"""The links table: parts put together, false discovery rates, and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scanlink.errors import RunError, first_few
+from scanlink.io.store import Store
+from scanlink.options import LinksOptions
+from scanlink.run import replace_file
+from scanlink.stats import adjust
+from scanlink.tl.plan import Plan
+
+__all__ = ["COLUMNS", "add_fdr", "collect", "write_links"]
+
+COLUMNS = [
+    *("group", "gene", "peak", "distance", "n_cells", "frac_gene", "frac_peak"),
+    *("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail"),
+    *("p_value", "fdr", "status"),
+]
+
+_CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot"}
+
+
+def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
+    """Put the parts of a finished scan together.
+
+    Parameters
+    ----------
+    plan
+        Whose parts are read.
+    options
+        How the false discovery rate is taken.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for every pair asked for in every group, in the order of groups and pairs; columns ``COLUMNS``.
+
+    Raises
+    ------
+    RunError
+        If blocks are not finished; names the first.
+    """
+    parts, blocks = plan.parts, plan.blocks
+    missing = [block.number for block in blocks if not parts.is_done(block)]
+    if missing:
+        raise RunError(
+            f"{len(missing)} of {len(blocks)} blocks are not finished (blocks {first_few(missing)}): "
+            "compute them first, with the same command or the missing chunks"
+        )
+    table = parts.read(blocks).to_pandas()
+    store, groups = Store.open(plan.store), plan.groups
+    row = table["row"].to_numpy()
+    distance = np.asarray(plan.pairs["distance"])[row]
+    links = pd.DataFrame(
+        {
+            "group": np.array([group.name for group in groups], dtype=object)[table["group"]],
+            "gene": store.genes.to_numpy(dtype=object)[np.asarray(plan.pairs["gene"])[row]],
+            "peak": store.peaks.to_numpy(dtype=object)[np.asarray(plan.pairs["peak"])[row]],
+            "distance": distance.astype(np.int64) if np.isfinite(distance).all() else pd.array(distance, dtype="Int64"),
+            "n_cells": np.array([group.n_cells for group in groups], dtype=np.int64)[table["group"]],
+        }
+    )
+    for name in COLUMNS[5:]:
+        if name in table.columns:
+            links[name] = table[name].to_numpy()
+    links["p_value"] = links[_CHOSEN[plan.options.p_value]]
+    links["fdr"] = add_fdr(links, options)
+    return links[COLUMNS]
+
+
+def add_fdr(links: pd.DataFrame, options: LinksOptions) -> pd.Series:
+    """False discovery rate of every tested pair, on its ``p_value``.
+
+    Parameters
+    ----------
+    links
+        With columns ``group``, ``gene`` and ``p_value``.
+    options
+        Method and scope: within each group, over everything, or within each gene of a group.
+
+    Returns
+    -------
+    pandas.Series
+        NaN for pairs that were not tested.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"group": ["a", "a", "b"], "gene": "g", "p_value": [0.01, 0.02, 0.03]})
+    >>> add_fdr(table, LinksOptions()).tolist()
+    [0.02, 0.02, 0.03]
+    """
+    if options.scope == "all":
+        return pd.Series(adjust(links["p_value"].to_numpy(), method=options.method), index=links.index)
+    keys = ["group", "gene"] if options.scope == "gene" else ["group"]
+    p_values = links["p_value"].to_numpy()
+    fdr = np.full(len(links), np.nan)
+    for members in links.groupby(keys, sort=False).indices.values():
+        fdr[members] = adjust(p_values[members], method=options.method)
+    return pd.Series(fdr, index=links.index)
+
+
+def write_links(links: pd.DataFrame, path: Path) -> None:
+    """Write the table as parquet: the same table gives the same bytes.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    table = pa.Table.from_pandas(links, preserve_index=False).replace_schema_metadata(None)
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))

@@ -1,0 +1,304 @@
+"""The plan of a scan: every check is made here, before the first task, and everything that a task needs is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink import __version__
+from scanlink.errors import DesignError, InputError, MissingKeyError, first_few
+from scanlink.io.store import Modality, Store
+from scanlink.options import ScanOptions
+from scanlink.run import Block, Parts, cut, replace_file
+from scanlink.stats import Ladder, rescale
+from scanlink.tl.formula import parse_formula
+
+__all__ = ["Plan", "make_plan"]
+
+log = logging.getLogger("scanlink")
+
+Arrays = dict[str, NDArray[Any]]
+
+# Of tested pairs, about this share enters each next stage of a ladder; used to estimate cost only.
+_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of cells as the tasks see it."""
+
+    name: str
+    n_cells: int
+    terms: tuple[str, ...]
+    problem: str | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A scan that has been checked and cut into blocks.
+
+    Attributes
+    ----------
+    folder
+        Holds the plan, and the parts that its blocks leave.
+    store
+        The counts.
+    """
+
+    folder: Path
+    store: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Contents of plan.json."""
+        path = self.folder / "plan.json"
+        try:
+            return json.loads(path.read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{self.folder} holds no plan of a scan: {error}") from error
+
+    @property
+    def options(self) -> ScanOptions:
+        """How pairs are tested."""
+        return ScanOptions(**self.about["options"])
+
+    @property
+    def groups(self) -> list[Group]:
+        """Groups in the order of the table."""
+        return [Group(**{**group, "terms": tuple(group["terms"])}) for group in self.about["groups"]]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All blocks."""
+        return [Block(*block) for block in self.about["blocks"]]
+
+    @property
+    def parts(self) -> Parts:
+        """What the blocks leave."""
+        return Parts(self.folder, self.about["fingerprint"])
+
+    @property
+    def cost(self) -> float:
+        """Estimated seconds on one core."""
+        return sum(block.cost for block in self.blocks)
+
+    @cached_property
+    def pairs(self) -> Arrays:
+        """Positions of ``gene`` and ``peak`` in the store, and ``distance``, a row a pair."""
+        return {
+            name: np.load(self.folder / f"pairs_{name}.npy", mmap_mode="r") for name in ("gene", "peak", "distance")
+        }
+
+    def group_arrays(self, number: int) -> Arrays:
+        """``cells`` (positions in the store), ``design`` and ``offset`` of a group."""
+        with np.load(self.folder / f"group-{number:04d}.npz") as arrays:
+            return {name: arrays[name] for name in ("cells", "design", "offset")}
+
+
+def make_plan(
+    store: Store,
+    pairs: pd.DataFrame,
+    folder: Path,
+    *,
+    options: ScanOptions,
+    groupby: str | None = None,
+    groups: tuple[str, ...] | None = None,
+) -> Plan:
+    """Check everything and write the plan below ``folder``; the same input gives the same plan.
+
+    Parameters
+    ----------
+    store
+        Counts and cells.
+    pairs
+        Columns ``gene`` and ``peak``; ``distance`` if known.
+    folder
+        The plan gets a folder of its own in it, named by its fingerprint.
+    options
+        How pairs are tested.
+    groupby
+        Column of the table of cells; None makes all cells one group, ``all``.
+    groups
+        Which of its values; None takes all, in sorted order.
+
+    Raises
+    ------
+    InputError, MissingKeyError, DesignError, OptionError
+        Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
+    """
+    table = _checked_pairs(pairs)
+    gene, peak = store.positions("rna", table["gene"]), store.positions("atac", table["peak"])
+    distance = table["distance"].to_numpy(dtype=np.float64)
+    model = parse_formula(options.formula, store.cells.columns)
+    members = _members(store.cells, groupby, groups)
+    described: list[Group] = []
+    arrays: list[Arrays] = []
+    for name, cells in members.items():
+        least = options.min_cells
+        if cells.size < least:
+            described.append(
+                Group(name, int(cells.size), (), f"{cells.size} cells, at least {least} needed", "too_few_cells")
+            )
+            arrays.append({"cells": cells, "design": np.empty((cells.size, 0)), "offset": np.zeros(cells.size)})
+            continue
+        design = model.design(store.cells.iloc[cells], group=name)
+        if design.dropped:
+            log.info("group %s: %s left out, all cells are on one level", name, first_few(design.dropped))
+        problem, status = design.problem(), None
+        if cells.size < design.matrix.shape[1] + 2:
+            problem, status = f"{cells.size} cells for {design.matrix.shape[1] + 1} terms", "too_few_cells"
+        elif problem:
+            status = "collinear"
+        described.append(Group(name, int(cells.size), design.names, problem, status))
+        matrix = design.matrix if problem else rescale(design.matrix)
+        arrays.append({"cells": cells, "design": matrix, "offset": design.offset})
+    _report_problems(described)
+    costs = _costs(store, gene, peak, described, arrays, options)
+    blocks = cut(gene, costs, owners_per_block=options.block_genes)
+    digest = hashlib.sha256()
+    about = {
+        "version": __version__,
+        "store": store.checksum,
+        "groupby": groupby,
+        "options": options.model_dump(mode="json"),
+        "groups": [asdict(group) for group in described],
+        "blocks": [list(asdict(block).values()) for block in blocks],
+    }
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    for array in (gene, peak, distance, *(part[name] for part in arrays for name in sorted(part))):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    fingerprint = digest.hexdigest()
+    plan = Plan(folder / f"scan-{fingerprint[:12]}", store.path)
+    if not (plan.folder / "plan.json").is_file():
+        for name, array in (("gene", gene), ("peak", peak), ("distance", distance)):
+            _save(plan.folder / f"pairs_{name}.npy", array)
+        for number, part in enumerate(arrays):
+            _save(plan.folder / f"group-{number:04d}.npz", part)
+        # Last, because its presence says that the rest is complete.
+        text = json.dumps({"fingerprint": fingerprint, **about}, indent=1)
+        replace_file(plan.folder / "plan.json", lambda temporary: temporary.write_text(text))
+    return plan
+
+
+def _save(path: Path, content: NDArray[Any] | Arrays) -> None:
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as handle:
+            if isinstance(content, dict):
+                np.savez(handle, allow_pickle=False, **content)
+            else:
+                np.save(handle, content)
+
+    replace_file(path, write)
+
+
+def _checked_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    missing = [name for name in ("gene", "peak") if name not in pairs.columns]
+    if missing:
+        raise MissingKeyError(
+            f"the table of pairs has no column {first_few(missing)}; found {first_few(pairs.columns, most=10)}. "
+            "Expected gene and peak, and distance if known"
+        )
+    if not len(pairs):
+        raise InputError(
+            "the table of pairs is empty: widen the window, or check that genes and peaks share a genome build"
+        )
+    table = pairs[["gene", "peak"]].astype(str)
+    table["distance"] = pairs["distance"] if "distance" in pairs.columns else np.nan
+    repeated = table.duplicated(["gene", "peak"])
+    if repeated.any():
+        log.warning("%d pairs were given more than once; each is tested once", int(repeated.sum()))
+        table = table[~repeated]
+    # Pairs of a gene stand together, genes in the order in which they first occur.
+    order = np.argsort(pd.factorize(table["gene"])[0], kind="stable")
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _members(cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None) -> dict[str, NDArray[np.int32]]:
+    if groupby is None:
+        if groups is not None:
+            raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
+        return {"all": np.arange(len(cells), dtype=np.int32)}
+    if groupby not in cells.columns:
+        raise MissingKeyError(
+            f"no column {groupby!r} in the table of cells to group by; "
+            f"its columns are {first_few(cells.columns, most=20)}"
+        )
+    labels = cells[groupby]
+    if labels.isna().any():
+        log.warning("%d cells have no %s and are left out", int(labels.isna().sum()), groupby)
+    text = labels.astype(object).where(labels.notna(), None).map(lambda value: None if value is None else str(value))
+    present = sorted(text.dropna().unique())
+    wanted = list(dict.fromkeys(map(str, groups))) if groups is not None else present
+    absent = [name for name in wanted if name not in present]
+    if absent:
+        raise MissingKeyError(
+            f"no cell has {groupby} {first_few(absent)}; the values are {first_few(present, most=40)}"
+        )
+    if not wanted:
+        raise InputError(
+            f"no group to analyse: {groupby!r} is empty in every cell, or an empty list of groups was given"
+        )
+    codes = text.to_numpy()
+    return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
+
+
+def _report_problems(groups: list[Group]) -> None:
+    bad = [group for group in groups if group.problem]
+    if len(bad) == len(groups):
+        reasons = "; ".join(f"group {group.name!r}: {group.problem}" for group in bad[:5])
+        raise DesignError(
+            f"none of the {len(groups)} groups can be tested. {reasons}. "
+            "Take the term out of the formula, or choose groups with enough cells"
+        )
+    for group in bad:
+        log.warning("group %s is not tested (%s): %s", group.name, group.status, group.problem)
+
+
+def nonzero_cells(
+    store: Store, modality: Modality, features: NDArray[np.int32], group_of_cell: NDArray[np.int64], n_groups: int
+) -> NDArray[np.int64]:
+    """Cells in which a feature is non-zero, by group. Shape ``(n_groups, n_features_of_store)``; others stay 0."""
+    out = np.zeros((n_groups, len(store.genes if modality == "rna" else store.peaks)), dtype=np.int64)
+    for feature in np.unique(features):
+        cells, _ = store.column(modality, int(feature))
+        counted = np.bincount(group_of_cell[cells] + 1, minlength=n_groups + 1)
+        out[:, feature] = counted[1:]
+    return out
+
+
+def _costs(
+    store: Store,
+    gene: NDArray[np.int32],
+    peak: NDArray[np.int32],
+    groups: list[Group],
+    arrays: list[Arrays],
+    options: ScanOptions,
+) -> list[NDArray[np.float64]]:
+    """Estimated seconds of each pair in each group: whether it will be tested, and with how many replicates."""
+    group_of_cell = np.full(len(store.cells), -1, dtype=np.int64)
+    for number, part in enumerate(arrays):
+        group_of_cell[part["cells"]] = number
+    expressed = nonzero_cells(store, "rna", gene, group_of_cell, len(groups))
+    opened = nonzero_cells(store, "atac", peak, group_of_cell, len(groups))
+    replicates = 0.0
+    if options.p_value == "bootstrap":
+        stages = Ladder.of(options.ladder).stages
+        replicates = sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+    costs = []
+    for number, group in enumerate(groups):
+        least = options.min_fraction * group.n_cells
+        tested = (expressed[number, gene] > least) & (opened[number, peak] > least) & (group.status is None)
+        p = len(group.terms) + 1
+        fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
+        costs.append(np.where(tested, 4e-4 + fit * (2.0 + replicates), 2e-5))
+    return costs

@@ -1,0 +1,199 @@
+"""Test gene-peak pairs for association, group by group."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from mudata import MuData
+from pydantic import ValidationError
+
+from scanlink.errors import InputError
+from scanlink.io.store import Store, write_store
+from scanlink.options import LinksOptions, PValue, ScanOptions, explain
+from scanlink.run import RunStats, client_for, run_blocks
+from scanlink.tl._scan_task import ScanContext, scan_block
+from scanlink.tl.links import collect
+from scanlink.tl.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["compute", "scan"]
+
+log = logging.getLogger("scanlink")
+
+
+def scan(
+    mdata: MuData | Store | str | os.PathLike[str],
+    pairs: pd.DataFrame,
+    *,
+    groupby: str | None = None,
+    groups: Sequence[str] | None = None,
+    formula: str = "log(nUMI) + percent.mito",
+    family: str = "poisson",
+    p_value: PValue = "bootstrap",
+    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    seed: int = 0,
+    robust: str = "HC3",
+    binarize: bool = True,
+    min_fraction: float = 0.05,
+    min_cells: int = 10,
+    fdr_method: str = "bh",
+    fdr_scope: str = "group",
+    block_genes: int | None = None,
+    client: Client | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Fit a regression of gene counts on peak accessibility for every pair in every group of cells.
+
+    Parameters
+    ----------
+    mdata
+        MuData with ``rna`` and ``atac`` as :func:`scanlink.io.read` gives it, or a scan store or its folder.
+    pairs
+        Columns ``gene`` and ``peak``, and ``distance`` in bp if known, as :func:`scanlink.pp.cis_pairs` gives them.
+    groupby
+        Column of ``mdata.obs`` with the cell type; None makes all cells one group, ``all``.
+    groups
+        Which cell types; None takes all.
+    formula
+        Covariates in R's notation; ``offset(log(nUMI))`` is a known part of the log expected count.
+    family
+        ``"poisson"``.
+    p_value
+        Which p-value the false discovery rate is taken on: ``"wald"``, ``"robust"`` or ``"bootstrap"``. The bootstrap
+        is run only when it is chosen.
+    ladder
+        Replicates of the bootstrap: ``"scent"``, ``"capstone"`` or stages ``(replicates, go on below p)``.
+    seed
+        Of the bootstrap. Same seed, same numbers, whatever the number of workers.
+    robust
+        Small-sample form of the sandwich error: ``"HC0"``, ``"HC2"``, ``"HC3"``.
+    binarize
+        Accessibility as open or closed; False takes the counts.
+    min_fraction
+        A pair is tested where gene and peak are both non-zero in more than this share of the group's cells.
+    min_cells
+        Groups with fewer cells are not tested.
+    fdr_method, fdr_scope
+        ``"bh"``, ``"by"``, ``"storey"``, within ``"group"``, ``"all"`` or ``"gene"``.
+    block_genes
+        Genes a task; None cuts by estimated cost. It changes no number.
+    client
+        Dask client. None computes small work in this process and more of it on a local cluster, which is closed again.
+    out
+        Folder for the store and the parts. A call that was stopped goes on from there; None uses a temporary folder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a group and pair: group, gene, peak, distance (bp), n_cells, frac_gene, frac_peak (share of cells that
+        are non-zero), beta (natural log), se, z, p (model-based), se_robust, p_robust, p_boot, n_boot, p_tail,
+        p_value, fdr, status. ``status`` is ``ok`` for tested pairs, else ``gene_rare``, ``peak_rare``,
+        ``separated`` (the gene is 0 in all open, or all closed, cells), ``collinear`` (the peak is the same in every
+        cell, or covariates explain it), ``too_few_cells`` or ``not_converged``, and the estimates are NaN.
+
+    Raises
+    ------
+    InputError, MissingKeyError, DesignError, OptionError
+        Before anything is computed, if the data or an option cannot be used.
+    RunError
+        If blocks fail on the workers, or the folder cannot be written.
+
+    Warnings
+    --------
+    The model-based ``p`` is too small where counts vary more than Poisson counts do. ``p_boot`` is never below
+    2 / n_boot. Neither knows that cells of one donor resemble each other.
+
+    Notes
+    -----
+    ``y_i ~ Poisson(mu_i), log mu_i = o_i + C_i gamma + x_i beta`` (SCENT: Sakaue et al. 2024, Nat Genet 56:615).
+    ``beta`` and ``se`` are those of R's ``glm``, to rounding.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> data = sl.ds.simulate(n_cells=400, n_genes=10, n_peaks=40, seed=1)
+    >>> pairs = sl.pp.cis_pairs(data.mdata, data.genes)
+    >>> links = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="robust")
+    >>> len(links) == len(pairs) * data.mdata.obs["celltype"].nunique()
+    True
+    """
+    try:
+        options = ScanOptions(
+            formula=formula,
+            family=family,
+            p_value=p_value,
+            ladder=ladder,
+            seed=seed,
+            robust=robust,
+            binarize=binarize,
+            min_fraction=min_fraction,
+            min_cells=min_cells,
+            block_genes=block_genes,
+        )
+        fdr = LinksOptions(method=fdr_method, scope=fdr_scope)
+    except ValidationError as error:
+        raise explain(error, ScanOptions) from None
+    if isinstance(groups, str):
+        raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
+    with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
+        folder = Path(out) if out is not None else Path(temporary)
+        store = _store(mdata, pairs, folder)
+        plan = make_plan(
+            store,
+            pairs,
+            folder / "parts",
+            options=options,
+            groupby=groupby,
+            groups=None if groups is None else tuple(map(str, groups)),
+        )
+        with client_for(client, cost=plan.cost) as workers:
+            compute(plan, client=workers)
+        return collect(plan, fdr)
+
+
+def compute(plan: Plan, *, client: Client | None = None, chunk: tuple[int, int] | None = None) -> RunStats:
+    """Compute what is not finished of a plan.
+
+    Parameters
+    ----------
+    plan
+        From :func:`scanlink.tl.plan.make_plan`.
+    client
+        Dask client; None computes in this process.
+    chunk
+        ``(i, n)``: only the i-th of n slices, counted from 1, for job arrays.
+    """
+    blocks = plan.blocks
+    if chunk is not None:
+        # Dealt out by turns from the costliest on, so that the slices take about equally long.
+        dealt = sorted(blocks, key=lambda block: (-block.cost, block.number))
+        blocks = dealt[chunk[0] - 1 :: chunk[1]]
+    # Absolute, because workers may have another working folder.
+    context = ScanContext(str(plan.store.resolve()), str(plan.folder.resolve()))
+    stats = run_blocks(scan_block, context, blocks, plan.parts, client=client)
+    log.info(
+        "scan: %d blocks, %d found finished, %d computed in %.1f s",
+        stats.n_blocks, stats.n_found, stats.n_computed, stats.seconds,
+    )  # fmt: skip
+    return stats
+
+
+def _store(mdata: MuData | Store | str | os.PathLike[str], pairs: pd.DataFrame, folder: Path) -> Store:
+    if isinstance(mdata, Store):
+        return mdata
+    if isinstance(mdata, (str, os.PathLike)):
+        return Store.open(mdata)
+    if not isinstance(mdata, MuData):
+        raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with 'rna' and 'atac', or a scan store")
+    from scanlink.io import check
+
+    check(mdata)
+    return write_store(mdata, folder / "store")
