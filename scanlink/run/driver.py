@@ -43,6 +43,8 @@ class RunStats:
         Of these, the ones whose part was there already.
     n_computed
         The ones computed by this call.
+    failed
+        Reason of each block that failed, by number.
     seconds
         Wall time.
     task_seconds
@@ -106,7 +108,12 @@ def run_blocks(
     with Progress(len(blocks), stats.n_found, sum(block.cost for block in pending)) as progress:
         if client is None:
             for block in pending:
-                _note(stats, progress, block, _compute(task, context, block, parts))
+                try:
+                    result = _compute(task, context, block, parts)
+                except Exception as error:
+                    _set_aside(stats, progress, block, error)
+                else:
+                    _note(stats, progress, block, result)
         else:
             _farm_out(task, context, pending, parts, client, retries, stats, progress)
     stats.seconds = time.monotonic() - begin
@@ -137,6 +144,15 @@ def _note(stats: RunStats, progress: Progress, block: Block, result: tuple[float
     stats.n_computed += 1
     stats.task_seconds += seconds
     stats.peak_mib = max(stats.peak_mib, memory)
+    progress.advance(block.cost)
+
+
+def _set_aside(stats: RunStats, progress: Progress, block: Block, error: BaseException) -> None:
+    if isinstance(error, RunError):
+        # The folder cannot be written: the blocks that are left would fail in the same way.
+        raise error
+    stats.failed[block.number] = f"{type(error).__name__}: {error}"
+    log.error("block %d failed: %s", block.number, stats.failed[block.number])
     progress.advance(block.cost)
 
 
@@ -174,13 +190,7 @@ def _farm_out(
             if future.status == "finished":
                 _note(stats, progress, block, future.result())
             else:
-                error = future.exception()
-                stats.failed[block.number] = f"{type(error).__name__}: {error}"
-                log.error("block %d failed: %s", block.number, stats.failed[block.number])
-                progress.advance(block.cost)
-                if isinstance(error, RunError):
-                    # The folder cannot be written: the blocks that are left would fail in the same way.
-                    raise error
+                _set_aside(stats, progress, block, future.exception())
             future.release()
             for _ in range(max(1, window() - len(running)) if len(running) < window() else 0):
                 more = submit()

@@ -70,7 +70,13 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
 
 @njit(nogil=True, cache=False)
 def score_pass(
-    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], coef: Floats, gradient: Floats, hessian: Floats
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    coef: Floats,
+    gradient: Floats,
+    hessian: Floats,
 ) -> float:
     """Log likelihood, score and information of weighted Poisson regression at ``coef``: one pass over the cells."""
     n, p = design.shape

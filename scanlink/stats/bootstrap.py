@@ -116,9 +116,7 @@ def basic_p(estimate: float, replicates: Floats) -> float:
     k = int(np.count_nonzero(2.0 * estimate - replicates <= 0))
     if k in (0, n):
         return min(2.0 / n, 1.0)
-    # In this order, so that the number has the same bits as R's.
-    share = k / n
-    return 2.0 * min(share, 1.0 - share)
+    return 2.0 * min(k / n, (n - k) / n)
 
 
 def climb(

@@ -1,0 +1,63 @@
+"""SCENT's p-value and ladder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scanlink.errors import OptionError
+from scanlink.stats import Ladder, basic_p, climb
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        # What SCENT's interp_pval gives (edge_cases.txt of the reference results).
+        ([1, 2, 3, 4], 0.5),
+        ([-1, -2, -3, -4], 0.5),
+        ([-1, 1, 2, 3], 0.5),
+        ([0, 0, 1, 2, 3], 0.8),
+        ([-2, -1, 1, 2], 1.0),
+        ([np.nan, 1, 2, 3, -1], 0.4),
+        ([np.nan, 1, 2, 3], 0.5),
+        ([np.nan, -1, -2, -3], 0.5),
+    ],
+)
+def test_basic_p__matches_scent_on_edge_cases(q, expected):
+    assert basic_p(0.0, -np.array(q, dtype=float)) == pytest.approx(expected, abs=1e-15)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=2, max_size=60), st.floats(-2, 2))
+def test_basic_p__lies_between_its_floor_and_one(replicates, estimate):
+    p = basic_p(estimate, np.array(replicates))
+    assert 2 / len(replicates) <= p <= 1
+
+
+def test_climb__stops_at_the_first_stage_that_it_does_not_pass():
+    asked = []
+
+    def replicate(first, last):
+        asked.append((first, last))
+        values = np.zeros(last - first)
+        values[: 2 if first == 0 else 20] = 5.0
+        return values
+
+    # 100 replicates: k = 2, p = .04, on; 500: k = 20, p = .08, not below .05: end.
+    assert climb(1.0, Ladder.of("scent"), replicate) == (pytest.approx(0.08), 500)
+    assert asked == [(0, 100), (100, 600)]
+
+
+def test_climb__the_whole_ladder_uses_every_replicate_once():
+    asked = []
+    p, n = climb(1.0, Ladder.of("scent"), lambda a, b: asked.append((a, b)) or np.zeros(b - a))
+    assert (p, n) == (2 / 50_000, 50_000)
+    assert asked[0][0] == 0
+    assert all(before[1] == after[0] for before, after in zip(asked, asked[1:], strict=False))
+    assert asked[-1][1] == Ladder.of("scent").most == 78_100
+
+
+@pytest.mark.parametrize("bad", ["scnt", [], [(0, None)], [(100, None), (500, None)], [(100, 0.1)], [(100, 2.0), (5, None)], 7])
+def test_ladder__refuses_what_is_none(bad):
+    with pytest.raises(OptionError):
+        Ladder.of(bad)
