@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .align import assemble, check
+from .gencode import fetch_gencode
 from .genes import read_genes
+from .links import read_links
 from .mudata_files import read_h5mu
 from .peaks import parse_peaks
 from .read import read, read_matrices
@@ -12,11 +14,13 @@ from .tenx import read_10x_h5, read_10x_mtx
 __all__ = [
     "assemble",
     "check",
+    "fetch_gencode",
     "parse_peaks",
     "read",
     "read_10x_h5",
     "read_10x_mtx",
     "read_genes",
     "read_h5mu",
+    "read_links",
     "read_matrices",
 ]

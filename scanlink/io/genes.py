@@ -133,15 +133,11 @@ def _read_gtf(file: Path, feature: str) -> pd.DataFrame:
 
 
 def _parse_gtf(lines: list[str], file: Path) -> pd.DataFrame:
-    table = pd.read_csv(
-        io.StringIO("".join(lines)),
-        sep="\t",
-        names=_GTF_COLUMNS,
-        header=None,
-        quoting=3,
-        dtype=dict.fromkeys(_GTF_COLUMNS, str),
-        keep_default_na=False,
-    )
+    fields = [line.rstrip("\r\n").split("\t", 8) for line in lines]
+    short = next((line for line, parts in zip(lines, fields, strict=True) if len(parts) != 9), None)
+    if short is not None:
+        raise InputError(f"{file}: 9 fields separated by tabs were expected, found {short.rstrip()[:80]!r}")
+    table = pd.DataFrame(fields, columns=_GTF_COLUMNS, dtype=object)
     attributes = table["attributes"]
     genes = pd.DataFrame({"chrom": table["chrom"], "strand": table["strand"]})
     genes["start"], genes["end"] = _positions(table["start"], file) - 1, _positions(table["end"], file)

@@ -139,7 +139,8 @@ def _guess(named: NamedMatrix, modality: str, known: pd.Index | None) -> str:
 def _cells_by_features(named: NamedMatrix, side: str) -> AnnData:
     transpose = side == "columns"
     matrix = named.matrix.T if transpose else named.matrix
-    cells, features = named.names(side), named.names("rows" if transpose else "columns")
+    # Without the name that a series may give its index: anndata takes only text there.
+    cells, features = (named.names(x).rename(None) for x in (side, "rows" if transpose else "columns"))
     if matrix.shape != (len(cells), len(features)):
         raise InputError(
             f"{named.source}: the matrix is {matrix.shape[0]:,} cells x {matrix.shape[1]:,} features, but "

@@ -187,7 +187,7 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
             text, sep=_separator(file), header=None, dtype=str, keep_default_na=False, quoting=quoting
         )
         # R's write.table(quote = TRUE) is read without quotes as well.
-        return table.apply(lambda column: column.str.strip('"'))
+        return pd.DataFrame({name: table[name].str.strip('"') for name in table})
 
 
 def read_mtx(
