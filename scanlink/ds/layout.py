@@ -127,7 +127,7 @@ def _place_peaks(rng: np.random.Generator, blocks: pd.DataFrame, genes: pd.DataF
     tss = np.where(genes["strand"] == "-", genes["end"] - 1, genes["start"])
     of_block = np.split(tss, np.searchsorted(genes["block"], np.arange(1, len(blocks))))
     count = np.bincount(np.arange(n_peaks) % len(blocks), minlength=len(blocks))
-    starts, owners = [], []
+    starts, owners, nearest = [], [], []
     for index, (start, length) in enumerate(zip(blocks["start"], blocks["length"], strict=True)):
         middles = start + (np.arange(length // _BIN) + 0.5) * _BIN
         gap = np.abs(middles[:, None] - of_block[index][None, :]).min(axis=1, initial=np.inf)
@@ -137,12 +137,24 @@ def _place_peaks(rng: np.random.Generator, blocks: pd.DataFrame, genes: pd.DataF
         chosen = np.sort(np.argsort(-keys, kind="stable")[: count[index]])
         starts.append(start + chosen * _BIN)
         owners.append(np.full(len(chosen), index))
-    low, block = np.concatenate(starts), np.concatenate(owners)
+        nearest.append(_nearest(middles[chosen], of_block[index]))
+    low, block, promoter = np.concatenate(starts), np.concatenate(owners), np.concatenate(nearest)
     width = np.clip(rng.lognormal(np.log(800), 0.4, size=n_peaks), 200, _WIDEST).astype(np.int64)
-    begin = low + (rng.random(n_peaks) * (_BIN - 200 - width)).astype(np.int64)
+    place = rng.random(n_peaks)
+    # A peak of a bin with a TSS lies across it, unless the TSS is at the edge.
+    anywhere = low + (place * (_BIN - 200 - width)).astype(np.int64)
+    across = np.clip(promoter - ((0.2 + 0.6 * place) * width).astype(np.int64), low, low + _BIN - 200 - width)
+    begin = np.where(np.abs(promoter - low - _BIN / 2) <= _BIN / 2, across, anywhere)
     chrom = blocks["chrom"].to_numpy()[block]
     names = [f"{c}:{b}-{e}" for c, b, e in zip(chrom, begin, begin + width, strict=True)]
     return pd.DataFrame({"chrom": chrom, "start": begin, "end": begin + width, "block": block}, index=names)
+
+
+def _nearest(positions: np.ndarray, sites: np.ndarray) -> np.ndarray:
+    """The site nearest to each position; one far below zero if there is no site."""
+    if len(sites) == 0:
+        return np.full(len(positions), -(10**9), dtype=np.int64)
+    return sites[np.abs(positions[:, None] - sites[None, :]).argmin(axis=1)]
 
 
 def _far_genes(rng: np.random.Generator, n: int) -> pd.DataFrame:

@@ -13,17 +13,17 @@ import mudata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata import AnnData
-from mudata import MuData
 
 from scanlink.ds.layout import lay_out, write_gtf
 from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_block, make_parameters, stream
-from scanlink.ds.store import MultiomeWriter
+from scanlink.ds.store import MultiomeWriter, assemble
 from scanlink.ds.truth import plant
 from scanlink.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from mudata import MuData
 
 __all__ = ["CELLTYPES", "Simulation", "simulate"]
 
@@ -267,27 +267,6 @@ def _label(cells: pd.DataFrame, names: np.ndarray, types: list[str], parameters:
 
 def _named(positions: np.ndarray, names: list[str]) -> pd.Categorical:
     return pd.Categorical.from_codes(positions, categories=pd.Index(names, dtype=object))
-
-
-def assemble(
-    obs: pd.DataFrame,
-    rna_var: pd.DataFrame,
-    atac_var: pd.DataFrame,
-    *,
-    rna: sp.csr_matrix | None = None,
-    atac: sp.csr_matrix | None = None,
-) -> MuData:
-    """One MuData of its parts; the metadata are in ``.obs`` under plain names in every version of mudata."""
-    bare = pd.DataFrame(index=obs.index)
-    parts = {
-        "rna": AnnData(rna, obs=bare.copy(), var=rna_var.rename_axis(None)),
-        "atac": AnnData(atac, obs=bare.copy(), var=atac_var),
-    }
-    with mudata.set_options(pull_on_update=False):
-        mdata = MuData(parts)
-    for name in obs:
-        mdata.obs[name] = obs[name]
-    return mdata
 
 
 def _check_numbers(least: int, **options: int) -> None:

@@ -6,18 +6,40 @@ import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import mudata
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
 
-if TYPE_CHECKING:
-    from mudata import MuData
-
-__all__ = ["MultiomeWriter"]
+__all__ = ["MultiomeWriter", "assemble"]
 
 _HEADER = 512  # bytes before the HDF5 part, by which mudata knows its files
 _HDF5_CHUNK = 1 << 18
+
+
+def assemble(
+    obs: pd.DataFrame,
+    rna_var: pd.DataFrame,
+    atac_var: pd.DataFrame,
+    *,
+    rna: sp.csr_matrix | None = None,
+    atac: sp.csr_matrix | None = None,
+) -> MuData:
+    """One MuData of its parts; the metadata are in ``.obs`` under plain names in every version of mudata."""
+    bare = pd.DataFrame(index=obs.index)
+    parts = {
+        "rna": AnnData(rna, obs=bare.copy(), var=rna_var.rename_axis(None)),
+        "atac": AnnData(atac, obs=bare.copy(), var=atac_var),
+    }
+    with mudata.set_options(pull_on_update=False):
+        mdata = MuData(parts)
+    for name in obs:
+        mdata.obs[name] = obs[name]
+    return mdata
 
 
 class MultiomeWriter:
@@ -85,7 +107,6 @@ class MultiomeWriter:
     def finish(self, rest: MuData) -> None:
         """Add all that is not a matrix, taken from a MuData without ``X``, and give the file its name."""
         import h5py
-        import mudata
 
         self._flush()
         for name, n_vars in self._n_vars.items():
@@ -111,7 +132,8 @@ class MultiomeWriter:
 def _copy_missing(source: Any, target: Any) -> None:
     """Copy groups, datasets and attributes that the target lacks; the matrices, which it has, stay."""
     for key, value in source.attrs.items():
-        target.attrs.setdefault(key, value) if hasattr(target.attrs, "setdefault") else target.attrs.create(key, value)
+        if key not in target.attrs:
+            target.attrs[key] = value
     for key in source:
         if key == "X":
             continue

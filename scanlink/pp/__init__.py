@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from scanlink.pp.build import TssEnrichment, tss_enrichment
+from scanlink.pp.features import FeatureStatistics, feature_statistics, filter_features
 from scanlink.pp.genome import cis_pairs
+from scanlink.pp.hvg import highly_variable_genes
+from scanlink.pp.qc import qc
 
-__all__ = ["cis_pairs"]
+__all__ = [
+    "FeatureStatistics",
+    "TssEnrichment",
+    "cis_pairs",
+    "feature_statistics",
+    "filter_features",
+    "highly_variable_genes",
+    "qc",
+    "tss_enrichment",
+]

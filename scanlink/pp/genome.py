@@ -16,6 +16,7 @@ import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.pp.annotation import match_genes
+from scanlink.pp.build import warn_of_build
 from scanlink.pp.chunks import get_modality
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def cis_pairs(
     if pairs.empty:
         raise InputError(_why_none(loci, peaks, window))
 
+    warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
     logger.info(
         "%d pairs of %d genes and %d peaks within %d bp of the %s; %d genes have no peak there",

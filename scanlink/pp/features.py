@@ -1,0 +1,250 @@
+"""Genes and peaks that are seen in enough cells; in pieces, so that a file larger than memory will do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from scanlink.errors import InputError, OptionError
+from scanlink.pp.chunks import Chunk, check_counts, get_modality, is_backed, iter_chunks
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+__all__ = ["FeatureStatistics", "feature_statistics", "filter_features"]
+
+logger = logging.getLogger("scanlink")
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """What is known of each feature over all cells.
+
+    Attributes
+    ----------
+    n_cells
+        Number of cells.
+    n_nonzero
+        Cells in which the feature is not zero. Shape ``(n_features,)``.
+    mean
+        Mean count. Shape ``(n_features,)``.
+    variance
+        Variance of the count, divided by ``n_cells - 1``; NaN for a single cell. Shape ``(n_features,)``.
+    """
+
+    n_cells: int
+    n_nonzero: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+
+    @property
+    def fraction(self) -> np.ndarray:
+        """Share of the cells in which the feature is not zero, 0 to 1. Shape ``(n_features,)``."""
+        # A quotient, not a product: 7 of 100 is then exactly 0.07.
+        return self.n_nonzero / max(self.n_cells, 1)
+
+
+def feature_statistics(
+    matrix: Any,
+    *,
+    chunk_rows: int | None = None,
+    what: str = "the matrix",
+    cells: pd.Index | None = None,
+    features: pd.Index | None = None,
+) -> FeatureStatistics:
+    """Count, mean and variance of each column of a matrix of raw counts, piece by piece.
+
+    Parameters
+    ----------
+    matrix
+        Raw counts: scipy sparse, numpy, or an anndata sparse dataset on disk. Shape ``(n_cells, n_features)``.
+    chunk_rows
+        Cells read together (features, for a CSC matrix); None: chosen so that a piece has about four million entries.
+        It has no influence on the result: sums of counts are exact.
+    what, cells, features
+        Names of the matrix, its rows and its columns, for messages.
+
+    Returns
+    -------
+    FeatureStatistics
+
+    Raises
+    ------
+    InputError
+        If a value is negative, fractional, infinite or NaN.
+    OptionError
+        If ``chunk_rows`` is not positive.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> feature_statistics(sp.csr_array([[1, 0], [3, 0], [0, 2]]), chunk_rows=2).n_nonzero.tolist()
+    [2, 1]
+    """
+    n_cells, n_features = matrix.shape
+    # Sums of integers: in double precision exact up to 2^53, in whatever order they are added.
+    nonzero, total, squares = (np.zeros(n_features) for _ in range(3))
+    for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
+        check_counts(chunk, what=what, cells=cells, features=features)
+        of_chunk = _column_sums(chunk)
+        for whole, part in zip((nonzero, total, squares), of_chunk, strict=True):
+            whole[chunk.cols] += part
+    mean = total / max(n_cells, 1)
+    if n_cells > 1:
+        variance = (squares - total * mean) / (n_cells - 1)
+    else:
+        variance = np.full(n_features, np.nan)
+    return FeatureStatistics(n_cells, nonzero.astype(np.int64), mean, np.maximum(variance, 0))
+
+
+def _column_sums(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each column of a piece: entries that are not zero, their sum, and the sum of their squares."""
+    import sparse
+
+    # COO of `sparse` joins duplicate entries, which files may have. Its own reductions sort by column first and take
+    # ten times as long as counting by column here.
+    block = sparse.COO.from_scipy_sparse(chunk.block.tocoo())
+    column, values = block.coords[1], block.data.astype(float)
+    n = block.shape[1]
+    return (
+        np.bincount(column, weights=values != 0, minlength=n),
+        np.bincount(column, weights=values, minlength=n),
+        np.bincount(column, weights=values**2, minlength=n),
+    )
+
+
+def filter_features(
+    mdata: MuData,
+    *,
+    min_fraction: float = 0.05,
+    modalities: Iterable[str] = ("rna", "atac"),
+    chunk_rows: int | None = None,
+) -> MuData:
+    """Keep the genes and peaks that are not zero in enough of all cells.
+
+    Data in memory are changed in place, and returned. Of backed data, whose file stays as it is, a new dataset in
+    memory is returned; only what is kept is collected, piece by piece. ``mdata = filter_features(mdata)`` is right
+    for both.
+
+    Parameters
+    ----------
+    mdata
+        The dataset.
+    min_fraction
+        Smallest share of all cells, 0 to 1, in which a feature must not be zero (equal is enough).
+    modalities
+        Which of ``"rna"`` and ``"atac"`` are filtered.
+    chunk_rows
+        Cells read together; None: chosen by the number of entries.
+
+    Returns
+    -------
+    mudata.MuData
+        The same object, or a new one in memory if the data were backed. ``uns["scanlink"]["filter"]`` tells how many
+        features were kept and lost.
+
+    Raises
+    ------
+    InputError
+        If nothing is left of a modality, a matrix does not hold raw counts, or ``mdata`` is a view.
+    MissingKeyError
+        If a modality is not there.
+    OptionError
+        If ``min_fraction`` is not within 0 and 1.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> mdata = sl.ds.simulate(n_cells=200, n_genes=20, n_peaks=120, n_links=8, n_interactions=2).mdata
+    >>> sl.pp.filter_features(mdata, min_fraction=0.05) is mdata
+    True
+    >>> bool(((mdata["atac"].X > 0).sum(axis=0) >= 0.05 * 200).all())
+    True
+    """
+    if not 0 <= min_fraction <= 1:
+        raise OptionError(f"min_fraction is {min_fraction!r}, expected a share between 0 and 1, such as 0.05 for 5 %")
+    names = [modalities] if isinstance(modalities, str) else list(modalities)
+    parts = {name: get_modality(mdata, name) for name in names}
+    if mdata.is_view:
+        raise InputError("the data are a view of another MuData, and would be filtered for nothing: call .copy() first")
+
+    keep, report = {}, {}
+    for name, adata in parts.items():
+        found = feature_statistics(
+            adata.X, chunk_rows=chunk_rows, what=name, cells=adata.obs_names, features=adata.var_names
+        )
+        keep[name] = found.fraction >= min_fraction
+        kept = int(keep[name].sum())
+        report[name] = {"min_fraction": float(min_fraction), "kept": kept, "lost": adata.n_vars - kept}
+        if kept == 0:
+            raise InputError(
+                f"{name}: none of {adata.n_vars} features is non-zero in {min_fraction:.3g} of {adata.n_obs} cells; "
+                "the most "
+                f"frequent one is in {found.fraction.max(initial=0):.3g}. Lower min_fraction, or remove empty cells"
+            )
+        logger.info(
+            "%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction
+        )
+
+    if any(is_backed(adata.X) for adata in mdata.mod.values()):
+        filtered = _collect(mdata, keep, chunk_rows)
+        logger.info("the backed file stays as it is; what filter_features returns is in memory")
+    else:
+        filtered = mdata
+        _shrink(mdata, keep)
+    filtered.uns["scanlink"] = {**filtered.uns.get("scanlink", {}), "filter": report}
+    return filtered
+
+
+def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
+    """Drop features in place."""
+    import mudata
+
+    columns = mdata.obs.copy()
+    for name, mask in keep.items():
+        mdata.mod[name] = mdata.mod[name][:, mask].copy()
+    with mudata.set_options(pull_on_update=False):
+        mdata.update()
+    mdata.obs = columns
+
+
+def _collect(mdata: MuData, keep: dict[str, np.ndarray], chunk_rows: int | None) -> MuData:
+    """The dataset in memory, with the features kept."""
+    import mudata
+    from mudata import MuData
+
+    parts = {}
+    for name, adata in mdata.mod.items():
+        mask = keep.get(name, np.ones(adata.n_vars, dtype=bool))
+        parts[name] = _collect_modality(adata, mask, chunk_rows)
+    with mudata.set_options(pull_on_update=False):
+        filtered = MuData(parts)
+    filtered.obs = mdata.obs.copy()
+    for key, values in mdata.uns.items():
+        filtered.uns[key] = values
+    return filtered
+
+
+def _collect_modality(adata: AnnData, mask: np.ndarray, chunk_rows: int | None) -> AnnData:
+    from anndata import AnnData
+
+    by_column = getattr(adata.X, "format", None) == "csc"
+    blocks = [
+        chunk.block[:, mask[chunk.cols]].astype(np.int32, copy=False)
+        for chunk in iter_chunks(adata.X, chunk_rows=chunk_rows)
+    ]
+    matrix = sp.hstack(blocks, format="csr") if by_column else sp.vstack(blocks, format="csr")
+    return AnnData(
+        sp.csr_matrix(matrix),
+        obs=adata.obs.copy(),
+        var=adata.var[mask].copy(),
+        uns=dict(adata.uns),
+        obsm={key: value.copy() for key, value in adata.obsm.items()},
+    )
