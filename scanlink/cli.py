@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -42,6 +43,10 @@ def main() -> None:
     logger = logging.getLogger("scanlink")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    # A library that logs on the root logger would set one up there, and every line would come twice.
+    logger.propagate = False
+    # What Dask says about its workers coming and going helps nobody here; set before it is imported.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     try:
         app()
     except ScanlinkError as error:

@@ -1,0 +1,32 @@
+# `make demo` and `make test` set up everything they need: Python 3.11 or newer and make is all that has to be there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo_run
+
+.PHONY: demo test lint types benchmarks clean
+
+demo: $(VENV)/ready  ## simulate, run the whole pipeline, compare with the truth
+	$(BIN)/scanlink demo --out $(OUT)
+
+test: $(VENV)/ready  ## all tests, and the examples in the docstrings
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/ready  ## tables of speed and of real data sets
+	$(BIN)/python benchmarks/datasets.py
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("scanlink needs Python 3.11 or newer, found " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache
