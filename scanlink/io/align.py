@@ -79,6 +79,11 @@ def assemble(
         if cells is not None:
             cells = cells.set_axis(_text_index(cells.index), axis=0)
             sides["cells"] = cells.index
+        for modality, adata, what in (("rna", rna, "genes"), ("atac", atac, "peaks")):
+            if adata.n_vars == 0:
+                raise InputError(
+                    f"{modality} has {adata.n_obs:,} cells but no {what}; raw counts of {what} were expected"
+                )
         refuse_swapped(rna.var, atac.var)
         kept, lost = align_cells(sides)
         parts, renamed = {}, pd.Series(dtype=object)

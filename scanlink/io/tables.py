@@ -58,15 +58,11 @@ def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
         with open_text(file) as text:
             lines = csv.reader(text, delimiter=separator)
             header, first = next(lines, []), next(lines, [])
-        if len(first) < 2:
+        if len(first) < 2 or len(header) not in (len(first), len(first) - 1):
             raise InputError(
-                f"{file}: found {len(first)} fields in the second line, separated by {separator!r}; a name and one "
-                "number per column were expected. Commas are read in .csv, tabs in .tsv and .txt"
-            )
-        if len(header) not in (len(first), len(first) - 1):
-            raise InputError(
-                f"{file}: the first line has {len(header)} fields and the second {len(first)}; the names of the "
-                "columns were expected in the first line"
+                f"{file}: found {len(header)} fields in the first line and {len(first)} fields in the second line, "
+                f"separated by {separator!r}; the names of the columns, then a name and one number per column were "
+                "expected. Commas are read in .csv, tabs in .tsv and .txt"
             )
         columns = header[len(header) - (len(first) - 1) :]
         rows: list[str] = []
@@ -197,7 +193,7 @@ def read_mtx(
     features: PathLikeStr | None = None,
     barcodes: PathLikeStr | None = None,
 ) -> NamedMatrix:
-    """Read a sparse matrix in Matrix Market format, and its names from the files beside it.
+    """Read a sparse matrix in Matrix Market format, and its names from files beside it.
 
     Parameters
     ----------
@@ -245,7 +241,7 @@ def read_mtx(
     cells = _fit(read_names(barcode_file), matrix.shape)[0]
     table = _fit(read_names(feature_file), matrix.shape)
     if (len(table), len(cells)) == (n_rows, n_columns):
-        side = None if n_rows == n_columns else "columns"
+        side = "columns"  # also if square, when both ways fit: 10x and R have the features in rows
     elif (len(cells), len(table)) == (n_rows, n_columns):
         side = "rows"
     else:
@@ -254,15 +250,14 @@ def read_mtx(
             f"{len(table):,} names and {barcode_file.name} {len(cells):,}; do the three files belong together?"
         )
     names, var = _features(table)
-    # A square matrix fits both ways round; 10x and R have the features in rows.
     rows, columns = (pd.Index(cells), names) if side == "rows" else (names, pd.Index(cells))
-    return NamedMatrix(matrix, rows, columns, source=str(file), cells=side or "columns", features=var)
+    return NamedMatrix(matrix, rows, columns, source=str(file), cells=side, features=var)
 
 
 def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...], what: str) -> Path:
-    own = ([] if stem == "matrix" else [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]) + [
-        f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix") and stem != "matrix"
-    ]
+    # rna_features beside rna.mtx, and sample_features beside sample_matrix.mtx
+    own = [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]
+    own += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
     names = [f"{base}{ending}{gz}" for base in (*own, *kinds) for ending in _ENDINGS for gz in ("", ".gz")]
     found = [file.with_name(name) for name in names if file.with_name(name).is_file()]
     for candidate in found:
@@ -278,7 +273,7 @@ def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...
 
 
 def _fit(table: pd.DataFrame, shape: tuple[int, ...]) -> pd.DataFrame:
-    """Drop a header, which shows as one line too many, and the row numbers that R's write.csv puts first."""
+    """Drop a header, which shows as one line too many, and the row numbers of R's write.csv."""
     if len(table) - 1 in shape and len(table) not in shape:
         table = table.iloc[1:]
         if table.shape[1] == 2 and table[0].tolist() == [str(i + 1) for i in range(len(table))]:

@@ -150,6 +150,11 @@ def test_assemble__duplicates_are_named(distinct, multiome) -> None:
         sl.io.assemble(same_id, atac)
 
 
+def test_assemble__refuses_a_modality_without_features(distinct) -> None:
+    with pytest.raises(InputError, match="atac has 12 cells but no peaks"):
+        sl.io.assemble(distinct.adata("rna"), distinct.adata("atac")[:, :0].copy())
+
+
 def test_assemble__swapped_modalities(distinct) -> None:
     rna, atac = distinct.adata("rna"), distinct.adata("atac")
     with pytest.raises(InputError, match="rna looks swapped with atac: features of rna are such as 'chr1:9-20'"):

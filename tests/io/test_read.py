@@ -107,6 +107,32 @@ def test_read__real_h5mu(shared: Path, file: str, n_cells: int, n_genes: int, n_
         assert (mdata[modality].X != oracle[modality].X).nnz == 0
 
 
+@pytest.mark.parametrize("pull", [None, False, True])
+def test_read_h5mu__does_not_depend_on_how_mudata_treats_columns(shared: Path, pull: bool | None) -> None:
+    path = shared / "bmmc" / "bmmc_multiome_A_counts.h5mu"
+    expected = sl.io.read(path)
+    before = mudata.set_options(pull_on_update=pull).opts  # None is the default of 0.3, False that of 0.4
+    try:
+        pd.testing.assert_frame_equal(sl.io.read(path).obs, expected.obs)
+    finally:
+        mudata.set_options(**before)
+
+
+def test_quiet__puts_the_option_of_mudata_back(monkeypatch) -> None:
+    before = mudata.set_options().opts | mudata.set_options(pull_on_update=None).opts
+    with pytest.raises(KeyError), quiet():
+        raise KeyError
+    assert mudata.set_options(pull_on_update=before["pull_on_update"]).opts == {"pull_on_update": None}
+    monkeypatch.setattr(mudata, "set_options", refuse_options)
+    with quiet():
+        pass
+
+
+def refuse_options(**options: object) -> None:
+    if options:
+        raise ValueError("There is no option 'pull_on_update' available")
+
+
 def test_read_h5mu__backed_keeps_counts_on_disk(shared: Path) -> None:
     path = shared / "bmmc" / "bmmc_multiome_A_counts.h5mu"
     ours, whole = sl.io.read(path, backed=True), sl.io.read(path)
@@ -259,7 +285,11 @@ BAD = {
     "no rds": (as_rna("x.rds"), InputError, "x.rds: cannot be read as an .rds file"),
     "gz of nothing": (as_rna("x.csv.gz"), InputError, "not a gzip file although it is named .gz"),
     "binary csv": (as_rna("x.csv", b"\xff\xfe\x00,\x01\n"), InputError, "x.csv: not a text file"),
-    "tabs in csv": (as_rna("x.csv", b"\tA\tB\nNOC2L\t1\t2\n"), InputError, "found 1 fields in the second line"),
+    "tabs in csv": (
+        as_rna("x.csv", b"\tA\tB\nNOC2L\t1\t2\n"),
+        InputError,
+        "found 1 fields in the first line and 1 fields in the second",
+    ),
     "ragged csv": (as_rna("x.csv", b",A,B\nNOC2L,1,2\nHES4,1,2,3\n"), InputError, "x.csv: cannot be read"),
     "word in csv": (bad_csv, InputError, "'x' in row 'NOC2L', column 'B' is not a number"),
     "no mtx": (as_rna("x.mtx"), InputError, "x.mtx: cannot be read as a matrix in Matrix Market format"),
@@ -268,6 +298,11 @@ BAD = {
     "truncated mtx": (truncated("mtx.gz"), InputError, "truncated or was copied incompletely"),
     "mtx without names": (without_names, InputError, "no file with the names of its features was found beside it"),
     "mtx with other names": (wrong_names, InputError, "genes.tsv has 1 names .*; do the three files belong together"),
+    "mtx with lines missing": (
+        as_rna("x.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2 9\n1 1 1\n"),
+        InputError,
+        "x.mtx",
+    ),
     "other table": (other_table, InputError, "no column holds barcodes of the matrices"),
 }
 
@@ -288,6 +323,34 @@ def test_read__truncated_h5mu_and_rds(tmp_path: Path, shared: Path, share: float
         sl.io.read(tmp_path / "x.h5mu")
     with pytest.raises(InputError, match=r"x\.rds: the file is truncated or was copied incompletely"):
         sl.io.read(rna=tmp_path / "x.rds", atac=shared / "pbmc10k" / "atac_matrix.rds")
+
+
+def test_read__square_mtx_has_features_in_rows(tmp_path: Path, distinct) -> None:
+    part = distinct.adata("rna")[:5].copy()
+    scipy.io.mmwrite(tmp_path / "rna.mtx", part.X.T.tocoo())
+    (tmp_path / "genes.tsv").write_text("\n".join(distinct.genes))
+    (tmp_path / "cells.tsv").write_text("\n".join(distinct.cells[:5]))
+    mdata = sl.io.read(rna=tmp_path / "rna.mtx", atac=write_part(tmp_path, distinct, "atac", "csv"))
+    np.testing.assert_array_equal(mdata["rna"].X.toarray(), distinct.rna[:5])
+
+
+def test_read__names_of_mtx_given_by_keyword(tmp_path: Path, distinct) -> None:
+    scipy.io.mmwrite(tmp_path / "rna.mtx", sparse.coo_matrix(distinct.rna.T))
+    scipy.io.mmwrite(tmp_path / "atac.mtx", sparse.coo_matrix(distinct.atac))
+    (tmp_path / "who").write_text("\n".join(distinct.cells))
+    (tmp_path / "what").write_text("\n".join(distinct.genes))
+    beds = [f"{row.chrom}\t{row.start}\t{row.end}" for row in sl.io.parse_peaks(distinct.peaks).itertuples()]
+    (tmp_path / "where.bed").write_text("\n".join(beds))
+    mdata = sl.io.read(
+        rna=tmp_path / "rna.mtx",
+        atac=tmp_path / "atac.mtx",
+        rna_features=tmp_path / "what",
+        atac_features=tmp_path / "where.bed",
+        barcodes=tmp_path / "who",
+    )
+    assert mdata["atac"].var_names.tolist() == distinct.peaks
+    np.testing.assert_array_equal(mdata["rna"].X.toarray(), distinct.rna)
+    np.testing.assert_array_equal(mdata["atac"].X.toarray(), distinct.atac)
 
 
 def test_read__swapped_files(shared: Path) -> None:
