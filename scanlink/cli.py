@@ -46,7 +46,7 @@ def main() -> None:
     # A library that logs on the root logger would set one up there, and every line would come twice.
     logger.propagate = False
     # What Dask says about its workers coming and going helps nobody here; set before it is imported.
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     try:
         app()
     except ScanlinkError as error:

@@ -19,7 +19,7 @@ input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {{by: celltype, only: all}}
 pairs: {{window: 500000, anchor: body, min_fraction: 0.05}}
-scan: {{formula: "log(nUMI) + percent.mito", p_value: bootstrap, ladder: scent, seed: {seed}}}
+scan: {{formula: "log(nUMI) + percent.mito", p_value: bootstrap, ladder: capstone, seed: {seed}}}
 links: {{method: bh, alpha: 0.1, scope: group}}
 cluster: local
 """

@@ -87,7 +87,7 @@ def _local(options: dict[str, Any], overrides: dict[str, Any]) -> Iterator[Clien
         "processes": True,
         "dashboard_address": "127.0.0.1:0",
         "host": "127.0.0.1",
-        "silence_logs": logging.ERROR,
+        "silence_logs": logging.CRITICAL,
         **options,
         **overrides,
     }

@@ -38,7 +38,7 @@ def cut(
     owners: NDArray[np.integer],
     costs: Sequence[NDArray[np.float64]],
     *,
-    target: float = 10.0,
+    target: float | None = None,
     owners_per_block: int | None = None,
 ) -> list[Block]:
     """Cut every group's items into blocks of whole owners (genes).
@@ -50,7 +50,8 @@ def cut(
     costs
         Estimated seconds of each item, one array a group. Shape ``(n_items,)`` each.
     target
-        Seconds that a block may take, unless a single owner takes longer.
+        Seconds that a block may take, unless a single owner takes longer. None: 10, or less where that would make
+        fewer than about 100 blocks; the number of workers has no part in it, so that any number finds the same blocks.
     owners_per_block
         A fixed number of owners a block instead.
 
@@ -62,13 +63,15 @@ def cut(
     Examples
     --------
     >>> import numpy as np
-    >>> blocks = cut(np.array([0, 0, 1, 2]), [np.array([4.0, 4.0, 4.0, 1.0])])
+    >>> blocks = cut(np.array([0, 0, 1, 2]), [np.array([4.0, 4.0, 4.0, 1.0])], target=10.0)
     >>> [(block.first, block.last, block.cost) for block in blocks]
     [(0, 2, 8.0), (2, 4, 5.0)]
     """
     n = owners.size
     edges = np.concatenate([[0], np.flatnonzero(np.diff(owners)) + 1, [n]]) if n else np.array([0])
     blocks: list[Block] = []
+    if target is None:
+        target = min(10.0, max(0.2, sum(float(cost.sum()) for cost in costs) / 100))
     for group, cost in enumerate(costs):
         total = np.concatenate([[0.0], np.cumsum(cost)])
         begin = 0

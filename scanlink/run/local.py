@@ -54,7 +54,7 @@ def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]
             processes=False,
             dashboard_address="127.0.0.1:0",
             memory_limit=0,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as own,
     ):

@@ -18,9 +18,11 @@ CONVERGED, NOT_CONVERGED, ALIASED = 0, 1, 2
 _PIVOT = 1e-13
 # exp() of more than this overflows; the likelihood is then as bad as it gets.
 _ETA_MAX = 700.0
+# R keeps expected counts above this, which decides where separated fits end.
+_MU_MIN = 2.220446049250313e-16
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
     """Cholesky factor in the lower triangle, in place; columns that earlier ones explain are marked and left out."""
     p = hessian.shape[0]
@@ -46,7 +48,7 @@ def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
             hessian[i, k] = value / root
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) -> None:
     """Solve in place with the factor of :func:`factor`; left-out columns get 0."""
     p = cholesky.shape[0]
@@ -68,7 +70,7 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
         right[i] = value / cholesky[i, i]
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def score_pass(
     counts: Floats,
     design: Floats,
@@ -106,7 +108,7 @@ def score_pass(
     return likelihood
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def newton(
     counts: Floats,
     design: Floats,
@@ -161,7 +163,7 @@ def newton(
     return NOT_CONVERGED, max_iter, best
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def glm_path(
     counts: Floats,
     design: Floats,
@@ -195,7 +197,7 @@ def glm_path(
         for i in range(n):
             if weights[i] == 0:
                 continue
-            mu = np.exp(eta[i])
+            mu = max(np.exp(eta[i]), _MU_MIN)
             working = eta[i] - offset[i] + (counts[i] - mu) / mu
             for k in range(p):
                 zmu = weights[i] * mu * design[i, k]
@@ -214,8 +216,9 @@ def glm_path(
             for k in range(p):
                 value += right[k] * design[i, k]
             eta[i] = value
-            logratio = counts[i] * (np.log(counts[i]) - value) if counts[i] > 0 else 0.0
-            deviance += 2.0 * weights[i] * (logratio - (counts[i] - np.exp(value)))
+            mu = max(np.exp(value), _MU_MIN)
+            logratio = counts[i] * np.log(counts[i] / mu) if counts[i] > 0 else 0.0
+            deviance += 2.0 * weights[i] * (logratio - (counts[i] - mu))
         for k in range(p):
             coef[k] = right[k]
         if not np.isfinite(deviance):
@@ -226,7 +229,7 @@ def glm_path(
     return NOT_CONVERGED, 25, previous
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def separated(counts: Floats, level: Floats, weights: NDArray[np.generic]) -> bool:
     """Whether the gene is 0 wherever a two-level term is at one of its levels: its coefficient is then infinite."""
     low = level[0]
@@ -246,7 +249,7 @@ def separated(counts: Floats, level: Floats, weights: NDArray[np.generic]) -> bo
     return at_low == 0.0 or at_high == 0.0
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def refit(
     counts: Floats,
     design: Floats,

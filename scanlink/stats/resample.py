@@ -116,7 +116,7 @@ def weights_from_indices(indices: NDArray[np.integer], n_cells: int) -> NDArray[
     return out
 
 
-@njit(nogil=True, cache=False, inline="always")
+@njit(nogil=True, inline="always")
 def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     """One block of Philox4x32-10: four counter words and two key words to four random words."""
     for _ in range(_ROUNDS):
@@ -133,7 +133,7 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
-@njit(nogil=True, cache=False)
+@njit(nogil=True, error_model="numpy")
 def _draw(k0: np.uint32, k1: np.uint32, first: int, out: NDArray[np.uint16]) -> None:
     n_replicates, n = out.shape
     bound = np.uint64(n)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scanlink.errors import DesignError, InputError
 from scanlink.stats import basic_p, fit_poisson, refit_poisson, weights_from_indices
 
-from tests.reference import load_simulated
+from reference import load_simulated
 
 
 def make(n=400, seed=0, beta=0.5):

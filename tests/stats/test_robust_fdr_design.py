@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scanlink.errors import InputError
 from scanlink.stats import adjust, culprit, dependent_columns, fit_poisson, rescale, sandwich_se
 
-from tests.stats.test_poisson import make
+from test_poisson import make
 
 
 def test_sandwich_se__hc0_matches_statsmodels():
