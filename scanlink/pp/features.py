@@ -15,7 +15,6 @@ from scanlink.errors import InputError, OptionError
 from scanlink.pp.chunks import Chunk, check_counts, get_modality, is_backed, iter_chunks
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from mudata import MuData
 
 __all__ = ["FeatureStatistics", "feature_statistics", "filter_features"]
@@ -218,12 +217,19 @@ def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
 def _collect(mdata: MuData, keep: dict[str, np.ndarray], chunk_rows: int | None) -> MuData:
     """The dataset in memory, with the features kept."""
     import mudata
+    from anndata import AnnData
     from mudata import MuData
 
     parts = {}
     for name, adata in mdata.mod.items():
         mask = keep.get(name, np.ones(adata.n_vars, dtype=bool))
-        parts[name] = _collect_modality(adata, mask, chunk_rows)
+        parts[name] = AnnData(
+            _collect_matrix(adata.X, mask, chunk_rows),
+            obs=adata.obs.copy(),
+            var=adata.var[mask].copy(),
+            uns=dict(adata.uns),
+            obsm={key: value.copy() for key, value in adata.obsm.items()},
+        )
     with mudata.set_options(pull_on_update=False):
         filtered = MuData(parts)
     filtered.obs = mdata.obs.copy()
@@ -232,19 +238,29 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], chunk_rows: int | None)
     return filtered
 
 
-def _collect_modality(adata: AnnData, mask: np.ndarray, chunk_rows: int | None) -> AnnData:
-    from anndata import AnnData
+def _collect_matrix(matrix: Any, mask: np.ndarray, chunk_rows: int | None) -> sp.csr_matrix:
+    """The columns kept, as CSR int32; besides the result there is never more than one piece in memory."""
+    n_entries = sum(_kept(chunk, mask).nnz for chunk in iter_chunks(matrix, chunk_rows=chunk_rows))
+    shape = (matrix.shape[0], int(mask.sum()))
+    by_column = getattr(matrix, "format", None) == "csc"
+    ends = np.zeros(shape[1 if by_column else 0] + 1, dtype=np.int64)
+    index = np.empty(n_entries, dtype=np.int32 if n_entries < 2**31 else np.int64)
+    data = np.empty(n_entries, dtype=np.int32)
+    line = entry = 0
+    for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
+        block = _kept(chunk, mask)
+        n_lines = len(block.indptr) - 1
+        data[entry : entry + block.nnz] = block.data
+        index[entry : entry + block.nnz] = block.indices
+        ends[line + 1 : line + n_lines + 1] = block.indptr[1:] + np.int64(entry)
+        line, entry = line + n_lines, entry + block.nnz
+    kind = sp.csc_matrix if by_column else sp.csr_matrix
+    return sp.csr_matrix(kind((data, index, ends.astype(index.dtype)), shape=shape))
 
-    by_column = getattr(adata.X, "format", None) == "csc"
-    blocks = [
-        chunk.block[:, mask[chunk.cols]].astype(np.int32, copy=False)
-        for chunk in iter_chunks(adata.X, chunk_rows=chunk_rows)
-    ]
-    matrix = sp.hstack(blocks, format="csr") if by_column else sp.vstack(blocks, format="csr")
-    return AnnData(
-        sp.csr_matrix(matrix),
-        obs=adata.obs.copy(),
-        var=adata.var[mask].copy(),
-        uns=dict(adata.uns),
-        obsm={key: value.copy() for key, value in adata.obsm.items()},
-    )
+
+def _kept(chunk: Chunk, mask: np.ndarray) -> Any:
+    """The columns of a piece that are kept, in canonical form."""
+    block = chunk.block[:, mask[chunk.cols]]
+    block.sum_duplicates()
+    block.eliminate_zeros()
+    return block

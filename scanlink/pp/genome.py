@@ -106,7 +106,7 @@ def cis_pairs(
     loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy())
     pairs = _near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
-        raise InputError(_why_none(loci, peaks, window))
+        raise InputError(_why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
 
     warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
@@ -124,26 +124,31 @@ def cis_pairs(
     )
 
 
+def _anchors(loci: pd.DataFrame, anchor: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each locus: its TSS, and the interval from which the window is measured."""
+    start, end = loci["start"].to_numpy(), loci["end"].to_numpy()
+    tss = np.where(loci["strand"].to_numpy() == "-", end - 1, start)
+    return (tss, start, end) if anchor == "body" else (tss, tss, tss + 1)
+
+
+def _marks(peaks: pd.DataFrame, overlap: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each peak: its centre, and the interval that has to touch the window."""
+    start, end = peaks["start"].to_numpy(), peaks["end"].to_numpy()
+    centre = (start + end) // 2
+    return (centre, start, end) if overlap == "any" else (centre, centre, centre + 1)
+
+
 def _near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> pd.DataFrame:
     """Positions of genes and peaks that are near each other, and their distance; sorted, one row per pair."""
     import bioframe
 
     minus = loci["strand"].to_numpy() == "-"
-    tss = np.where(minus, loci["end"] - 1, loci["start"])
-    first, last = (loci["start"], loci["end"]) if anchor == "body" else (tss, tss + 1)
-    centre = (peaks["start"].to_numpy() + peaks["end"].to_numpy()) // 2
+    tss, first, last = _anchors(loci, anchor)
+    centre, start, end = _marks(peaks, overlap)
     windows = pd.DataFrame(
-        {
-            "chrom": loci["chrom"].to_numpy(),
-            "start": np.maximum(np.asarray(first) - window, 0),
-            "end": np.asarray(last) + window,
-        }
+        {"chrom": loci["chrom"].to_numpy(), "start": np.maximum(first - window, 0), "end": last + window}
     )
-    marks = pd.DataFrame(
-        {"chrom": peaks["chrom"].to_numpy(), "start": peaks["start"].to_numpy(), "end": peaks["end"].to_numpy()}
-    )
-    if overlap == "center":
-        marks = marks.assign(start=centre, end=centre + 1)
+    marks = pd.DataFrame({"chrom": peaks["chrom"].to_numpy(), "start": start, "end": end})
     shared = np.intersect1d(windows["chrom"].unique(), marks["chrom"].unique())
     windows, marks = windows[windows["chrom"].isin(shared)], marks[marks["chrom"].isin(shared)]
     empty = pd.DataFrame({"gene": [], "peak": [], "distance": []}, dtype=np.int64)
@@ -212,7 +217,7 @@ def _positions(names: pd.Index, only: Iterable[str]) -> np.ndarray:
     return positions
 
 
-def _why_none(loci: pd.DataFrame, peaks: pd.DataFrame, window: int) -> str:
+def _why_none(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> str:
     """What keeps every gene from every peak."""
     if peaks.empty or loci.empty:
         return f"no pairs: there are {len(loci)} gene loci and {len(peaks)} peaks"
@@ -224,7 +229,7 @@ def _why_none(loci: pd.DataFrame, peaks: pd.DataFrame, window: int) -> str:
             f"{first_few(theirs, most=3)} "
             "for the genes; expected the same names: rename those of one side (add or remove 'chr')"
         )
-    nearest = _nearest(loci, peaks, shared)
+    nearest = _nearest(loci, peaks, shared, anchor=anchor, overlap=overlap)
     return (
         f"no pairs: no peak lies within {window:,} bp of any of {loci['position'].nunique()} genes; the nearest is "
         f"{nearest:,} bp away (chromosomes of both: {first_few(shared, most=3)}). Expected genes and peaks of one "
@@ -233,17 +238,14 @@ def _why_none(loci: pd.DataFrame, peaks: pd.DataFrame, window: int) -> str:
     )
 
 
-def _nearest(loci: pd.DataFrame, peaks: pd.DataFrame, chroms: np.ndarray) -> int:
-    """The smallest gap between a gene body and a peak, in bp."""
-    gaps = []
+def _nearest(loci: pd.DataFrame, peaks: pd.DataFrame, chroms: np.ndarray, *, anchor: str, overlap: str) -> int:
+    """The shortest way from a gene to a peak, in bp, where no two overlap; neighbouring bases are 1 bp apart."""
+    ways = []
     for chrom in chroms:
-        here, there = loci[loci["chrom"] == chrom], peaks[peaks["chrom"] == chrom]
-        starts, ends = np.sort(there["start"].to_numpy()), np.sort(there["end"].to_numpy())
-        after = np.searchsorted(starts, here["end"].to_numpy())
-        before = np.searchsorted(ends, here["start"].to_numpy(), side="right") - 1
-        right = np.where(
-            after < len(starts), starts[np.minimum(after, len(starts) - 1)] - here["end"].to_numpy(), np.inf
-        )
-        left = np.where(before >= 0, here["start"].to_numpy() - ends[np.maximum(before, 0)], np.inf)
-        gaps.append(np.minimum(left, right).min())
-    return int(min(gaps))
+        _, first, last = _anchors(loci[loci["chrom"] == chrom], anchor)
+        _, start, end = _marks(peaks[peaks["chrom"] == chrom], overlap)
+        start, end = np.append(np.sort(start), np.iinfo(np.int64).max), np.insert(np.sort(end), 0, -(2**62))
+        right = start[np.searchsorted(start[:-1], last)] - last
+        left = first - end[np.searchsorted(end[1:], first, side="right")]
+        ways.append(np.minimum(left, right).min())
+    return int(min(ways)) + 1
