@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from scanlink import config, pipeline
+from scanlink.pl.recovery import label, recovery
+from scanlink.run import replace_file
 
 __all__ = ["compare", "run"]
 
@@ -53,7 +55,10 @@ def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeli
     outcome = pipeline.run(config.load_run(options), out, workers=workers)
     assert outcome.links is not None
     truth = pd.read_csv(out / "data" / "true_links.csv")
-    return outcome, compare(outcome.links, truth, alpha=outcome.alpha)
+    picture = out / "plots" / "recovery.png"
+    figure = recovery(outcome.links, truth, alpha=outcome.alpha)
+    replace_file(picture, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
+    return outcome, [*compare(outcome.links, truth, alpha=outcome.alpha), f"picture: {picture}"]
 
 
 def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[str]:
@@ -80,22 +85,16 @@ def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[s
     >>> compare(links, links.head(1), alpha=0.1)[-3].split()
     ['all', '1', '1', '2', '1', '1', '0', '1.00', '0.50']
     """
-    keys = ["group", "gene", "peak"]
-    everywhere = truth["group"].isna() | (truth["group"] == "")
-    groups = pd.DataFrame({"group": links["group"].unique()})
-    known = pd.concat([truth[~everywhere][keys], truth[everywhere][keys[1:]].merge(groups, how="cross")])
-    table = links.merge(known.drop_duplicates().assign(planted=True), on=keys, how="left")
-    table["planted"] = table["planted"].eq(True)
-    table["called"] = table["fdr"] < alpha
-    # Peaks nearby open together, so what is called beside a planted link of the same gene is not noise.
-    table["beside"] = table.groupby(["group", "gene"])["planted"].transform("any") & ~table["planted"]
+    table = label(links, truth)
+    called_all = table["fdr"] < alpha
     titles = ("planted", "testable", "called", "right", "beside", "wrong", "recall", "FDP")
     lines = ["", "against the planted truth:", f"{'group':<14}" + "".join(f"{title:>10}" for title in titles)]
     for name, part in [*table.groupby("group", sort=False), ("all", table)]:
-        testable = int((part["planted"] & (part["status"] == "ok")).sum())
-        called = part[part["called"]]
-        right, beside = int(called["planted"].sum()), int(called["beside"].sum())
-        numbers = [int(part["planted"].sum()), testable, len(called), right, beside, len(called) - right - beside]
+        planted = part["kind"] == "planted"
+        testable = int((planted & (part["status"] == "ok")).sum())
+        called = part[called_all[part.index]]
+        right, beside = (int((called["kind"] == kind).sum()) for kind in ("planted", "beside a planted link"))
+        numbers = [int(planted.sum()), testable, len(called), right, beside, len(called) - right - beside]
         recall = f"{right / testable:.2f}" if testable else "-"
         false = f"{1 - right / len(called):.2f}" if len(called) else "-"
         lines.append(f"{name:<14}" + "".join(f"{value:>10}" for value in [*numbers, recall, false]))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 import scanlink as sl
 
 OPTIONS = """\
@@ -126,7 +127,18 @@ def test_scan__slices_merged_give_the_same_bytes(project, reference):
 @pytest.mark.slow
 def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(project, reference, cluster):
     out = project / f"killed-{cluster}"
-    words = ["run", project / "run.yaml", "--out", out, "--cluster", cluster, "--workers", 2, "--set", "scan.block_genes=1"]
+    words = [
+        "run",
+        project / "run.yaml",
+        "--out",
+        out,
+        "--cluster",
+        cluster,
+        "--workers",
+        2,
+        "--set",
+        "scan.block_genes=1",
+    ]
     command = [sys.executable, "-c", "from scanlink.cli import main; main()", *map(str, words)]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
@@ -163,7 +175,9 @@ def test_demo__finds_most_of_what_was_planted(tmp_path):
     assert f"table: {tmp_path / 'demo' / 'links.parquet'}" in done.stdout
     truth = pd.read_csv(tmp_path / "demo" / "data" / "true_links.csv")
     links = pd.read_parquet(tmp_path / "demo" / "links.parquet")
-    both = links[links["status"] == "ok"].merge(truth[truth["group"].isna()], on=["gene", "peak"], suffixes=("", "_true"))
+    both = links[links["status"] == "ok"].merge(
+        truth[truth["group"].isna()], on=["gene", "peak"], suffixes=("", "_true")
+    )
     assert np.corrcoef(both["beta"], both["beta_true"])[0, 1] > 0.7
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from scanlink.errors import RunError
 from scanlink.run import Block, Parts, client_for, cut, replace_file, run_blocks
 

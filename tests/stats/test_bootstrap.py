@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from scanlink.errors import OptionError
 from scanlink.stats import Ladder, basic_p, climb
 
@@ -53,11 +56,13 @@ def test_climb__the_whole_ladder_uses_every_replicate_once():
     p, n = climb(1.0, Ladder.of("scent"), lambda a, b: asked.append((a, b)) or np.zeros(b - a))
     assert (p, n) == (2 / 50_000, 50_000)
     assert asked[0][0] == 0
-    assert all(before[1] == after[0] for before, after in zip(asked, asked[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(asked))
     assert asked[-1][1] == Ladder.of("scent").most == 78_100
 
 
-@pytest.mark.parametrize("bad", ["scnt", [], [(0, None)], [(100, None), (500, None)], [(100, 0.1)], [(100, 2.0), (5, None)], 7])
+@pytest.mark.parametrize(
+    "bad", ["scnt", [], [(0, None)], [(100, None), (500, None)], [(100, 0.1)], [(100, 2.0), (5, None)], 7]
+)
 def test_ladder__refuses_what_is_none(bad):
     with pytest.raises(OptionError):
         Ladder.of(bad)

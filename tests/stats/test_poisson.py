@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import load_simulated
+
 from scanlink.errors import DesignError, InputError
 from scanlink.stats import basic_p, fit_poisson, refit_poisson, weights_from_indices
-
-from reference import load_simulated
 
 
 def make(n=400, seed=0, beta=0.5):

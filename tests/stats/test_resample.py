@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numba import njit
+
 from scanlink.errors import InputError
 from scanlink.stats import case_weights, resample_key, weights_from_indices
 from scanlink.stats.resample import _philox

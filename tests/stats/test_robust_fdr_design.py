@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_poisson import make
+
 from scanlink.errors import InputError
 from scanlink.stats import adjust, culprit, dependent_columns, fit_poisson, rescale, sandwich_se
-
-from test_poisson import make
 
 
 def test_sandwich_se__hc0_matches_statsmodels():
@@ -84,7 +84,9 @@ def test_dependent_columns__is_not_misled_by_scale():
 def test_culprit__names_the_columns_involved():
     design = np.column_stack([np.ones(4), [0, 1, 0, 1], [5, 7, 5, 7], [1, 2, 3, 4]]).astype(float)
     assert dependent_columns(design) == [2]
-    assert culprit(design, ["Intercept", "batch", "site", "age"], 2) == "'site' is a combination of 'Intercept', 'batch'"
+    assert (
+        culprit(design, ["Intercept", "batch", "site", "age"], 2) == "'site' is a combination of 'Intercept', 'batch'"
+    )
 
 
 def test_rescale__leaves_the_peak_coefficient_alone():

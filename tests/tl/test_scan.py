@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import scanlink as sl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError
 from scanlink.io.files import quiet
 from scanlink.tl.links import COLUMNS
@@ -43,7 +44,15 @@ def test_scan__every_pair_of_every_group_is_there_with_a_status(data, pairs, lin
     estimates = ["beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_value", "fdr"]
     assert links.loc[tested, estimates].notna().all().all()
     assert links.loc[~tested, estimates].isna().all().all()
-    assert set(links["status"]) <= {"ok", "gene_rare", "peak_rare", "separated", "collinear", "too_few_cells", "not_converged"}
+    assert set(links["status"]) <= {
+        "ok",
+        "gene_rare",
+        "peak_rare",
+        "separated",
+        "collinear",
+        "too_few_cells",
+        "not_converged",
+    }
 
 
 def test_scan__numbers_are_those_of_statsmodels(data, links):
@@ -93,7 +102,9 @@ def test_scan__does_not_depend_on_cell_order(data, pairs, links, order):
 @pytest.mark.parametrize("block_genes", [1, 5, 50])
 def test_scan__does_not_depend_on_blocks(data, pairs, links, block_genes):
     same(
-        sl.tl.scan(data.mdata, pairs, groupby="celltype", ladder=[(50, 0.2), (200, None)], seed=4, block_genes=block_genes),
+        sl.tl.scan(
+            data.mdata, pairs, groupby="celltype", ladder=[(50, 0.2), (200, None)], seed=4, block_genes=block_genes
+        ),
         links,
     )
 

@@ -1,0 +1,133 @@
+"""How well a scan of simulated data recovers what was planted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scanlink.errors import MissingKeyError, first_few
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["recovery"]
+
+# Colour-blind safe (Okabe and Ito 2008).
+_COLORS = {"planted": "#0072B2", "beside a planted link": "#E69F00", "no link planted": "#BBBBBB"}
+
+
+def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) -> Figure:
+    """Estimated against planted effects, and where calls fall by effect and p-value.
+
+    Parameters
+    ----------
+    links
+        The links table of a scan of simulated data.
+    truth
+        Planted links: ``group`` (empty: acts in every group), ``gene``, ``peak``, ``beta`` (natural log).
+    alpha
+        False discovery rate below which a pair counts as called.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels. Drawn without pyplot, so that nothing has to be closed.
+
+    Raises
+    ------
+    MissingKeyError
+        If a table lacks a column.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> data = sl.ds.simulate(n_cells=400, n_genes=20, n_peaks=60, n_links=12, n_interactions=0, seed=1)
+    >>> pairs = sl.pp.cis_pairs(data.mdata, data.genes)
+    >>> links = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="robust")
+    >>> [axes.get_ylabel() for axes in recovery(links, data.links).axes]
+    ['estimated effect (natural log)', 'p-value (−log10)']
+    """
+    from matplotlib.figure import Figure
+
+    for name, table, columns in (
+        ("links", links, {"group", "gene", "peak", "beta", "p_value", "fdr", "status"}),
+        ("truth", truth, {"group", "gene", "peak", "beta"}),
+    ):
+        if absent := sorted(columns - set(table.columns)):
+            raise MissingKeyError(f"the table {name} has no column {first_few(absent)}; expected {sorted(columns)}")
+    tested = label(links, truth)
+    tested = tested[tested["status"] == "ok"]
+    called = tested["fdr"] < alpha
+    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    planted = tested[tested["kind"] == "planted"]
+    for found, face in ((True, _COLORS["planted"]), (False, "none")):
+        part = planted[called[planted.index] == found]
+        left.scatter(
+            part["beta_true"], part["beta"], s=22, facecolor=face, edgecolor=_COLORS["planted"], linewidth=0.8,
+            label=f"{'called' if found else 'missed'} ({len(part)})",
+        )  # fmt: skip
+    ends = np.array([planted["beta_true"].min(), planted["beta_true"].max()]) if len(planted) else np.zeros(2)
+    left.plot(ends, ends, color="black", linewidth=0.8)
+    left.set(xlabel="planted effect (natural log)", ylabel="estimated effect (natural log)", title="Planted links")
+    left.legend(frameon=False, loc="upper left")
+    # Behind to front, so that the few that matter are seen.
+    for kind in reversed(_COLORS):
+        part = tested[tested["kind"] == kind]
+        right.scatter(
+            part["beta"], -np.log10(part["p_value"].clip(lower=1e-300)), s=14, color=_COLORS[kind], alpha=0.8,
+            linewidth=0, label=f"{kind}: {int(called[part.index].sum())} of {len(part)} called",
+        )  # fmt: skip
+    if called.any():
+        right.axhline(-np.log10(tested.loc[called, "p_value"].max()), color="black", linewidth=0.8, linestyle=":")
+    right.set(
+        xlabel="estimated effect (natural log)", ylabel="p-value (−log10)", title=f"All tested pairs, FDR {alpha:g}"
+    )
+    handles, names = right.get_legend_handles_labels()
+    right.legend(handles[::-1], names[::-1], frameon=False, fontsize="small", loc="lower left")
+    top = right.get_ylim()[1]
+    # Room below for the legend.
+    right.set_ylim(-0.35 * top, top)
+    right.set_yticks([tick for tick in right.get_yticks() if 0 <= tick <= top])
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """The links with ``kind``, and ``beta_true`` where a link was planted.
+
+    Parameters
+    ----------
+    links, truth
+        As in :func:`recovery`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``kind`` is ``planted``, ``beside a planted link`` (another peak of a gene that has one in the group: peaks
+        nearby open together, so such a pair is seldom without association) or ``no link planted``.
+
+    Examples
+    --------
+    >>> links = pd.DataFrame({"group": "T", "gene": ["g", "g", "h"], "peak": ["a", "b", "a"]})
+    >>> truth = pd.DataFrame({"group": [""], "gene": ["g"], "peak": ["b"], "beta": [0.5]})
+    >>> label(links, truth)["kind"].tolist()
+    ['beside a planted link', 'planted', 'no link planted']
+    """
+    keys = ["group", "gene", "peak"]
+    everywhere = truth["group"].isna() | (truth["group"] == "")
+    groups = pd.DataFrame({"group": links["group"].unique()})
+    known = pd.concat(
+        [truth.loc[~everywhere, [*keys, "beta"]], truth.loc[everywhere, [*keys[1:], "beta"]].merge(groups, how="cross")]
+    )
+    known = known.drop_duplicates(keys).rename(columns={"beta": "beta_true"})
+    known["group"] = known["group"].astype(str)
+    table = links.merge(known, on=keys, how="left")
+    planted = table["beta_true"].notna()
+    beside = planted.groupby([table["group"], table["gene"]]).transform("any")
+    kinds = list(_COLORS)
+    table["kind"] = np.select([planted, beside], kinds[:2], kinds[2])
+    return table
