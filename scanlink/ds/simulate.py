@@ -114,7 +114,7 @@ def simulate(
     dispersion: float = 0.5,
     donor_sd: float = 0.1,
     batch_sd: float = 0.1,
-    block_sd: float = 0.4,
+    block_sd: float = 0.2,
     seed: int = 0,
     out: str | PathLike[str] | None = None,
     chunk_cells: int = 2_048,
@@ -146,7 +146,9 @@ def simulate(
     donor_sd, batch_sd
         Standard deviation, natural log, of the effect of donors and batches on each gene, each peak and the depth.
     block_sd
-        Standard deviation, natural log, of the accessibility that the peaks of one block have in common.
+        Standard deviation, natural log, of the accessibility that the peaks of one block have in common. Large values
+        let a peak beside a true enhancer carry a shadow of its effect, which a test of one peak at a time rightly
+        finds.
     seed
         The same seed gives the same numbers.
     out
@@ -165,10 +167,11 @@ def simulate(
     OptionError
         If an option is impossible, or so many links do not fit.
 
-    Notes ----- The model is written out in :mod:`scanlink.ds.model`. RNA and ATAC depth are correlated (about 0.7),
-    so that they confound every gene with every peak unless the depth is in the model. Peaks of one block are
-    correlated, so that a peak beside a true enhancer carries a shadow of its effect (some hundredths). Every block of
-    128 cells has random streams of its own (Philox).
+    Notes
+    -----
+    The model is written out in :mod:`scanlink.ds.model`. RNA and ATAC depth are correlated (about 0.7), so that they
+    confound every gene with every peak unless the depth is in the model. Every block of 128 cells has random streams of
+    its own (Philox), so neither the order of the work nor the size of the pieces has an influence.
 
     Examples
     --------

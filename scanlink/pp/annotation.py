@@ -34,6 +34,7 @@ def strip_version(ids: pd.Series | pd.Index) -> pd.Series:
     """
     text = pd.Series(ids).astype(object)
     text = text.where(text.notna(), "").astype(str)
+    # Only of Ensembl, and of simulated genes: AL021155.5 is a name, and another gene than AL021155.3.
     return text.str.replace(r"^(ENS[A-Z]*\d+|SIMG\d+)\.\d+", r"\1", regex=True)
 
 

@@ -65,8 +65,10 @@ def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
     -------
     TssEnrichment
 
-    Notes ----- The share of genes whose TSS is covered says little by itself (0.93 of 8,090 genes with all peaks of
-    10,000 cells, 0.03 with 600 peaks); its ratio to the displaced TSS separates builds in both.
+    Notes
+    -----
+    The share of genes whose TSS is covered says little by itself (0.93 of 8,090 genes with all peaks of 10,000 cells,
+    0.03 with 600 peaks); its ratio to the displaced TSS separates builds in both.
 
     Examples
     --------

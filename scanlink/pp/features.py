@@ -174,13 +174,14 @@ def filter_features(
     if mdata.is_view:
         raise InputError("the data are a view of another MuData, and would be filtered for nothing: call .copy() first")
 
-    keep, report = {}, {}
+    keep, n_entries, report = {}, {}, {}
     for name, adata in parts.items():
         found = feature_statistics(
             adata.X, chunk_rows=chunk_rows, what=name, cells=adata.obs_names, features=adata.var_names
         )
         keep[name] = found.fraction >= min_fraction
         kept = int(keep[name].sum())
+        n_entries[name] = int(found.n_nonzero[keep[name]].sum())
         report[name] = {"min_fraction": float(min_fraction), "kept": kept, "lost": adata.n_vars - kept}
         if kept == 0:
             raise InputError(
@@ -193,7 +194,7 @@ def filter_features(
         )
 
     if any(is_backed(adata.X) for adata in mdata.mod.values()):
-        filtered = _collect(mdata, keep, chunk_rows)
+        filtered = _collect(mdata, keep, n_entries, chunk_rows)
         logger.info("the backed file stays as it is; what filter_features returns is in memory")
     else:
         filtered = mdata
@@ -214,7 +215,7 @@ def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
     mdata.obs = columns
 
 
-def _collect(mdata: MuData, keep: dict[str, np.ndarray], chunk_rows: int | None) -> MuData:
+def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, int], chunk_rows: int | None) -> MuData:
     """The dataset in memory, with the features kept."""
     import mudata
     from anndata import AnnData
@@ -222,9 +223,12 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], chunk_rows: int | None)
 
     parts = {}
     for name, adata in mdata.mod.items():
-        mask = keep.get(name, np.ones(adata.n_vars, dtype=bool))
+        if name not in keep:
+            keep[name] = np.ones(adata.n_vars, dtype=bool)
+            n_entries[name] = int(feature_statistics(adata.X, chunk_rows=chunk_rows, what=name).n_nonzero.sum())
+        mask = keep[name]
         parts[name] = AnnData(
-            _collect_matrix(adata.X, mask, chunk_rows),
+            _collect_matrix(adata.X, mask, n_entries[name], chunk_rows),
             obs=adata.obs.copy(),
             var=adata.var[mask].copy(),
             uns=dict(adata.uns),
@@ -238,13 +242,12 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], chunk_rows: int | None)
     return filtered
 
 
-def _collect_matrix(matrix: Any, mask: np.ndarray, chunk_rows: int | None) -> sp.csr_matrix:
+def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: int | None) -> sp.csr_matrix:
     """The columns kept, as CSR int32; besides the result there is never more than one piece in memory."""
-    n_entries = sum(_kept(chunk, mask).nnz for chunk in iter_chunks(matrix, chunk_rows=chunk_rows))
     shape = (matrix.shape[0], int(mask.sum()))
     by_column = getattr(matrix, "format", None) == "csc"
     ends = np.zeros(shape[1 if by_column else 0] + 1, dtype=np.int64)
-    index = np.empty(n_entries, dtype=np.int32 if n_entries < 2**31 else np.int64)
+    index: np.ndarray = np.empty(n_entries, dtype=np.int32 if n_entries < 2**31 else np.int64)
     data = np.empty(n_entries, dtype=np.int32)
     line = entry = 0
     for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
@@ -254,7 +257,7 @@ def _collect_matrix(matrix: Any, mask: np.ndarray, chunk_rows: int | None) -> sp
         index[entry : entry + block.nnz] = block.indices
         ends[line + 1 : line + n_lines + 1] = block.indptr[1:] + np.int64(entry)
         line, entry = line + n_lines, entry + block.nnz
-    kind = sp.csc_matrix if by_column else sp.csr_matrix
+    kind: Any = sp.csc_matrix if by_column else sp.csr_matrix
     return sp.csr_matrix(kind((data, index, ends.astype(index.dtype)), shape=shape))
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
+from scanlink.pp.annotation import strip_version
 from tests.pp.conftest import layout_mudata
 
 
@@ -205,6 +206,11 @@ def test_cis_pairs__keeps_pseudoautosomal_genes_apart():
     data_genes = pd.DataFrame({"gene_id": ["ENSG07"]}, index=["P"])
     assert sl.pp.cis_pairs(layout_mudata(data_genes, peaks), genes)["peak"].tolist() == [peaks.index[0]]
     assert len(sl.pp.cis_pairs(layout_mudata(["P"], peaks), genes)) == 2
+
+
+def test_strip_version__leaves_what_is_no_version():
+    ids = pd.Index(["ENSMUSG00000064372.1", "AL021155.5", "ENSG07", "SIMG00000000001.12", None])
+    assert strip_version(ids).tolist() == ["ENSMUSG00000064372", "AL021155.5", "ENSG07", "SIMG00000000001", ""]
 
 
 def test_cis_pairs__names_that_are_identifiers_are_found():
