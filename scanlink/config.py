@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from scanlink.errors import OptionError
+from scanlink.errors import InputError, OptionError
+from scanlink.io.files import existing_file
 from scanlink.options import RunOptions, explain
 
 __all__ = ["load", "load_run", "save"]
@@ -77,7 +78,14 @@ def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterab
         key, equals, text = change.partition("=")
         if not equals or not key.strip():
             raise OptionError(f"--set {change!r}: expected key=value, such as scan.seed=1")
-        _put(values, tuple(key.strip().split(".")), yaml.safe_load(text), change)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise OptionError(
+                f"--set {change!r}: the value is not valid YAML ({getattr(error, 'problem', error)}). "
+                "Expected such as scan.seed=1 or 'groups.only=[B, T]'"
+            ) from error
+        _put(values, tuple(key.strip().split(".")), value, change)
     if not known:
         values = {key: value for key, value in values.items() if key in model.model_fields}
 
@@ -99,9 +107,12 @@ def save(options: BaseModel, path: Path) -> None:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     try:
+        existing_file(path, "a file of options such as run.yaml")
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
+    except InputError as error:
+        raise OptionError(str(error)) from error
     except OSError as error:
         raise OptionError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -186,16 +186,19 @@ def explain(error: ValidationError, model: type[BaseModel], *, where: Any = None
     for item in error.errors(include_url=False):
         path = tuple(str(part) for part in item["loc"])
         place = where(path) if where else ""
-        name = ".".join(path) or "options"
+        name = ".".join(path)
         if item["type"] == "extra_forbidden":
             text = f"unknown key{_nearest(path, model)}"
         elif item["type"] == "missing":
             text = "missing: this key must be given"
+        elif item["type"] == "model_type":
+            text = f"expected a section with keys of its own; found {item['input']!r}"
         else:
             text = f"{item['msg'].removeprefix('Value error, ')}"
             if not isinstance(item["input"], (dict, BaseModel)):
                 text += f"; found {item['input']!r}"
-        lines.append(f"{place}{name}: {text}")
+        # What concerns several sections at once has no key of its own.
+        lines.append(f"{place}{name}: {text}" if name else f"{place or 'options: '}{text}")
     return OptionError("\n".join(lines))
 
 

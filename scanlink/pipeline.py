@@ -17,6 +17,7 @@ import pandas as pd
 
 from scanlink import __version__, cluster, config, provenance
 from scanlink.errors import InputError, RunError
+from scanlink.io.pairs import read_pairs
 from scanlink.io.store import Store, write_store
 from scanlink.options import LinksOptions, RunOptions
 from scanlink.run import RunStats, peak_mib, replace_file
@@ -96,6 +97,7 @@ def run(
     folder = Path(out).resolve()
     outcome = Outcome(folder, alpha=options.links.alpha)
     begin = time.monotonic()
+    cluster.check(options.cluster)
     claim(folder)
     replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
     with _timed(outcome, "read"):
@@ -133,9 +135,13 @@ def prepare(options: RunOptions, folder: Path) -> tuple[Store, pd.DataFrame, lis
     }
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     stamp, table = folder / "store" / "prepared.json", folder / "pairs.parquet"
-    if stamp.is_file() and table.is_file() and json.loads(stamp.read_text()).get("key") == key:
-        log.info("store and pairs are there already, from the same input")
-        return Store.open(folder / "store"), pd.read_parquet(table), inputs
+    try:
+        if stamp.is_file() and table.is_file() and json.loads(stamp.read_text())["key"] == key:
+            found = Store.open(folder / "store"), pd.read_parquet(table), inputs
+            log.info("store and pairs are there already, from the same input")
+            return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("store or pairs of an earlier run are damaged and made anew: %s", error)
     mdata, pairs = _read(options, genes)
     store = write_store(mdata, folder / "store")
     replace_file(table, lambda temporary: pairs.to_parquet(temporary, index=False))
@@ -177,13 +183,7 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, pd.DataFrame]:
 
 def _given_pairs(path: str, mdata: Any) -> pd.DataFrame:
     """A user's table of pairs, without those whose gene or peak the filter took out."""
-    file = Path(path)
-    try:
-        table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, sep=None, engine="python")
-    except (OSError, ValueError) as error:
-        raise InputError(f"pairs {file.name} cannot be read: {error}. Expected columns gene and peak") from error
-    if not {"gene", "peak"} <= set(table.columns):
-        raise InputError(f"pairs {file.name} has columns {list(table.columns)}; expected gene and peak")
+    file, table = Path(path), read_pairs(path)
     kept = table["gene"].isin(mdata["rna"].var_names) & table["peak"].isin(mdata["atac"].var_names)
     if not kept.any():
         raise InputError(
@@ -215,9 +215,10 @@ def claim(folder: Path) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
+        reason = "this is a file" if folder.is_file() else error.strerror
         raise RunError(
-            f"the run folder {folder} cannot be written: {error.strerror}. "
-            "Name another with --out, or change its rights"
+            f"the run folder {folder} cannot be written: {reason}. Name another with --out, free some space or "
+            "change its rights"
         ) from error
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 
 from scanlink import config
 from scanlink.errors import InputError
+from scanlink.io.files import existing_file
+from scanlink.io.pairs import read_pairs
 from scanlink.io.store import Store, write_store
 from scanlink.options import LinksOptions, SliceOptions
 from scanlink.pipeline import Outcome, claim, finish
@@ -44,6 +46,9 @@ def scan_slice(
         Sections ``groups`` and ``scan``, as in run.yaml.
     """
     options = config.load(options_file, SliceOptions, changes=changes, known=False)
+    table = read_pairs(pairs)
+    if not data.is_dir():
+        existing_file(data, "a scan store (a folder) or a .h5mu of raw counts")
     folder = Path(out).resolve()
     claim(folder)
     if data.is_dir():
@@ -56,7 +61,6 @@ def scan_slice(
         store = write_store(mdata, folder / "store")
     if store.path.resolve() != (folder / "store").resolve():
         replace_file(folder / "store.txt", lambda temporary: temporary.write_text(str(store.path.resolve())))
-    table = pd.read_parquet(pairs) if pairs.suffix == ".parquet" else pd.read_csv(pairs, sep=None, engine="python")
     plan = make_plan(
         store, table, folder / "parts",
         options=options.scan, groupby=options.groups.by, groups=options.groups.only,
@@ -81,6 +85,8 @@ def merge(folder: Path, options: LinksOptions) -> pd.DataFrame:
     RunError
         If blocks are missing.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: give the folder that was named with --out to the slices")
     found = sorted(path.parent for path in folder.glob("parts/scan-*/plan.json"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"

@@ -47,7 +47,12 @@ def describe(folder: Path) -> list[str]:
     lines.append(f"links             {_there(folder / 'links.parquet')}")
     record = folder / "provenance.json"
     if record.is_file():
-        content = json.loads(record.read_text())
+        try:
+            content = json.loads(record.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{record} cannot be read ({error}): delete it; the next run in this folder writes it anew"
+            ) from error
         lines.append(f"last finished     {content['written']}, {content['seconds'].get('total', 0):.0f} s")
     return lines
 

@@ -1,5 +1,5 @@
 """A Dask client, from a profile."""
 
-from scanlink.cluster.client import client
+from scanlink.cluster.client import check, client
 
-__all__ = ["client"]
+__all__ = ["check", "client"]

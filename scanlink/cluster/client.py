@@ -15,7 +15,7 @@ from scanlink.errors import OptionError, RunError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["client"]
+__all__ = ["check", "client"]
 
 # One thread a process for every library that would otherwise start as many as the machine has cores.
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA", "VECLIB_MAXIMUM")}
@@ -62,16 +62,40 @@ def client(profile: str | Path = "local", **overrides: Any) -> Iterator[Client |
             yield stack.enter_context(_local({}, overrides))
         elif "://" in name or name.endswith(".json"):
             yield stack.enter_context(_running(name))
-        elif Path(name).is_file():
-            section = yaml.safe_load(Path(name).read_text()) or {}
-            if not isinstance(section, dict) or set(section) != {"local"}:
-                raise OptionError(f"profile {name}: expected one section 'local'; found {section!r}")
-            yield stack.enter_context(_local(section["local"] or {}, overrides))
         else:
-            raise OptionError(
-                f"cluster profile {name!r} is not known: expected 'local', 'none', an address such as "
-                "tcp://host:8786, a scheduler file (.json) or a profile (.yaml) that exists"
-            )
+            yield stack.enter_context(_local(_profile(name), overrides))
+
+
+def check(profile: str | Path) -> None:
+    """Refuse a profile that cannot be used, before any work is done; what it starts or reaches is not tried.
+
+    Raises
+    ------
+    OptionError
+        If the profile is not known, or its file cannot be read.
+
+    Examples
+    --------
+    >>> check("local")
+    """
+    name = str(profile)
+    if name not in ("none", "local") and "://" not in name and not name.endswith(".json"):
+        _profile(name)
+
+
+def _profile(name: str) -> dict[str, Any]:
+    if not Path(name).is_file():
+        raise OptionError(
+            f"cluster profile {name!r} is not known: expected 'local', 'none', an address such as "
+            "tcp://host:8786, a scheduler file (.json) or a profile (.yaml) that exists"
+        )
+    try:
+        section = yaml.safe_load(Path(name).read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise OptionError(f"profile {name} is not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(section, dict) or set(section) != {"local"} or not isinstance(section["local"] or {}, dict):
+        raise OptionError(f"profile {name}: expected one section 'local' with options; found {section!r}")
+    return section["local"] or {}
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mudata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -19,6 +18,7 @@ from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_blo
 from scanlink.ds.store import MultiomeWriter, assemble
 from scanlink.ds.truth import plant
 from scanlink.errors import InputError, OptionError
+from scanlink.io.files import quiet
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -89,7 +89,7 @@ class Simulation:
             "interactions": target / "true_interactions.csv",
         }
         if self.mdata is not None:
-            with mudata.set_options(pull_on_update=False):
+            with quiet():
                 self.mdata.write(paths["data"])
         elif self.path is not None and self.path.resolve() != paths["data"].resolve():
             shutil.copyfile(self.path, paths["data"])

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import mudata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
+
+from scanlink.io.files import quiet
 
 __all__ = ["MultiomeWriter", "assemble"]
 
@@ -35,7 +36,7 @@ def assemble(
         "rna": AnnData(rna, obs=bare.copy(), var=rna_var.rename_axis(None)),
         "atac": AnnData(atac, obs=bare.copy(), var=atac_var),
     }
-    with mudata.set_options(pull_on_update=False):
+    with quiet():
         mdata = MuData(parts)
     for name in obs:
         mdata.obs[name] = obs[name]
@@ -118,7 +119,7 @@ class MultiomeWriter:
         # mudata itself writes the rest, so that the file is of the version installed.
         with tempfile.TemporaryDirectory(dir=self._path.parent) as folder:
             skeleton = Path(folder) / "rest.h5mu"
-            with mudata.set_options(pull_on_update=False):
+            with quiet():
                 rest.write(skeleton)
             header = skeleton.read_bytes()[:_HEADER]
             with h5py.File(skeleton) as source:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import difflib
 import gzip
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, cast
+from types import SimpleNamespace
+from typing import IO, Any, cast
 
 import mudata
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, ScanlinkError
 
-__all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "suffix_of"]
+__all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "save_array", "suffix_of"]
 
 PathLikeStr = str | PathLike[str]
 
@@ -133,11 +137,19 @@ def reading(path: PathLikeStr, what: str) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{path}: {_explain_hdf5(path, str(error))}; {what} was expected") from error
     except Exception as error:
-        raise InputError(f"{path}: cannot be read as {what} ({type(error).__name__}: {error})") from error
+        raise InputError(
+            f"{path}: cannot be read as {what} ({type(error).__name__}: {error}). Is it of another kind, or damaged?"
+        ) from error
 
 
 def _explain_hdf5(path: PathLikeStr, message: str) -> str:
     size = Path(path).stat().st_size if Path(path).is_file() else 0
+    whole = re.search(r"stored_eof = (\d+)", message)
+    if whole:
+        return (
+            f"the file is truncated or was copied incompletely ({size:,} bytes found, {int(whole[1]):,} expected). "
+            "Copy it again"
+        )
     if "truncated" in message or "unable to read" in message.lower() or "addr overflow" in message:
         return f"the file is truncated or was copied incompletely ({size:,} bytes found; {message}). Copy it again"
     if "file signature not found" in message:
@@ -174,6 +186,33 @@ def open_text(path: PathLikeStr) -> IO[str]:
     if str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: not a gzip file although it is named .gz. Unpacked by hand? Then drop the .gz")
     return open(path, encoding="utf-8")
+
+
+def save_array(path: PathLikeStr, array: NDArray[Any]) -> None:
+    """Write an array as ``.npy``.
+
+    Parameters
+    ----------
+    path
+        The file, which is replaced.
+    array
+        Any shape, no objects.
+
+    Raises
+    ------
+    OSError
+        With its reason: that of ``numpy.save`` on a full disk has none, as it leaves the writing to C.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+    ...     save_array(file.name, np.arange(3))
+    ...     np.load(file.name).tolist()
+    [0, 1, 2]
+    """
+    with open(path, "wb") as handle:
+        np.save(cast("IO[bytes]", SimpleNamespace(write=handle.write)), array, allow_pickle=False)
 
 
 @contextmanager

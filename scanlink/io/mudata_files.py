@@ -76,10 +76,17 @@ def read_h5mu(
     >>> mdata.shape
     (2, 2)
     """
+    import h5py
     import mudata
 
     file = existing_file(path, "a .h5mu file")
     with reading(file, "a .h5mu file"), quiet():
+        with h5py.File(file, "r") as content:
+            if "mod" not in content:
+                raise InputError(
+                    f"{file}: a .h5mu file with the group 'mod' was expected, found the groups "
+                    f"{first_few(sorted(content)) or 'none'}. Is it a .h5ad or a 10x .h5 file? Then give it that suffix"
+                )
         whole = mudata.read_h5mu(file, backed="r" if backed else None)
     try:
         if not whole.mod:

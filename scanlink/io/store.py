@@ -19,6 +19,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, RunError, first_few
+from scanlink.io.files import save_array
 
 __all__ = ["Store", "write_store"]
 
@@ -188,9 +189,9 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             columns = scipy.sparse.csc_array(scipy.sparse.csr_array(data.X)[order])
             columns.sum_duplicates()
             columns.eliminate_zeros()
-            np.save(work / f"{modality}_values.npy", columns.data.astype(np.int32))
-            np.save(work / f"{modality}_cells.npy", columns.indices.astype(np.int32))
-            np.save(work / f"{modality}_starts.npy", columns.indptr.astype(np.int64))
+            save_array(work / f"{modality}_values.npy", columns.data.astype(np.int32))
+            save_array(work / f"{modality}_cells.npy", columns.indices.astype(np.int32))
+            save_array(work / f"{modality}_starts.npy", columns.indptr.astype(np.int64))
         files = sorted(work.iterdir())
         manifest = {
             "format": _FORMAT,
@@ -201,9 +202,10 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             "sha256": _checksum(work),
         }
         (work / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(work, final)
+        if _is_store_of(final, manifest["sha256"]):
+            shutil.rmtree(work)
+        else:
+            _move(work, final)
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
         raise RunError(
@@ -211,6 +213,25 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             "Free some space or name another folder; nothing was changed"
         ) from error
     return Store.open(final)
+
+
+def _is_store_of(path: Path, checksum: str) -> bool:
+    try:
+        return Store.open(path).checksum == checksum
+    except InputError:
+        return False
+
+
+def _move(work: Path, final: Path) -> None:
+    """Replace the store of that name; where another process was faster with the same store, its own is as good."""
+    if final.exists():
+        shutil.rmtree(final)
+    try:
+        os.replace(work, final)
+    except OSError:
+        if not _is_store_of(final, Store(work).checksum):
+            raise
+        shutil.rmtree(work)
 
 
 def _checksum(folder: Path) -> str:

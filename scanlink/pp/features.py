@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scanlink.errors import InputError, OptionError
+from scanlink.io.files import quiet
 from scanlink.pp.chunks import Chunk, check_counts, get_modality, is_backed, iter_chunks
 
 if TYPE_CHECKING:
@@ -205,19 +206,17 @@ def filter_features(
 
 def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
     """Drop features in place."""
-    import mudata
 
     columns = mdata.obs.copy()
     for name, mask in keep.items():
         mdata.mod[name] = mdata.mod[name][:, mask].copy()
-    with mudata.set_options(pull_on_update=False):
+    with quiet():
         mdata.update()
     mdata.obs = columns
 
 
 def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, int], chunk_rows: int | None) -> MuData:
     """The dataset in memory, with the features kept."""
-    import mudata
     from anndata import AnnData
     from mudata import MuData
 
@@ -234,7 +233,7 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
             uns=dict(adata.uns),
             obsm={key: value.copy() for key, value in adata.obsm.items()},
         )
-    with mudata.set_options(pull_on_update=False):
+    with quiet():
         filtered = MuData(parts)
     filtered.obs = mdata.obs.copy()
     for key, values in mdata.uns.items():

@@ -7,6 +7,7 @@ context and a block that returns a table will do.
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import sys
 import time
@@ -99,6 +100,7 @@ def run_blocks(
         If blocks failed after all retries. The others are finished first, so that a second call has only these left.
     """
     begin = time.monotonic()
+    parts.folder.mkdir(parents=True, exist_ok=True)
     pending = [block for block in blocks if not parts.is_done(block)]
     stats = RunStats(n_blocks=len(blocks), n_found=len(blocks) - len(pending))
     if stats.n_found:
@@ -168,6 +170,12 @@ def _farm_out(
 ) -> None:
     from distributed import as_completed
 
+    blind = [worker for worker, sees in client.run(os.path.isdir, str(parts.folder)).items() if not sees]
+    if blind:
+        raise RunError(
+            f"{len(blind)} workers do not see the folder {parts.folder} ({first_few(blind, most=3)}): "
+            "give out= a folder on a file system that driver and workers share"
+        )
     queue = iter(pending)
     running: dict[Any, Block] = {}
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from scanlink.errors import InputError
 from scanlink.io.store import Modality, Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block
@@ -21,6 +22,9 @@ from scanlink.tl.plan import Plan
 __all__ = ["RESULT_SCHEMA", "ScanContext", "scan_block"]
 
 Floats = NDArray[np.float64]
+
+# What a group keeps of peaks, and of weights, between pairs.
+_CACHE_BYTES = 2**26
 
 _NUMBERS = ("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail")
 
@@ -60,7 +64,7 @@ def scan_block(context: ScanContext, block: Block) -> pa.Table:
     pyarrow.Table
         A row a pair, columns of ``RESULT_SCHEMA``.
     """
-    plan, group = _opened(context), _group(context, block.group)
+    plan, group = _opened(context)[0], _group(context, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, Floats] = {}
     gene_before, counts = -1, np.empty(0)
@@ -69,6 +73,8 @@ def scan_block(context: ScanContext, block: Block) -> pa.Table:
         if gene != gene_before:
             gene_before, counts = gene, group.dense("rna", gene)
         if peak not in peaks:
+            if len(peaks) * group.n * 8 > _CACHE_BYTES:
+                peaks.clear()
             peaks[peak] = group.dense("atac", peak)
         rows.append({"group": block.group, "row": row, **group.test(counts, peaks[peak])})
     return pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
@@ -129,6 +135,7 @@ class _Group:
                 lambda first, last: refit_poisson(
                     counts, design, self._weights(first, last), target=self.target, offset=self.offset, start=fit.coef
                 ),
+                block=max(1, min(500, _CACHE_BYTES // (2 * self.n))),
             )
         return result
 
@@ -151,7 +158,8 @@ class _Group:
         if (first, last) in self.first_weights:
             return self.first_weights[first, last]
         weights = case_weights(self.key, first, last, self.n)
-        if last <= self.ladder.stages[0][0] and weights.nbytes <= 2**26:
+        first_stage = self.ladder.stages[0][0]
+        if last <= first_stage and first_stage * self.n * weights.itemsize <= _CACHE_BYTES:
             self.first_weights[first, last] = weights
         return weights
 
@@ -160,16 +168,19 @@ def _two_sided(z: float) -> float:
     return float(2.0 * ndtr(-abs(z)))
 
 
+# By plan and not by path: another plan may find other counts under the same path.
 @lru_cache(maxsize=4)
-def _opened(context: ScanContext) -> Plan:
-    return Plan(Path(context.plan), Path(context.store))
-
-
-@lru_cache(maxsize=4)
-def _store(path: str) -> Store:
-    return Store.open(path)
+def _opened(context: ScanContext) -> tuple[Plan, Store]:
+    plan, store = Plan(Path(context.plan), Path(context.store)), Store.open(context.store)
+    if store.checksum != plan.about["store"]:
+        raise InputError(
+            f"the store {context.store} is not the one that the scan was planned on: it was replaced meanwhile. "
+            "Start the scan again, with a folder of its own for each data set"
+        )
+    return plan, store
 
 
 @lru_cache(maxsize=4)
 def _group(context: ScanContext, number: int) -> _Group:
-    return _Group(_store(context.store), _opened(context), number)
+    plan, store = _opened(context)
+    return _Group(store, plan, number)

@@ -186,6 +186,11 @@ def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
     used = sorted(column_of.get(name, name) for name in needed if name not in _FUNCTIONS)
     for name in used:
         if name not in known:
+            if re.search(rf"\b{re.escape(name)}\s*\(", formula):
+                raise OptionError(
+                    f"formula {formula!r} uses {name!r}, which is no function that is known; "
+                    f"these are {', '.join(_FUNCTIONS)}, and offset"
+                )
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise MissingKeyError(

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from scanlink import __version__
 from scanlink.errors import DesignError, InputError, MissingKeyError, first_few
-from scanlink.io.store import Modality, Store
+from scanlink.io.files import save_array
+from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block, Parts, cut, replace_file
-from scanlink.stats import Ladder, rescale
+from scanlink.stats import rescale
+from scanlink.tl._costs import estimate_costs
 from scanlink.tl.formula import parse_formula
 
 __all__ = ["Plan", "make_plan"]
@@ -27,9 +29,6 @@ __all__ = ["Plan", "make_plan"]
 log = logging.getLogger("scanlink")
 
 Arrays = dict[str, NDArray[Any]]
-
-# Of tested pairs, about this share enters each next stage of a ladder; used to estimate cost only.
-_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ class Plan:
         try:
             return json.loads(path.read_text())
         except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{self.folder} holds no plan of a scan: {error}") from error
+            raise InputError(
+                f"{self.folder} holds no plan of a scan ({error}): delete it; the scan makes it anew"
+            ) from error
 
     @property
     def options(self) -> ScanOptions:
@@ -163,7 +164,7 @@ def make_plan(
         matrix = design.matrix if problem else rescale(design.matrix)
         arrays.append({"cells": cells, "design": matrix, "offset": design.offset})
     _report_problems(described)
-    costs = _costs(store, gene, peak, described, arrays, options)
+    costs = estimate_costs(store, gene, peak, described, arrays, options)
     blocks = cut(gene, costs, owners_per_block=options.block_genes)
     digest = hashlib.sha256()
     about = {
@@ -179,7 +180,11 @@ def make_plan(
         digest.update(np.ascontiguousarray(array).tobytes())
     fingerprint = digest.hexdigest()
     plan = Plan(folder / f"scan-{fingerprint[:12]}", store.path)
-    if not (plan.folder / "plan.json").is_file():
+    try:
+        known = plan.about["fingerprint"] == fingerprint
+    except (InputError, KeyError, TypeError):
+        known = False
+    if not known:
         for name, array in (("gene", gene), ("peak", peak), ("distance", distance)):
             _save(plan.folder / f"pairs_{name}.npy", array)
         for number, part in enumerate(arrays):
@@ -192,11 +197,11 @@ def make_plan(
 
 def _save(path: Path, content: NDArray[Any] | Arrays) -> None:
     def write(temporary: Path) -> None:
-        with open(temporary, "wb") as handle:
-            if isinstance(content, dict):
+        if isinstance(content, dict):
+            with open(temporary, "wb") as handle:
                 np.savez(handle, allow_pickle=False, **content)
-            else:
-                np.save(handle, content)
+        else:
+            save_array(temporary, content)
 
     replace_file(path, write)
 
@@ -230,8 +235,8 @@ def _members(cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] |
         return {"all": np.arange(len(cells), dtype=np.int32)}
     if groupby not in cells.columns:
         raise MissingKeyError(
-            f"no column {groupby!r} in the table of cells to group by; "
-            f"its columns are {first_few(cells.columns, most=20)}"
+            f"no column {groupby!r} in the table of cells to group by; its columns are "
+            f"{first_few(cells.columns, most=20)}"
         )
     labels = cells[groupby]
     if labels.isna().any():
@@ -262,43 +267,3 @@ def _report_problems(groups: list[Group]) -> None:
         )
     for group in bad:
         log.warning("group %s is not tested (%s): %s", group.name, group.status, group.problem)
-
-
-def nonzero_cells(
-    store: Store, modality: Modality, features: NDArray[np.int32], group_of_cell: NDArray[np.int64], n_groups: int
-) -> NDArray[np.int64]:
-    """Cells in which a feature is non-zero, by group. Shape ``(n_groups, n_features_of_store)``; others stay 0."""
-    out = np.zeros((n_groups, len(store.genes if modality == "rna" else store.peaks)), dtype=np.int64)
-    for feature in np.unique(features):
-        cells, _ = store.column(modality, int(feature))
-        counted = np.bincount(group_of_cell[cells] + 1, minlength=n_groups + 1)
-        out[:, feature] = counted[1:]
-    return out
-
-
-def _costs(
-    store: Store,
-    gene: NDArray[np.int32],
-    peak: NDArray[np.int32],
-    groups: list[Group],
-    arrays: list[Arrays],
-    options: ScanOptions,
-) -> list[NDArray[np.float64]]:
-    """Estimated seconds of each pair in each group: whether it will be tested, and with how many replicates."""
-    group_of_cell = np.full(len(store.cells), -1, dtype=np.int64)
-    for number, part in enumerate(arrays):
-        group_of_cell[part["cells"]] = number
-    expressed = nonzero_cells(store, "rna", gene, group_of_cell, len(groups))
-    opened = nonzero_cells(store, "atac", peak, group_of_cell, len(groups))
-    replicates = 0.0
-    if options.p_value == "bootstrap":
-        stages = Ladder.of(options.ladder).stages
-        replicates = sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
-    costs = []
-    for number, group in enumerate(groups):
-        least = options.min_fraction * group.n_cells
-        tested = (expressed[number, gene] > least) & (opened[number, peak] > least) & (group.status is None)
-        p = len(group.terms) + 1
-        fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
-        costs.append(np.where(tested, 4e-4 + fit * (2.0 + replicates), 2e-5))
-    return costs

@@ -88,7 +88,8 @@ def scan(
     client
         Dask client. None computes small work in this process and more of it on a local cluster, which is closed again.
     out
-        Folder for the store and the parts. A call that was stopped goes on from there; None uses a temporary folder.
+        Folder for the store and the parts, one that the workers see too. A call that was stopped goes on from there;
+        None uses a temporary folder.
 
     Returns
     -------
@@ -144,7 +145,7 @@ def scan(
     if isinstance(groups, str):
         raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
-        folder = Path(out) if out is not None else Path(temporary)
+        folder = Path(out if out is not None else temporary).resolve()
         store = _store(mdata, pairs, folder)
         plan = make_plan(
             store,

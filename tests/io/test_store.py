@@ -1,0 +1,87 @@
+"""The scan store: what it holds, and that it is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from scanlink import ds
+from scanlink.errors import InputError, MissingKeyError, RunError
+from scanlink.io.files import quiet
+from scanlink.io.store import Store, write_store
+
+
+@pytest.fixture(scope="module")
+def mdata():
+    return ds.simulate(n_cells=150, n_genes=12, n_peaks=40, n_links=4, n_interactions=0, seed=1).mdata
+
+
+def test_write_store__holds_every_count_in_order_of_barcode(mdata, tmp_path):
+    store = write_store(mdata, tmp_path / "store")
+    order = np.argsort(mdata.obs_names.to_numpy(dtype=str))
+    assert store.cells.index.tolist() == sorted(mdata.obs_names)
+    np.testing.assert_array_equal(store.cells["nUMI"], mdata.obs["nUMI"].to_numpy()[order])
+    for modality, names in (("rna", store.genes), ("atac", store.peaks)):
+        dense = mdata[modality].X.toarray()[order]
+        assert names.tolist() == mdata[modality].var_names.tolist()
+        for feature in range(len(names)):
+            column = np.zeros(150, dtype=int)
+            cells, values = store.column(modality, feature)
+            column[cells] = values
+            np.testing.assert_array_equal(column, dense[:, feature])
+
+
+def test_write_store__checksum_is_of_the_content(mdata, tmp_path):
+    with quiet():
+        shuffled, fewer = mdata[::-1].copy(), mdata[:149].copy()
+    checksum = write_store(mdata, tmp_path / "a").checksum
+    assert write_store(shuffled, tmp_path / "b").checksum == checksum
+    assert write_store(fewer, tmp_path / "c").checksum != checksum
+
+
+def test_write_store__replaces_a_store_of_other_data_and_keeps_one_of_the_same(mdata, tmp_path):
+    write_store(mdata, tmp_path / "store")
+    (tmp_path / "store" / "note").write_text("kept")
+    write_store(mdata, tmp_path / "store")
+    assert (tmp_path / "store" / "note").exists()
+    with quiet():
+        fewer = mdata[:149].copy()
+    assert len(write_store(fewer, tmp_path / "store").cells) == 149
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_write_store__leaves_nothing_when_the_disk_is_full(mdata, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_store(mdata, tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: (path / "manifest.json").unlink(), "manifest.json cannot be read"),
+        (lambda path: (path / "manifest.json").write_text("{"), "manifest.json cannot be read"),
+        (lambda path: (path / "manifest.json").write_text(json.dumps({"format": 0})), "format 0, expected 1"),
+        (lambda path: (path / "rna_values.npy").unlink(), "rna_values.npy has None bytes"),
+        (lambda path: os.truncate(path / "atac_cells.npy", 100), "atac_cells.npy has 100 bytes, expected"),
+    ],
+)
+def test_store__refuses_what_is_damaged(mdata, tmp_path, harm, message):
+    write_store(mdata, tmp_path / "store")
+    harm(tmp_path / "store")
+    with pytest.raises(InputError, match=message):
+        Store.open(tmp_path / "store")
+
+
+def test_positions__names_what_is_absent(mdata, tmp_path):
+    store = write_store(mdata, tmp_path / "store")
+    assert store.positions("rna", store.genes[[3, 1]]).tolist() == [3, 1]
+    with pytest.raises(MissingKeyError, match=r"1 peaks of the pairs are not in the data .*'chr9:1-2'"):
+        store.positions("atac", ["chr9:1-2"])
