@@ -25,13 +25,13 @@ PBMC, HG38 = SHARED / "pbmc10k", SHARED / "pbmc10k" / "gencode_v44_gene_bodies.b
 
 RUNS: dict[str, dict] = {
     "pbmc10k, CD14-Mono": {
-        "input": {"rna": "rna_matrix.rds", "atac": "atac_matrix.rds", "cells": "metafile.rds"},
+        "input": {"rna": "rna_matrix.rds", "atac": "atac_matrix.rds", "cells": "metafile.rds", "one_based": True},
         "genes": str(HG38),
         "groups": {"by": "celltype", "only": ["CD14-Mono"]},
         "scan": {"formula": "log(nUMI) + percent.mito", "ladder": "capstone"},
     },
     "pbmc10k, all 29 types": {
-        "input": {"rna": "rna_matrix.rds", "atac": "atac_matrix.rds", "cells": "metafile.rds"},
+        "input": {"rna": "rna_matrix.rds", "atac": "atac_matrix.rds", "cells": "metafile.rds", "one_based": True},
         "genes": str(HG38),
         "groups": {"by": "celltype"},
         "scan": {"formula": "log(nUMI) + percent.mito", "ladder": "capstone"},
@@ -60,7 +60,9 @@ RUNS: dict[str, dict] = {
 def run(name: str, options: dict, folder: Path) -> tuple[pd.DataFrame, dict]:
     """One run by the command line; its links and its provenance record."""
     if isinstance(options["input"], dict):
-        options = {**options, "input": {key: str(PBMC / file) for key, file in options["input"].items()}}
+        options = {**options, "input": {
+            key: str(PBMC / value) if isinstance(value, str) else value for key, value in options["input"].items()
+        }}
     out = folder / name.replace(",", "").replace(" ", "_")
     out.mkdir(parents=True)
     (out / "run.yaml").write_text(yaml.safe_dump(options))
