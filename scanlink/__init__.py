@@ -6,6 +6,7 @@ The parts, each imported when it is first used, so that ``import scanlink`` stay
 - ``ds``: simulated multiome data with known links
 - ``pp``: covariates, feature filters, gene-peak pairs
 - ``tl``: the analyses, on MuData
+- ``options``: every option, as Python calls, run.yaml and the command line share them
 - ``pl``: pictures
 - ``stats``: the same statistics on plain arrays
 - ``cluster``: a Dask client
@@ -17,7 +18,7 @@ from importlib import import_module
 from types import ModuleType
 
 __version__ = "0.1.0"
-__all__ = ["cluster", "ds", "errors", "io", "pl", "pp", "stats", "tl"]
+__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "stats", "tl"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -123,7 +123,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
         raise OptionError(f"{path.name}{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
         raise OptionError(
-            f"{path.name}: expected a table of keys such as input, genes, groups, pairs, scan; found none"
+            f"{path.name}: expected a table of keys such as input, genes, groups, pairs, scan; "
+            f"found {'a list' if isinstance(values, list) else repr(values)}"
         )
     lines: dict[tuple[str, ...], int] = {}
     _lines(node, (), lines, path.name)

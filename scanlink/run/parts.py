@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,13 @@ class Parts:
                 ) from error
         return pa.concat_tables(tables).replace_schema_metadata(None)
 
+    def sweep(self) -> None:
+        """Delete what processes that were killed while writing left; for when all parts are there."""
+        for left in self.folder.glob(".block-*"):
+            left.unlink(missing_ok=True)
 
-def replace_file(path: Path, write: object) -> None:
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` make a file under a temporary name beside ``path``, then move it there.
 
     Raises
@@ -92,7 +97,7 @@ def replace_file(path: Path, write: object) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)  # type: ignore[operator]
+        write(temporary)
         with open(temporary, "rb") as handle:
             # A full or lost disk shows here at the latest, and not after the part counts as done.
             os.fsync(handle.fileno())

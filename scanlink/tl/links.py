@@ -55,6 +55,7 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
             "compute them first, with the same command or the missing chunks"
         )
     table = parts.read(blocks).to_pandas()
+    parts.sweep()
     store, groups = Store.open(plan.store), plan.groups
     row = table["row"].to_numpy()
     distance = np.asarray(plan.pairs["distance"])[row]

@@ -116,6 +116,14 @@ def test_replace_file__leaves_the_old_file_when_writing_fails(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_sweep__deletes_what_a_killed_writer_left(tmp_path, blocks):
+    parts = Parts(tmp_path, "f")
+    parts.write(blocks[0], pa.table({"row": [1]}))
+    (tmp_path / ".block-000001.parquet.0a1b2c3d").write_text("half")
+    parts.sweep()
+    assert [path.name for path in tmp_path.iterdir()] == ["block-000000.parquet"]
+
+
 def test_client_for__small_work_stays_here():
     with client_for(None, cost=0.1) as client:
         assert client is None

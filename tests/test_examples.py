@@ -1,0 +1,56 @@
+"""The examples run as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import scanlink as sl
+from scanlink import config
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.mark.slow
+def test_library__finds_links():
+    done = subprocess.run([sys.executable, EXAMPLES / "library.py"], capture_output=True, text=True, check=True)
+    assert "CD14-Mono" in done.stdout
+    # What Dask says about itself is no business of a user's script.
+    assert "distributed" not in done.stderr
+
+
+def test_run_yaml__is_valid_and_gives_the_defaults():
+    options = config.load_run(EXAMPLES / "run.yaml")
+    defaults = sl.options.RunOptions(input="x.h5mu", genes="g.gtf")
+    assert options.groups.by == "celltype"
+    for section in ("pairs", "scan", "links", "cluster"):
+        assert getattr(options, section) == getattr(defaults, section)
+
+
+def test_job_array__slices_as_slurm_would_call_it(tmp_path):
+    sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
+    options = tmp_path / "run.yaml"
+    options.write_text("input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, block_genes: 1}\n")
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "scanlink").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "from scanlink.cli import main; main()" "$@"\n'
+    )
+    (bin_ / "scanlink").chmod(0o755)
+    path = {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}"}
+    out = tmp_path / "results"
+
+    def call(*words: object, **environment: str) -> None:
+        subprocess.run([*map(str, words)], env={**os.environ, **path, **environment}, check=True, capture_output=True)
+
+    call("scanlink", "run", options, "--out", out, "--until", "pairs")
+    for task in "12":
+        call("bash", EXAMPLES / "job_array.sh", options, out, SLURM_ARRAY_TASK_ID=task, SLURM_ARRAY_TASK_COUNT="2")
+    call("scanlink", "merge", out)
+    assert (pd.read_parquet(out / "links.parquet")["status"] == "ok").any()
