@@ -15,10 +15,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from bad_cases import CASES
 from bad_files import ERROR, RUN, Case, Seen, leftovers, observe, project, scratch
+
+from scanlink.io.files import save_array
 
 MESSAGES = Path(__file__).parents[1] / "docs" / "messages.md"
 COMMAND = [sys.executable, "-c", "from scanlink.cli import main; main()"]
@@ -167,6 +170,12 @@ def test_full_disk__is_said_and_the_run_goes_on_when_there_is_space(tmp_path, di
     assert (disk / "out" / "links.parquet").read_bytes() == (tmp_path / "normal" / "links.parquet").read_bytes()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert share < 0.8 or kept
+
+
+def test_save_array__says_that_the_disk_is_full(disk):
+    remount(disk, "size=64k")
+    with pytest.raises(OSError, match="No space left on device"):
+        save_array(disk / "counts.npy", np.zeros(10**6, dtype=np.int32))
 
 
 def test_read_only_disk__is_said_at_once(tmp_path, disk):

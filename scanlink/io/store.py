@@ -165,7 +165,7 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
     --------
     >>> import tempfile
     >>> import scanlink as sl
-    >>> data = sl.ds.simulate(n_cells=300, n_genes=10, n_peaks=40, n_interactions=2, seed=1)
+    >>> data = sl.ds.simulate(n_cells=300, n_genes=10, n_peaks=40, n_links=8, n_interactions=2, seed=1)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = write_store(data.mdata, f"{folder}/store")
     ...     cells, counts = store.column("rna", 0)
