@@ -120,7 +120,7 @@ def scan(
     Examples
     --------
     >>> import scanlink as sl
-    >>> data = sl.ds.simulate(n_cells=400, n_genes=10, n_peaks=40, n_interactions=2, seed=1)
+    >>> data = sl.ds.simulate(n_cells=400, n_genes=10, n_peaks=40, n_links=8, n_interactions=2, seed=1)
     >>> pairs = sl.pp.cis_pairs(data.mdata, data.genes)
     >>> links = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="robust")
     >>> len(links) == len(pairs) * data.mdata.obs["celltype"].nunique()
