@@ -12,7 +12,9 @@ HEAVY = ("distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "statsm
 
 def loaded_after(code: str) -> set[str]:
     program = f"{code}\nimport sys\nprint(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 @pytest.mark.parametrize(
