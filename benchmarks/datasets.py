@@ -60,9 +60,12 @@ RUNS: dict[str, dict] = {
 def run(name: str, options: dict, folder: Path) -> tuple[pd.DataFrame, dict]:
     """One run by the command line; its links and its provenance record."""
     if isinstance(options["input"], dict):
-        options = {**options, "input": {
-            key: str(PBMC / value) if isinstance(value, str) else value for key, value in options["input"].items()
-        }}
+        options = {
+            **options,
+            "input": {
+                key: str(PBMC / value) if isinstance(value, str) else value for key, value in options["input"].items()
+            },
+        }
     out = folder / name.replace(",", "").replace(" ", "_")
     out.mkdir(parents=True)
     (out / "run.yaml").write_text(yaml.safe_dump(options))
@@ -104,7 +107,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = wanted or Path(temporary)
         print(f"Python {platform.python_version()}, {os.cpu_count()} cores, one worker process a core\n")
-        print("| data | groups | pairs asked | tested | not tested | links, FDR < 0.1 | seconds | MiB driver / worker |")
+        print(
+            "| data | groups | pairs asked | tested | not tested | links, FDR < 0.1 | seconds | MiB driver / worker |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         compared: list[str] = []
         for name, options in RUNS.items():

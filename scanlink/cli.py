@@ -78,6 +78,9 @@ def run(
 
     if until not in ("pairs", "links"):
         raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
+    if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
+        # Relative to where the command is given; in run.yaml it is relative to that file.
+        cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
     options = config.load_run(file, changes=changes)
     outcome = pipeline.run(options, out, until=until, workers=workers)  # type: ignore[arg-type]

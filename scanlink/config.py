@@ -158,10 +158,12 @@ def _absolute(options: RunOptions, folder: Path) -> RunOptions:
     def joined(path: str | None) -> str | None:
         return None if path is None else str((folder / os.path.expanduser(path)).resolve())
 
-    changed = {
+    changed: dict[str, Any] = {
         "input": options.input.model_copy(update={name: joined(getattr(options.input, name)) for name in _FILES}),
         "pairs": options.pairs.model_copy(update={"path": joined(options.pairs.path)}),
     }
+    if options.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in options.cluster:
+        changed["cluster"] = joined(options.cluster)
     if options.genes is not None:
         changed["genes"] = options.genes.model_copy(update={"path": joined(options.genes.path)})
     return options.model_copy(update=changed)

@@ -76,7 +76,10 @@ class GenesOptions(_Options):
 def _all_is_none(value: Any) -> Any:
     if value == "all":
         return None
-    return [value] if isinstance(value, (str, int)) else value
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        value = [value]
+    # Clusters often have numbers for names.
+    return [str(v) if isinstance(v, int) else v for v in value] if isinstance(value, (list, tuple)) else value
 
 
 class GroupOptions(_Options):
@@ -113,6 +116,9 @@ class ScanOptions(_Options):
     binarize: bool = Field(True, description="accessibility as open or closed; False: as counts")
     min_fraction: float = Field(
         0.05, ge=0, lt=1, description="gene and peak are non-zero in more than this of the group"
+    )
+    min_nonzero: int = Field(
+        5, ge=1, description="and in at least this many cells; the peak is closed in at least this many, too"
     )
     min_cells: int = Field(10, ge=2, description="groups with fewer cells are not tested")
     block_genes: int | None = Field(None, ge=1, description="genes a task; None: by estimated cost")

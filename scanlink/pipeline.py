@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from scanlink import __version__, cluster, config, provenance
-from scanlink.errors import InputError, RunError
+from scanlink.errors import InputError, RunError, first_few
 from scanlink.io.pairs import read_pairs
 from scanlink.io.store import Store, write_store
 from scanlink.options import LinksOptions, RunOptions
-from scanlink.run import RunStats, peak_mib, replace_file
+from scanlink.run import SMALL_SECONDS, RunStats, peak_mib, replace_file
 from scanlink.tl.links import collect, write_links
 from scanlink.tl.plan import Plan, make_plan
 from scanlink.tl.scan import compute
@@ -33,9 +33,6 @@ __all__ = ["Outcome", "Until", "claim", "finish", "prepare", "run"]
 log = logging.getLogger("scanlink")
 
 Until = Literal["pairs", "links"]
-
-# Less work than this (seconds on one core) is done here: workers take as long to start and to compile.
-_SMALL = 10.0
 
 
 @dataclass
@@ -99,7 +96,6 @@ def run(
     begin = time.monotonic()
     cluster.check(options.cluster)
     claim(folder)
-    replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
     with _timed(outcome, "read"):
         store, pairs, inputs = prepare(options, folder)
     if until == "links":
@@ -108,12 +104,17 @@ def run(
                 store, pairs, folder / "parts",
                 options=options.scan, groupby=options.groups.by, groups=options.groups.only,
             )  # fmt: skip
+            _set_aside_links_of(folder, plan)
+    # Not earlier: what cannot be run must not stand beside the links of what was.
+    replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
+    if until == "links":
         with _timed(outcome, "scan"), _workers(options.cluster, plan, workers) as client:
             outcome.stats = compute(plan, client=client)
         with _timed(outcome, "links"):
             outcome.links = finish(plan, options.links, folder)
     outcome.seconds["total"] = time.monotonic() - begin
-    _record(outcome, options, inputs)
+    if until == "links" or not (folder / "links.parquet").exists():
+        _record(outcome, options, inputs, None if until == "pairs" else plan.folder.name)
     return outcome
 
 
@@ -136,16 +137,22 @@ def prepare(options: RunOptions, folder: Path) -> tuple[Store, pd.DataFrame, lis
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     stamp, table = folder / "store" / "prepared.json", folder / "pairs.parquet"
     try:
-        if stamp.is_file() and table.is_file() and json.loads(stamp.read_text())["key"] == key:
-            found = Store.open(folder / "store"), pd.read_parquet(table), inputs
-            log.info("store and pairs are there already, from the same input")
-            return found
+        if stamp.is_file() and table.is_file():
+            said, store = json.loads(stamp.read_text()), Store.open(folder / "store")
+            if said == {"key": key, "store": store.checksum, "pairs": provenance.checksum(table)}:
+                log.info("store and pairs are there already, from the same input")
+                return store, pd.read_parquet(table), inputs
+            if said["key"] == key:
+                log.warning("store or pairs of an earlier run are damaged and made anew")
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("store or pairs of an earlier run are damaged and made anew: %s", error)
     mdata, pairs = _read(options, genes)
+    # Until the new stamp is there, nothing in the folder vouches for store and pairs.
+    stamp.unlink(missing_ok=True)
     store = write_store(mdata, folder / "store")
     replace_file(table, lambda temporary: pairs.to_parquet(temporary, index=False))
-    replace_file(stamp, lambda temporary: temporary.write_text(json.dumps({"key": key})))
+    vouched = json.dumps({"key": key, "store": store.checksum, "pairs": provenance.checksum(table)})
+    replace_file(stamp, lambda temporary: temporary.write_text(vouched))
     return store, pairs, inputs
 
 
@@ -162,7 +169,9 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, pd.DataFrame]:
     given = options.input.model_dump()
     mdata = io.read(given.pop("path"), **given)
     pp.qc(mdata)
-    pp.filter_features(mdata, min_fraction=options.pairs.min_fraction)
+    if options.pairs.path is None:
+        # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
+        pp.filter_features(mdata, min_fraction=options.pairs.min_fraction)
     if options.pairs.highly_variable:
         pp.highly_variable_genes(mdata)
     if options.pairs.path is not None:
@@ -182,18 +191,18 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, pd.DataFrame]:
 
 
 def _given_pairs(path: str, mdata: Any) -> pd.DataFrame:
-    """A user's table of pairs, without those whose gene or peak the filter took out."""
-    file, table = Path(path), read_pairs(path)
-    kept = table["gene"].isin(mdata["rna"].var_names) & table["peak"].isin(mdata["atac"].var_names)
-    if not kept.any():
-        raise InputError(
-            f"none of the {len(table)} pairs of {file.name} has both its gene and its peak in the data: check the names"
-        )
-    if not kept.all():
-        log.warning(
-            "%d of %d pairs of %s are left out: gene or peak filtered or absent", (~kept).sum(), len(kept), file.name
-        )
-    return table[kept].reset_index(drop=True)
+    """A user's table of pairs, all of whose names have to be in the data."""
+    table = read_pairs(path)
+    for column, modality in (("gene", "rna"), ("peak", "atac")):
+        names = table[column].astype(str)
+        absent = names[~names.isin(mdata[modality].var_names)].unique()
+        if absent.size:
+            raise InputError(
+                f"{absent.size} {column}s of {Path(path).name} are not in the data ({first_few(absent)}); "
+                f"there they are named as {first_few(mdata[modality].var_names, most=2)}: "
+                "check the names, or leave those pairs out"
+            )
+    return table
 
 
 def _genes_file(options: RunOptions) -> str | None:
@@ -205,6 +214,18 @@ def _genes_file(options: RunOptions) -> str | None:
 
     assert options.genes.gencode is not None
     return str(fetch_gencode(options.genes.gencode))
+
+
+def _set_aside_links_of(folder: Path, plan: Plan) -> None:
+    """Links of other options must not stand in a folder whose config.yaml says something else."""
+    links, record = folder / "links.parquet", folder / "provenance.json"
+    try:
+        same = json.loads(record.read_text())["plan"] == plan.folder.name
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if links.exists() and not same:
+        os.replace(links, folder / "links.previous.parquet")
+        log.warning("links of other data or options are kept as links.previous.parquet")
 
 
 def claim(folder: Path) -> None:
@@ -223,7 +244,7 @@ def claim(folder: Path) -> None:
 
 
 def _workers(profile: str, plan: Plan, workers: int | None) -> AbstractContextManager[Client | None]:
-    if profile == "local" and plan.cost < _SMALL and workers is None:
+    if profile == "local" and plan.cost < SMALL_SECONDS and workers is None:
         return nullcontext(None)
     return cluster.client(profile, **({} if workers is None else {"n_workers": workers}))
 
@@ -236,12 +257,13 @@ def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
     log.info("%s: %.1f s", stage, outcome.seconds[stage])
 
 
-def _record(outcome: Outcome, options: RunOptions, inputs: list[dict[str, Any]]) -> None:
+def _record(outcome: Outcome, options: RunOptions, inputs: list[dict[str, Any]], plan: str | None) -> None:
     links, stats = outcome.links, outcome.stats
     provenance.write_record(
         outcome.folder / "provenance.json",
         options=options.model_dump(mode="json"),
         seed=options.scan.seed,
+        plan=plan,
         inputs=inputs,
         seconds={stage: round(value, 3) for stage, value in outcome.seconds.items()},
         peak_memory_mib={"driver": round(peak_mib(), 1), "worker": round(stats.peak_mib, 1)},

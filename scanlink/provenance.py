@@ -37,8 +37,17 @@ def checksum(path: Path) -> str:
 
 
 def describe_inputs(paths: Iterable[str | None]) -> list[dict[str, Any]]:
-    """Path, size and checksum of each input that was given."""
-    found = [Path(path) for path in paths if path is not None]
+    """Path, size and checksum of each input that was given, and of the tables of names beside an ``.mtx``."""
+    named = [Path(path) for path in paths if path is not None]
+    # Names of an .mtx are found beside it, so they are input like the rest.
+    beside = [
+        other
+        for path in named
+        if path.name.endswith((".mtx", ".mtx.gz")) and path.is_file()
+        for other in sorted(path.parent.iterdir())
+        if other.name.removesuffix(".gz").endswith((".tsv", ".csv", ".txt"))
+    ]
+    found = list(dict.fromkeys([*named, *beside]))
     return [
         {"path": str(path), "bytes": path.stat().st_size if path.is_file() else None, "sha256": checksum(path)}
         for path in found

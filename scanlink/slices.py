@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scanlink import config
+from scanlink import config, provenance
 from scanlink.errors import InputError
 from scanlink.io.files import existing_file
 from scanlink.io.pairs import read_pairs
@@ -43,7 +43,7 @@ def scan_slice(
     chunk
         ``(i, n)``: the i-th of n slices, counted from 1.
     options_file, changes
-        Sections ``groups`` and ``scan``, as in run.yaml.
+        Sections ``groups``, ``scan`` and ``links``, as in run.yaml.
     """
     options = config.load(options_file, SliceOptions, changes=changes, known=False)
     table = read_pairs(pairs)
@@ -65,6 +65,9 @@ def scan_slice(
         store, table, folder / "parts",
         options=options.scan, groupby=options.groups.by, groups=options.groups.only,
     )  # fmt: skip
+    # For merge, which adjusts the p-values of all slices together.
+    if not (folder / "config.yaml").exists():
+        replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
     return Outcome(folder, stats=compute(plan, chunk=chunk))
 
 
@@ -96,4 +99,16 @@ def merge(folder: Path, options: LinksOptions) -> pd.DataFrame:
         )
     elsewhere = folder / "store.txt"
     store = Path(elsewhere.read_text()) if elsewhere.is_file() else folder / "store"
-    return finish(Plan(found[0], store), options, folder)
+    plan = Plan(found[0], store)
+    links = finish(plan, options, folder)
+    provenance.write_record(
+        folder / "provenance.json",
+        options={"groupby": plan.about["groupby"], "scan": plan.about["options"], "links": options.model_dump()},
+        seed=plan.options.seed,
+        plan=plan.folder.name,
+        inputs=[{"path": str(store), "sha256": plan.about["store"]}],
+        blocks={"all": len(plan.blocks)},
+        pairs={str(status): int(number) for status, number in links["status"].value_counts().items()},
+        links=int((links["fdr"] < options.alpha).sum()),
+    )
+    return links

@@ -53,7 +53,8 @@ def describe(folder: Path) -> list[str]:
             raise InputError(
                 f"{record} cannot be read ({error}): delete it; the next run in this folder writes it anew"
             ) from error
-        lines.append(f"last finished     {content['written']}, {content['seconds'].get('total', 0):.0f} s")
+        took = content.get("seconds", {}).get("total")
+        lines.append(f"last finished     {content['written']}" + ("" if took is None else f", {took:.0f} s"))
     return lines
 
 

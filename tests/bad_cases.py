@@ -105,7 +105,11 @@ CASES = (
     Case(
         "pairs without a column", own_pairs("gene,region\nGENE1,chr1:1-2\n"), "no column 'peak'; found 'gene', 'region'"
     ),
-    Case("pairs of which none is in the data", own_pairs("gene,peak\nACTB,chr1:1-2\n"), "none of the 1 pairs"),
+    Case(
+        "pairs of which none is in the data",
+        own_pairs("gene,peak\nACTB,chr1:1-2\n"),
+        "1 genes of pairs.csv are not in the data",
+    ),
     Case("an empty file of pairs", own_pairs(""), r"pairs\.csv: the file is empty"),
     Case("pairs without rows", own_pairs("gene,peak\n"), r"pairs\.csv.*no rows"),
     Case("a file of pairs that does not exist", options(genes=None, pairs={"path": "p.csv"}), r"p\.csv: no such file"),

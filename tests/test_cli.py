@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 
 import scanlink as sl
 
@@ -120,7 +121,78 @@ def test_scan__slices_merged_give_the_same_bytes(project, reference):
     scanlink(*words, "2/3")
     scanlink("merge", out)
     assert digest(out) == digest(reference)
+    record, whole = (json.loads((folder / "provenance.json").read_text()) for folder in (out, reference))
+    assert {name: record[name] for name in ("pairs", "links", "seed", "plan")} == {
+        name: whole[name] for name in ("pairs", "links", "seed", "plan")
+    }
     assert re.search(r"CD14-Mono +(\d+) of \1", scanlink("status", out).stdout)
+
+
+def test_run__names_beside_an_mtx_are_input_too(project, tmp_path):
+    mdata = sl.io.read(project / "data" / "multiome.h5mu")
+    for modality in ("rna", "atac"):
+        folder = tmp_path / modality
+        folder.mkdir()
+        scipy.io.mmwrite(folder / "matrix.mtx", mdata[modality].X.T)
+        (folder / "features.tsv").write_text("\n".join(mdata[modality].var_names) + "\n")
+        (folder / "barcodes.tsv").write_text("\n".join(mdata.obs_names) + "\n")
+    mdata.obs.to_csv(tmp_path / "cells.csv")
+    (tmp_path / "run.yaml").write_text(
+        f"input: {{rna: rna/matrix.mtx, atac: atac/matrix.mtx, cells: cells.csv}}\n"
+        f"genes: {project / 'data' / 'genes.gtf.gz'}\nscan: {{p_value: wald}}\n"
+    )
+    words = ("run", tmp_path / "run.yaml", "--out")
+    scanlink(*words, tmp_path / "out")
+    before = digest(tmp_path / "out")
+    (tmp_path / "atac" / "barcodes.tsv").write_text("\n".join(mdata.obs_names[::-1]) + "\n")
+    scanlink(*words, tmp_path / "out")
+    scanlink(*words, tmp_path / "fresh")
+    assert digest(tmp_path / "out") == digest(tmp_path / "fresh") != before
+    names = [
+        Path(entry["path"]).name for entry in json.loads((tmp_path / "out" / "provenance.json").read_text())["inputs"]
+    ]
+    assert names.count("barcodes.tsv") == 2
+
+
+def test_run__pairs_that_were_being_replaced_are_made_anew(project, tmp_path):
+    words = ("run", project / "run.yaml", "--out", tmp_path, "--until", "pairs")
+    scanlink(*words)
+    right = (tmp_path / "pairs.parquet").read_bytes()
+    # As if a run with another window had been killed between its pairs and its stamp.
+    pd.read_parquet(tmp_path / "pairs.parquet").iloc[:-10].to_parquet(tmp_path / "pairs.parquet", index=False)
+    scanlink(*words)
+    assert (tmp_path / "pairs.parquet").read_bytes() == right
+
+
+def test_run__other_options_keep_the_old_links_under_another_name(project, reference, tmp_path):
+    fast = ("--set", "scan.p_value=wald")
+    scanlink("run", project / "run.yaml", "--out", tmp_path, *fast)
+    old = digest(tmp_path)
+    failed = scanlink("run", project / "run.yaml", "--out", tmp_path, "--set", "scan.formula=nothing", check=False)
+    assert failed.returncode == 1
+    assert digest(tmp_path) == old
+    assert "nothing" not in (tmp_path / "config.yaml").read_text()
+    scanlink("run", project / "run.yaml", "--out", tmp_path, *fast, "--set", "scan.robust=HC0")
+    assert hashlib.sha256((tmp_path / "links.previous.parquet").read_bytes()).hexdigest() == old != digest(tmp_path)
+    record = (tmp_path / "provenance.json").read_text()
+    scanlink("run", project / "run.yaml", "--out", tmp_path, "--until", "pairs", *fast, "--set", "scan.robust=HC0")
+    assert (tmp_path / "provenance.json").read_text() == record
+
+
+def test_run__pairs_of_the_users_own_are_all_in_the_table(project, tmp_path):
+    mdata = sl.io.read(project / "data" / "multiome.h5mu")
+    rare = sl.pp.feature_statistics(mdata["atac"].X).fraction < 0.05
+    table = pd.DataFrame(
+        {"gene": "GENE1", "peak": mdata["atac"].var_names[[*np.flatnonzero(rare)[:3], *np.flatnonzero(~rare)[:3]]]}
+    )
+    table.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
+    (tmp_path / "run.yaml").write_text(
+        f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\nscan: {{p_value: wald}}\n"
+    )
+    scanlink("run", tmp_path / "run.yaml", "--out", tmp_path / "out")
+    links = pd.read_parquet(tmp_path / "out" / "links.parquet")
+    assert links["peak"].tolist() == table["peak"].tolist()
+    assert set(links["status"].iloc[:3]) == {"peak_rare"}
 
 
 @pytest.mark.parametrize("cluster", ["none", "local"])

@@ -79,6 +79,9 @@ def check(profile: str | Path) -> None:
     >>> check("local")
     """
     name = str(profile)
+    if name.endswith(".json") and not Path(name).is_file():
+        # Dask would wait for it without end.
+        raise OptionError(f"scheduler file {name} does not exist: start the scheduler first, or correct the path")
     if name not in ("none", "local") and "://" not in name and not name.endswith(".json"):
         _profile(name)
 

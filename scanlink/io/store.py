@@ -202,6 +202,9 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             "sha256": _checksum(work),
         }
         (work / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        for file in work.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
         if _is_store_of(final, manifest["sha256"]):
             shutil.rmtree(work)
         else:
@@ -242,7 +245,9 @@ def _checksum(folder: Path) -> str:
     for name in ("genes", "peaks"):
         digest.update("\n".join(pd.read_parquet(folder / f"{name}.parquet")["name"]).encode())
     cells = pd.read_parquet(folder / "cells.parquet")
-    digest.update(cells.to_csv(float_format="%.17g").encode())
+    # With the types, because the text "1" and the number 1 make different models, and missing is not empty.
+    digest.update(str(cells.dtypes.to_dict()).encode())
+    digest.update(cells.to_csv(float_format="%.17g", na_rep="\0").encode())
     return digest.hexdigest()
 
 

@@ -169,6 +169,7 @@ def _farm_out(
     progress: Progress,
 ) -> None:
     from distributed import as_completed
+    from distributed.comm import CommClosedError
 
     blind = [worker for worker, sees in client.run(os.path.isdir, str(parts.folder)).items() if not sees]
     if blind:
@@ -177,14 +178,14 @@ def _farm_out(
             "give out= a folder on a file system that driver and workers share"
         )
     queue = iter(pending)
-    running: dict[Any, Block] = {}
+    running: dict[Any, tuple[Any, Block]] = {}
 
     def submit() -> Any:
         block = next(queue, None)
         if block is None:
             return None
         future = client.submit(_compute, task, context, block, parts, pure=False, retries=retries)
-        running[future.key] = block
+        running[future.key] = (future, block)
         return future
 
     def window() -> int:
@@ -194,17 +195,27 @@ def _farm_out(
     completed = as_completed([f for f in (submit() for _ in range(window())) if f is not None], raise_errors=False)
     try:
         for future in completed:
-            block = running.pop(future.key)
+            _, block = running.pop(future.key)
             if future.status == "finished":
                 _note(stats, progress, block, future.result())
-            else:
+            elif future.status == "error":
                 _set_aside(stats, progress, block, future.exception())
+            else:
+                raise RunError(
+                    f"block {block.number} is {future.status}: the Dask scheduler is lost or was told to drop it. "
+                    "What is finished is kept; the same command goes on from there"
+                )
             future.release()
             for _ in range(max(1, window() - len(running)) if len(running) < window() else 0):
                 more = submit()
                 if more is None:
                     break
                 completed.add(more)
+    except CommClosedError as error:
+        raise RunError(
+            f"the connection to the Dask scheduler is lost ({error}). What is finished is kept; the same command "
+            "goes on from there"
+        ) from error
     except BaseException:
-        client.cancel(list(running), force=True)
+        client.cancel([future for future, _ in running.values()], force=True)
         raise

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["available_cores", "client_for"]
+__all__ = ["SMALL_SECONDS", "available_cores", "client_for"]
 
 # Starting workers and compiling the kernels in them is not worth less work than this.
-_SMALL_SECONDS = 10.0
+SMALL_SECONDS = 10.0
 
 
 def available_cores() -> int:
@@ -42,7 +42,7 @@ def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]
     which fails where that has no ``if __name__ == "__main__"``. The kernels run without the interpreter lock.
     """
     cores = available_cores()
-    if client is not None or cost < _SMALL_SECONDS or cores == 1:
+    if client is not None or cost < SMALL_SECONDS or cores == 1:
         yield client
         return
     from distributed import Client, LocalCluster

@@ -98,7 +98,8 @@ def basic_p(estimate: float, replicates: Floats) -> float:
     estimate
         Coefficient of the unweighted fit.
     replicates
-        Coefficient of each replicate; NaN counts as a replicate on neither side, as in R. Shape ``(n_replicates,)``.
+        Coefficient of each replicate. Shape ``(n_replicates,)``. NaN, where a replicate left it undefined, counts as
+        ``q_r > 0``, as SCENT has it, so that many of them make the p-value depend on the sign of the estimate.
 
     Returns
     -------

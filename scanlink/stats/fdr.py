@@ -40,8 +40,9 @@ def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float
     Notes
     -----
     BH: ``q_(i) = min_{j >= i} p_(j) m / j`` (J R Stat Soc B 57:289). BY multiplies by ``sum 1 / j`` (Ann Stat
-    29:1165). Storey (J R Stat Soc B 64:479) multiplies by ``pi0 = #{p > lambda} / (m (1 - lambda))``, with lambda
-    from .05 to .95 chosen by the bootstrap criterion of Storey, Taylor and Siegmund 2004 in closed form, at most 1.
+    29:1165). Storey (J R Stat Soc B 64:479) multiplies by ``pi0 = (1 + #{p > lambda}) / (m (1 - lambda))``, with lambda
+    from .05 to .95 chosen by the bootstrap criterion of Storey, Taylor and Siegmund 2004 in closed form, at most 1,
+    and 1 where there are fewer than 100 p-values, too few to estimate it from.
 
     Examples
     --------
@@ -77,11 +78,12 @@ def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float
 def _null_share(values: NDArray[np.float64]) -> float:
     """Share of true null hypotheses, by the mean squared error criterion of Storey, Taylor and Siegmund 2004."""
     m = values.size
+    if m < 100:
+        return 1.0
     grid = np.arange(0.05, 0.951, 0.05)
     above = np.array([np.count_nonzero(values > level) for level in grid], dtype=np.float64)
-    share = above / (m * (1.0 - grid))
+    share = (above + 1.0) / (m * (1.0 - grid))
     reference = np.quantile(share, 0.1)
     # Variance of the binomial count plus squared distance to the reference: what the bootstrap would estimate.
     error = above / (m**2 * (1.0 - grid) ** 2) * (1.0 - above / m) + (share - reference) ** 2
-    best = float(share[int(np.argmin(error))])
-    return min(1.0, best) if best > 0 else 1.0 / m
+    return min(1.0, float(share[int(np.argmin(error))]))

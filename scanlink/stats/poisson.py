@@ -114,7 +114,8 @@ def fit_poisson(
     if path == "newton":
         more, steps, _ = newton(y, z, o, w, coef, -1, 1e-18, 50, factored, aliased)
         state, n_iter = more, n_iter + steps
-    fitted = np.exp(z @ coef + o)
+    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
+    fitted = np.exp(np.einsum("ij,j->i", z, coef) + o)
     with np.errstate(divide="ignore", invalid="ignore"):
         deviance = 2.0 * float(np.sum(w * (np.where(y > 0, y * np.log(y / fitted), 0.0) - (y - fitted))))
     kept = np.flatnonzero(~aliased)

@@ -45,7 +45,7 @@ def sandwich_se(
     Returns
     -------
     float
-        Standard error, natural logarithm.
+        Standard error, natural logarithm. NaN for HC2 and HC3 where one cell alone determines the coefficient.
 
     Raises
     ------
@@ -71,11 +71,17 @@ def sandwich_se(
         raise OptionError(f"kind {kind!r} is not known; expected one of {', '.join(map(repr, _POWER))}")
     y, mu, z = (np.asarray(a, dtype=np.float64) for a in (counts, fitted, design))
     kept = ~np.isnan(np.diag(covariance))
-    projection = z[:, kept] @ covariance[np.ix_(kept, kept)]
-    influence = (y - mu) * projection[:, int(np.count_nonzero(kept[:target]))]
+    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
+    projection = np.einsum("ij,jk->ik", z[:, kept], covariance[np.ix_(kept, kept)])
+    position = int(np.count_nonzero(kept[:target]))
+    influence = (y - mu) * projection[:, position]
     if _POWER[kind]:
         leverage = mu * np.einsum("ij,ij->i", projection, z[:, kept])
-        # A cell that alone determines a term has leverage 1 and residual 0: it says nothing about the error.
-        room = np.maximum(1.0 - leverage, 1e-8)
-        influence = np.where(np.abs(y - mu) < 1e-12 * (1 + mu), 0.0, influence / room ** _POWER[kind])
+        room = 1.0 - leverage
+        alone = room < 1e-6
+        # A cell that alone determines a term has no residual to tell its error by; if the term is the wanted one,
+        # nothing can be said.
+        if (np.abs(projection[alone, position]) > 1e-12).any():
+            return float("nan")
+        influence = np.where(alone, 0.0, influence / np.where(alone, 1.0, room) ** _POWER[kind])
     return float(np.sqrt(np.sum(influence * influence)))

@@ -142,13 +142,16 @@ class _Group:
     def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
         if self.about.status == "too_few_cells":
             return "too_few_cells"
-        if not frac_gene > self.options.min_fraction:
+        opened = peak > 0
+        least, n_open = self.options.min_nonzero, int(np.count_nonzero(opened))
+        if not frac_gene > self.options.min_fraction or np.count_nonzero(counts) < least:
             return "gene_rare"
-        if not frac_peak > self.options.min_fraction:
+        if not frac_peak > self.options.min_fraction or n_open < least:
             return "peak_rare"
         if self.about.status is not None or np.ptp(peak) == 0:
             return self.about.status or "collinear"
-        opened = peak > 0
+        if self.n - n_open < least and self.options.binarize:
+            return "peak_rare"
         if counts[opened].sum() == 0 or (counts[~opened].sum() == 0 and not opened.all()):
             return "separated"
         return None

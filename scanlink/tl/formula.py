@@ -115,9 +115,17 @@ class Model:
             matrix, names = _evaluate(self.terms, table)
             offset = np.zeros(len(table))
             for inner in self.offsets:
-                values, _ = _evaluate(f"0 + {inner}", table)
-                if values.shape[1] != 1:
-                    raise DesignError(f"offset({inner}) has {values.shape[1]} columns; an offset is one number a cell")
+                values, _ = _evaluate(_plain(inner), table)
+                text = [
+                    name
+                    for name, short in zip(self.columns, self.aliases, strict=True)
+                    if re.search(rf"\b{short}\b", inner) and not pd.api.types.is_numeric_dtype(table[short])
+                ]
+                if values.shape[1] != 1 or text:
+                    raise DesignError(
+                        f"offset({self._original(inner)}) is not one number a cell"
+                        + (f": {first_few(text)} holds text" if text else "")
+                    )
                 offset += values[:, 0]
         names = [self._original(name) for name in names]
         for label, values in [*zip(names, matrix.T, strict=True), ("offset", offset)]:
@@ -174,13 +182,19 @@ def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
         raise OptionError(
             f"formula {formula!r}: give the covariates only, without a response; the gene is the response"
         )
+    if "|" in text:
+        raise OptionError(
+            f"formula {formula!r}: '|' would be a random effect or a second part; only sums of terms are known"
+        )
     text, alias = _identifiers(text.removeprefix("~").strip(), known)
     column_of = {short: name for name, short in alias.items()}
     terms, offsets = _split_offsets(text, formula)
     try:
         needed: set[str] = set()
-        for part in [terms, *(f"0 + {inner}" for inner in offsets)]:
+        for part in [terms, *map(_plain, offsets)]:
             needed |= {str(variable) for variable in Formula(part).required_variables}
+            # What formulaic keeps to itself of poly(), bs() and the like.
+            needed |= set(re.findall(r"[^\W\d]\w*", part)) & {*known, *column_of}
     except (FormulaicError, SyntaxError) as error:
         raise OptionError(f"formula {formula!r} cannot be read: {str(error).splitlines()[0]}") from error
     used = sorted(column_of.get(name, name) for name in needed if name not in _FUNCTIONS)
@@ -212,18 +226,27 @@ def _evaluate(terms: str, table: pd.DataFrame) -> tuple[Floats, list[str]]:
     return np.ascontiguousarray(matrix.to_numpy(dtype=np.float64)), names
 
 
+def _plain(inner: str) -> str:
+    """An offset as arithmetic: without I(), + and - would join and drop terms."""
+    return f"0 + I({inner})"
+
+
 def _identifiers(text: str, columns: list[str]) -> tuple[str, dict[str, str]]:
     """Replace names that are not Python identifiers, such as ``percent.mito``, and say by what."""
     # Backticks alone would not do: formulaic takes what follows a dot for an attribute.
-    odd = sorted((name for name in columns if not name.isidentifier()), key=len, reverse=True)
+    odd = sorted((name for name in columns if name and not name.isidentifier()), key=len, reverse=True)
     alias = {
         name: re.sub(r"\W", "_", f"v{name}" if name[:1].isdigit() else name) + f"_{k}" for k, name in enumerate(odd, 1)
     }
     while set(alias.values()) & set(columns):
         alias = {name: f"{short}_" for name, short in alias.items()}
     if odd:
-        pattern = re.compile(r"(?<![\w.`])`?(" + "|".join(map(re.escape, odd)) + r")`?(?![\w.`])")
-        text = pattern.sub(lambda found: alias[found.group(1)], text)
+        # Without backticks only what can be nothing else: neither a number nor a sum.
+        plain = [name for name in odd if re.fullmatch(r"(?!\d+$)[\w.]*[^\W\d][\w.]*", name)]
+        quoted = "`(" + "|".join(map(re.escape, odd)) + ")`"
+        bare = r"(?<![\w.`])(" + "|".join(map(re.escape, plain or ["`"])) + r")(?![\w.`(])"
+        for pattern in (quoted, bare):
+            text = re.sub(pattern, lambda found: alias[found.group(1)], text)
     return text, alias
 
 

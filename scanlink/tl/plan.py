@@ -15,13 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink import __version__
-from scanlink.errors import DesignError, InputError, MissingKeyError, first_few
+from scanlink.errors import DesignError, InputError, first_few
 from scanlink.io.files import save_array
 from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block, Parts, cut, replace_file
 from scanlink.stats import rescale
 from scanlink.tl._costs import estimate_costs
+from scanlink.tl._labels import checked_pairs, group_members
 from scanlink.tl.formula import parse_formula
 
 __all__ = ["Plan", "make_plan"]
@@ -137,11 +138,11 @@ def make_plan(
     InputError, MissingKeyError, DesignError, OptionError
         Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
     """
-    table = _checked_pairs(pairs)
+    table = checked_pairs(pairs)
     gene, peak = store.positions("rna", table["gene"]), store.positions("atac", table["peak"])
     distance = table["distance"].to_numpy(dtype=np.float64)
     model = parse_formula(options.formula, store.cells.columns)
-    members = _members(store.cells, groupby, groups)
+    members = group_members(store.cells, groupby, groups)
     described: list[Group] = []
     arrays: list[Arrays] = []
     for name, cells in members.items():
@@ -167,17 +168,19 @@ def make_plan(
     costs = estimate_costs(store, gene, peak, described, arrays, options)
     blocks = cut(gene, costs, owners_per_block=options.block_genes)
     digest = hashlib.sha256()
-    about = {
+    about: dict[str, Any] = {
         "version": __version__,
         "store": store.checksum,
         "groupby": groupby,
         "options": options.model_dump(mode="json"),
-        "groups": [asdict(group) for group in described],
         "blocks": [list(asdict(block).values()) for block in blocks],
     }
-    digest.update(json.dumps(about, sort_keys=True).encode())
-    for array in (gene, peak, distance, *(part[name] for part in arrays for name in sorted(part))):
+    # From what went in, and not from the designs: their last bits may differ between processors, and slices of one
+    # job array must find one plan.
+    digest.update(json.dumps([about, list(members)], sort_keys=True).encode())
+    for array in (gene, peak, distance, *members.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
+    about["groups"] = [asdict(group) for group in described]
     fingerprint = digest.hexdigest()
     plan = Plan(folder / f"scan-{fingerprint[:12]}", store.path)
     try:
@@ -204,57 +207,6 @@ def _save(path: Path, content: NDArray[Any] | Arrays) -> None:
             save_array(temporary, content)
 
     replace_file(path, write)
-
-
-def _checked_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    missing = [name for name in ("gene", "peak") if name not in pairs.columns]
-    if missing:
-        raise MissingKeyError(
-            f"the table of pairs has no column {first_few(missing)}; found {first_few(pairs.columns, most=10)}. "
-            "Expected gene and peak, and distance if known"
-        )
-    if not len(pairs):
-        raise InputError(
-            "the table of pairs is empty: widen the window, or check that genes and peaks share a genome build"
-        )
-    table = pairs[["gene", "peak"]].astype(str)
-    table["distance"] = pairs["distance"] if "distance" in pairs.columns else np.nan
-    repeated = table.duplicated(["gene", "peak"])
-    if repeated.any():
-        log.warning("%d pairs were given more than once; each is tested once", int(repeated.sum()))
-        table = table[~repeated]
-    # Pairs of a gene stand together, genes in the order in which they first occur.
-    order = np.argsort(pd.factorize(table["gene"])[0], kind="stable")
-    return table.iloc[order].reset_index(drop=True)
-
-
-def _members(cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None) -> dict[str, NDArray[np.int32]]:
-    if groupby is None:
-        if groups is not None:
-            raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
-        return {"all": np.arange(len(cells), dtype=np.int32)}
-    if groupby not in cells.columns:
-        raise MissingKeyError(
-            f"no column {groupby!r} in the table of cells to group by; its columns are "
-            f"{first_few(cells.columns, most=20)}"
-        )
-    labels = cells[groupby]
-    if labels.isna().any():
-        log.warning("%d cells have no %s and are left out", int(labels.isna().sum()), groupby)
-    text = labels.astype(object).where(labels.notna(), None).map(lambda value: None if value is None else str(value))
-    present = sorted(text.dropna().unique())
-    wanted = list(dict.fromkeys(map(str, groups))) if groups is not None else present
-    absent = [name for name in wanted if name not in present]
-    if absent:
-        raise MissingKeyError(
-            f"no cell has {groupby} {first_few(absent)}; the values are {first_few(present, most=40)}"
-        )
-    if not wanted:
-        raise InputError(
-            f"no group to analyse: {groupby!r} is empty in every cell, or an empty list of groups was given"
-        )
-    codes = text.to_numpy()
-    return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
 
 
 def _report_problems(groups: list[Group]) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from mudata import MuData
 from pydantic import ValidationError
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.store import Store, write_store
 from scanlink.options import LinksOptions, PValue, ScanOptions, explain
 from scanlink.run import RunStats, client_for, run_blocks
@@ -43,6 +43,7 @@ def scan(
     robust: str = "HC3",
     binarize: bool = True,
     min_fraction: float = 0.05,
+    min_nonzero: int = 5,
     min_cells: int = 10,
     fdr_method: str = "bh",
     fdr_scope: str = "group",
@@ -79,6 +80,10 @@ def scan(
         Accessibility as open or closed; False takes the counts.
     min_fraction
         A pair is tested where gene and peak are both non-zero in more than this share of the group's cells.
+    min_nonzero
+        And in at least this many cells, and the peak closed in as many: with one or two open cells neither the
+        sandwich error nor the bootstrap means anything. It matters in groups of fewer than 100 cells; 1 is the
+        rule of SCENT.
     min_cells
         Groups with fewer cells are not tested.
     fdr_method, fdr_scope
@@ -110,7 +115,8 @@ def scan(
     Warnings
     --------
     The model-based ``p`` is too small where counts vary more than Poisson counts do. ``p_boot`` is never below
-    2 / n_boot. Neither knows that cells of one donor resemble each other.
+    2 / n_boot, and too small itself in small groups and for sparse peaks. Neither knows that cells of one donor
+    resemble each other.
 
     Notes
     -----
@@ -136,12 +142,20 @@ def scan(
             robust=robust,
             binarize=binarize,
             min_fraction=min_fraction,
+            min_nonzero=min_nonzero,
             min_cells=min_cells,
             block_genes=block_genes,
         )
-        fdr = LinksOptions(method=fdr_method, scope=fdr_scope)
     except ValidationError as error:
         raise explain(error, ScanOptions) from None
+    try:
+        fdr = LinksOptions(method=fdr_method, scope=fdr_scope)
+    except ValidationError as error:
+        raise OptionError("\n".join(f"fdr_{line}" for line in str(explain(error, LinksOptions)).splitlines())) from None
+    if client is not None and not hasattr(client, "submit"):
+        raise InputError(
+            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
+        )
     if isinstance(groups, str):
         raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
@@ -196,5 +210,14 @@ def _store(mdata: MuData | Store | str | os.PathLike[str], pairs: pd.DataFrame, 
         raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with 'rna' and 'atac', or a scan store")
     from scanlink.io import check
 
+    for modality in ("rna", "atac"):
+        if modality in mdata.mod and mdata[modality].isbacked:
+            raise InputError(
+                f"{modality} is on disk (backed): call mdata = scanlink.pp.filter_features(mdata), which reads in "
+                "pieces and returns what is kept in memory"
+            )
     check(mdata)
+    if not mdata.obs.columns.is_unique:
+        twice = mdata.obs.columns[mdata.obs.columns.duplicated()]
+        raise InputError(f"obs has columns of the same name ({first_few(twice)}): rename or drop them")
     return write_store(mdata, folder / "store")

@@ -93,6 +93,26 @@ def test_run_blocks__a_block_that_fails_does_not_stop_the_others(tmp_path, block
     assert (again.n_found, again.n_computed) == (5, 1)
 
 
+def slow_task(context: Context, block: Block) -> pa.Table:
+    time.sleep(0.3)
+    if block.number == 0:
+        raise RunError("the disk is full")
+    return task(context, block)
+
+
+def test_run_blocks__when_it_stops_nothing_more_is_computed(tmp_path):
+    many = cut(np.arange(30), [np.ones(30)], owners_per_block=1)
+    with client_for(None, cost=1e6) as client:
+        with pytest.raises(RunError, match="the disk is full"):
+            run_blocks(
+                slow_task, Context(str(tmp_path)), many, Parts(tmp_path / "parts", "f"), client=client, retries=0
+            )
+        threads = sum(client.nthreads().values())
+        time.sleep(0.8)
+        # What was running then may end; what was waiting on the workers may not begin.
+        assert len(calls(tmp_path)) <= 2 * threads
+
+
 def test_run_blocks__many_more_blocks_than_the_window(tmp_path):
     many = cut(np.arange(300), [np.ones(300)], owners_per_block=1)
     parts = Parts(tmp_path / "parts", "f")

@@ -59,6 +59,29 @@ def test_adjust__storey_finds_the_share_of_nulls():
     assert 0.57 < np.median(ratio) < 0.65
 
 
+@given(p=st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=300))
+def test_adjust__a_q_value_is_never_below_its_share_of_nulls(p):
+    q = adjust(p, method="storey")
+    assert (q <= adjust(p) + 1e-12).all()
+    if len(p) < 100:
+        np.testing.assert_array_equal(q, adjust(p))
+
+
+def test_sandwich_se__nan_where_one_cell_alone_determines_the_coefficient():
+    counts = np.array([2.0, 1, 0, 3, 1, 1])
+    design = np.column_stack([np.ones(6), np.arange(6) == 0])
+    fit = fit_poisson(counts, design)
+    assert np.isnan(sandwich_se(counts, fit.fitted, design, fit.covariance, target=1, kind="HC3"))
+    # Such a cell does no harm to the other coefficients.
+    both = np.column_stack([design, [0, 0, 0, 1, 1, 1]])
+    fit = fit_poisson(counts, both, path="newton")
+    rest = fit_poisson(counts[1:], both[1:, [0, 2]], path="newton")
+    found = sandwich_se(counts, fit.fitted, both, fit.covariance, target=2)
+    assert found == pytest.approx(
+        sandwich_se(counts[1:], rest.fitted, both[1:, [0, 2]], rest.covariance, target=1), rel=1e-5
+    )
+
+
 def test_adjust__refuses_what_is_no_p_value():
     with pytest.raises(InputError, match="expected 0 to 1"):
         adjust([0.5, 1.5])

@@ -195,7 +195,8 @@ half = np.arange(60) < 30
         (half, None, "ok"),
         (np.ones(60), None, "collinear"),
         (np.arange(60) < 3, None, "peak_rare"),
-        (np.arange(60) < 4, None, "ok"),
+        (np.arange(60) < 4, None, "peak_rare"),
+        (np.arange(60) < 5, None, "ok"),
         (half, np.arange(60) < 2, "gene_rare"),
         (half, ~half, "separated"),
         (half, half, "separated"),
@@ -300,3 +301,79 @@ def test_scan__matches_r_scent_on_256_real_pairs(shared):
     for run in (1, 2):
         assert rank[0, run] > rank[1, 2] - 0.01
         assert apart[0][run] < apart[1][2] + 0.01
+
+
+def test_scan__one_open_cell_says_nothing():
+    # With one or two open cells the residual that the sandwich needs is 0, and most resamples lose the peak.
+    mdata, pairs = planted(np.arange(60) < 4)
+    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald")["status"].tolist() == ["peak_rare"]
+    mdata, pairs = planted(np.arange(60) < 56)
+    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald")["status"].tolist() == ["peak_rare"]
+    mdata, pairs = planted(np.arange(60) < 1)
+    alone = sl.tl.scan(mdata, pairs, formula="1", p_value="robust", min_nonzero=1, min_fraction=0.01).iloc[0]
+    assert alone["status"] == "ok"
+    assert np.isfinite(alone["se"])
+    assert np.isnan(alone["p_robust"])
+    assert np.isnan(alone["fdr"])
+
+
+def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp_path):
+    with quiet():
+        mdata = data.mdata.copy()
+    mdata.obs["site"] = np.arange(500) % 3
+    options = {"formula": "site", "p_value": "wald", "out": tmp_path}
+    as_number = sl.tl.scan(mdata, pairs, **options)
+    mdata.obs["site"] = pd.Categorical(mdata.obs["site"].astype(str))
+    as_text = sl.tl.scan(mdata, pairs, **options)
+    same(as_text, sl.tl.scan(mdata, pairs, formula="site", p_value="wald"))
+    assert not as_text["beta"].equals(as_number["beta"])
+
+
+def test_scan__plan_is_found_again_whatever_the_last_bits_of_the_design(data, pairs, tmp_path, monkeypatch):
+    from scanlink.tl import formula, plan
+
+    options = {"groupby": "celltype", "p_value": "wald", "out": tmp_path}
+    first = sl.tl.scan(data.mdata, pairs, **options)
+    original = formula.Model.design
+
+    def other_processor(self, cells, *, group="all"):
+        found = original(self, cells, group=group)
+        return formula.GroupDesign(np.nextafter(found.matrix, 1e9), found.offset, found.names, found.dropped)
+
+    monkeypatch.setattr(plan.parse_formula("1", []).__class__, "design", other_processor)
+    same(sl.tl.scan(data.mdata, pairs, **options), first)
+    assert len(list(tmp_path.glob("parts/scan-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("distance", "message"),
+    [
+        ([0.5, 2, 3], r"1 distances of the pairs are no whole number of bp \('0.5'\)"),
+        ([np.inf, 2, 3], r"1 distances .*'inf'"),
+        (["far", 2, 3], r"1 distances .*'far'"),
+    ],
+)
+def test_scan__refuses_distances_that_are_none(data, pairs, distance, message):
+    with pytest.raises(InputError, match=message):
+        sl.tl.scan(data.mdata, pairs.iloc[:3].assign(distance=distance))
+
+
+def test_scan__a_distance_may_be_missing(data, pairs):
+    found = sl.tl.scan(data.mdata, pairs.iloc[:3].assign(distance=[1, None, -3]), p_value="wald")
+    assert found["distance"].tolist()[::2] == [1, -3]
+    assert found["distance"].isna().tolist() == [False, True, False]
+
+
+def test_scan__numbers_as_group_names(data, pairs):
+    with quiet():
+        mdata = data.mdata.copy()
+    mdata.obs["leiden"] = np.where(np.arange(500) < 3, np.nan, np.arange(500) % 2)
+    assert sl.tl.scan(mdata, pairs, groupby="leiden", groups=[1], p_value="wald")["group"].unique().tolist() == ["1"]
+
+
+def test_scan__refuses_backed_data_and_a_client_that_is_none(data, pairs, tmp_path):
+    data.write(tmp_path)
+    with pytest.raises(InputError, match=r"on disk \(backed\): call mdata = scanlink.pp.filter_features"):
+        sl.tl.scan(sl.io.read(tmp_path / "multiome.h5mu", backed=True), pairs)
+    with pytest.raises(InputError, match="expected a Dask client"):
+        sl.tl.scan(data.mdata, pairs, client="tcp://10.0.0.1:8786")

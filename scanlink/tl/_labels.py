@@ -1,0 +1,95 @@
+"""The names that a user gives a scan, checked: pairs, and groups of cells."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, MissingKeyError, first_few
+
+__all__ = ["checked_pairs", "group_members"]
+
+log = logging.getLogger("scanlink")
+
+
+def checked_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs as a scan takes them: ``gene``, ``peak``, ``distance`` (bp, NaN if not known), genes together.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If it is no table, lacks a column, is empty, or a distance is no whole number.
+    """
+    if not isinstance(pairs, pd.DataFrame):
+        raise InputError(f"pairs is a {type(pairs).__name__}, expected a table with columns gene and peak")
+    missing = [name for name in ("gene", "peak") if name not in pairs.columns]
+    if missing:
+        raise MissingKeyError(
+            f"the table of pairs has no column {first_few(missing)}; found {first_few(pairs.columns, most=10)}. "
+            "Expected gene and peak, and distance if known"
+        )
+    if not len(pairs):
+        raise InputError(
+            "the table of pairs is empty: widen the window, or check that genes and peaks share a genome build"
+        )
+    table = pairs[["gene", "peak"]].astype(str)
+    table["distance"] = pd.to_numeric(pairs["distance"], errors="coerce") if "distance" in pairs.columns else np.nan
+    given = pairs["distance"].notna() if "distance" in pairs.columns else pd.Series(False, index=pairs.index)
+    values = table["distance"].astype(np.float64).where(given, 0.0)
+    wrong = ~(np.isfinite(values) & (values == np.round(values)))
+    if wrong.any():
+        raise InputError(
+            f"{int(wrong.sum())} distances of the pairs are no whole number of bp "
+            f"({first_few(pairs.loc[wrong, 'distance'])}): correct them, or leave the column out"
+        )
+    repeated = table.duplicated(["gene", "peak"])
+    if repeated.any():
+        log.warning("%d pairs were given more than once; each is tested once", int(repeated.sum()))
+        table = table[~repeated]
+    # Pairs of a gene stand together, genes in the order in which they first occur.
+    order = np.argsort(pd.factorize(table["gene"])[0], kind="stable")
+    return table.iloc[order].reset_index(drop=True)
+
+
+def group_members(
+    cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None
+) -> dict[str, NDArray[np.int32]]:
+    """Positions of the cells of each group, in the order of the table of links.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If the column or a group does not exist, or there is no group at all.
+    """
+    if groupby is None:
+        if groups is not None:
+            raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
+        return {"all": np.arange(len(cells), dtype=np.int32)}
+    if groupby not in cells.columns:
+        raise MissingKeyError(
+            f"no column {groupby!r} in the table of cells to group by; its columns are "
+            f"{first_few(cells.columns, most=20)}"
+        )
+    labels = cells[groupby]
+    if labels.isna().any():
+        log.warning("%d cells have no %s and are left out", int(labels.isna().sum()), groupby)
+    if pd.api.types.is_float_dtype(labels) and (labels.dropna() % 1 == 0).all():
+        # Clusters numbered 0, 1, 2 become floats when one is missing.
+        labels = labels.astype("Int64")
+    text = labels.astype(object).where(labels.notna(), None).map(lambda value: None if value is None else str(value))
+    present = sorted(text.dropna().unique())
+    wanted = list(dict.fromkeys(map(str, groups))) if groups is not None else present
+    absent = [name for name in wanted if name not in present]
+    if absent:
+        raise MissingKeyError(
+            f"no cell has {groupby} {first_few(absent)}; the values are {first_few(present, most=40)}"
+        )
+    if not wanted:
+        raise InputError(
+            f"no group to analyse: {groupby!r} is empty in every cell, or an empty list of groups was given"
+        )
+    codes = text.to_numpy()
+    return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
