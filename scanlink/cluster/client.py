@@ -57,6 +57,8 @@ def client(profile: str | Path = "local", **overrides: Any) -> Iterator[Client |
     if name == "none":
         yield None
         return
+    if overrides and ("://" in name or name.endswith(".json")):
+        raise OptionError(f"{', '.join(overrides)} cannot be set: the cluster at {name} is running already")
     with ExitStack() as stack:
         if name == "local":
             yield stack.enter_context(_local({}, overrides))

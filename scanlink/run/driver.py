@@ -206,7 +206,7 @@ def _farm_out(
                     "What is finished is kept; the same command goes on from there"
                 )
             future.release()
-            for _ in range(max(1, window() - len(running)) if len(running) < window() else 0):
+            for _ in range(window() - len(running)):
                 more = submit()
                 if more is None:
                     break
