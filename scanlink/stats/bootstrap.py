@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.errors import OptionError
+from scanlink.stats.resample import WeightBlock, Weights
 
 __all__ = ["Ladder", "basic_p", "climb"]
 
@@ -113,49 +115,91 @@ def basic_p(estimate: float, replicates: Floats) -> float:
     >>> basic_p(1.0, np.array([0.5, 1.5, 2.5, 1.0]))
     0.5
     """
-    n = replicates.size
-    k = int(np.count_nonzero(2.0 * estimate - replicates <= 0))
-    if k in (0, n):
-        return min(2.0 / n, 1.0)
-    return 2.0 * min(k / n, (n - k) / n)
+    return _two_sided(_crossed(estimate, replicates), replicates.size)
+
+
+class ResampledPair(Protocol):
+    """What a ladder asks of a pair."""
+
+    estimate: float
+
+    def replicates(self, shared: Any, /) -> Floats:
+        """Coefficient of every replicate of a block."""
+        ...
+
+
+class ResampledGene(Protocol):
+    """What a ladder asks of a gene."""
+
+    def shared(self, block: WeightBlock, /) -> Any:
+        """What all pairs of the gene have in common in a block of replicates."""
+        ...
 
 
 def climb(
-    estimate: float, ladder: Ladder, replicate: Callable[[int, int], Floats], *, block: int = 500
-) -> tuple[float, int]:
-    """Bootstrap p-value along a ladder.
+    genes: Sequence[tuple[ResampledGene, Sequence[ResampledPair]]],
+    ladder: Ladder,
+    weights: Weights,
+    *,
+    block: int = 512,
+) -> list[list[tuple[float, int]]]:
+    """Bootstrap p-values of many pairs along a ladder, each stage in one pass over its replicates.
 
     Parameters
     ----------
-    estimate
-        Coefficient of the unweighted fit.
+    genes
+        Genes, each with its pairs.
     ladder
-        The stages.
-    replicate
-        Given a half-open range of replicate numbers, the coefficient of each. Stages take successive ranges, so that
-        none uses a replicate of another.
+        The stages. They take successive ranges of replicates, so that none uses a replicate of another.
+    weights
+        The replicates, which all pairs share.
     block
-        Replicates asked for at once, which bounds the memory of their weights.
+        Replicates at once, which bounds the memory that they take. It does not change the result.
 
     Returns
     -------
-    tuple of float and int
-        p-value of the last stage entered, and its replicates.
+    list of list of tuple of float and int
+        For every gene and pair the p-value of the last stage entered, and its replicates.
 
     Examples
     --------
     >>> import numpy as np
-    >>> climb(0.0, Ladder.of("scent"), lambda first, last: np.resize([-1.0, 1.0], last - first))
-    (1.0, 100)
+    >>> from scanlink.stats import Covariates, GeneReplicates, Weights
+    >>> rng = np.random.default_rng(0)
+    >>> opened = rng.random(500) < 0.2
+    >>> gene = GeneReplicates(Covariates.of(np.ones((500, 1)), np.zeros(500)), rng.poisson(1.0 + opened))
+    >>> climb([(gene, [gene.pair(opened)])], Ladder.of("capstone"), Weights(1, 500))
+    [[(0.0008, 2500)]]
     """
+    results = [[(float("nan"), 0) for _ in pairs] for _, pairs in genes]
+    going = [(g, list(range(len(pairs)))) for g, (_, pairs) in enumerate(genes) if pairs]
     first = 0
-    p, n = np.nan, 0
     for replicates, below in ladder.stages:
-        values = np.concatenate(
-            [replicate(first + begin, first + min(begin + block, replicates)) for begin in range(0, replicates, block)]
-        )
-        p, n = basic_p(estimate, values), replicates
+        crossed = {(g, k): 0 for g, members in going for k in members}
+        for begin in range(0, replicates, block):
+            drawn = weights.block(first + begin, first + min(begin + block, replicates))
+            for g, members in going:
+                gene, pairs = genes[g]
+                shared = gene.shared(drawn)
+                for k in members:
+                    crossed[g, k] += _crossed(pairs[k].estimate, pairs[k].replicates(shared))
         first += replicates
-        if below is None or not p < below:
+        for (g, k), count in crossed.items():
+            results[g][k] = _two_sided(count, replicates), replicates
+        if below is None:
             break
-    return p, n
+        going = [(g, [k for k in members if results[g][k][0] < below]) for g, members in going]
+        going = [(g, members) for g, members in going if members]
+        if not going:
+            break
+    return results
+
+
+def _crossed(estimate: float, replicates: Floats) -> int:
+    return int(np.count_nonzero(2.0 * estimate - replicates <= 0))
+
+
+def _two_sided(crossed: int, n: int) -> float:
+    if crossed in (0, n):
+        return min(2.0 / n, 1.0)
+    return 2.0 * min(crossed / n, (n - crossed) / n)

@@ -56,5 +56,6 @@ def estimate_costs(
         tested = (expressed[number, gene] > least) & (opened[number, peak] > least) & (group.status is None)
         p = len(group.terms) + 1
         fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
-        costs.append(np.where(tested, 4e-4 + fit * (2.0 + replicates), 2e-5))
+        replicate = 1e-6 + group.n_cells * 0.2e-9 * p
+        costs.append(np.where(tested, 1e-3 + 3.0 * fit + replicate * replicates, 2e-5))
     return costs

@@ -16,15 +16,29 @@ from scanlink.errors import InputError
 from scanlink.io.store import Modality, Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block
-from scanlink.stats import Ladder, case_weights, climb, fit_poisson, refit_poisson, resample_key, sandwich_se
+from scanlink.stats import (
+    Covariates,
+    GeneReplicates,
+    Ladder,
+    PairReplicates,
+    PoissonFit,
+    Weights,
+    climb,
+    fit_poisson,
+    resample_key,
+    sandwich_se,
+)
 from scanlink.tl.plan import Plan
 
 __all__ = ["RESULT_SCHEMA", "ScanContext", "scan_block"]
 
 Floats = NDArray[np.float64]
 
-# What a group keeps of peaks, and of weights, between pairs.
+# What a group keeps of peaks between pairs, and of weights between blocks.
 _CACHE_BYTES = 2**26
+_WEIGHTS_BYTES = 2**27
+# As much may wait to be resampled together.
+_WAITING_BYTES = 2**28
 
 _NUMBERS = ("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail")
 
@@ -67,17 +81,60 @@ def scan_block(context: ScanContext, block: Block) -> pa.Table:
     plan, group = _opened(context)[0], _group(context, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, Floats] = {}
+    waiting = _Waiting(group)
     gene_before, counts = -1, np.empty(0)
     for row in range(block.first, block.last):
         gene, peak = int(plan.pairs["gene"][row]), int(plan.pairs["peak"][row])
         if gene != gene_before:
             gene_before, counts = gene, group.dense("rna", gene)
+            waiting.next_gene(counts)
         if peak not in peaks:
             if len(peaks) * group.n * 8 > _CACHE_BYTES:
                 peaks.clear()
             peaks[peak] = group.dense("atac", peak)
-        rows.append({"group": block.group, "row": row, **group.test(counts, peaks[peak])})
+        result, fit = group.test(counts, peaks[peak])
+        rows.append({"group": block.group, "row": row, **result})
+        if fit is not None and group.options.p_value == "bootstrap":
+            waiting.add(peaks[peak], fit, rows[-1])
+    waiting.resample()
     return pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
+
+
+class _Waiting:
+    """Tested pairs that are to be resampled: together, because replicates cost little more for many than for one."""
+
+    def __init__(self, group: _Group) -> None:
+        self.group = group
+        self.counts = np.empty(0)
+        self.gene: GeneReplicates | None = None
+        self.genes: list[tuple[GeneReplicates, list[PairReplicates]]] = []
+        self.rows: list[list[dict[str, Any]]] = []
+        self.bytes = 0
+
+    def next_gene(self, counts: Floats) -> None:
+        """Go on to another gene; what waits is resampled when it takes too much memory."""
+        if self.bytes > _WAITING_BYTES:
+            self.resample()
+        self.counts, self.gene = counts, None
+
+    def add(self, peak: Floats, fit: PoissonFit, row: dict[str, Any]) -> None:
+        """Let a pair of the gene wait; ``row`` gets its p-value."""
+        if self.gene is None:
+            self.gene = GeneReplicates(self.group.covariates, self.counts)
+            self.genes.append((self.gene, []))
+            self.rows.append([])
+            self.bytes += 16 * self.group.n
+        pair = self.gene.pair(peak, fit=fit, target=self.group.target)
+        self.genes[-1][1].append(pair)
+        self.rows[-1].append(row)
+        self.bytes += pair.nbytes
+
+    def resample(self) -> None:
+        """Climb the ladder with all that wait."""
+        for rows, found in zip(self.rows, climb(self.genes, self.group.ladder, self.group.weights), strict=True):
+            for row, (p, n) in zip(rows, found, strict=True):
+                row["p_boot"], row["n_boot"] = p, n
+        self.genes, self.rows, self.gene, self.bytes = [], [], None, 0
 
 
 class _Group:
@@ -94,8 +151,8 @@ class _Group:
         self.design, self.offset = arrays["design"], arrays["offset"]
         # As R's formula has it: intercept, peak, covariates. What is collinear is left out from the right.
         self.target = int(self.design.shape[1] > 0 and np.ptp(self.design[:, 0]) == 0)
-        self.key = resample_key(self.options.seed, self.about.name)
-        self.first_weights: dict[tuple[int, int], NDArray[np.uint16]] = {}
+        self.covariates = Covariates.of(self.design, self.offset)
+        self.weights = Weights(resample_key(self.options.seed, self.about.name), self.n, keep_bytes=_WEIGHTS_BYTES)
 
     def dense(self, modality: Modality, feature: int) -> Floats:
         """Counts of a feature in the group's cells; peaks as 0 and 1 unless counts are wanted."""
@@ -106,8 +163,8 @@ class _Group:
         out[place[inside]] = 1.0 if modality == "atac" and self.options.binarize else values[inside]
         return out
 
-    def test(self, counts: Floats, peak: Floats) -> dict[str, Any]:
-        """All columns of one pair."""
+    def test(self, counts: Floats, peak: Floats) -> tuple[dict[str, Any], PoissonFit | None]:
+        """All columns of one pair but those of the bootstrap, and the fit if there is one."""
         result: dict[str, Any] = dict.fromkeys(_NUMBERS, np.nan)
         result |= {"n_boot": 0, "frac_gene": np.nan, "frac_peak": np.nan}
         if self.n:
@@ -115,29 +172,20 @@ class _Group:
             result["frac_peak"] = np.count_nonzero(peak) / self.n
         result["status"] = self._untestable(counts, peak, result["frac_gene"], result["frac_peak"])
         if result["status"] is not None:
-            return result
+            return result, None
         design = np.insert(self.design, self.target, peak, axis=1)
         fit = fit_poisson(counts, design, offset=self.offset)
         if np.isnan(fit.coef).any():
             result["status"] = "collinear"
-            return result
+            return result, None
         beta, se = float(fit.coef[self.target]), float(fit.se[self.target])
         if not (fit.converged and np.isfinite(beta) and np.isfinite(se)):
             result["status"] = "not_converged"
-            return result
+            return result, None
         robust = sandwich_se(counts, fit.fitted, design, fit.covariance, target=self.target, kind=self.options.robust)
         result |= {"beta": beta, "se": se, "z": beta / se, "p": _two_sided(beta / se), "status": "ok"}
         result |= {"se_robust": robust, "p_robust": _two_sided(beta / robust) if robust > 0 else np.nan}
-        if self.options.p_value == "bootstrap":
-            result["p_boot"], result["n_boot"] = climb(
-                beta,
-                self.ladder,
-                lambda first, last: refit_poisson(
-                    counts, design, self._weights(first, last), target=self.target, offset=self.offset, start=fit.coef
-                ),
-                block=max(1, min(500, _CACHE_BYTES // (2 * self.n))),
-            )
-        return result
+        return result, fit
 
     def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
         if self.about.status == "too_few_cells":
@@ -156,16 +204,6 @@ class _Group:
             return "separated"
         return None
 
-    def _weights(self, first: int, last: int) -> NDArray[np.uint16]:
-        """Weights of replicates; those of the first stage are kept, because every pair needs them."""
-        if (first, last) in self.first_weights:
-            return self.first_weights[first, last]
-        weights = case_weights(self.key, first, last, self.n)
-        first_stage = self.ladder.stages[0][0]
-        if last <= first_stage and first_stage * self.n * weights.itemsize <= _CACHE_BYTES:
-            self.first_weights[first, last] = weights
-        return weights
-
 
 def _two_sided(z: float) -> float:
     return float(2.0 * ndtr(-abs(z)))
@@ -183,7 +221,7 @@ def _opened(context: ScanContext) -> tuple[Plan, Store]:
     return plan, store
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _group(context: ScanContext, number: int) -> _Group:
     plan, store = _opened(context)
     return _Group(store, plan, number)

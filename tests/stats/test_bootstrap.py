@@ -37,27 +37,41 @@ def test_basic_p__lies_between_its_floor_and_one(replicates, estimate):
     assert 2 / len(replicates) <= p <= 1
 
 
+class Recorded:
+    """A gene and its only pair; says which replicates were asked for."""
+
+    def __init__(self, values):
+        self.estimate, self.values, self.asked = 1.0, values, []
+
+    def block(self, first, last):
+        self.asked.append((first, last))
+        return first, last
+
+    def shared(self, block):
+        return block
+
+    def replicates(self, shared):
+        return self.values(*shared)
+
+
 def test_climb__stops_at_the_first_stage_that_it_does_not_pass():
-    asked = []
+    def values(first, last):
+        found = np.zeros(last - first)
+        found[: 2 if first == 0 else 20] = 5.0
+        return found
 
-    def replicate(first, last):
-        asked.append((first, last))
-        values = np.zeros(last - first)
-        values[: 2 if first == 0 else 20] = 5.0
-        return values
-
+    pair = Recorded(values)
     # 100 replicates: k = 2, p = .04, on; 500: k = 20, p = .08, not below .05: end.
-    assert climb(1.0, Ladder.of("scent"), replicate) == (pytest.approx(0.08), 500)
-    assert asked == [(0, 100), (100, 600)]
+    assert climb([(pair, [pair])], Ladder.of("scent"), pair) == [[(pytest.approx(0.08), 500)]]
+    assert pair.asked == [(0, 100), (100, 600)]
 
 
 def test_climb__the_whole_ladder_uses_every_replicate_once():
-    asked = []
-    p, n = climb(1.0, Ladder.of("scent"), lambda a, b: asked.append((a, b)) or np.zeros(b - a))
-    assert (p, n) == (2 / 50_000, 50_000)
-    assert asked[0][0] == 0
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(asked))
-    assert asked[-1][1] == Ladder.of("scent").most == 78_100
+    pair = Recorded(lambda first, last: np.zeros(last - first))
+    assert climb([(pair, [pair])], Ladder.of("scent"), pair) == [[(2 / 50_000, 50_000)]]
+    assert pair.asked[0][0] == 0
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(pair.asked))
+    assert pair.asked[-1][1] == Ladder.of("scent").most == 78_100
 
 
 @pytest.mark.parametrize(

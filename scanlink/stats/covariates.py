@@ -1,0 +1,163 @@
+"""A covariate design taken apart for the moment solver: strata of cells, and continuous covariates within them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations_with_replacement
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Covariates", "Monomials"]
+
+Floats = NDArray[np.float64]
+Cells = NDArray[np.int64]
+
+# By number of continuous covariates: degree of the expansion of what all replicates share, and of what is a
+# replicate's own. Beyond, there would be more monomials than it costs to refit.
+_DEGREES = {0: (0, 0), 1: (8, 3), 2: (6, 3), 3: (6, 3), 4: (5, 3), 5: (5, 3), 6: (4, 3), 7: (4, 3), 8: (4, 3)}
+_MOST_STRATA = 24
+_MOST_LEVELS = 16
+
+
+@dataclass(frozen=True)
+class Monomials:
+    """Products of powers of ``q`` covariates, by increasing degree.
+
+    Attributes
+    ----------
+    parent, axis, exponent
+        Each is its parent times covariate ``axis``, whose power is then ``exponent``.
+    up
+        Position of each times covariate ``j``, -1 beyond the degree. Shape ``(q, n_monomials)``.
+    prefix
+        How many there are of degree up to ``k``.
+    degree, own_degree
+        Of the expansion of what replicates share, and of what is their own.
+    """
+
+    parent: NDArray[np.int64]
+    axis: NDArray[np.int64]
+    exponent: NDArray[np.int64]
+    up: NDArray[np.int64]
+    prefix: NDArray[np.int64]
+    degree: int
+    own_degree: int
+
+    @classmethod
+    def upto(cls, q: int, degree: int, own_degree: int) -> Monomials:
+        listed = [powers for k in range(degree + 1) for powers in combinations_with_replacement(range(q), k)]
+        place = {powers: a for a, powers in enumerate(listed)}
+        up = np.full((q, len(listed)), -1, dtype=np.int64)
+        for powers, a in place.items():
+            for j in range(q):
+                up[j, a] = place.get(tuple(sorted((*powers, j))), -1)
+        return cls(
+            np.array([place[powers[:-1]] for powers in listed], dtype=np.int64),
+            np.array([powers[-1] if powers else 0 for powers in listed], dtype=np.int64),
+            np.array([powers.count(powers[-1]) if powers else 1 for powers in listed], dtype=np.int64),
+            up,
+            np.array([sum(len(powers) <= k for powers in listed) for k in range(degree + 1)], dtype=np.int64),
+            degree,
+            own_degree,
+        )
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """Degrees of the first terms that the two expansions leave out."""
+        return self.degree + 1, self.own_degree + 1
+
+    @property
+    def n_own(self) -> int:
+        """Monomials that are summed for every replicate."""
+        return int(self.prefix[self.own_degree])
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """A covariate design as the moment solver sees it: strata of cells, and continuous covariates within them.
+
+    Attributes
+    ----------
+    design, offset
+        As given. Shapes ``(n_cells, n_terms)`` and ``(n_cells,)``.
+    stratum
+        Which combination of the columns with few values a cell has. Shape ``(n_cells,)``.
+    stratum_design
+        These columns, one row a stratum. Shape ``(n_strata, r)``.
+    continuous
+        The other columns, centred, uncorrelated and of variance 1. Shape ``(n_cells, q)``.
+    clusters
+        The cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
+        ``(n_cells,)``.
+    expandable
+        Whether there are few enough strata and continuous covariates for the solver to be of use.
+    """
+
+    design: Floats
+    offset: Floats
+    stratum: Cells
+    stratum_design: Floats
+    continuous: Floats
+    clusters: Cells | None
+    expandable: bool
+
+    @classmethod
+    def of(cls, design: Floats, offset: Floats, *, clusters: Cells | None = None) -> Covariates:
+        """Take a design of full rank apart."""
+        n, n_terms = design.shape
+        n_values = np.array([np.unique(design[:, j]).size for j in range(n_terms)], dtype=np.int64)
+        stratum = np.zeros(n, dtype=np.int64)
+        discrete: list[int] = []
+        for j in np.argsort(n_values, kind="stable"):
+            if n_values[j] > _MOST_LEVELS:
+                break
+            finer = np.unique(
+                np.column_stack([stratum, np.unique(design[:, j], return_inverse=True)[1]]), axis=0, return_inverse=True
+            )[1].reshape(-1)
+            if finer.max(initial=0) < _MOST_STRATA:
+                stratum, discrete = finer, [*discrete, int(j)]
+        kept = sorted(discrete)
+        rest = [j for j in range(n_terms) if j not in discrete]
+        first = np.array([int(np.argmax(stratum == s)) for s in range(int(stratum.max(initial=0)) + 1)])
+        stratum_design = np.ascontiguousarray(design[first][:, kept])
+        continuous = design[:, rest]
+        constant = np.linalg.matrix_rank(np.column_stack([stratum_design, np.ones(first.size)])) == (
+            np.linalg.matrix_rank(stratum_design) if kept else 0
+        )
+        if constant:
+            continuous = continuous - continuous.mean(axis=0)
+        if rest:
+            # An orthogonal basis, by R of the QR decomposition: a bound on the sum of the parts is then near the sum.
+            root = np.linalg.cholesky(np.einsum("ij,ik->jk", continuous, continuous) / n)
+            continuous = np.asarray(np.linalg.solve(root, continuous.T).T, dtype=np.float64)
+        expandable = len(rest) in _DEGREES and first.size <= _MOST_STRATA and n > 0
+        return cls(design, offset, stratum, stratum_design, np.ascontiguousarray(continuous), clusters, expandable)
+
+    @cached_property
+    def cells(self) -> list[Cells]:
+        """Cells of each stratum."""
+        return [np.flatnonzero(self.stratum == s) for s in range(self.stratum_design.shape[0])]
+
+    @cached_property
+    def monomials(self) -> Monomials:
+        """Which powers of the continuous covariates are summed."""
+        q = self.continuous.shape[1]
+        return Monomials.upto(q, *_DEGREES[q])
+
+    @cached_property
+    def furthest(self) -> Floats:
+        """Largest absolute value of each continuous covariate."""
+        return np.abs(self.continuous).max(axis=0, initial=0.0)
+
+    @cached_property
+    def _classes(self) -> Floats:
+        """Design of the cells in the solver's own terms."""
+        return np.column_stack([self.stratum_design[self.stratum], self.continuous])
+
+    def own_terms(self, coef: Floats) -> Floats:
+        """Coefficients of ``design`` as coefficients of the solver's terms."""
+        eta = np.einsum("ij,j->i", self.design, coef)
+        gram = np.einsum("ij,ik->jk", self._classes, self._classes)
+        return np.linalg.solve(gram, np.einsum("ij,i->j", self._classes, eta))

@@ -1,0 +1,185 @@
+"""The moment solver: what is shared between the refits of a bootstrap, taken out of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanlink.stats._moment_newton import SOLVED, solve
+from scanlink.stats._moments import cell_features, class_moments, remainder_norms, weighted_sums
+from scanlink.stats.covariates import Covariates
+
+__all__ = ["GeneMoments", "PairMoments"]
+
+Floats = NDArray[np.float64]
+Cells = NDArray[np.int64]
+
+
+class GeneMoments:
+    """One gene: its fit without any peak, around which all of its pairs are expanded.
+
+    Parameters
+    ----------
+    covariates
+        Design of the group.
+    counts
+        Raw UMI counts. Shape ``(n_cells,)``.
+    null_coef
+        Coefficients of the covariates in the fit without a peak. Shape ``(n_terms,)``.
+    """
+
+    def __init__(self, covariates: Covariates, counts: Floats, null_coef: Floats) -> None:
+        self.covariates = covariates
+        self.counts = counts
+        self.null = covariates.own_terms(null_coef)
+        self.mu = np.exp(np.einsum("ij,j->i", covariates.design, null_coef) + covariates.offset)
+        z = covariates.continuous
+        n_strata, q = covariates.stratum_design.shape[0], z.shape[1]
+        monomials = covariates.monomials
+        self.moments = np.empty((n_strata, monomials.parent.size))
+        self.norms = np.empty((n_strata, 2, q + 1, q))
+        for s, cells in enumerate(covariates.cells):
+            class_moments(z, self.mu, cells, monomials.parent, monomials.axis, self.moments[s])
+            remainder_norms(z, self.mu, cells, covariates.clusters, *monomials.left_out, self.norms[s])
+
+    def features(self) -> NDArray[np.float32]:
+        """What weighted sums are taken of: monomials times expected counts, then counts, and counts times covariates.
+
+        Shape ``(n_cells, n_own + 1 + q)``.
+        """
+        z, monomials = self.covariates.continuous, self.covariates.monomials
+        out = np.empty((self.mu.size, monomials.n_own + 1 + z.shape[1]), dtype=np.float32)
+        n_own = monomials.n_own
+        cell_features(z, self.counts, self.mu, monomials.parent[:n_own], monomials.axis[:n_own], out)
+        return out
+
+    def sums(self, weights: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What all pairs of the gene share of a block of replicates: fluctuations of the sums over each stratum.
+
+        Parameters
+        ----------
+        weights
+            From :func:`scanlink.stats.weight_block`. Shape ``(n_cells, padded)``.
+        features
+            From :meth:`features`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n_strata, n_own + 1 + q, padded)``.
+        """
+        out = np.empty((len(self.covariates.cells), features.shape[1], weights.shape[1]), dtype=np.float32)
+        for s, cells in enumerate(self.covariates.cells):
+            weighted_sums(weights, cells, features, out[s])
+        return out
+
+
+class PairMoments:
+    """One gene and one peak (or another splitting of the cells by a few levels).
+
+    Parameters
+    ----------
+    gene
+        The gene.
+    level
+        Which row of ``level_design`` a cell has. Shape ``(n_cells,)``.
+    level_design
+        Value of the peak at each level. Shape ``(n_levels, n_targets)``.
+    coef, covariate_coef
+        The fit: coefficients of the peak's columns, ``(n_targets,)``, and of the covariates, ``(n_terms,)``.
+    """
+
+    def __init__(
+        self, gene: GeneMoments, level: Cells, level_design: Floats, coef: Floats, covariate_coef: Floats
+    ) -> None:
+        covariates = gene.covariates
+        monomials, z = covariates.monomials, covariates.continuous
+        self.gene = gene
+        strata = covariates.stratum_design
+        r, n_targets, q = strata.shape[1], level_design.shape[1], z.shape[1]
+        self.targets = np.arange(r, r + n_targets, dtype=np.int64)
+        shift = covariates.own_terms(covariate_coef) - gene.null
+        self.start = np.concatenate([shift[:r], coef, shift[r:]])
+        self.classes: list[tuple[int, Cells | None]] = []
+        self.level_design = level_design
+        self.level_of_class: list[int] = []
+        members_of: list[Cells] = []
+        design, moments, norms = [], [], []
+        for s, members in enumerate(covariates.cells):
+            present, size = np.unique(level[members], return_counts=True)
+            largest = int(present[np.argmax(size)])
+            for k in present:
+                cells = members[level[members] == k]
+                moment, norm = np.empty(monomials.parent.size), np.empty((2, q + 1, q))
+                class_moments(z, gene.mu, cells, monomials.parent, monomials.axis, moment)
+                if k == largest:
+                    norm = gene.norms[s]
+                else:
+                    remainder_norms(z, gene.mu, cells, covariates.clusters, *monomials.left_out, norm)
+                # The largest class is what the others leave of the stratum.
+                members_of.append(cells)
+                self.level_of_class.append(int(k))
+                self.classes.append((s, None if k == largest else cells))
+                design.append(np.concatenate([strata[s], level_design[k]]))
+                moments.append(moment)
+                norms.append(norm)
+        self.design, self.moments, self.norms = np.array(design), np.array(moments), np.array(norms)
+        self.counted = np.array([gene.counts[cells].sum() for cells in members_of])
+        self.slopes_data = np.einsum("i,ij->j", gene.counts, z)
+
+    def replicates(
+        self,
+        weights: NDArray[np.uint8],
+        features: NDArray[np.float32],
+        shared: NDArray[np.float32],
+        n_replicates: int,
+    ) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+        """Coefficients of a block of replicates.
+
+        Parameters
+        ----------
+        weights
+            Shape ``(n_cells, padded)``.
+        features, shared
+            From :meth:`GeneMoments.features` and :meth:`GeneMoments.sums`, for the same block.
+        n_replicates
+            How many of the columns are wanted.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Coefficients and what they may be wrong by, ``(n_targets, n_replicates)``; whether Newton's method
+            arrived, ``(n_replicates,)``; and the weighted counts at each level, ``(n_levels, n_replicates)``.
+        """
+        covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
+        n_own, q = monomials.n_own, covariates.continuous.shape[1]
+        # Of each class, its moments and its counts; the largest class is what the others leave of the stratum.
+        own = np.empty((len(self.classes), n_own + 1, weights.shape[1]), dtype=np.float32)
+        rest = shared[:, : n_own + 1].copy()
+        for c, (s, cells) in enumerate(self.classes):
+            if cells is not None:
+                weighted_sums(weights, cells, features, own[c])
+                rest[s] -= own[c]
+        for c, (s, cells) in enumerate(self.classes):
+            if cells is None:
+                own[c] = rest[s]
+        data = np.empty((self.start.size, weights.shape[1]))
+        data[: self.start.size - q] = np.einsum("ck,cr->kr", self.design, own[:, n_own] + self.counted[:, None])
+        data[self.start.size - q :] = shared[:, n_own + 1 :].sum(axis=0) + self.slopes_data[:, None]
+        n_targets = self.targets.size
+        coef, error = np.empty((n_targets, n_replicates)), np.empty((n_targets, n_replicates))
+        state = np.empty(n_replicates, dtype=np.uint8)
+        solve(
+            data, self.moments, own, self.design, self.start,
+            monomials.parent, monomials.axis, monomials.exponent, monomials.up, monomials.prefix,
+            monomials.degree, monomials.own_degree, self.norms, covariates.furthest, self.targets,
+            n_replicates, coef, error, state,
+        )  # fmt: skip
+        return coef, error, state == SOLVED, self._counts_at(own[:, n_own, :n_replicates])
+
+    def _counts_at(self, own: NDArray[np.float32]) -> Floats:
+        """Weighted counts at each level; whole numbers, but for rounding."""
+        out = np.zeros((self.level_design.shape[0], own.shape[1]))
+        for c, k in enumerate(self.level_of_class):
+            out[k] += own[c] + self.counted[c]
+        return out
