@@ -20,6 +20,7 @@ _PIVOT = 1e-13
 _ETA_MAX = 700.0
 # R keeps expected counts above this, which decides where separated fits end.
 _MU_MIN = 2.220446049250313e-16
+_LOG_MU_MIN = -36.04365338911715
 
 
 @njit(nogil=True, error_model="numpy")
@@ -181,14 +182,16 @@ def glm_path(
     """
     n, p = design.shape
     eta = np.empty(n)
+    mu = np.empty(n)
+    saturated = np.empty(n)
     right = np.empty(p)
-    for i in range(n):
-        eta[i] = np.log(counts[i] + 0.1)
     previous = 0.0
     for i in range(n):
+        mu[i] = counts[i] + 0.1
+        eta[i] = np.log(mu[i])
+        saturated[i] = counts[i] * np.log(counts[i]) - counts[i] if counts[i] > 0 else 0.0
         if weights[i] > 0:
-            logratio = counts[i] * (np.log(counts[i]) - eta[i]) if counts[i] > 0 else 0.0
-            previous += 2.0 * weights[i] * (logratio + 0.1)
+            previous += 2.0 * weights[i] * (saturated[i] - counts[i] * eta[i] + mu[i])
     for iteration in range(1, 26):
         for k in range(p):
             right[k] = 0.0
@@ -197,10 +200,9 @@ def glm_path(
         for i in range(n):
             if weights[i] == 0:
                 continue
-            mu = max(np.exp(eta[i]), _MU_MIN)
-            working = eta[i] - offset[i] + (counts[i] - mu) / mu
+            working = eta[i] - offset[i] + (counts[i] - mu[i]) / mu[i]
             for k in range(p):
-                zmu = weights[i] * mu * design[i, k]
+                zmu = weights[i] * mu[i] * design[i, k]
                 right[k] += zmu * working
                 for m in range(k + 1):
                     factored[k, m] += zmu * design[i, m]
@@ -216,9 +218,12 @@ def glm_path(
             for k in range(p):
                 value += right[k] * design[i, k]
             eta[i] = value
-            mu = max(np.exp(value), _MU_MIN)
-            logratio = counts[i] * np.log(counts[i] / mu) if counts[i] > 0 else 0.0
-            deviance += 2.0 * weights[i] * (logratio - (counts[i] - mu))
+            mu[i] = np.exp(value)
+            logarithm = value
+            if mu[i] < _MU_MIN:
+                mu[i] = _MU_MIN
+                logarithm = _LOG_MU_MIN
+            deviance += 2.0 * weights[i] * (saturated[i] - counts[i] * logarithm + mu[i])
         for k in range(p):
             coef[k] = right[k]
         if not np.isfinite(deviance):

@@ -245,7 +245,8 @@ def _draw_row(words: NDArray[np.uint32], drawn: NDArray[np.uint32], row: NDArray
         for block in range(words.shape[1]):
             product = np.uint64(words[j, block]) * bound
             drawn[j, block] = np.uint32(product >> _SHIFT)
-            rejected += (product & _LOW) < threshold
+            if (product & _LOW) < threshold:
+                rejected += 1
     if 4 * words.shape[1] - rejected < n:
         return False
     if rejected == 0:
