@@ -235,55 +235,14 @@ def glm_path(
 
 
 @njit(nogil=True, error_model="numpy")
-def separated(counts: Floats, level: Floats, weights: NDArray[np.generic]) -> bool:
-    """Whether the gene is 0 wherever a two-level term is at one of its levels: its coefficient is then infinite."""
-    low = level[0]
-    high = level[0]
-    for i in range(level.size):
-        low = min(low, level[i])
-        high = max(high, level[i])
-    at_low = 0.0
-    at_high = 0.0
-    for i in range(level.size):
-        if level[i] == low:
-            at_low += weights[i] * counts[i]
-        elif level[i] == high:
-            at_high += weights[i] * counts[i]
-        else:
-            return False
-    return at_low == 0.0 or at_high == 0.0
-
-
-@njit(nogil=True, error_model="numpy")
-def refit(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    start: Floats,
-    target: int,
-    tol: float,
-    max_iter: int,
-    like_r: bool,
-) -> Floats:
-    """Coefficient ``target`` of every row of ``weights``; NaN where the row leaves it undefined."""
-    n_replicates = weights.shape[0]
+def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int) -> Floats:
+    """Coefficient ``target`` of every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
     p = design.shape[1]
-    result = np.empty(n_replicates)
+    result = np.empty(weights.shape[0])
     factored = np.empty((p, p))
     aliased = np.zeros(p, dtype=np.bool_)
     coef = np.empty(p)
-    level = design[:, target].copy()
-    for r in range(n_replicates):
-        state = NOT_CONVERGED
-        if not (like_r or separated(counts, level, weights[r])):
-            for k in range(p):
-                coef[k] = start[k]
-            state, _, _ = newton(counts, design, offset, weights[r], coef, target, tol, max_iter, factored, aliased)
-            if state == CONVERGED and aliased.any():
-                # A left-out column kept its starting value; the others are right only with it at 0.
-                state = NOT_CONVERGED
-        if state == NOT_CONVERGED:
-            state, _, _ = glm_path(counts, design, offset, weights[r], coef, target, factored, aliased)
+    for r in range(weights.shape[0]):
+        state, _, _ = glm_path(counts, design, offset, weights[r], coef, target, factored, aliased)
         result[r] = np.nan if state == ALIASED else coef[target]
     return result

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import DesignError, InputError, OptionError
-from scanlink.stats._newton import CONVERGED, glm_path, newton, refit
+from scanlink.stats._newton import CONVERGED, glm_path, newton, refit_like_r
+from scanlink.stats._refit import refit
 
 __all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
 
@@ -179,7 +180,9 @@ def refit_poisson(
     if w.ndim != 2 or w.shape[1] != z.shape[0]:
         raise InputError(f"weights have shape {w.shape}, expected (n_replicates, {z.shape[0]})")
     begin = fit_poisson(y, z, offset=o).coef if start is None else np.array(start, dtype=np.float64)
-    return refit(y, z, o, w, np.nan_to_num(begin), target, 1e-14, 60, path == "glm")
+    if path == "glm":
+        return refit_like_r(y, z, o, w, target)
+    return refit(y, z, o, w, 0.0, np.nan_to_num(begin), target, 1e-10, 60)
 
 
 def _checked(counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None) -> tuple[Floats, Floats, Floats]:

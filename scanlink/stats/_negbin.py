@@ -1,0 +1,275 @@
+"""Compiled inner loops of negative binomial regression: coefficients at a given theta, theta, and both in turn.
+
+As in ``_newton``: no interpreter lock, one thread, sums in a fixed order. The family enters as ``alpha = 1 / theta``,
+so that ``alpha = 0`` is Poisson. Counts enter the likelihood of theta through ``times[y]``, how many cells have ``y``:
+``digamma(y + theta) - digamma(theta)`` is the sum of ``1 / (theta + j)`` over ``j < y``, with nothing to cancel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
+
+# THETA_LIMIT: some loop ended by its limit, where R warns. THETA_UNDEFINED: no count at all, or theta fell to 0.
+THETA_FOUND, THETA_LIMIT, THETA_UNDEFINED = 0, 1, 2
+
+# The rounds of every loop in glm.nb, the relative change that ends it, and the step that ends theta.ml.
+_ROUNDS = 25
+_EPSILON = 1e-8
+_THETA_STEP = 2.220446049250313e-16**0.25
+
+
+@njit(nogil=True, error_model="numpy")
+def log_likelihood(counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats) -> float:
+    """Log likelihood, with all its constants."""
+    total = 0.0
+    rising = 0.0
+    for y in range(1, times.size):
+        # log gamma(theta + y) - log gamma(theta) - log gamma(y + 1) - y log(theta), which stays small for any theta.
+        rising += math.log1p((y - 1) * alpha) - math.log(y)
+        total += times[y] * rising
+    for i in range(counts.size):
+        if weights[i] > 0:
+            spread = math.log1p(mu[i] * alpha)
+            value = -spread / alpha if alpha > 0 else -mu[i]
+            if counts[i] > 0:
+                value += counts[i] * (math.log(mu[i]) - spread)
+            total += weights[i] * value
+    return total
+
+
+@njit(nogil=True, error_model="numpy")
+def theta_newton(counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats) -> tuple[int, float, float]:
+    """Maximum-likelihood theta at given expected counts, by the steps of R's ``theta.ml``: state, theta, its error.
+
+    Newton's method from the moment estimate, until a step is below ``eps ** 0.25``. In underdispersed data the
+    likelihood rises without end; R stops after the 24th step, and the value is no estimate.
+    """
+    n = 0.0
+    spread = 0.0
+    for i in range(counts.size):
+        if weights[i] > 0:
+            n += weights[i]
+            relative = counts[i] / mu[i] - 1.0
+            spread += weights[i] * relative * relative
+    if times[0] == n:
+        return THETA_UNDEFINED, np.nan, np.nan
+    theta = n / spread
+    step = 1.0
+    information = np.nan
+    iteration = 1
+    while iteration < _ROUNDS and abs(step) > _THETA_STEP:
+        theta = abs(theta)
+        inverse = 1.0 / theta
+        score = 0.0
+        information = 0.0
+        first = 0.0
+        second = 0.0
+        for y in range(1, times.size):
+            r = 1.0 / (theta + (y - 1))
+            first += r
+            second += r * r
+            score += times[y] * first
+            information += times[y] * second
+        for i in range(counts.size):
+            if weights[i] > 0:
+                r = 1.0 / (mu[i] + theta)
+                residual = (mu[i] - counts[i]) * r
+                relative = mu[i] * inverse
+                score += weights[i] * (residual - math.log1p(relative))
+                information += weights[i] * r * (residual - relative)
+        step = score / information
+        theta += step
+        if not np.isfinite(theta):
+            return THETA_UNDEFINED, np.nan, np.nan
+        iteration += 1
+    if theta <= 0.0:
+        return THETA_UNDEFINED, np.nan, np.nan
+    return (THETA_LIMIT if iteration == _ROUNDS else THETA_FOUND), theta, np.sqrt(1.0 / information)
+
+
+@njit(nogil=True, error_model="numpy")
+def irls(
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    alpha: float,
+    eta: Floats,
+    coef: Floats,
+    target: int,
+    factored: Floats,
+    aliased: NDArray[np.bool_],
+) -> tuple[int, int, float]:
+    """The path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` has it for Poisson.
+
+    Returns state, iterations and deviance; ``factored`` holds the factor of the last working weights.
+    """
+    n, p = design.shape
+    right = np.empty(p)
+    previous = deviance(counts, weights, alpha, eta)
+    for iteration in range(1, _ROUNDS + 1):
+        for k in range(p):
+            right[k] = 0.0
+            for m in range(k + 1):
+                factored[k, m] = 0.0
+        for i in range(n):
+            if weights[i] == 0:
+                continue
+            mu = max(np.exp(eta[i]), _MU_MIN)
+            working = eta[i] - offset[i] + (counts[i] - mu) / mu
+            weight = weights[i] * mu / (1.0 + alpha * mu)
+            for k in range(p):
+                zw = weight * design[i, k]
+                right[k] += zw * working
+                for m in range(k + 1):
+                    factored[k, m] += zw * design[i, m]
+        factor(factored, aliased)
+        if target >= 0 and aliased[target]:
+            return ALIASED, iteration, previous
+        solve_factored(factored, right, aliased)
+        for k in range(p):
+            coef[k] = right[k]
+        linear_predictor(design, offset, coef, eta)
+        current = deviance(counts, weights, alpha, eta)
+        if not np.isfinite(current):
+            return NOT_CONVERGED, iteration, current
+        if abs(current - previous) / (abs(current) + 0.1) < _EPSILON:
+            return CONVERGED, iteration, current
+        previous = current
+    return NOT_CONVERGED, _ROUNDS, previous
+
+
+@njit(nogil=True, error_model="numpy")
+def first_predictor(counts: Floats, eta: Floats) -> None:
+    """Where R starts a negative binomial fit: ``mu = y``, or 1/6 for no count."""
+    for i in range(counts.size):
+        eta[i] = np.log(counts[i] if counts[i] > 0 else 1.0 / 6.0)
+
+
+@njit(nogil=True, error_model="numpy")
+def count_times(counts: Floats, weights: NDArray[np.generic]) -> Floats:
+    """How many cells, repeated by their weights, have each count."""
+    times = np.zeros(int(counts.max() if counts.size > 0 else 0.0) + 1)
+    for i in range(counts.size):
+        times[int(counts[i])] += weights[i]
+    return times
+
+
+@njit(nogil=True, error_model="numpy")
+def linear_predictor(design: Floats, offset: Floats, coef: Floats, eta: Floats) -> None:
+    """``o_i + z_i' coef`` of every cell, into ``eta``."""
+    n, p = design.shape
+    for i in range(n):
+        value = offset[i]
+        for k in range(p):
+            value += coef[k] * design[i, k]
+        eta[i] = value
+
+
+@njit(nogil=True, error_model="numpy")
+def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floats) -> None:
+    """Linear predictor and expected count of every cell, into ``eta`` and ``mu``."""
+    linear_predictor(design, offset, coef, eta)
+    for i in range(eta.size):
+        mu[i] = max(np.exp(eta[i]), _MU_MIN)
+
+
+@njit(nogil=True, error_model="numpy")
+def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Floats) -> float:
+    """Twice the distance of the log likelihood from that of the saturated model at the same theta."""
+    total = 0.0
+    for i in range(counts.size):
+        if weights[i] == 0:
+            continue
+        y = counts[i]
+        mu = max(np.exp(eta[i]), _MU_MIN)
+        value = y * np.log(y / mu) if y > 0 else 0.0
+        if alpha > 0:
+            value -= (y + 1.0 / alpha) * math.log1p(alpha * (y - mu) / (1.0 + alpha * mu))
+        else:
+            value -= y - mu
+        total += 2.0 * weights[i] * value
+    return total
+
+
+@njit(nogil=True, error_model="numpy")
+def alternate(
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    coef: Floats,
+    target: int,
+    mu: Floats,
+    factored: Floats,
+    aliased: NDArray[np.bool_],
+) -> tuple[int, int, int, float, float, float, float]:
+    """Coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
+
+    The first coefficients are those of Poisson. Each round fits the coefficients at the last theta, and takes theta
+    anew at the expected counts of the round before. Returns state of the coefficients, state of theta (the worst of
+    all rounds), rounds, theta, its standard error, log likelihood and deviance; ``coef`` and ``mu`` in place.
+    """
+    eta = np.empty(counts.size)
+    times = count_times(counts, weights)
+    state, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
+    if state == ALIASED:
+        return state, THETA_UNDEFINED, 0, np.nan, np.nan, np.nan, dev
+    expected(design, offset, coef, eta, mu)
+    worst, theta, error = theta_newton(counts, weights, mu, times)
+    if worst == THETA_UNDEFINED:
+        return state, worst, 0, theta, error, np.nan, dev
+    scale = np.sqrt(2.0 * max(1.0, times.sum() - np.count_nonzero(~aliased)))
+    likelihood = log_likelihood(counts, weights, mu, 1.0 / theta, times)
+    previous = likelihood + 2.0 * scale
+    change = 1.0
+    rounds = 0
+    while rounds < _ROUNDS and abs(previous - likelihood) / scale + abs(change) > _EPSILON:
+        rounds += 1
+        for i in range(eta.size):
+            eta[i] = np.log(mu[i])
+        state, _, dev = irls(counts, design, offset, weights, 1.0 / theta, eta, coef, target, factored, aliased)
+        theta_state, following, error = theta_newton(counts, weights, mu, times)
+        expected(design, offset, coef, eta, mu)
+        worst = max(worst, theta_state)
+        change = theta - following
+        theta = following
+        previous = likelihood
+        likelihood = log_likelihood(counts, weights, mu, 1.0 / theta, times)
+        if state == ALIASED:
+            return state, worst, rounds, theta, error, likelihood, dev
+        if not np.isfinite(dev + likelihood):
+            # Steps too long for these data, or theta at 0, where R stops with an error: the Poisson fit stands in.
+            _, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
+            expected(design, offset, coef, eta, mu)
+            return NOT_CONVERGED, THETA_UNDEFINED, rounds, np.nan, np.nan, np.nan, dev
+    if rounds == _ROUNDS:
+        worst = max(worst, THETA_LIMIT)
+    return state, worst, rounds, theta, error, likelihood, dev
+
+
+@njit(nogil=True, error_model="numpy")
+def refit_alternate(
+    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int
+) -> Floats:
+    """Coefficient ``target`` of every row of ``weights``, theta estimated in each; NaN where it is undefined."""
+    p = design.shape[1]
+    result = np.empty(weights.shape[0])
+    coef = np.empty(p)
+    mu = np.empty(counts.size)
+    factored = np.empty((p, p))
+    aliased = np.zeros(p, dtype=np.bool_)
+    for r in range(weights.shape[0]):
+        # A third of the cells are not drawn: worth leaving out once for the many passes.
+        drawn = np.flatnonzero(weights[r])
+        outcome = alternate(
+            counts[drawn], design[drawn], offset[drawn], weights[r][drawn], coef, target, mu, factored, aliased
+        )
+        result[r] = np.nan if outcome[0] == ALIASED else coef[target]
+    return result

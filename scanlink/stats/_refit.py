@@ -1,0 +1,216 @@
+"""Compiled refits to many rows of weights: Poisson (``alpha = 0``) or negative binomial at a held theta.
+
+As in ``_newton``: no interpreter lock, one thread, sums in a fixed order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from scanlink.stats._negbin import first_predictor, irls, linear_predictor
+from scanlink.stats._newton import (
+    _ETA_MAX,
+    ALIASED,
+    CONVERGED,
+    NOT_CONVERGED,
+    Floats,
+    factor,
+    glm_path,
+    solve_factored,
+)
+
+
+@njit(nogil=True, error_model="numpy")
+def score_pass(
+    counts: Floats,
+    design: Floats,
+    products: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    drawn: NDArray[np.int64],
+    alpha: float,
+    coef: Floats,
+    gradient: Floats,
+    packed: Floats,
+) -> bool:
+    """Score and observed information at ``coef``, in one pass over the drawn cells; False where ``exp`` overflows."""
+    p = design.shape[1]
+    gradient[:] = 0.0
+    packed[:] = 0.0
+    for i in drawn:
+        eta = offset[i]
+        for k in range(p):
+            eta += coef[k] * design[i, k]
+        if not eta <= _ETA_MAX:
+            return False
+        mu = np.exp(eta)
+        shrink = 1.0 / (1.0 + alpha * mu)
+        residual = weights[i] * (counts[i] - mu) * shrink
+        weight = weights[i] * mu * (1.0 + alpha * counts[i]) * shrink * shrink
+        for k in range(p):
+            gradient[k] += residual * design[i, k]
+        for k in range(packed.size):
+            packed[k] += weight * products[i, k]
+    return True
+
+
+@njit(nogil=True, error_model="numpy")
+def newton(
+    counts: Floats,
+    design: Floats,
+    products: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    drawn: NDArray[np.int64],
+    alpha: float,
+    coef: Floats,
+    target: int,
+    tol: float,
+    max_passes: int,
+    gradient: Floats,
+    packed: Floats,
+    aliased: NDArray[np.bool_],
+) -> int:
+    """Maximum likelihood at a held theta from ``coef``, in place; stops as ``_newton.newton`` does.
+
+    ``gradient`` and ``packed`` hold score and information at ``coef``. The likelihood is concave, so that a step is
+    too long exactly where the slope at its end points back: neither the likelihood nor its logarithms are needed.
+    """
+    p = design.shape[1]
+    factored = np.empty((p, p))
+    step = np.empty(p)
+    trial = np.empty(p)
+    passes = 0
+    while passes < max_passes:
+        for k in range(p):
+            step[k] = gradient[k]
+            for m in range(k + 1):
+                factored[k, m] = packed[k * (k + 1) // 2 + m]
+        factor(factored, aliased)
+        if target >= 0 and aliased[target]:
+            return ALIASED
+        solve_factored(factored, step, aliased)
+        decrement = 0.0
+        for k in range(p):
+            decrement += step[k] * gradient[k]
+        if not np.isfinite(decrement):
+            return NOT_CONVERGED
+        if decrement < tol:
+            for k in range(p):
+                coef[k] += step[k]
+            return CONVERGED
+        scale = 1.0
+        while passes < max_passes:
+            passes += 1
+            for k in range(p):
+                trial[k] = coef[k] + scale * step[k]
+            if score_pass(counts, design, products, offset, weights, drawn, alpha, trial, gradient, packed):
+                slope = 0.0
+                for k in range(p):
+                    slope += step[k] * gradient[k]
+                if slope >= -0.5 * decrement:
+                    break
+            scale *= 0.5
+        for k in range(p):
+            coef[k] = trial[k]
+    return NOT_CONVERGED
+
+
+@njit(nogil=True, error_model="numpy")
+def refit(
+    counts: Floats,
+    design: Floats,
+    offset: Floats,
+    weights: NDArray[np.generic],
+    alpha: float,
+    start: Floats,
+    target: int,
+    tol: float,
+    max_passes: int,
+) -> Floats:
+    """Coefficient ``target`` of every row of ``weights`` at a held theta; NaN where the row leaves it undefined."""
+    n, p = design.shape
+    # Products of the terms, two by two; rows padded to whole vectors of the processor.
+    products = np.zeros((n, (p * (p + 1) // 2 + 3) // 4 * 4))
+    for i in range(n):
+        for k in range(p):
+            for m in range(k + 1):
+                products[i, k * (k + 1) // 2 + m] = design[i, k] * design[i, m]
+    gradient = np.empty(p)
+    packed = np.empty(products.shape[1])
+    aliased = np.zeros(p, dtype=np.bool_)
+    ones = np.ones(n)
+    cells = np.arange(n)
+    origin = start.copy()
+    if score_pass(counts, design, products, offset, ones, cells, alpha, origin, gradient, packed):
+        newton(
+            counts, design, products, offset, ones, cells, alpha, origin, -1, tol, max_passes, gradient, packed, aliased
+        )
+    # All replicates start at the same place: what their first pass needs of each cell is the same too.
+    eta = np.empty(n)
+    linear_predictor(design, offset, origin, eta)
+    mu = np.exp(eta)
+    residual = (counts - mu) / (1.0 + alpha * mu)
+    curvature = mu * (1.0 + alpha * counts) / (1.0 + alpha * mu) ** 2
+    low = design[:, target].min()
+    high = design[:, target].max()
+    at_low = np.where(design[:, target] == low, counts, 0.0)
+    at_high = np.where(design[:, target] == high, counts, 0.0)
+    two_levels = np.all((design[:, target] == low) | (design[:, target] == high))
+    result = np.empty(weights.shape[0])
+    factored = np.empty((p, p))
+    coef = np.empty(p)
+    for r in range(weights.shape[0]):
+        w = weights[r]
+        gradient[:] = 0.0
+        packed[:] = 0.0
+        n_drawn = 0
+        sum_low = 0.0
+        sum_high = 0.0
+        for i in range(n):
+            # cells[:n_drawn] are those with a weight; written without a branch, which would often go wrong.
+            cells[n_drawn] = i
+            n_drawn += w[i] > 0
+            sum_low += w[i] * at_low[i]
+            sum_high += w[i] * at_high[i]
+        state = NOT_CONVERGED
+        # Without a count at one of its two levels, the coefficient is infinite.
+        if not (two_levels and (sum_low == 0.0 or sum_high == 0.0)):
+            drawn = cells[:n_drawn]
+            for i in drawn:
+                score = w[i] * residual[i]
+                weight = w[i] * curvature[i]
+                for k in range(p):
+                    gradient[k] += score * design[i, k]
+                for k in range(packed.size):
+                    packed[k] += weight * products[i, k]
+            coef[:] = origin
+            state = newton(
+                counts,
+                design,
+                products,
+                offset,
+                w,
+                drawn,
+                alpha,
+                coef,
+                target,
+                tol,
+                max_passes,
+                gradient,
+                packed,
+                aliased,
+            )
+            if state == CONVERGED and aliased.any():
+                # A left-out column kept its starting value; the others are right only with it at 0.
+                state = NOT_CONVERGED
+        if state == NOT_CONVERGED:
+            if alpha == 0.0:
+                state, _, _ = glm_path(counts, design, offset, w, coef, target, factored, aliased)
+            else:
+                first_predictor(counts, eta)
+                state, _, _ = irls(counts, design, offset, w, alpha, eta, coef, target, factored, aliased)
+        result[r] = np.nan if state == ALIASED else coef[target]
+    return result
