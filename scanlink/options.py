@@ -22,7 +22,7 @@ __all__ = [
     "explain",
 ]
 
-PValue = Literal["wald", "robust", "bootstrap"]
+PValue = Literal["wald", "robust", "bootstrap", "tail"]
 
 
 class _Options(BaseModel):
@@ -108,10 +108,16 @@ class ScanOptions(_Options):
     """How each pair is tested."""
 
     formula: str = "log(nUMI) + percent.mito"
-    family: Literal["poisson"] = "poisson"
+    family: Literal["poisson", "negbin"] = "poisson"
     p_value: PValue = "bootstrap"
     ladder: Annotated[str | tuple[tuple[int, float | None], ...], BeforeValidator(_ladder)] = "scent"
     seed: int = 0
+    theta: Literal["held", "estimated"] = Field(
+        "held", description="dispersion in the replicates of family negbin: that of the data, or estimated in each"
+    )
+    cluster: str | None = Field(
+        None, description="column of cells that belong together, such as the donor; None takes all for independent"
+    )
     robust: Literal["HC0", "HC2", "HC3"] = "HC3"
     binarize: bool = Field(True, description="accessibility as open or closed; False: as counts")
     min_fraction: float = Field(

@@ -9,6 +9,7 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +17,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 from mudata import MuData
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, MissingKeyError, RunError, first_few
 from scanlink.io.files import save_array
 
-__all__ = ["Store", "write_store"]
+__all__ = ["Store", "permuted", "write_store"]
 
 Modality = Literal["rna", "atac"]
 
@@ -216,6 +217,77 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             "Free some space or name another folder; nothing was changed"
         ) from error
     return Store.open(final)
+
+
+def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> Store:
+    """Write a store in which cells have the whole ATAC profiles of other cells; RNA and covariates stay.
+
+    Parameters
+    ----------
+    store
+        The counts as measured.
+    source
+        Position in ``store.cells`` of the cell whose profile each cell gets: every cell once. Shape ``(n_cells,)``.
+    path
+        Folder to make, as in :func:`write_store`. What does not change is linked to ``store``, not copied, where the
+        file system can.
+
+    Returns
+    -------
+    Store
+        Opened.
+
+    Raises
+    ------
+    InputError
+        If ``source`` does not name every cell once.
+    RunError
+        If the folder cannot be written, or the disk is full.
+    """
+    rows, final = np.asarray(source), Path(path)
+    places = np.arange(len(store.cells), dtype=np.int32)
+    if not np.array_equal(np.sort(rows), places):
+        raise InputError(f"source has {rows.size} positions, expected each of 0 to {places.size - 1} once")
+    target = np.empty_like(places)
+    target[rows] = places
+    cells, values = target[store._arrays["atac_cells"]], np.array(store._arrays["atac_values"])
+    for first, last in pairwise(store._arrays["atac_starts"].tolist()):
+        part = slice(first, last)
+        order = np.argsort(cells[part])
+        cells[part], values[part] = cells[part][order], values[part][order]
+    work = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        work.mkdir(parents=True)
+        for name in store.manifest["bytes"]:
+            if name not in ("atac_cells.npy", "atac_values.npy"):
+                _link(store.path / name, work / name)
+        save_array(work / "atac_cells.npy", cells)
+        save_array(work / "atac_values.npy", values)
+        sizes = {name: (work / name).stat().st_size for name in store.manifest["bytes"]}
+        manifest = {**store.manifest, "bytes": sizes, "sha256": _checksum(work)}
+        (work / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        for file in work.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        if _is_store_of(final, manifest["sha256"]):
+            shutil.rmtree(work)
+        else:
+            _move(work, final)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise RunError(
+            f"the permuted scan store {final} cannot be written: {error.strerror or error}. "
+            "Free some space or name another folder; nothing was changed"
+        ) from error
+    return Store.open(final)
+
+
+def _link(old: Path, new: Path) -> None:
+    """The same file under a second name, or a copy; stores are replaced and never written to, so that both stay."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
 
 
 def _is_store_of(path: Path, checksum: str) -> bool:

@@ -7,8 +7,9 @@ depends on which others are computed beside it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from scanlink.stats._compile import compiled, compiled_contracted
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ _ROUNDING = 2e-5
 _SIGMAS = 8.0
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled_contracted
 def solve(
     data: Floats,
     moments: Floats,
@@ -237,7 +238,7 @@ def solve(
                     state[first + v] = UNSOLVED
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _left_out(
     class_design: Floats,
     level: Floats,

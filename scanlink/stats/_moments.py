@@ -7,8 +7,9 @@ depend on which others are computed beside it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from scanlink.stats._compile import compiled, compiled_contracted
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +18,7 @@ LANES = 64
 
 
 # Multiplication and addition in one instruction nearly double the speed, and leave the order of the sums alone.
-@njit(nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled_contracted
 def weighted_sums(
     weights: NDArray[np.uint8],
     cells: NDArray[np.int64],
@@ -60,7 +61,7 @@ def weighted_sums(
                 out[k, first + r] = sums[k, r]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def cell_features(
     covariates: Floats,
     counts: Floats,
@@ -83,7 +84,7 @@ def cell_features(
             out[i, n_monomials + 1 + j] = counts[i] * covariates[i, j]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def class_moments(
     covariates: Floats,
     scale: Floats,
@@ -125,7 +126,7 @@ def remainder_norms(
         _remainder_norms(covariates, scale, cells, clusters[cells], order, own_order, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _remainder_norms(
     covariates: Floats,
     scale: Floats,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from scanlink.stats._compile import compiled
 from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
 
 # THETA_LIMIT: some loop ended by its limit, where R warns. THETA_UNDEFINED: no count at all, or theta fell to 0.
@@ -24,7 +24,7 @@ _EPSILON = 1e-8
 _THETA_STEP = 2.220446049250313e-16**0.25
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def log_likelihood(counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats) -> float:
     """Log likelihood, with all its constants."""
     total = 0.0
@@ -43,7 +43,7 @@ def log_likelihood(counts: Floats, weights: NDArray[np.generic], mu: Floats, alp
     return total
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def theta_newton(counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats) -> tuple[int, float, float]:
     """Maximum-likelihood theta at given expected counts, by the steps of R's ``theta.ml``: state, theta, its error.
 
@@ -93,7 +93,7 @@ def theta_newton(counts: Floats, weights: NDArray[np.generic], mu: Floats, times
     return (THETA_LIMIT if iteration == _ROUNDS else THETA_FOUND), theta, np.sqrt(1.0 / information)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def irls(
     counts: Floats,
     design: Floats,
@@ -145,14 +145,14 @@ def irls(
     return NOT_CONVERGED, _ROUNDS, previous
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def first_predictor(counts: Floats, eta: Floats) -> None:
     """Where R starts a negative binomial fit: ``mu = y``, or 1/6 for no count."""
     for i in range(counts.size):
         eta[i] = np.log(counts[i] if counts[i] > 0 else 1.0 / 6.0)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def count_times(counts: Floats, weights: NDArray[np.generic]) -> Floats:
     """How many cells, repeated by their weights, have each count."""
     times = np.zeros(int(counts.max() if counts.size > 0 else 0.0) + 1)
@@ -161,7 +161,7 @@ def count_times(counts: Floats, weights: NDArray[np.generic]) -> Floats:
     return times
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def linear_predictor(design: Floats, offset: Floats, coef: Floats, eta: Floats) -> None:
     """``o_i + z_i' coef`` of every cell, into ``eta``."""
     n, p = design.shape
@@ -172,7 +172,7 @@ def linear_predictor(design: Floats, offset: Floats, coef: Floats, eta: Floats) 
         eta[i] = value
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floats) -> None:
     """Linear predictor and expected count of every cell, into ``eta`` and ``mu``."""
     linear_predictor(design, offset, coef, eta)
@@ -180,7 +180,7 @@ def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floa
         mu[i] = max(np.exp(eta[i]), _MU_MIN)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Floats) -> float:
     """Twice the distance of the log likelihood from that of the saturated model at the same theta."""
     total = 0.0
@@ -198,7 +198,7 @@ def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Fl
     return total
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def alternate(
     counts: Floats,
     design: Floats,
@@ -254,7 +254,7 @@ def alternate(
     return state, worst, rounds, theta, error, likelihood, dev
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def refit_alternate(
     counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int
 ) -> Floats:

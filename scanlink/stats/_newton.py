@@ -7,8 +7,9 @@ gives the same bits in any process of one machine.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from scanlink.stats._compile import compiled
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ _MU_MIN = 2.220446049250313e-16
 _LOG_MU_MIN = -36.04365338911715
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
     """Cholesky factor in the lower triangle, in place; columns that earlier ones explain are marked and left out."""
     p = hessian.shape[0]
@@ -49,7 +50,7 @@ def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
             hessian[i, k] = value / root
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) -> None:
     """Solve in place with the factor of :func:`factor`; left-out columns get 0."""
     p = cholesky.shape[0]
@@ -71,7 +72,7 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
         right[i] = value / cholesky[i, i]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def score_pass(
     counts: Floats,
     design: Floats,
@@ -109,7 +110,7 @@ def score_pass(
     return likelihood
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def newton(
     counts: Floats,
     design: Floats,
@@ -164,7 +165,7 @@ def newton(
     return NOT_CONVERGED, max_iter, best
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def glm_path(
     counts: Floats,
     design: Floats,
@@ -234,7 +235,7 @@ def glm_path(
     return NOT_CONVERGED, 25, previous
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int) -> Floats:
     """Coefficient ``target`` of every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
     p = design.shape[1]

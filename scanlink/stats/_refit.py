@@ -6,9 +6,9 @@ As in ``_newton``: no interpreter lock, one thread, sums in a fixed order.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import first_predictor, irls, linear_predictor
 from scanlink.stats._newton import (
     _ETA_MAX,
@@ -22,7 +22,7 @@ from scanlink.stats._newton import (
 )
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def score_pass(
     counts: Floats,
     design: Floats,
@@ -56,7 +56,7 @@ def score_pass(
     return True
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def newton(
     counts: Floats,
     design: Floats,
@@ -118,7 +118,7 @@ def newton(
     return NOT_CONVERGED
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def refit(
     counts: Floats,
     design: Floats,

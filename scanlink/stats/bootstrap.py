@@ -121,7 +121,10 @@ def basic_p(estimate: float, replicates: Floats) -> float:
 class ResampledPair(Protocol):
     """What a ladder asks of a pair."""
 
-    estimate: float
+    @property
+    def estimate(self) -> float:
+        """Coefficient of the unweighted fit."""
+        ...
 
     def replicates(self, shared: Any, /) -> Floats:
         """Coefficient of every replicate of a block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from scanlink.stats.moments import GeneMoments, PairMoments
 from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
 from scanlink.stats.resample import WeightBlock
 
-__all__ = ["GeneReplicates", "PairReplicates", "Shared"]
+__all__ = ["GeneReplicates", "PairReplicates", "RefittedPair", "Shared"]
 
 Floats = NDArray[np.float64]
 
@@ -180,12 +181,40 @@ class PairReplicates:
         return values
 
     def _refit(self, block: WeightBlock, which: NDArray[np.intp]) -> Floats:
-        out, design = np.empty(which.size), self._design()
-        # In pieces, to bound the memory of their weights.
-        for first in range(0, which.size, 256):
-            rows = block.rows(which[first : first + 256])
-            out[first : first + 256] = refit_poisson(
+        design = self._design()
+        return _in_pieces(
+            block,
+            which,
+            lambda rows: refit_poisson(
                 self.gene.counts, design, rows, target=self.target, offset=self.gene.covariates.offset,
                 start=self.start,
-            )  # fmt: skip
-        return out
+            ),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RefittedPair:
+    """A pair whose replicates are all refitted.
+
+    Attributes
+    ----------
+    estimate
+        Coefficient of the unweighted fit.
+    refit
+        Coefficient of every row of weights, ``(n_replicates, n_cells)``.
+    """
+
+    estimate: float
+    refit: Callable[[NDArray[np.uint16]], Floats]
+
+    def replicates(self, shared: Shared) -> Floats:
+        """Coefficient of the peak in every replicate of a block. Shape ``(n_replicates,)``."""
+        return _in_pieces(shared.block, np.arange(shared.block.n_replicates), self.refit)
+
+
+def _in_pieces(
+    block: WeightBlock, which: NDArray[np.intp], refit: Callable[[NDArray[np.uint16]], Floats], size: int = 256
+) -> Floats:
+    """Refit replicates, some at a time, to bound the memory of their weights."""
+    pieces = [refit(block.rows(which[first : first + size])) for first in range(0, which.size, size)]
+    return np.concatenate(pieces) if pieces else np.empty(0)

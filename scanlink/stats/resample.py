@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError
+from scanlink.stats._compile import compiled
 from scanlink.stats._moments import LANES
 
 __all__ = ["WeightBlock", "Weights", "case_weights", "resample_key", "weights_from_indices"]
@@ -222,7 +223,7 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _words(k0: np.uint32, k1: np.uint32, number: np.uint64, words: NDArray[np.uint32]) -> None:
     """Random words of replicate ``number``: those of the generator's block ``b`` go to column ``b``."""
     low, high = np.uint32(number & _LOW), np.uint32(number >> _SHIFT)
@@ -234,7 +235,7 @@ def _words(k0: np.uint32, k1: np.uint32, number: np.uint64, words: NDArray[np.ui
         words[3, block] = w3
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _draw_row(words: NDArray[np.uint32], drawn: NDArray[np.uint32], row: NDArray[np.unsignedinteger]) -> bool:
     """Add ``row.size`` draws to ``row``; False, and nothing added, if there were too few words."""
     n = row.size
@@ -264,7 +265,7 @@ def _draw_row(words: NDArray[np.uint32], drawn: NDArray[np.uint32], row: NDArray
     return True
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _draw(k0: np.uint32, k1: np.uint32, first: int, out: NDArray[np.unsignedinteger]) -> None:
     n = out.shape[1]
     # One rejection in millions of words: a few to spare are enough nearly always.
@@ -281,7 +282,7 @@ def _draw(k0: np.uint32, k1: np.uint32, first: int, out: NDArray[np.unsignedinte
             drawn = np.empty_like(words)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _draw_cells(k0: np.uint32, k1: np.uint32, first: int, n_replicates: int, out: NDArray[np.uint8]) -> None:
     """The same, a column a replicate: drawn in rows that stay in the cache, and turned in tiles."""
     n, tile = out.shape[0], 64

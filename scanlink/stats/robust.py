@@ -12,6 +12,10 @@ from scanlink.errors import OptionError
 __all__ = ["SandwichKind", "sandwich_se"]
 
 SandwichKind = Literal["HC0", "HC2", "HC3"]
+Floats = NDArray[np.float64]
+
+# Closer to 1 than this a leverage leaves no residual.
+_ROOM = 1e-6
 _POWER = {"HC0": 0.0, "HC2": 0.5, "HC3": 1.0}
 
 
@@ -23,8 +27,10 @@ def sandwich_se(
     *,
     target: int,
     kind: SandwichKind = "HC3",
+    theta: float | None = None,
+    clusters: NDArray[np.integer] | None = None,
 ) -> float:
-    """Heteroscedasticity-robust standard error.
+    """Standard error that is robust to how counts vary, and to cells of one cluster resembling each other.
 
     Parameters
     ----------
@@ -40,12 +46,18 @@ def sandwich_se(
         Column whose standard error is wanted.
     kind
         ``"HC0"`` is what the case bootstrap estimates; ``"HC2"`` and ``"HC3"`` divide each residual by
-        ``(1 - h_i)^(1/2)`` and ``1 - h_i``, with ``h_i`` the leverage.
+        ``(1 - h_i)^(1/2)`` and ``1 - h_i``, with ``h_i`` the leverage. With clusters these are CR0, CR2 and CR3.
+    theta
+        Inverse dispersion of a negative binomial fit; None for a Poisson fit.
+    clusters
+        Cluster (donor) of each cell, from 0: cells of different clusters are independent, and only they. Shape
+        ``(n_cells,)``. None takes all cells for independent.
 
     Returns
     -------
     float
-        Standard error, natural logarithm. NaN for HC2 and HC3 where one cell alone determines the coefficient.
+        Standard error, natural logarithm. NaN for HC2 and HC3 where one cell, or cluster, alone determines the
+        coefficient, and where there is but one cluster.
 
     Raises
     ------
@@ -55,7 +67,16 @@ def sandwich_se(
     Notes
     -----
     Section 2 of the association notes: ``H^-1 (sum u_i u_i') H^-1`` with ``u_i = (y_i - mu_i) z_i``. HC3: MacKinnon
-    and White 1985, J Econometrics 29:305. The leverage of a Poisson fit is ``h_i = mu_i z_i' H^-1 z_i``.
+    and White 1985, J Econometrics 29:305. The leverage of a Poisson fit is ``h_i = mu_i z_i' H^-1 z_i``. A negative
+    binomial fit has ``u_i = (y_i - mu_i) / (1 + mu_i / theta) z_i``, and ``mu_i / (1 + mu_i / theta)`` for ``mu_i`` in
+    the leverage. With clusters ``u_g`` is the sum over the cells of a cluster, and for CR2 and CR3 multiplied by
+    ``(I - M_g H^-1)^(-1/2)`` and ``(I - M_g H^-1)^-1``, where ``M_g = sum mu_i z_i z_i'`` over these cells (Bell and
+    McCaffrey 2002, Survey Methodology 28:169).
+
+    Warnings
+    --------
+    With fewer than about ten clusters a cluster-robust error is itself too uncertain to go by; compare ``z`` with a t
+    distribution with one degree of freedom less than there are clusters.
 
     Examples
     --------
@@ -70,18 +91,61 @@ def sandwich_se(
     if kind not in _POWER:
         raise OptionError(f"kind {kind!r} is not known; expected one of {', '.join(map(repr, _POWER))}")
     y, mu, z = (np.asarray(a, dtype=np.float64) for a in (counts, fitted, design))
+    shrink = 1.0 if theta is None else 1.0 / (1.0 + mu / theta)
+    residual, weight = (y - mu) * shrink, mu * shrink
     kept = ~np.isnan(np.diag(covariance))
-    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
-    projection = np.einsum("ij,jk->ik", z[:, kept], covariance[np.ix_(kept, kept)])
     position = int(np.count_nonzero(kept[:target]))
-    influence = (y - mu) * projection[:, position]
+    z, inverse = z[:, kept], covariance[np.ix_(kept, kept)]
+    if clusters is not None:
+        return _clustered_se(residual, weight, z, inverse, position, _POWER[kind], np.asarray(clusters))
+    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
+    projection = np.einsum("ij,jk->ik", z, inverse)
+    influence = residual * projection[:, position]
     if _POWER[kind]:
-        leverage = mu * np.einsum("ij,ij->i", projection, z[:, kept])
+        leverage = weight * np.einsum("ij,ij->i", projection, z)
         room = 1.0 - leverage
-        alone = room < 1e-6
+        alone = room < _ROOM
         # A cell that alone determines a term has no residual to tell its error by; if the term is the wanted one,
         # nothing can be said.
         if (np.abs(projection[alone, position]) > 1e-12).any():
             return float("nan")
         influence = np.where(alone, 0.0, influence / np.where(alone, 1.0, room) ** _POWER[kind])
     return float(np.sqrt(np.sum(influence * influence)))
+
+
+def _clustered_se(
+    residual: Floats,
+    weight: Floats,
+    design: Floats,
+    inverse: Floats,
+    position: int,
+    power: float,
+    clusters: NDArray[np.integer],
+) -> float:
+    n_clusters, p = int(clusters.max()) + 1, design.shape[1]
+    if n_clusters < 2:
+        return float("nan")
+    score = np.zeros((n_clusters, p))
+    np.add.at(score, clusters, residual[:, None] * design)
+    if power == 0.0:
+        influence = np.einsum("gj,j->g", score, inverse[:, position])
+        return float(np.sqrt(np.sum(influence * influence)))
+    information = np.zeros((n_clusters, p, p))
+    for j in range(p):
+        for k in range(p):
+            information[:, j, k] = np.bincount(clusters, weight * design[:, j] * design[:, k], minlength=n_clusters)
+    # With H^-1 = L L', (I - M H^-1)^-a = L^-T (I - L' M L)^-a L', of a symmetric matrix.
+    root = np.linalg.cholesky(inverse)
+    total = 0.0
+    for g in range(n_clusters):
+        share = np.einsum("ji,jk,kl->il", root, information[g], root)
+        values, vectors = np.linalg.eigh((share + share.T) / 2.0)
+        own = np.einsum("ji,j->i", vectors, np.einsum("ji,j->i", root, score[g]))
+        along = np.einsum("ji,j->i", vectors, root[position])
+        alone = values > 1.0 - _ROOM
+        # What the cluster alone determines has no residual to tell its error by.
+        if (np.abs(along[alone]) > 1e-6 * np.sqrt(inverse[position, position])).any():
+            return float("nan")
+        influence = np.sum(np.where(alone, 0.0, along * own / np.where(alone, 1.0, 1.0 - values) ** power))
+        total += float(influence) ** 2
+    return float(np.sqrt(total))

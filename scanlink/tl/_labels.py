@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = ["checked_pairs", "group_members"]
+__all__ = ["checked_pairs", "cluster_codes", "group_members"]
 
 log = logging.getLogger("scanlink")
 
@@ -93,3 +93,29 @@ def group_members(
         )
     codes = text.to_numpy()
     return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
+
+
+def cluster_codes(cells: pd.DataFrame, column: str, members: dict[str, NDArray[np.int32]]) -> list[NDArray[np.int64]]:
+    """Cluster (donor) of each cell of each group, from 0, in order of name.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If there is no such column, or a cell of a group has no cluster.
+    """
+    if column not in cells.columns:
+        raise MissingKeyError(
+            f"no column {column!r} in the table of cells to take clusters from; its columns are "
+            f"{first_few(cells.columns, most=20)}"
+        )
+    labels = cells[column]
+    found = []
+    for name, rows in members.items():
+        own = labels.iloc[rows]
+        if own.isna().any():
+            raise InputError(
+                f"{int(own.isna().sum())} of {own.size} cells of group {name!r} have no {column!r}: a cell without "
+                "cluster can be neither resampled nor left alone. Remove them or fill it in"
+            )
+        found.append(pd.factorize(own.astype(str), sort=True)[0].astype(np.int64))
+    return found

@@ -24,7 +24,7 @@ COLUMNS = [
     *("p_value", "fdr", "status"),
 ]
 
-_CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot"}
+_CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 
 def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
@@ -40,7 +40,8 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for every pair asked for in every group, in the order of groups and pairs; columns ``COLUMNS``.
+        A row for every pair asked for in every group, in the order of groups and pairs; columns ``COLUMNS``, and of
+        a negative binomial scan ``theta`` and ``theta_converged``.
 
     Raises
     ------
@@ -71,9 +72,12 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
     for name in COLUMNS[5:]:
         if name in table.columns:
             links[name] = table[name].to_numpy()
+    extra = ["theta", "theta_converged"] if plan.options.family == "negbin" else []
+    for name in extra:
+        links[name] = table[name].to_numpy()
     links["p_value"] = links[_CHOSEN[plan.options.p_value]]
     links["fdr"] = add_fdr(links, options)
-    return links[COLUMNS]
+    return links[COLUMNS + extra]
 
 
 def add_fdr(links: pd.DataFrame, options: LinksOptions) -> pd.Series:

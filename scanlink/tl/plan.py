@@ -22,7 +22,7 @@ from scanlink.options import ScanOptions
 from scanlink.run import Block, Parts, cut, replace_file
 from scanlink.stats import rescale
 from scanlink.tl._costs import estimate_costs
-from scanlink.tl._labels import checked_pairs, group_members
+from scanlink.tl._labels import checked_pairs, cluster_codes, group_members
 from scanlink.tl.formula import parse_formula
 
 __all__ = ["Plan", "make_plan"]
@@ -30,6 +30,9 @@ __all__ = ["Plan", "make_plan"]
 log = logging.getLogger("scanlink")
 
 Arrays = dict[str, NDArray[Any]]
+
+# With fewer clusters (donors) than this, what is said of their variation is rough.
+_FEW_CLUSTERS = 10
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,9 @@ class Plan:
         }
 
     def group_arrays(self, number: int) -> Arrays:
-        """``cells`` (positions in the store), ``design`` and ``offset`` of a group."""
+        """``cells`` (positions in the store), ``design``, ``offset``, and ``clusters`` if there are any, of a group."""
         with np.load(self.folder / f"group-{number:04d}.npz") as arrays:
-            return {name: arrays[name] for name in ("cells", "design", "offset")}
+            return dict(arrays)
 
 
 def make_plan(
@@ -143,6 +146,7 @@ def make_plan(
     distance = table["distance"].to_numpy(dtype=np.float64)
     model = parse_formula(options.formula, store.cells.columns)
     members = group_members(store.cells, groupby, groups)
+    clusters = cluster_codes(store.cells, options.cluster, members) if options.cluster else None
     described: list[Group] = []
     arrays: list[Arrays] = []
     for name, cells in members.items():
@@ -161,9 +165,14 @@ def make_plan(
             problem, status = f"{cells.size} cells for {design.matrix.shape[1] + 1} terms", "too_few_cells"
         elif problem:
             status = "collinear"
+        elif clusters is not None and clusters[len(arrays)].max() < 1:
+            problem, status = f"all cells have the same {options.cluster!r}", "too_few_clusters"
         described.append(Group(name, int(cells.size), design.names, problem, status))
         matrix = design.matrix if problem else rescale(design.matrix)
         arrays.append({"cells": cells, "design": matrix, "offset": design.offset})
+    if clusters is not None:
+        _report_few_clusters(described, clusters, str(options.cluster))
+        arrays = [{**part, "clusters": codes} for part, codes in zip(arrays, clusters, strict=True)]
     _report_problems(described)
     costs = estimate_costs(store, gene, peak, described, arrays, options)
     blocks = cut(gene, costs, owners_per_block=options.block_genes)
@@ -207,6 +216,19 @@ def _save(path: Path, content: NDArray[Any] | Arrays) -> None:
             save_array(temporary, content)
 
     replace_file(path, write)
+
+
+def _report_few_clusters(groups: list[Group], clusters: list[NDArray[np.int64]], column: str) -> None:
+    numbers = {
+        group.name: int(codes.max()) + 1 for group, codes in zip(groups, clusters, strict=True) if group.status is None
+    }
+    few = [f"{name!r} ({number})" for name, number in numbers.items() if number < _FEW_CLUSTERS]
+    if few:
+        log.warning(
+            "%d of %d groups have fewer than %d different %s: %s. Errors and p-values that rest on so few are rough, "
+            "and the bootstrap's are too small: read them as a ranking",
+            len(few), len(numbers), _FEW_CLUSTERS, column, first_few(few),
+        )  # fmt: skip
 
 
 def _report_problems(groups: list[Group]) -> None:

@@ -40,6 +40,8 @@ def scan(
     p_value: PValue = "bootstrap",
     ladder: str | Iterable[tuple[int, float | None]] = "scent",
     seed: int = 0,
+    theta: str = "held",
+    cluster: str | None = None,
     robust: str = "HC3",
     binarize: bool = True,
     min_fraction: float = 0.05,
@@ -66,16 +68,23 @@ def scan(
     formula
         Covariates in R's notation; ``offset(log(nUMI))`` is a known part of the log expected count.
     family
-        ``"poisson"``.
+        ``"poisson"``, or ``"negbin"``: negative binomial, theta by maximum likelihood.
     p_value
-        Which p-value the false discovery rate is taken on: ``"wald"``, ``"robust"`` or ``"bootstrap"``. The bootstrap
-        is run only when it is chosen.
+        Which p-value the false discovery rate is taken on: ``"wald"``, ``"robust"``, ``"bootstrap"`` or ``"tail"``. The
+        bootstrap is run only when it is chosen; the others are always there.
     ladder
         Replicates of the bootstrap: ``"scent"``, ``"capstone"`` or stages ``(replicates, go on below p)``.
     seed
         Of the bootstrap. Same seed, same numbers, whatever the number of workers.
+    theta
+        What theta of a negative binomial is in the bootstrap's replicates: ``"held"`` at that of the data, or
+        ``"estimated"`` in each, as R's ``boot`` of ``glm.nb`` has it, some 25 times slower.
+    cluster
+        Column of ``mdata.obs`` with what cells have in common, such as the donor. Errors are then robust to cells of
+        one cluster resembling each other, and the bootstrap and its tail draw whole clusters. None takes all cells for
+        independent.
     robust
-        Small-sample form of the sandwich error: ``"HC0"``, ``"HC2"``, ``"HC3"``.
+        Small-sample form of the sandwich error: ``"HC0"``, ``"HC2"``, ``"HC3"``; of clusters, CR0, CR2, CR3.
     binarize
         Accessibility as open or closed; False takes the counts.
     min_fraction
@@ -101,9 +110,11 @@ def scan(
     pandas.DataFrame
         A row a group and pair: group, gene, peak, distance (bp), n_cells, frac_gene, frac_peak (share of cells that
         are non-zero), beta (natural log), se, z, p (model-based), se_robust, p_robust, p_boot, n_boot, p_tail,
-        p_value, fdr, status. ``status`` is ``ok`` for tested pairs, else ``gene_rare``, ``peak_rare``,
-        ``separated`` (the gene is 0 in all open, or all closed, cells), ``collinear`` (the peak is the same in every
-        cell, or covariates explain it), ``too_few_cells`` or ``not_converged``, and the estimates are NaN.
+        p_value, fdr, status, and of a negative binomial theta and theta_converged (False where counts vary no more
+        than Poisson counts, so that theta has no maximum). ``status`` is ``ok`` for tested pairs, else ``gene_rare``,
+        ``peak_rare``, ``separated`` (the gene is 0 in all open, or all closed, cells), ``collinear`` (the peak is the
+        same in every cell, or covariates explain it), ``too_few_cells``, ``too_few_clusters`` or ``not_converged``, and
+        the estimates are NaN.
 
     Raises
     ------
@@ -139,6 +150,8 @@ def scan(
             p_value=p_value,
             ladder=ladder,
             seed=seed,
+            theta=theta,
+            cluster=cluster,
             robust=robust,
             binarize=binarize,
             min_fraction=min_fraction,

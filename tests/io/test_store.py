@@ -11,7 +11,7 @@ import pytest
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, RunError
 from scanlink.io.files import quiet
-from scanlink.io.store import Store, write_store
+from scanlink.io.store import Store, permuted, write_store
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,58 @@ def test_positions__names_what_is_absent(mdata, tmp_path):
     assert store.positions("rna", store.genes[[3, 1]]).tolist() == [3, 1]
     with pytest.raises(MissingKeyError, match=r"1 peaks of the pairs are not in the data .*'chr9:1-2'"):
         store.positions("atac", ["chr9:1-2"])
+
+
+def test_permuted__moves_whole_profiles_and_nothing_else(mdata, tmp_path):
+    store = write_store(mdata, tmp_path / "store")
+    source = np.random.default_rng(1).permutation(150)
+    moved = permuted(store, source, tmp_path / "moved")
+    assert Store.open(tmp_path / "moved").checksum == moved.checksum != store.checksum
+    assert moved.manifest.keys() == store.manifest.keys()
+    assert moved.cells.equals(store.cells)
+    for feature in range(len(store.genes)):
+        np.testing.assert_array_equal(moved.column("rna", feature), store.column("rna", feature))
+    for feature in range(len(store.peaks)):
+        before, after = np.zeros(150, dtype=int), np.zeros(150, dtype=int)
+        cells, values = store.column("atac", feature)
+        before[cells] = values
+        cells, values = moved.column("atac", feature)
+        assert (np.diff(cells) > 0).all()
+        assert (cells.dtype, values.dtype) == (np.int32, np.int32)
+        after[cells] = values
+        np.testing.assert_array_equal(after, before[source])
+
+
+def test_permuted__back_again_is_the_same_store(mdata, tmp_path):
+    store = write_store(mdata, tmp_path / "store")
+    source = np.random.default_rng(2).permutation(150)
+    moved = permuted(store, source, tmp_path / "moved")
+    assert permuted(moved, np.argsort(source), tmp_path / "back").manifest == store.manifest
+
+
+def test_permuted__copies_where_it_cannot_link(mdata, tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError(18, os.strerror(18))
+
+    store = write_store(mdata, tmp_path / "store")
+    linked = permuted(store, np.arange(150)[::-1], tmp_path / "linked")
+    monkeypatch.setattr(os, "link", refuse)
+    assert permuted(store, np.arange(150)[::-1], tmp_path / "copied").checksum == linked.checksum
+
+
+@pytest.mark.parametrize("source", [np.arange(149), np.zeros(150, dtype=int), np.arange(150) + 1])
+def test_permuted__refuses_what_is_no_permutation(mdata, tmp_path, source):
+    store = write_store(mdata, tmp_path / "store")
+    with pytest.raises(InputError, match=r"source has 1\d\d positions, expected each of 0 to 149 once"):
+        permuted(store, source, tmp_path / "moved")
+
+
+def test_permuted__leaves_nothing_when_the_disk_is_full(mdata, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, os.strerror(28))
+
+    store = write_store(mdata, tmp_path / "store")
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(RunError, match=r"permuted scan store .* No space left on device"):
+        permuted(store, np.arange(150), tmp_path / "moved")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]

@@ -248,7 +248,7 @@ def test_scan__constant_covariate_in_one_group_is_a_status_and_in_all_an_error(d
         ({"formula": "empty"}, DesignError, "covariate 'empty' is missing in 3 of 500 cells of group 'all'"),
         ({"formula": "nUMI + twice"}, DesignError, "'twice' is a combination of 'nUMI'"),
         ({"formula": "log(zero)"}, DesignError, r"term 'log\(zero\)' is not finite in 1 cells"),
-        ({"family": "negbin"}, OptionError, "family: .*'poisson'"),
+        ({"family": "gamma"}, OptionError, "family: .*'poisson' or 'negbin'"),
         ({"p_value": "bayes"}, OptionError, "p_value: "),
         ({"ladder": "scnt"}, OptionError, "ladder 'scnt' is not known"),
         ({"min_fraction": 1.5}, OptionError, "min_fraction: "),

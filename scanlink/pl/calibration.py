@@ -1,0 +1,103 @@
+"""Rejection rates of a permuted scan, against what they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scanlink.errors import InputError
+from scanlink.pl.qq import KINDS, STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from scanlink.tl import Calibration
+
+__all__ = ["calibration"]
+
+# A fifth more or less than promised, on the log scale.
+_FIFTH = (0.8, 1.25)
+# Intervals reach to 0 where nothing was rejected; the axis does not.
+_LOWEST, _HIGHEST = 0.1, 100.0
+
+
+def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
+    """Observed over expected rejections, by level and kind of p-value.
+
+    Above 1 a p-value promises more than it keeps: at 2, twice as many pairs without a link are called as should be.
+
+    Parameters
+    ----------
+    calibration
+        From :func:`scanlink.tl.calibrate`; of several groups, all together are drawn.
+    ax
+        Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its figure is ``ax.figure``. Both axes are logarithmic, with stricter levels to the right. Bars are 95 %
+        intervals; the grey band is one fifth to either side of 1. Where nothing was rejected, an arrow at the lower
+        edge stands for the ratio of 0.
+
+    Raises
+    ------
+    InputError
+        If the table has no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scanlink.tl import Calibration
+    >>> table = pd.DataFrame(
+    ...     {"group": "T", "kind": "wald", "level": [0.05, 0.01], "n_tests": 1000, "ratio": [1.1, 1.5],
+    ...      "ratio_low": [0.9, 0.8], "ratio_high": [1.4, 2.5]}
+    ... )
+    >>> calibration(Calibration(table, pd.DataFrame())).get_title()
+    'T: 1,000 tests'
+    """
+    table = calibration.table
+    if not len(table):
+        raise InputError("the table of the calibration is empty: nothing to draw")
+    names = table["group"].unique()
+    group = "all" if "all" in names else names[0]
+    table = table[table["group"] == group]
+    levels = np.sort(table["level"].unique())
+    bounds = table.loc[table["ratio"] > 0, "ratio_low"]
+    low = max(_LOWEST, min(0.4, 0.8 * bounds.min() if len(bounds) else 0.4))
+    high = min(_HIGHEST, max(2.5, 1.25 * table["ratio_high"].max()))
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(5.6, 4.2), layout="constrained").subplots()
+    ax.axhspan(*_FIFTH, color="#E6E6E6", linewidth=0, zorder=0, label="within a fifth")
+    ax.axhline(1, color="black", linewidth=0.8, zorder=1)
+    kinds = [kind for kind in KINDS if (table["kind"] == kind).any()]
+    # Side by side within a level, so that intervals do not cover each other.
+    widest = np.log10(levels[1:] / levels[:-1]).min() if len(levels) > 1 else 1.0
+    for number, kind in enumerate(kinds):
+        part = table[table["kind"] == kind].sort_values("level")
+        color, marker = STYLES[list(KINDS).index(kind)]
+        x = part["level"].to_numpy() * 10 ** (-0.11 * widest * (number - (len(kinds) - 1) / 2))
+        ratio = part["ratio"].to_numpy()
+        ends = np.clip(part[["ratio_low", "ratio_high"]].to_numpy().T, low, None)
+        ax.vlines(x, *ends, color=color, linewidth=1.2, linestyle=("-", "--", "-.", ":")[number % 4], zorder=2)
+        some = ratio > 0
+        ax.plot(
+            x[some], ratio[some], linestyle="none", marker=marker, markersize=6, markerfacecolor="white",
+            markeredgecolor=color, markeredgewidth=1.4, label=kind, zorder=3,
+        )  # fmt: skip
+        ax.scatter(x[~some], np.full((~some).sum(), 1.15 * low), s=90, marker=r"$\downarrow$", color=color, zorder=3)
+    ax.set(
+        xscale="log", yscale="log", ylim=(low, high), xlim=(levels[-1] * 2, levels[0] / 2),
+        xlabel="nominal level", ylabel="observed / expected share of p ≤ level",
+        title=f"{group}: {table['n_tests'].max():,} tests",
+    )  # fmt: skip
+    ax.set_xticks(levels, [f"{level:g}" for level in levels])
+    ax.minorticks_off()
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.legend(frameon=False, loc="best")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -1,0 +1,184 @@
+"""The cells of one group, and every test of a pair in them but the bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtr
+
+from scanlink.io.store import Modality, Store
+from scanlink.options import ScanOptions
+from scanlink.stats import (
+    Covariates,
+    GeneNull,
+    Ladder,
+    NegbinFit,
+    PeakNull,
+    PoissonFit,
+    Weights,
+    bootstrap_tail,
+    fit_negbin,
+    fit_poisson,
+    gene_null,
+    peak_null,
+    resample_key,
+    robust_p,
+    sandwich_se,
+)
+from scanlink.tl.plan import Plan
+
+__all__ = ["NUMBERS", "GeneCounts", "GroupCells", "PeakCounts"]
+
+Floats = NDArray[np.float64]
+
+NUMBERS = ("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail", "theta")
+# What a group keeps of weights between blocks.
+_WEIGHTS_BYTES = 2**27
+
+
+@dataclass(frozen=True)
+class GeneCounts:
+    """Counts of one gene in a group, and its fit without a peak once that is asked for."""
+
+    group: GroupCells
+    counts: Floats
+
+    @cached_property
+    def null(self) -> GeneNull:
+        """What the calibrated p-value needs of the gene."""
+        return gene_null(self.counts, self.group.design, offset=self.group.offset)
+
+
+@dataclass(frozen=True)
+class PeakCounts:
+    """Accessibility of one peak in a group, and its fit on the covariates once that is asked for."""
+
+    group: GroupCells
+    counts: Floats
+
+    @cached_property
+    def null(self) -> PeakNull:
+        """What the calibrated p-value needs of the peak."""
+        return peak_null(self.counts, self.group.design, offset=self.group.offset)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory is kept, the fit included."""
+        return self.counts.nbytes * (6 + self.group.design.shape[1])
+
+
+class GroupCells:
+    """The cells of a group, ready to test pairs on."""
+
+    def __init__(self, store: Store, plan: Plan, number: int) -> None:
+        arrays, self.about = plan.group_arrays(number), plan.groups[number]
+        self.options: ScanOptions = plan.options
+        self.ladder = Ladder.of(self.options.ladder)
+        self.store = store
+        self.n = arrays["cells"].size
+        self.place = np.full(len(store.cells), -1, dtype=np.int64)
+        self.place[arrays["cells"]] = np.arange(self.n)
+        self.design, self.offset = arrays["design"], arrays["offset"]
+        self.clusters: NDArray[np.int64] | None = arrays.get("clusters")
+        # As R's formula has it: intercept, peak, covariates. What is collinear is left out from the right.
+        self.target = int(self.design.shape[1] > 0 and np.ptp(self.design[:, 0]) == 0)
+        key = resample_key(self.options.seed, self.about.name)
+        self.weights = Weights(key, self.n, clusters=self.clusters, keep_bytes=_WEIGHTS_BYTES)
+
+    @cached_property
+    def covariates(self) -> Covariates:
+        """The design as the moment solver sees it."""
+        return Covariates.of(self.design, self.offset, clusters=self.clusters)
+
+    def gene(self, feature: int) -> GeneCounts:
+        """Counts of a gene."""
+        return GeneCounts(self, self._dense("rna", feature))
+
+    def peak(self, feature: int) -> PeakCounts:
+        """Accessibility of a peak: 0 and 1 unless counts are wanted."""
+        return PeakCounts(self, self._dense("atac", feature))
+
+    def _dense(self, modality: Modality, feature: int) -> Floats:
+        cells, values = self.store.column(modality, feature)
+        place = self.place[cells]
+        inside = place >= 0
+        out = np.zeros(self.n)
+        out[place[inside]] = 1.0 if modality == "atac" and self.options.binarize else values[inside]
+        return out
+
+    def design_with(self, peak: PeakCounts) -> Floats:
+        """The design with the peak where R's formula has it."""
+        return np.insert(self.design, self.target, peak.counts, axis=1)
+
+    def test(self, gene: GeneCounts, peak: PeakCounts) -> tuple[dict[str, Any], PoissonFit | NegbinFit | None]:
+        """All columns of one pair but those of the bootstrap, and the fit if there is one."""
+        result: dict[str, Any] = dict.fromkeys(NUMBERS, np.nan)
+        result |= {"n_boot": 0, "frac_gene": np.nan, "frac_peak": np.nan, "theta_converged": None}
+        if self.n:
+            result["frac_gene"] = np.count_nonzero(gene.counts) / self.n
+            result["frac_peak"] = np.count_nonzero(peak.counts) / self.n
+        result["status"] = self._untestable(gene.counts, peak.counts, result["frac_gene"], result["frac_peak"])
+        if result["status"] is not None:
+            return result, None
+        design = self.design_with(peak)
+        fit, theta = self._fit(gene.counts, design)
+        if np.isnan(fit.coef).any():
+            result["status"] = "collinear"
+            return result, None
+        beta, se = float(fit.coef[self.target]), float(fit.se[self.target])
+        if not (fit.converged and np.isfinite(beta) and np.isfinite(se)):
+            result["status"] = "not_converged"
+            return result, None
+        result |= {"beta": beta, "se": se, "z": beta / se, "p": _two_sided(beta / se), "status": "ok"}
+        if isinstance(fit, NegbinFit):
+            result |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
+        result["se_robust"] = sandwich_se(
+            gene.counts, fit.fitted, design, fit.covariance,
+            target=self.target, kind=self.options.robust, theta=theta, clusters=self.clusters,
+        )  # fmt: skip
+        result["p_robust"] = self._robust_p(gene, peak, beta, result["se_robust"])
+        result["p_tail"] = bootstrap_tail(
+            gene.counts, design, target=self.target, estimate=beta, offset=self.offset, start=fit.coef,
+            theta=theta, clusters=self.clusters,
+        ).p  # fmt: skip
+        return result, fit
+
+    def _fit(self, counts: Floats, design: Floats) -> tuple[PoissonFit | NegbinFit, float | None]:
+        if self.options.family == "poisson":
+            return fit_poisson(counts, design, offset=self.offset), None
+        fit = fit_negbin(counts, design, offset=self.offset)
+        # Counts that vary no more than Poisson counts have no theta.
+        return fit, None if np.isnan(fit.theta) else fit.theta
+
+    def _robust_p(self, gene: GeneCounts, peak: PeakCounts, beta: float, se_robust: float) -> float:
+        if self.clusters is None:
+            return robust_p(gene.null, peak.null)
+        if not se_robust > 0:
+            return np.nan
+        # Few clusters: their number less one says how well the error is known.
+        return float(2.0 * stdtr(int(self.clusters.max()), -abs(beta / se_robust)))
+
+    def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
+        if self.about.status in ("too_few_cells", "too_few_clusters"):
+            return self.about.status
+        opened = peak > 0
+        least, n_open = self.options.min_nonzero, int(np.count_nonzero(opened))
+        if not frac_gene > self.options.min_fraction or np.count_nonzero(counts) < least:
+            return "gene_rare"
+        if not frac_peak > self.options.min_fraction or n_open < least:
+            return "peak_rare"
+        if self.about.status is not None or np.ptp(peak) == 0:
+            return self.about.status or "collinear"
+        if self.n - n_open < least and self.options.binarize:
+            return "peak_rare"
+        if counts[opened].sum() == 0 or (counts[~opened].sum() == 0 and not opened.all()):
+            return "separated"
+        return None
+
+
+def _two_sided(z: float) -> float:
+    return float(2.0 * ndtr(-abs(z)))
