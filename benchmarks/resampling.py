@@ -3,7 +3,7 @@
     python benchmarks/resampling.py [--rounds 5] [--core N] [--only TEXT]
 
 Needs the reference data (environment variable SCANLINK_SHARED, default ../shared), statsmodels, and Rscript with the
-package boot for R's columns. Prints three Markdown tables in about ten minutes. All is CPU time of one thread on one
+package boot for R's columns. Prints three Markdown tables in about five minutes. All is CPU time of one thread on one
 core, R in a child process on the same core; what is compared is measured in turn, several times, and the best counts.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,24 +27,13 @@ import statsmodels.api as sm
 from numpy.typing import NDArray
 from pairs import real_pairs
 
-from scanlink.stats import (
-    Covariates,
-    GeneReplicates,
-    Ladder,
-    Weights,
-    case_weights,
-    climb,
-    fit_poisson,
-    refit_poisson,
-    resample_key,
-    rescale,
-)
+from scanlink import stats
 from scanlink.stats._moments import weighted_sums
 
 Floats = NDArray[np.float64]
 SHARED = Path(os.environ.get("SCANLINK_SHARED", Path(__file__).parents[2] / "shared")).resolve() / "data"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-BLOCK, KEY = 512, resample_key(0, "benchmark")
+BLOCK, KEY = 512, stats.resample_key(0, "benchmark")
 
 
 @dataclass
@@ -59,22 +49,23 @@ class Case:
     def __post_init__(self) -> None:
         self.n = self.counts.size
         columns = pd.get_dummies(self.table, drop_first=True, dtype=float)
-        self.design = rescale(np.column_stack([np.ones(self.n), columns.to_numpy(dtype=float)]))
+        self.design = stats.rescale(np.column_stack([np.ones(self.n), columns.to_numpy(dtype=float)]))
         self.full = np.insert(self.design, 1, self.peak, axis=1)
-        self.covariates = Covariates.of(self.design, np.zeros(self.n))
-        self.start = fit_poisson(self.counts, self.full).coef
+        self.covariates = stats.Covariates.of(self.design, np.zeros(self.n))
+        self.start = stats.fit_poisson(self.counts, self.full).coef
 
-    def fast(self, replicates: int, weights: Weights | None = None) -> int:
+    def fast(self, replicates: int, weights: stats.Weights | None = None) -> int:
         """Everything from the data on: the fits of gene and pair, weights, sums, solutions, refits (their number)."""
-        gene = GeneReplicates(self.covariates, self.counts)
+        gene = stats.GeneReplicates(self.covariates, self.counts)
         pair = gene.pair(self.peak)
-        weights = weights or Weights(KEY, self.n, keep_bytes=0)
+        weights = weights or stats.Weights(KEY, self.n, keep_bytes=0)
         for first in range(0, replicates, BLOCK):
             pair.replicates(gene.shared(weights.block(first, min(first + BLOCK, replicates))))
         return pair.n_refitted
 
     def refit(self, replicates: int) -> None:
-        refit_poisson(self.counts, self.full, case_weights(KEY, 0, replicates, self.n), target=1, start=self.start)
+        weights = stats.case_weights(KEY, 0, replicates, self.n)
+        stats.refit_poisson(self.counts, self.full, weights, target=1, start=self.start)
 
     def statsmodels(self, rows: NDArray[np.uint16]) -> None:
         for row in rows:
@@ -101,8 +92,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
     found = [simulated(n, q, rng) for n in (1_000, 10_000) for q in (2, 4, 8)]
     covariates, pairs = real_pairs(SHARED)
     n = covariates.offset.size
-    informative = np.argsort([counts[peak > 0].sum() for counts, peak in pairs], kind="stable")
-    counts, peak = pairs[informative[len(pairs) // 2]]
+    counts, peak = sorted(pairs, key=lambda pair: pair[0][pair[1] > 0].sum())[len(pairs) // 2]
     real = pd.DataFrame(covariates.design[:, 1:], columns=["log_nUMI", "percent_mito"])
     for q, sizes in ((2, (100, 2_500, 25_000)), (4, (2_500,)), (8, (2_500,))):
         more = {f"c{j}": rng.normal(size=n) for j in range(2, q)}
@@ -110,7 +100,7 @@ def cases(rng: np.random.Generator) -> list[Case]:
     batch = np.array(["a", "b", "c"])[rng.integers(0, 3, n)]
     found.append(Case("2 and a batch of 3 (six terms)", counts, peak, real.assign(batch=batch)))
     # The same cells and peak, with an effect that no ladder doubts.
-    strong = fit_poisson(counts, covariates.design).fitted * np.exp(1.2 * peak) * rng.gamma(2.5, 0.4, n)
+    strong = stats.fit_poisson(counts, covariates.design).fitted * np.exp(1.2 * peak) * rng.gamma(2.5, 0.4, n)
     found.append(Case("strong", rng.poisson(strong).astype(float), peak, real, ()))
     return found
 
@@ -133,22 +123,11 @@ def r_seconds(table: Path, replicates: int) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def has_r() -> str:
-    """Why R cannot be measured, or nothing."""
-    try:
-        subprocess.run(["Rscript", "-e", "library(boot)"], check=True, capture_output=True)
-    except FileNotFoundError:
-        return "no Rscript"
-    except subprocess.CalledProcessError:
-        return "no package boot"
-    return ""
-
-
 def compare(case: Case, rounds: int, folder: Path, missing: str) -> list[list[float]]:
     """Microseconds per replicate, for each size: scanlink, refit, statsmodels, R, R as SCENT; then share refitted."""
     case.write(folder / "table.csv")
     few = 24 if case.n < 5_000 else 12
-    rows = case_weights(KEY, 0, few, case.n)
+    rows = stats.case_weights(KEY, 0, few, case.n)
     calls = [lambda size=size: seconds(lambda: case.fast(size)) / size for size in case.sizes]
     calls.append(lambda: seconds(lambda: case.refit(256)) / 256)
     calls.append(lambda: seconds(lambda: case.statsmodels(rows)) / few)
@@ -159,9 +138,7 @@ def compare(case: Case, rounds: int, folder: Path, missing: str) -> list[list[fl
     of_r = [min(found[k] for found in from_r) if from_r else np.nan for k in (0, 1)]
     ours = times[: len(case.sizes)]
     others = times[len(case.sizes) : len(case.sizes) + 2] + of_r
-    return [
-        [1e6 * t for t in (own, *others)] + [case.fast(size) / size] for own, size in zip(ours, case.sizes, strict=True)
-    ]
+    return [[*(1e6 * t for t in (own, *others)), case.fast(s) / s] for own, s in zip(ours, case.sizes, strict=True)]
 
 
 def table_replicates(wanted: list[Case], rounds: int, folder: Path, missing: str) -> None:
@@ -183,22 +160,23 @@ def table_replicates(wanted: list[Case], rounds: int, folder: Path, missing: str
 
 def table_ladder(case: Case, rounds: int, folder: Path, missing: str) -> None:
     """SCENT's whole ladder for one pair that climbs all of it."""
-    ladder = Ladder.of("scent")
+    ladder = stats.Ladder.of("scent")
     case.write(folder / "table.csv")
 
-    def climbed(weights: Weights) -> None:
-        gene = GeneReplicates(case.covariates, case.counts)
-        ((found,),) = climb([(gene, [gene.pair(case.peak)])], ladder, weights)
+    def climbed(weights: stats.Weights) -> None:
+        gene = stats.GeneReplicates(case.covariates, case.counts)
+        ((found,),) = stats.climb([(gene, [gene.pair(case.peak)])], ladder, weights)
         if found != (2 / 50_000, 50_000):
             sys.exit(f"the strong pair ended at {found}, not at the last stage's floor")
 
-    fresh, kept = Weights(KEY, case.n, keep_bytes=0), Weights(KEY, case.n, keep_bytes=2**30)
+    fresh, kept = stats.Weights(KEY, case.n, keep_bytes=0), stats.Weights(KEY, case.n, keep_bytes=2**30)
     climbed(kept)
-    times = best(rounds, lambda: seconds(lambda: climbed(fresh)), lambda: seconds(lambda: climbed(kept)))
+    times = best(rounds, *[lambda weights=weights: seconds(lambda: climbed(weights)) for weights in (fresh, kept)])
+    share = case.fast(25_600, kept) / 25_600
     from_r = [] if missing else [r_seconds(folder / "table.csv", 48) for _ in range(rounds)]
     least, scent = (min(found[k] for found in from_r) if from_r else np.nan for k in (0, 1))
-    print(f"\nLadder of {ladder.most:,} replicates, one strong pair, n = {case.n:,}, 2 covariates; R extrapolated:\n")
-    print("| weights | seconds | us a replicate | R, seconds | R as SCENT, seconds | R / scanlink |")
+    print(f"\nLadder of {ladder.most:,} replicates, one strong pair, n = {case.n:,}, {share:.2%} refitted:\n")
+    print("| weights | seconds | us a replicate | R, extrapolated seconds | R as SCENT | R / scanlink |")
     print("| --- " * 6 + "|")
     for name, t in zip(("drawn", "kept from another pair"), times, strict=True):
         whole = [v * ladder.most for v in (least, scent)]
@@ -208,23 +186,19 @@ def table_ladder(case: Case, rounds: int, folder: Path, missing: str) -> None:
 
 def passes(case: Case, rows: NDArray[np.uint16]) -> int:
     """Newton iterations until the last of some replicates is solved, from the fit, as the moment solver stops."""
-    coef = np.tile(case.start, (len(rows), 1))
-    number = 0
-    while number < 12:
-        number += 1
+    coef, number, decrement = np.tile(case.start, (len(rows), 1)), 0, np.inf
+    while decrement > 1e-10:
         mu = rows * np.exp(coef @ case.full.T)
         score = (rows * case.counts - mu) @ case.full
-        step = np.linalg.solve(np.einsum("rn,nj,nk->rjk", mu, case.full, case.full, optimize=True), score[..., None])
-        coef += step[..., 0]
-        if (np.einsum("rj,rj->r", step[..., 0], score) <= 1e-10).all():
-            break
+        information = np.einsum("rn,nj,nk->rjk", mu, case.full, case.full, optimize=True)
+        step = np.linalg.solve(information, score[..., None])[..., 0]
+        coef, number, decrement = coef + step, number + 1, (step * score).sum(axis=1).max()
     return number
 
 
 def processor(rounds: int) -> tuple[float, float, float]:
     """Memory bandwidth of a copy (bytes read and written), and multiply-adds of large products in both precisions."""
-    source, target = np.ones(2**27, dtype=np.uint64), np.empty(2**27, dtype=np.uint64)
-    np.copyto(target, source)
+    source, target = np.ones(2**27, dtype=np.uint64), np.zeros(2**27, dtype=np.uint64)
     a, b = np.ones((2048, 2048), dtype=np.float32), np.ones((1024, 1024))
     calls = (lambda: np.copyto(target, source), lambda: a @ a, lambda: b @ b)
     copy, single, double = best(rounds, *[lambda call=call: seconds(call) for call in calls])
@@ -233,8 +207,8 @@ def processor(rounds: int) -> tuple[float, float, float]:
 
 def table_parts(case: Case, rounds: int) -> None:
     """Where the microseconds go, and what memory and processor would need for the same bytes and multiply-adds."""
-    gene = GeneReplicates(case.covariates, case.counts)
-    pair, weights = gene.pair(case.peak), Weights(KEY, case.n, keep_bytes=0)
+    gene = stats.GeneReplicates(case.covariates, case.counts)
+    pair, weights = gene.pair(case.peak), stats.Weights(KEY, case.n, keep_bytes=0)
     block = weights.block(0, BLOCK)
     features = gene.moments.features()
     sums = gene.moments.sums(block.cells, features)
@@ -256,7 +230,7 @@ def table_parts(case: Case, rounds: int) -> None:
         lambda: [weighted_sums(block.cells, cells, features, out) for cells in opened],
         lambda: pair.moments.replicates(block.cells, features, sums, BLOCK),
         lambda: pair.replicates(shared),
-        lambda: GeneReplicates(case.covariates, case.counts).pair(case.peak),
+        lambda: stats.GeneReplicates(case.covariates, case.counts).pair(case.peak),
         lambda: [np.bincount(rng.integers(0, n, n, dtype=np.uint32), minlength=n) for _ in range(BLOCK)],
         lambda: left @ single,
         lambda: left_open @ single_open,
@@ -265,15 +239,14 @@ def table_parts(case: Case, rounds: int) -> None:
     drawn, made, summed, pair_summed, solved, replicates, prepared, counted, blas, blas_open = timed
     bandwidth, sgemm, dgemm = processor(rounds)
     whole = best(rounds, lambda: 1e6 * seconds(lambda: case.fast(25_600)) / 25_600)[0]
-    steps, prefix = passes(case, case_weights(KEY, 0, 32, n)), monomials.prefix
-    terms = 0
-    for degree in (monomials.degree, monomials.own_degree):
-        of = [int(prefix[max(degree - k, 0)]) for k in range(3)]
-        terms += of[0] + q * of[1] + q * (q + 1) // 2 * of[2]
+    steps, prefix = passes(case, stats.case_weights(KEY, 0, 32, n)), monomials.prefix
+    # Value, slopes and curvature of each class, of what replicates share and of what is their own.
+    degrees = (monomials.degree, monomials.own_degree)
+    terms = sum(c * prefix[max(d - k, 0)] for d in degrees for k, c in enumerate((1, q, q * (q + 1) // 2)))
     newton = steps * (n_classes * terms + 2 * prefix[-1] + p**3 // 3)
     rows = [
         # Philox4x32-10 multiplies 20 times for four draws, and each draw once more: as many as dgemm multiplies.
-        ("weights", drawn, 2 * n, 6 * n, counted, "numpy SFC64 integers, bincount"),
+        ("weights", drawn, 2 * n, 6 * n, counted, "numpy integers, bincount"),
         ("features of the gene", made, 4 * n * m / BLOCK, n * m / BLOCK, None, ""),
         ("sums of the gene", summed, n, n * m, blas, f"sgemm {m} x {n:,} x {BLOCK}"),
         ("sums of the pair", pair_summed, n_open, n_open * own, blas_open, f"sgemm {own} x {n_open:,} x {BLOCK}"),
@@ -309,7 +282,7 @@ def main() -> None:
     if not (SHARED / "NOTE.md").is_file():
         sys.exit("the reference data are not there: set SCANLINK_SHARED to the folder that holds data/")
     os.sched_setaffinity(0, {wanted.core})
-    found, missing = cases(np.random.default_rng(1)), has_r()
+    found, missing = cases(np.random.default_rng(1)), "" if shutil.which("Rscript") else "no Rscript"
     for case in found:
         # Compiled before anything is measured.
         case.fast(100)

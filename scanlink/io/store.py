@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +18,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 from mudata import MuData
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, RunError, first_few
 from scanlink.io.files import save_array
 
-__all__ = ["Store", "permuted", "write_store"]
+__all__ = ["Store", "new_store", "write_store"]
 
 Modality = Literal["rna", "atac"]
 
@@ -94,7 +95,8 @@ class Store:
         return pd.Index(pd.read_parquet(self.path / "peaks.parquet")["name"])
 
     @cached_property
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Values, cells and starts of the columns of both modalities, memory-mapped, by name such as ``rna_values``."""
         return {name: np.load(self.path / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
 
     def column(self, modality: Modality, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -112,9 +114,9 @@ class Store:
         tuple of numpy.ndarray
             Positions in ``cells``, increasing, and counts. Shape ``(n_nonzero,)`` both.
         """
-        starts = self._arrays[f"{modality}_starts"]
+        starts = self.arrays[f"{modality}_starts"]
         part = slice(int(starts[feature]), int(starts[feature + 1]))
-        return self._arrays[f"{modality}_cells"][part], self._arrays[f"{modality}_values"][part]
+        return self.arrays[f"{modality}_cells"][part], self.arrays[f"{modality}_values"][part]
 
     def positions(self, modality: Modality, names: pd.Series | pd.Index) -> NDArray[np.int32]:
         """Positions of features by name.
@@ -178,9 +180,7 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
     if not barcodes.equals(mdata["atac"].obs_names):
         raise InputError("rna and atac do not have the same cells in the same order: read them with scanlink.io first")
     order = np.argsort(barcodes.to_numpy(dtype=str), kind="stable")
-    work = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        work.mkdir(parents=True)
+    with new_store(final) as work:
         _plain(mdata.obs.reindex(barcodes[order])).to_parquet(work / "cells.parquet")
         for modality, names in (("rna", "genes"), ("atac", "peaks")):
             data = mdata[modality]
@@ -193,20 +193,36 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             save_array(work / f"{modality}_values.npy", columns.data.astype(np.int32))
             save_array(work / f"{modality}_cells.npy", columns.indices.astype(np.int32))
             save_array(work / f"{modality}_starts.npy", columns.indptr.astype(np.int64))
-        files = sorted(work.iterdir())
+    return Store.open(final)
+
+
+@contextmanager
+def new_store(final: Path) -> Iterator[Path]:
+    """A folder to write a store's tables and arrays to, which then gets its manifest and its name.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written, or the disk is full; nothing is left of it.
+    """
+    work = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        work.mkdir(parents=True)
+        yield work
+        written, checksum = Store(work), _checksum(work)
         manifest = {
             "format": _FORMAT,
-            "n_cells": len(order),
-            "n_genes": mdata["rna"].n_vars,
-            "n_peaks": mdata["atac"].n_vars,
-            "bytes": {file.name: file.stat().st_size for file in files},
-            "sha256": _checksum(work),
+            "n_cells": len(written.cells),
+            "n_genes": len(written.genes),
+            "n_peaks": len(written.peaks),
+            "bytes": {file.name: file.stat().st_size for file in sorted(work.iterdir())},
+            "sha256": checksum,
         }
         (work / "manifest.json").write_text(json.dumps(manifest, indent=1))
         for file in work.iterdir():
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
-        if _is_store_of(final, manifest["sha256"]):
+        if _is_store_of(final, checksum):
             shutil.rmtree(work)
         else:
             _move(work, final)
@@ -216,78 +232,6 @@ def write_store(mdata: MuData, path: str | os.PathLike[str]) -> Store:
             f"the scan store {final} cannot be written: {error.strerror or error}. "
             "Free some space or name another folder; nothing was changed"
         ) from error
-    return Store.open(final)
-
-
-def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> Store:
-    """Write a store in which cells have the whole ATAC profiles of other cells; RNA and covariates stay.
-
-    Parameters
-    ----------
-    store
-        The counts as measured.
-    source
-        Position in ``store.cells`` of the cell whose profile each cell gets: every cell once. Shape ``(n_cells,)``.
-    path
-        Folder to make, as in :func:`write_store`. What does not change is linked to ``store``, not copied, where the
-        file system can.
-
-    Returns
-    -------
-    Store
-        Opened.
-
-    Raises
-    ------
-    InputError
-        If ``source`` does not name every cell once.
-    RunError
-        If the folder cannot be written, or the disk is full.
-    """
-    rows, final = np.asarray(source), Path(path)
-    places = np.arange(len(store.cells), dtype=np.int32)
-    if not np.array_equal(np.sort(rows), places):
-        raise InputError(f"source has {rows.size} positions, expected each of 0 to {places.size - 1} once")
-    target = np.empty_like(places)
-    target[rows] = places
-    cells, values = target[store._arrays["atac_cells"]], np.array(store._arrays["atac_values"])
-    for first, last in pairwise(store._arrays["atac_starts"].tolist()):
-        part = slice(first, last)
-        order = np.argsort(cells[part])
-        cells[part], values[part] = cells[part][order], values[part][order]
-    work = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        work.mkdir(parents=True)
-        for name in store.manifest["bytes"]:
-            if name not in ("atac_cells.npy", "atac_values.npy"):
-                _link(store.path / name, work / name)
-        save_array(work / "atac_cells.npy", cells)
-        save_array(work / "atac_values.npy", values)
-        sizes = {name: (work / name).stat().st_size for name in store.manifest["bytes"]}
-        manifest = {**store.manifest, "bytes": sizes, "sha256": _checksum(work)}
-        (work / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        for file in work.iterdir():
-            with open(file, "rb") as handle:
-                os.fsync(handle.fileno())
-        if _is_store_of(final, manifest["sha256"]):
-            shutil.rmtree(work)
-        else:
-            _move(work, final)
-    except OSError as error:
-        shutil.rmtree(work, ignore_errors=True)
-        raise RunError(
-            f"the permuted scan store {final} cannot be written: {error.strerror or error}. "
-            "Free some space or name another folder; nothing was changed"
-        ) from error
-    return Store.open(final)
-
-
-def _link(old: Path, new: Path) -> None:
-    """The same file under a second name, or a copy; stores are replaced and never written to, so that both stay."""
-    try:
-        os.link(old, new)
-    except OSError:
-        shutil.copyfile(old, new)
 
 
 def _is_store_of(path: Path, checksum: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from scanlink.stats._compile import compiled
 from scanlink.stats._newton import CONVERGED, factor, newton, solve_factored
 
 Floats = NDArray[np.float64]
@@ -23,7 +24,7 @@ _MAX_STEPS = 60
 _NEAR = 2e-3
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def gene_residuals(
     counts: Floats, covariates: Floats, offset: Floats, residual: Floats, signal: Floats
 ) -> tuple[bool, float]:
@@ -76,7 +77,7 @@ def _add(row: Floats, error: float, weight: float, gradient: Floats, hessian: Fl
             hessian[k, m] += weighted * row[m]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, mean: Floats, variance: Floats) -> bool:
     """Maximum likelihood of (2) by Newton steps for ``a`` and, beyond two levels, proportional scaling of ``h``.
 
@@ -140,7 +141,7 @@ def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, me
     return False
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> NDArray[np.bool_]:
     """Basis of the covariates with ``sum_i v_i q_i q_i' = 1``; returns which columns earlier ones explain (left 0)."""
     n, q = covariates.shape
@@ -158,7 +159,7 @@ def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> NDArray[
     return aliased
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def tail(target: float, skew: float, enough: float, tilt: Floats, null: Floats, basis: Floats, base: Floats) -> float:
     """P(S beyond target | sum x C), by (4): ``tilt`` is the projected residual, scaled so that S has variance 1.
 
@@ -234,7 +235,7 @@ def tail(target: float, skew: float, enough: float, tilt: Floats, null: Floats, 
     return math.exp(-max(best, 0.0))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def pair(
     residual: Floats, signal: Floats, unit: float, level: Floats, null: Floats, basis: Floats, base: Floats
 ) -> tuple[float, float]:

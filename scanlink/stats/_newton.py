@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
+from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
 
 Floats = NDArray[np.float64]
 
@@ -75,38 +76,32 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
 @compiled
 def score_pass(
     counts: Floats,
-    design: Floats,
+    terms: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
+    weights: Floats,
     coef: Floats,
     gradient: Floats,
     hessian: Floats,
+    work: Floats,
 ) -> float:
-    """Log likelihood, score and information of weighted Poisson regression at ``coef``: one pass over the cells."""
-    n, p = design.shape
-    for k in range(p):
-        gradient[k] = 0.0
-        for m in range(k + 1):
-            hessian[k, m] = 0.0
-    likelihood = 0.0
-    for i in range(n):
-        if weights[i] == 0:
-            continue
-        w = float(weights[i])
-        eta = offset[i]
-        for k in range(p):
-            eta += coef[k] * design[i, k]
-        if eta > _ETA_MAX:
-            return -np.inf
-        mu = w * np.exp(eta)
-        likelihood += w * counts[i] * eta - mu
-        residual = w * counts[i] - mu
-        for k in range(p):
-            z = design[i, k]
-            gradient[k] += residual * z
-            zmu = mu * z
-            for m in range(k + 1):
-                hessian[k, m] += zmu * design[i, m]
+    """Log likelihood, score and information of weighted Poisson regression at ``coef``; ``work`` is scratch space.
+
+    ``terms`` has a row a term, because the loops over the cells then run along the memory.
+    """
+    eta, mu, scratch = work[0], work[1], work[2]
+    linear_predictor(terms, offset, coef, eta)
+    if not eta.max() <= _ETA_MAX:
+        return -np.inf
+    exponential(eta, mu, scratch, scratch.view(np.int64))
+    for i in range(eta.size):
+        eta[i] = counts[i] * eta[i] - mu[i]
+        mu[i] *= weights[i]
+    likelihood = dot(weights, eta)
+    weighted_products(terms, mu, scratch, hessian)
+    for i in range(eta.size):
+        eta[i] = weights[i] * counts[i] - mu[i]
+    for k in range(coef.size):
+        gradient[k] = dot(eta, terms[k])
     return likelihood
 
 
@@ -115,7 +110,7 @@ def newton(
     counts: Floats,
     design: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
+    weights: Floats,
     coef: Floats,
     target: int,
     tol: float,
@@ -129,11 +124,13 @@ def newton(
     is left is of the order of ``tol`` standard errors. Returns state, iterations, log likelihood before the last
     step; ``factored`` holds the Cholesky factor of the information there.
     """
-    p = design.shape[1]
+    n, p = design.shape
+    terms = np.ascontiguousarray(design.T)
+    work = np.empty((3, n))
     gradient = np.empty(p)
     step = np.empty(p)
     trial = coef.copy()
-    best = score_pass(counts, design, offset, weights, coef, gradient, factored)
+    best = score_pass(counts, terms, offset, weights, coef, gradient, factored, work)
     for iteration in range(1, max_iter + 1):
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
@@ -154,7 +151,7 @@ def newton(
         for _ in range(30):
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            likelihood = score_pass(counts, design, offset, weights, trial, gradient, factored)
+            likelihood = score_pass(counts, terms, offset, weights, trial, gradient, factored, work)
             # Rounding alone may lower the likelihood next to the optimum.
             if likelihood >= best - 1e-9 * (1.0 + abs(best)):
                 break
@@ -182,53 +179,39 @@ def glm_path(
     iterations and deviance; ``factored`` holds the factor of the last working weights, as R's standard errors do.
     """
     n, p = design.shape
-    eta = np.empty(n)
-    mu = np.empty(n)
-    saturated = np.empty(n)
+    terms = np.ascontiguousarray(design.T)
+    eta, mu, saturated, scratch, weight = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     right = np.empty(p)
-    previous = 0.0
     for i in range(n):
         mu[i] = counts[i] + 0.1
         eta[i] = np.log(mu[i])
         saturated[i] = counts[i] * np.log(counts[i]) - counts[i] if counts[i] > 0 else 0.0
-        if weights[i] > 0:
-            previous += 2.0 * weights[i] * (saturated[i] - counts[i] * eta[i] + mu[i])
+        scratch[i] = saturated[i] - counts[i] * eta[i] + mu[i]
+        weight[i] = weights[i]
+    previous = 2.0 * dot(scratch, weight)
     for iteration in range(1, 26):
-        for k in range(p):
-            right[k] = 0.0
-            for m in range(k + 1):
-                factored[k, m] = 0.0
         for i in range(n):
-            if weights[i] == 0:
-                continue
-            working = eta[i] - offset[i] + (counts[i] - mu[i]) / mu[i]
-            for k in range(p):
-                zmu = weights[i] * mu[i] * design[i, k]
-                right[k] += zmu * working
-                for m in range(k + 1):
-                    factored[k, m] += zmu * design[i, m]
+            # Working response, then working weights.
+            eta[i] += (counts[i] - mu[i]) / mu[i] - offset[i]
+            mu[i] *= weight[i]
+            eta[i] *= mu[i]
+        for k in range(p):
+            right[k] = dot(eta, terms[k])
+        weighted_products(terms, mu, scratch, factored)
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
             return ALIASED, iteration, previous
         solve_factored(factored, right, aliased)
-        deviance = 0.0
-        for i in range(n):
-            if weights[i] == 0:
-                continue
-            value = offset[i]
-            for k in range(p):
-                value += right[k] * design[i, k]
-            eta[i] = value
-            mu[i] = np.exp(value)
-            logarithm = value
-            if mu[i] < _MU_MIN:
-                mu[i] = _MU_MIN
-                logarithm = _LOG_MU_MIN
-            deviance += 2.0 * weights[i] * (saturated[i] - counts[i] * logarithm + mu[i])
+        linear_predictor(terms, offset, right, eta)
         for k in range(p):
             coef[k] = right[k]
-        if not np.isfinite(deviance):
-            return NOT_CONVERGED, iteration, deviance
+        if not eta.max() <= _ETA_MAX:
+            return NOT_CONVERGED, iteration, np.inf
+        exponential(eta, mu, scratch, scratch.view(np.int64))
+        for i in range(n):
+            mu[i] = max(mu[i], _MU_MIN)
+            scratch[i] = saturated[i] - counts[i] * max(eta[i], _LOG_MU_MIN) + mu[i]
+        deviance = 2.0 * dot(scratch, weight)
         if abs(deviance - previous) / (abs(deviance) + 0.1) < 1e-8:
             return CONVERGED, iteration, deviance
         previous = deviance

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from scanlink.stats._compile import compiled
+from scanlink.stats._vector import exponential
 
 Floats = NDArray[np.float64]
 # Counts; terms, a row each; offset; theta; cluster of each cell; number of clusters; scratch space: see `tail_log_p`.
@@ -19,13 +21,9 @@ Data = tuple[Floats, Floats, Floats, float, NDArray[np.int64], int, Floats]
 
 _BLOCK = 256
 _LOG_SQRT_2PI = 0.9189385332046727
-_LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
-# Adding it leaves the rounded integer in the low bits of a double.
-_MAGIC = 6755399441055744.0
-_C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factorial(k) for k in range(3, 14))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def log_normal_tail(r: float) -> float:
     """log P(Z > r) of the standard normal, wherever r lies."""
     if r < 30.0:
@@ -37,31 +35,13 @@ def log_normal_tail(r: float) -> float:
     return -0.5 * r * r - _LOG_SQRT_2PI - math.log(value)
 
 
-@njit(nogil=True, error_model="numpy")
-def _exp(x: Floats, out: Floats, power: Floats, bits: NDArray[np.int64]) -> None:
-    """exp of a block, to one unit in the last place; ``bits`` is ``power`` seen as integers."""
-    for j in range(x.size):
-        power[j] = min(max(x[j], -700.0), 700.0) * _LOG2E + _MAGIC
-    for j in range(x.size):
-        k = power[j] - _MAGIC
-        r = (min(max(x[j], -700.0), 700.0) - k * _LN2_HIGH) - k * _LN2_LOW
-        r2 = r * r
-        r4 = r2 * r2
-        high = (_C8 + r * _C9) + r2 * (_C10 + r * _C11) + r4 * (_C12 + r * _C13)
-        out[j] = 1.0 + (r + (r2 * (0.5 + r * _C3) + r4 * ((_C4 + r * _C5) + r2 * (_C6 + r * _C7) + r4 * high)))
-    for j in range(x.size):
-        bits[j] = (bits[j] + 1023) << 52
-    for j in range(x.size):
-        out[j] *= power[j]
-
-
-@njit(nogil=True, error_model="numpy")
+@compiled
 def make_work(n_terms: int) -> Floats:
     """Scratch space of :func:`saddle_pass`."""
     return np.empty((15 + 2 * n_terms + 2 * n_terms * (n_terms + 1), _BLOCK))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def saddle_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floats) -> float:
     """K(t, coef) and what its derivatives are made of: one pass over the cells.
 
@@ -90,14 +70,14 @@ def saddle_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floa
             for j in range(m):
                 eta[j] += b * z[j]
                 s[j] += a * z[j]
-        _exp(eta[:m], mu, power, bits)
+        exponential(eta[:m], mu, power, bits)
         for j in range(m):
             shrink = 1.0 / (1.0 + mu[j] * inverse)
             res[j] = (y[j] - mu[j]) * shrink
             v[j] = mu[j] * (1.0 + y[j] * inverse) * shrink * shrink
             w2[j] = (1.0 - mu[j] * inverse) * shrink
             exponent[j] = res[j] * s[j]
-        _exp(exponent[:m], p, power, bits)
+        exponential(exponent[:m], p, power, bits)
         for j in range(m):
             total[j] += p[j]
             f0[j] = p[j] * res[j]
@@ -140,7 +120,7 @@ def saddle_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floa
     return math.log(mass / n)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _cluster_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floats) -> float:
     """:func:`saddle_pass` where whole clusters are drawn: u is summed over the cells of each before it is tilted."""
     counts, terms, offset, theta, clusters, n_clusters, _ = data
@@ -188,7 +168,7 @@ def _cluster_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Fl
     return math.log(mass / n_clusters)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def saddle_step(
     first: Floats, second: Floats, n_units: int, along: float, dt: Floats, dgamma: Floats
 ) -> tuple[float, float, float]:
@@ -236,7 +216,7 @@ def saddle_step(
     return math.sqrt(size), logdet - 2.0 * logscale, change
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _negative(matrix: Floats, p: int) -> int:
     """How many eigenvalues of a symmetric matrix are negative; its first ``p`` rows and columns have none."""
     n = matrix.shape[0]
@@ -254,7 +234,7 @@ def _negative(matrix: Floats, p: int) -> int:
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _eliminate(matrix: Floats, right: Floats) -> float:
     """Solve a linear system in place, with pivoting; returns the logarithm of the determinant's absolute value."""
     n = right.size
@@ -282,7 +262,7 @@ def _eliminate(matrix: Floats, right: Floats) -> float:
     return logdet
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def quadratic(vector: Floats, matrix: Floats) -> float:
     """v'Mv over the leading part of a matrix."""
     value = 0.0

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import DesignError, InputError, OptionError
+from scanlink.stats._compile import compiled
 from scanlink.stats._newton import factor
 from scanlink.stats._tail import Data, log_normal_tail, make_work, quadratic, saddle_pass, saddle_step
 from scanlink.stats.negbin import fit_negbin
@@ -19,13 +19,13 @@ __all__ = ["TailP", "bootstrap_tail", "tail_log_p"]
 
 Floats = NDArray[np.float64]
 
-# How a path ended: at the boundary; before it, because no weights of the cells lead further; where it began, because
-# the boundary is next to the estimate.
+# How a path ended: at the boundary; short of it; where it began, because the boundary is next to the estimate.
 REACHED, STOPPED, NEAR = 0, 1, 2
-
 _MAX_PASSES, _SHORTEST = 400, 1e-3
 # Newton steps are measured in standard deviations of the bootstrap; K is right to the square of the last one.
-_CLOSE, _NEAR = 2e-5, 0.3
+_CLOSE, _NEAR = 2e-5, 0.05
+# A smaller log(u / r) is that of weights which leave out all cells that tell of the term: no saddle point.
+_LEAST_RATIO = -5.0
 # Nearer to the estimate than this r, the tail is interpolated between boundaries at r of about +-_APART.
 _SMALL_R, _APART = 0.02, 0.1
 
@@ -43,8 +43,8 @@ class TailP:
     deviate
         Standard normal deviate of the boundary: P(b* >= 2 b) = P(Z > deviate).
     reached
-        False where no reweighting of the cells was found that takes the estimate to 2 b. ``p`` is then an upper limit:
-        twice the chance to draw little but the most extreme cells, and 1 where the coefficient has no variance at all.
+        False where no reweighting of the cells was found that takes the estimate to 2 b. ``p`` is then an upper limit,
+        2 exp(n K) of the furthest point on the way; 1 where the coefficient has no variance at all.
     """
 
     p: float
@@ -79,7 +79,7 @@ def bootstrap_tail(
     offset
         Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
     start
-        Coefficients of the unweighted fit; NaN for a term left out of it. Shape ``(n_terms,)``. Fitted when left out.
+        Coefficients of the unweighted fit, NaN for terms left out. Shape ``(n_terms,)``. Fitted when left out.
     theta
         Size of a negative binomial, held in every replicate; None for Poisson counts.
     clusters
@@ -102,7 +102,7 @@ def bootstrap_tail(
     Warnings
     --------
     The bootstrap itself is too liberal far out in sparse or small groups (section 2 of the association notes), and this
-    is its p-value, not a better one. With fewer than about ten donors neither means much.
+    is its p-value, not a better one. With fewer than ten donors neither means much; here it may be off by half.
 
     Notes
     -----
@@ -166,7 +166,7 @@ def _codes(clusters: ArrayLike | None, n: int) -> tuple[NDArray[np.int64], int]:
     return codes.astype(np.int64), found.size
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def tail_log_p(data: Data, coef: Floats, estimate: float) -> tuple[float, float, int, int]:
     """:func:`bootstrap_tail` on prepared arrays: log p, deviate, state, and passes over the cells.
 
@@ -185,7 +185,7 @@ def tail_log_p(data: Data, coef: Floats, estimate: float) -> tuple[float, float,
     return min(0.0, math.log(2.0) + log_p), deviate, state, passes
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def infinite_chances(
     counts: Floats, level: Floats, clusters: NDArray[np.int64], n_units: int
 ) -> tuple[float, float, bool]:
@@ -196,7 +196,7 @@ def infinite_chances(
     # Whether a unit has counts at the high level, at the low one.
     has = np.zeros((n_units, 2), dtype=np.bool_)
     for i in range(level.size):
-        if level[i] != low and level[i] != high:
+        if low == high or (level[i] != low and level[i] != high):
             return -np.inf, -np.inf, False
         if counts[i] > 0.0:
             has[clusters[i] if clusters.size > 0 else i, 0 if level[i] == high else 1] = True
@@ -214,7 +214,7 @@ def infinite_chances(
     return only_high, only_low, at_high == 0 or at_low == 0
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def saddle_deviate(data: Data, coef: Floats, boundary: float) -> tuple[float, int, int, Floats, Floats]:
     """r* = r + log(u / r) / r of P(b* >= boundary) = P(Z > r*), or r where the path stops; state and passes.
 
@@ -239,7 +239,7 @@ def saddle_deviate(data: Data, coef: Floats, boundary: float) -> tuple[float, in
     return share * (difference + share * total) + lean + share * bend, REACHED, passes, end, t
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float, int, Floats, Floats]:
     """Follow the saddle point from the unweighted fit, where t = 0, to ``boundary``.
 
@@ -262,7 +262,7 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
         target = boundary if stride == boundary - at else at + stride
         here = (coef.copy(), t.copy(), first.copy(), second.copy())
         size, logdet, change = saddle_step(first, second, n_units, target - at, dt, dgamma)
-        arrived, before, value = False, np.inf, 0.0
+        arrived, before, value, r_now, ratio_now = False, np.inf, 0.0, 0.0, 0.0
         coef[q] = target
         for _ in range(12):
             _add(t, dt)
@@ -275,17 +275,19 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
             size, logdet, change = saddle_step(first, second, n_units, 0.0, dt, dgamma)
             close = _CLOSE if target == boundary else _NEAR
             arrived = size < close * min(1.0, math.sqrt(max(0.0, -2.0 * n_units * value)))
-            if arrived or not size < 0.7 * before:
+            if arrived or not size < 0.9 * before:
                 break
             before = size
         if arrived:
-            at = target
-            r = math.copysign(math.sqrt(max(0.0, -2.0 * n_units * (value + 0.5 * change))), t[q])
             information = second[3, :q, :q].copy()
             factor(information, aliased)
-            ratio = 0.5 * logdet + math.log(math.sqrt(n_units) * abs(t[q] + dt[q]) / abs(r))
+            r_now = math.copysign(math.sqrt(max(0.0, -2.0 * n_units * (value + 0.5 * change))), t[q])
+            ratio_now = 0.5 * logdet + math.log(math.sqrt(n_units) * abs(t[q] + dt[q]) / abs(r_now))
             for k in range(q):
-                ratio -= 2.0 * math.log(information[k, k])
+                ratio_now -= 2.0 * math.log(information[k, k])
+            arrived = ratio_now > _LEAST_RATIO
+        if arrived:
+            at, r, ratio = target, r_now, ratio_now
             stride = boundary - at if abs(2.0 * stride) >= abs(boundary - at) else 2.0 * stride
         else:
             coef, t, first, second = here
@@ -297,7 +299,7 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
     return REACHED, r, ratio, passes, coef, t
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _add(values: Floats, steps: Floats) -> None:
     for k in range(steps.size):
         values[k] += steps[k]

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from scipy.special import betaincinv
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.io.store import Store, permuted
+from scanlink.io.permute import permuted
+from scanlink.io.store import Store
 from scanlink.options import LinksOptions, ScanOptions, explain
 from scanlink.run import client_for
 from scanlink.tl._labels import checked_pairs, group_members

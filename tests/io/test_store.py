@@ -11,7 +11,8 @@ import pytest
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, RunError
 from scanlink.io.files import quiet
-from scanlink.io.store import Store, permuted, write_store
+from scanlink.io.permute import permuted
+from scanlink.io.store import Store, write_store
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,6 @@ def test_permuted__leaves_nothing_when_the_disk_is_full(mdata, tmp_path, monkeyp
 
     store = write_store(mdata, tmp_path / "store")
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(RunError, match=r"permuted scan store .* No space left on device"):
+    with pytest.raises(RunError, match=r"scan store .* No space left on device"):
         permuted(store, np.arange(150), tmp_path / "moved")
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
