@@ -50,10 +50,16 @@ def write_group(
     links = pairs[rng.random(len(pairs)) < LINKED].copy()
     links["beta"] = rng.uniform(0.2, 1.0, len(links)) * np.where(rng.random(len(links)) < 0.75, 1, -1)
     place = {name: k for k, name in enumerate(peaks)}
-    effects = {gene: [(place[p], b) for p, b in zip(t["peak"], t["beta"], strict=True)] for gene, t in links.groupby("gene")}
+    effects = {
+        gene: [(place[p], b) for p, b in zip(t["peak"], t["beta"], strict=True)] for gene, t in links.groupby("gene")
+    }
     rows, values = [], []
     for gene in wanted:
-        eta = rng.normal(*GENE) + rng.normal(0.9, 0.3) * (depth - depth.mean()) + rng.normal(0, 2.0) * (mito - mito.mean())
+        eta = (
+            rng.normal(*GENE)
+            + rng.normal(0.9, 0.3) * (depth - depth.mean())
+            + rng.normal(0, 2.0) * (mito - mito.mean())
+        )
         for peak, beta in effects.get(gene, []):
             eta[columns[peak]] += beta
         counts = rng.poisson(np.exp(eta) * rng.gamma(1 / DISPERSION, DISPERSION, n_cells))

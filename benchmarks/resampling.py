@@ -136,9 +136,8 @@ def compare(case: Case, rounds: int, folder: Path, missing: str) -> list[list[fl
         calls.append(lambda: from_r.append(r_seconds(folder / "table.csv", 2 * few)) or 0.0)
     times = best(rounds, *calls)
     of_r = [min(found[k] for found in from_r) if from_r else np.nan for k in (0, 1)]
-    ours = times[: len(case.sizes)]
     others = times[len(case.sizes) : len(case.sizes) + 2] + of_r
-    return [[*(1e6 * t for t in (own, *others)), case.fast(s) / s] for own, s in zip(ours, case.sizes, strict=True)]
+    return [[*(1e6 * t for t in (own, *others)), case.fast(s) / s] for own, s in zip(times, case.sizes, strict=False)]
 
 
 def table_replicates(wanted: list[Case], rounds: int, folder: Path, missing: str) -> None:
@@ -198,7 +197,8 @@ def passes(case: Case, rows: NDArray[np.uint16]) -> int:
 
 def processor(rounds: int) -> tuple[float, float, float]:
     """Memory bandwidth of a copy (bytes read and written), and multiply-adds of large products in both precisions."""
-    source, target = np.ones(2**27, dtype=np.uint64), np.zeros(2**27, dtype=np.uint64)
+    source = np.ones(2**27, dtype=np.uint64)
+    target = source.copy()
     a, b = np.ones((2048, 2048), dtype=np.float32), np.ones((1024, 1024))
     calls = (lambda: np.copyto(target, source), lambda: a @ a, lambda: b @ b)
     copy, single, double = best(rounds, *[lambda call=call: seconds(call) for call in calls])

@@ -222,7 +222,7 @@ def _report_few_clusters(groups: list[Group], clusters: list[NDArray[np.int64]],
     numbers = {
         group.name: int(codes.max()) + 1 for group, codes in zip(groups, clusters, strict=True) if group.status is None
     }
-    few = [f"{name!r} ({number})" for name, number in numbers.items() if number < _FEW_CLUSTERS]
+    few = [f"{name} ({number})" for name, number in numbers.items() if number < _FEW_CLUSTERS]
     if few:
         log.warning(
             "%d of %d groups have fewer than %d different %s: %s. Errors and p-values that rest on so few are rough, "

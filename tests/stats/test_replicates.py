@@ -163,9 +163,7 @@ def test_replicates__same_bits_in_any_blocks(cuts):
     covariates, counts, peak = made(n=400, categories=2)
     gene, weights = GeneReplicates(covariates, counts), Weights(5, 400)
     edges = [0, *sorted(cuts), 400]
-    found = [
-        gene.pair(peak).replicates(gene.shared(weights.block(a, b))) for a, b in itertools.pairwise(edges)
-    ]
+    found = [gene.pair(peak).replicates(gene.shared(weights.block(a, b))) for a, b in itertools.pairwise(edges)]
     whole = gene.pair(peak).replicates(gene.shared(weights.block(0, 400)))
     assert np.concatenate(found).tobytes() == whole.tobytes()
 

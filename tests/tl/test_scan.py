@@ -42,7 +42,7 @@ def test_scan__every_pair_of_every_group_is_there_with_a_status(data, pairs, lin
     assert not links.duplicated(["group", "gene", "peak"]).any()
     tested = links["status"] == "ok"
     assert tested.sum() > 100
-    estimates = ["beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_value", "fdr"]
+    estimates = ["beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail", "p_value", "fdr"]
     assert links.loc[tested, estimates].notna().all().all()
     assert links.loc[~tested, estimates].isna().all().all()
     assert set(links["status"]) <= {
