@@ -3,8 +3,8 @@
     python benchmarks/accuracy.py [--shared FOLDER] [--every N]
 
 Needs the reference data (by default the environment variable SCANLINK_SHARED, then ../shared). Prints a Markdown table:
-real pairs, simulated ones that R fitted, and two kinds of hard ones. Takes about ten minutes on one core, nearly all of
-it for the full refits; ``--every 16`` takes each 16th pair, in one minute.
+real pairs, simulated ones that R fitted, and two kinds of hard ones. Takes about five minutes on one core, nearly all
+for the full refits; ``--every 16`` takes each 16th pair, in one minute.
 """
 
 from __future__ import annotations

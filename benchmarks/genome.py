@@ -18,7 +18,7 @@ __all__ = ["write_group"]
 
 # Of the real group (CD14 monocytes of pbmc10k) over the features that are non-zero in 5 % of all cells: mean and SD
 # over genes of log mean count, over peaks of the logit of the share of open cells; over cells of log nUMI.
-GENE, PEAK, DEPTH = (-1.6, 0.95), (-1.55, 1.2), (8.5, 0.38)
+GENE, PEAK, DEPTH = (-1.6, 0.95), (-1.65, 1.25), (8.5, 0.38)
 DISPERSION, MITO = 0.4, (8.0, 0.0144)
 LINKED = 0.015
 

@@ -219,7 +219,8 @@ def table_parts(case: Case, rounds: int) -> None:
     n_open, n_classes, p = sum(cells.size for cells in opened), len(pair.moments.classes), case.full.shape[1]
     out = np.empty((own, BLOCK), dtype=np.float32)
     # The same products by BLAS, on weights that are already in single precision.
-    single, left = (block.cells - 1.0).astype(np.float32), np.ascontiguousarray(features.T)
+    dense = block.rows(np.arange(block.n_replicates)).T - 1.0
+    single, left = np.ascontiguousarray(dense, dtype=np.float32), np.ascontiguousarray(features.T)
     chosen = np.sort(np.concatenate(opened))
     single_open, left_open = single[chosen].copy(), np.ascontiguousarray(features[chosen, :own].T)
     rng = np.random.Generator(np.random.SFC64(0))

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, compiled_contracted
+from scanlink.stats._vector import exponential
 
 Floats = NDArray[np.float64]
 
 # Replicates that are solved at once.
-_LANES = 32
+_LANES = 64
 
 SOLVED, UNSOLVED = 0, 1
 
-# Newton decrement (squared standard errors) at which a replicate is solved: convergence is quadratic.
-_SETTLED = 1e-10
+# Newton decrement (squared standard errors) at which the last step is taken: convergence is quadratic, so that no more
+# than about as many standard errors are left.
+_SETTLED = 1e-4
 # What single precision leaves of a coefficient, in standard errors.
 _ROUNDING = 2e-5
 # How many standard deviations a weighted sum that is left out may lie from its expectation.
@@ -73,6 +75,9 @@ def solve(
     hessian = np.empty((p, p, width))
     row = np.empty((p, width))
     total = np.empty(width)
+    inverse = np.empty((p, width))
+    scratch = np.empty(width)
+    bits = scratch.view(np.int64)
     level = np.empty((n_classes, width))
     decrement = np.empty(width)
     reached = np.empty(width)
@@ -90,8 +95,9 @@ def solve(
             for v in range(width):
                 powers[0, v] = 1.0
             for a in range(1, n_monomials):
+                share = 1.0 / exponent[a]
                 for v in range(width):
-                    powers[a, v] = powers[parent[a], v] * theta[r + axis[a], v] / exponent[a]
+                    powers[a, v] = powers[parent[a], v] * (theta[r + axis[a], v] * share)
             for k in range(p):
                 for v in range(width):
                     gradient[k, v] = data[k, first + v]
@@ -106,8 +112,7 @@ def solve(
                     if g != 0.0:
                         for v in range(width):
                             total[v] += g * theta[k, v]
-                for v in range(width):
-                    level[c, v] = np.exp(total[v])
+                exponential(total, level[c], scratch, bits)
                 # The expected counts of the class: into intercept-like terms.
                 for v in range(width):
                     total[v] = 0.0
@@ -170,10 +175,10 @@ def solve(
                         for v in range(width):
                             hessian[i, k, v] -= hessian[i, m, v] * hessian[k, m, v]
                 for v in range(width):
-                    total[v] = 1.0 / np.sqrt(hessian[k, k, v])
-                for i in range(k, p):
+                    inverse[k, v] = 1.0 / np.sqrt(hessian[k, k, v])
+                for i in range(k + 1, p):
                     for v in range(width):
-                        hessian[i, k, v] *= total[v]
+                        hessian[i, k, v] *= inverse[k, v]
             for v in range(width):
                 decrement[v] = 0.0
             for i in range(p):
@@ -181,7 +186,7 @@ def solve(
                     for v in range(width):
                         gradient[i, v] -= hessian[i, m, v] * gradient[m, v]
                 for v in range(width):
-                    gradient[i, v] /= hessian[i, i, v]
+                    gradient[i, v] *= inverse[i, v]
                     decrement[v] += gradient[i, v] * gradient[i, v]
             for s in range(p):
                 i = p - 1 - s
@@ -189,15 +194,16 @@ def solve(
                     for v in range(width):
                         gradient[i, v] -= hessian[m, i, v] * gradient[m, v]
                 for v in range(width):
-                    gradient[i, v] /= hessian[i, i, v]
+                    gradient[i, v] *= inverse[i, v]
             busy = False
             for v in range(width):
                 if settled[v]:
                     continue
                 for k in range(p):
                     theta[k, v] += gradient[k, v]
-                    for m in range(k + 1):
+                    for m in range(k):
                         kept[k, m, v] = hessian[k, m, v]
+                    kept[k, k, v] = inverse[k, v]
                 reached[v] = decrement[v]
                 # What is not a number is given up here, and found below.
                 settled[v] = not _SETTLED < decrement[v] < 1e6
@@ -213,14 +219,14 @@ def solve(
                     for v in range(width):
                         row[i, v] -= kept[i, m, v] * row[m, v]
                 for v in range(width):
-                    row[i, v] /= kept[i, i, v]
+                    row[i, v] *= kept[i, i, v]
             for s in range(p):
                 i = p - 1 - s
                 for m in range(i + 1, p):
                     for v in range(width):
                         row[i, v] -= kept[m, i, v] * row[m, v]
                 for v in range(width):
-                    row[i, v] /= kept[i, i, v]
+                    row[i, v] *= kept[i, i, v]
             for v in range(min(width, n_replicates - first)):
                 for k in range(p):
                     influence[k] = row[k, v]
@@ -230,7 +236,7 @@ def solve(
                     class_design, level[:, v], influence, slopes, norms, furthest, degree, fluctuation_degree
                 )
                 coef[t, first + v] = theta[targets[t], v]
-                error[t, first + v] = bound + _ROUNDING * np.sqrt(row[targets[t], v])
+                error[t, first + v] = bound + (_ROUNDING + reached[v]) * np.sqrt(row[targets[t], v])
                 solved = reached[v] <= _SETTLED and np.isfinite(error[t, first + v])
                 if t == 0:
                     state[first + v] = SOLVED

@@ -13,7 +13,7 @@ from scanlink.stats._compile import compiled, compiled_contracted
 
 Floats = NDArray[np.float64]
 
-# Replicates that are summed at once. Blocks of weights are padded to a multiple of it.
+# Replicates that are summed at once: the weights of so many stand together, cell by cell, and stay in the cache.
 LANES = 64
 
 
@@ -25,27 +25,31 @@ def weighted_sums(
     features: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """``out[k, r] = sum over cells of (weights[cell, r] - 1) features[cell, k]``, in the order of ``cells``.
+    """``out[k, r] = sum over cells of (weight - 1) features[cell, k]``, in the order of ``cells``.
+
+    Replicate ``r`` has the weights ``weights[r // LANES, :, r % LANES]``.
 
     There may be more features than rows of ``out``: the first ones are taken.
 
     Around their expectation the sums are small, so that single precision is enough.
     """
-    n_columns, n_replicates = out.shape
+    n_columns = out.shape[0]
     sums = np.empty((n_columns, LANES), dtype=np.float32)
     centred = np.empty((4, LANES), dtype=np.float32)
     one = np.float32(1.0)
     whole = cells.size - cells.size % 4
-    for first in range(0, n_replicates, LANES):
+    for tile in range(weights.shape[0]):
+        own = weights[tile]
+        first = tile * LANES
         sums[:] = np.float32(0.0)
         # Four cells at a time, because the sums then leave the registers a quarter as often.
         for i in range(0, whole, 4):
             c0, c1, c2, c3 = cells[i], cells[i + 1], cells[i + 2], cells[i + 3]
             for r in range(LANES):
-                centred[0, r] = np.float32(weights[c0, first + r]) - one
-                centred[1, r] = np.float32(weights[c1, first + r]) - one
-                centred[2, r] = np.float32(weights[c2, first + r]) - one
-                centred[3, r] = np.float32(weights[c3, first + r]) - one
+                centred[0, r] = np.float32(own[c0, r]) - one
+                centred[1, r] = np.float32(own[c1, r]) - one
+                centred[2, r] = np.float32(own[c2, r]) - one
+                centred[3, r] = np.float32(own[c3, r]) - one
             for k in range(n_columns):
                 f0, f1, f2, f3 = features[c0, k], features[c1, k], features[c2, k], features[c3, k]
                 for r in range(LANES):
@@ -55,7 +59,7 @@ def weighted_sums(
             for k in range(n_columns):
                 f0 = features[c0, k]
                 for r in range(LANES):
-                    sums[k, r] += f0 * (np.float32(weights[c0, first + r]) - one)
+                    sums[k, r] += f0 * (np.float32(own[c0, r]) - one)
         for k in range(n_columns):
             for r in range(LANES):
                 out[k, first + r] = sums[k, r]
@@ -70,7 +74,7 @@ def cell_features(
     axis: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> None:
-    """Columns of ``out``: ``mu_i Z_i^a`` for the monomials of ``parent`` and ``axis``, then ``y_i`` and ``y_i Z_i``."""
+    """Columns of ``out``: ``mu_i Z_i^a`` for the monomials of ``parent`` and ``axis``, then ``y_i``."""
     n_monomials = parent.size
     row = np.empty(n_monomials)
     for i in range(covariates.shape[0]):
@@ -80,8 +84,6 @@ def cell_features(
             row[a] = row[parent[a]] * covariates[i, axis[a]]
             out[i, a] = row[a]
         out[i, n_monomials] = counts[i]
-        for j in range(covariates.shape[1]):
-            out[i, n_monomials + 1 + j] = counts[i] * covariates[i, j]
 
 
 @compiled
@@ -102,6 +104,46 @@ def class_moments(
         for a in range(1, parent.size):
             row[a] = row[parent[a]] * covariates[i, axis[a]]
             out[a] += row[a]
+
+
+@compiled
+def sum_counts(
+    own: NDArray[np.float32],
+    slopes_own: NDArray[np.float32],
+    counted: Floats,
+    slopes: Floats,
+    class_design: Floats,
+    level_of_class: NDArray[np.int64],
+    data: Floats,
+    at_level: Floats,
+) -> None:
+    """Weighted sums of counts times the solver's terms, and of counts at each level, of every replicate.
+
+    ``own`` (classes, R) and ``slopes_own`` (strata, q, R) are the fluctuations around ``counted`` and ``slopes``.
+    """
+    n_classes, r = class_design.shape
+    n_replicates = data.shape[1]
+    data[:] = 0.0
+    at_level[:] = 0.0
+    for c in range(n_classes):
+        here = own[c]
+        level = at_level[level_of_class[c]]
+        for v in range(n_replicates):
+            level[v] += counted[c] + here[v]
+        for k in range(r):
+            g = class_design[c, k]
+            if g != 0.0:
+                row = data[k]
+                for v in range(n_replicates):
+                    row[v] += g * (counted[c] + here[v])
+    for j in range(slopes.size):
+        row = data[r + j]
+        for v in range(n_replicates):
+            row[v] = slopes[j]
+        for s in range(slopes_own.shape[0]):
+            here = slopes_own[s, j]
+            for v in range(n_replicates):
+                row[v] += here[v]
 
 
 def remainder_norms(

@@ -16,6 +16,8 @@ __all__ = ["Ladder", "basic_p", "climb"]
 
 Floats = NDArray[np.float64]
 
+_BLOCK_BYTES = 2**25
+
 _NAMED: dict[str, tuple[tuple[int, float | None], ...]] = {
     # SCENT v1.0.1: each stage is entered when the p-value of the one before is below the number beside that one.
     "scent": ((100, 0.1), (500, 0.05), (2_500, 0.01), (25_000, 0.001), (50_000, None)),
@@ -144,7 +146,7 @@ def climb(
     ladder: Ladder,
     weights: Weights,
     *,
-    block: int = 512,
+    block: int | None = None,
 ) -> list[list[tuple[float, int]]]:
     """Bootstrap p-values of many pairs along a ladder, each stage in one pass over its replicates.
 
@@ -157,7 +159,8 @@ def climb(
     weights
         The replicates, which all pairs share.
     block
-        Replicates at once, which bounds the memory that they take. It does not change the result.
+        Replicates at once, which bounds the memory that they take; None takes 1,024, or fewer where there are more
+        than 32,768 cells. It does not change the result.
 
     Returns
     -------
@@ -177,6 +180,7 @@ def climb(
     results = [[(float("nan"), 0) for _ in pairs] for _, pairs in genes]
     going = [(g, list(range(len(pairs)))) for g, (_, pairs) in enumerate(genes) if pairs]
     first = 0
+    block = block or max(64, min(1024, _BLOCK_BYTES // weights.n_cells))
     for replicates, below in ladder.stages:
         crossed = {(g, k): 0 for g, members in going for k in members}
         for begin in range(0, replicates, block):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._moment_newton import SOLVED, solve
-from scanlink.stats._moments import cell_features, class_moments, remainder_norms, weighted_sums
+from scanlink.stats._moments import LANES, cell_features, class_moments, remainder_norms, sum_counts, weighted_sums
 from scanlink.stats.covariates import Covariates
 
 __all__ = ["GeneMoments", "PairMoments"]
@@ -36,6 +36,9 @@ class GeneMoments:
         z = covariates.continuous
         n_strata, q = covariates.stratum_design.shape[0], z.shape[1]
         monomials = covariates.monomials
+        # Few cells have counts: what is a multiple of them is summed over those alone.
+        self.slopes = (counts[:, None] * z).astype(np.float32)
+        self.expressed = [cells[counts[cells] > 0] for cells in covariates.cells]
         self.moments = np.empty((n_strata, monomials.parent.size))
         self.norms = np.empty((n_strata, 2, q + 1, q))
         for s, cells in enumerate(covariates.cells):
@@ -43,12 +46,12 @@ class GeneMoments:
             remainder_norms(z, self.mu, cells, covariates.clusters, *monomials.left_out, self.norms[s])
 
     def features(self) -> NDArray[np.float32]:
-        """What weighted sums are taken of: monomials times expected counts, then counts, and counts times covariates.
+        """What weighted sums are taken of: monomials times expected counts, then counts.
 
-        Shape ``(n_cells, n_own + 1 + q)``.
+        Shape ``(n_cells, n_own + 1)``.
         """
         z, monomials = self.covariates.continuous, self.covariates.monomials
-        out = np.empty((self.mu.size, monomials.n_own + 1 + z.shape[1]), dtype=np.float32)
+        out = np.empty((self.mu.size, monomials.n_own + 1), dtype=np.float32)
         n_own = monomials.n_own
         cell_features(z, self.counts, self.mu, monomials.parent[:n_own], monomials.axis[:n_own], out)
         return out
@@ -59,18 +62,21 @@ class GeneMoments:
         Parameters
         ----------
         weights
-            From :func:`scanlink.stats.weight_block`. Shape ``(n_cells, padded)``.
+            Those of a :class:`scanlink.stats.WeightBlock`. Shape ``(n_tiles, n_cells, LANES)``.
         features
             From :meth:`features`.
 
         Returns
         -------
         numpy.ndarray
-            Shape ``(n_strata, n_own + 1 + q, padded)``.
+            Shape ``(n_strata, n_own + 1 + q, padded)``; the last ``q`` are of counts times covariates.
         """
-        out = np.empty((len(self.covariates.cells), features.shape[1], weights.shape[1]), dtype=np.float32)
+        n_features = features.shape[1]
+        n_sums = n_features + self.slopes.shape[1]
+        out = np.empty((len(self.covariates.cells), n_sums, weights.shape[0] * LANES), dtype=np.float32)
         for s, cells in enumerate(self.covariates.cells):
-            weighted_sums(weights, cells, features, out[s])
+            weighted_sums(weights, cells, features, out[s, :n_features])
+            weighted_sums(weights, self.expressed[s], self.slopes, out[s, n_features:])
         return out
 
 
@@ -102,7 +108,7 @@ class PairMoments:
         self.start = np.concatenate([shift[:r], coef, shift[r:]])
         self.classes: list[tuple[int, Cells | None]] = []
         self.level_design = level_design
-        self.level_of_class: list[int] = []
+        level_of_class: list[int] = []
         members_of: list[Cells] = []
         design, moments, norms = [], [], []
         for s, members in enumerate(covariates.cells):
@@ -118,12 +124,13 @@ class PairMoments:
                     remainder_norms(z, gene.mu, cells, covariates.clusters, *monomials.left_out, norm)
                 # The largest class is what the others leave of the stratum.
                 members_of.append(cells)
-                self.level_of_class.append(int(k))
+                level_of_class.append(int(k))
                 self.classes.append((s, None if k == largest else cells))
                 design.append(np.concatenate([strata[s], level_design[k]]))
                 moments.append(moment)
                 norms.append(norm)
         self.design, self.moments, self.norms = np.array(design), np.array(moments), np.array(norms)
+        self.level_of_class = np.array(level_of_class, dtype=np.int64)
         self.counted = np.array([gene.counts[cells].sum() for cells in members_of])
         self.slopes_data = np.einsum("i,ij->j", gene.counts, z)
 
@@ -139,7 +146,7 @@ class PairMoments:
         Parameters
         ----------
         weights
-            Shape ``(n_cells, padded)``.
+            Shape ``(n_tiles, n_cells, LANES)``.
         features, shared
             From :meth:`GeneMoments.features` and :meth:`GeneMoments.sums`, for the same block.
         n_replicates
@@ -152,20 +159,24 @@ class PairMoments:
             arrived, ``(n_replicates,)``; and the weighted counts at each level, ``(n_levels, n_replicates)``.
         """
         covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
-        n_own, q = monomials.n_own, covariates.continuous.shape[1]
+        n_own, padded = monomials.n_own, weights.shape[0] * LANES
         # Of each class, its moments and its counts; the largest class is what the others leave of the stratum.
-        own = np.empty((len(self.classes), n_own + 1, weights.shape[1]), dtype=np.float32)
-        rest = shared[:, : n_own + 1].copy()
-        for c, (s, cells) in enumerate(self.classes):
+        own = np.empty((len(self.classes), n_own + 1, padded), dtype=np.float32)
+        for c, (_, cells) in enumerate(self.classes):
             if cells is not None:
                 weighted_sums(weights, cells, features, own[c])
-                rest[s] -= own[c]
         for c, (s, cells) in enumerate(self.classes):
             if cells is None:
-                own[c] = rest[s]
-        data = np.empty((self.start.size, weights.shape[1]))
-        data[: self.start.size - q] = np.einsum("ck,cr->kr", self.design, own[:, n_own] + self.counted[:, None])
-        data[self.start.size - q :] = shared[:, n_own + 1 :].sum(axis=0) + self.slopes_data[:, None]
+                own[c] = shared[s, : n_own + 1]
+                for other, (of, some) in enumerate(self.classes):
+                    if of == s and some is not None:
+                        own[c] -= own[other]
+        data = np.empty((self.start.size, padded))
+        counted = np.empty((self.level_design.shape[0], padded))
+        sum_counts(
+            own[:, n_own], shared[:, n_own + 1 :], self.counted, self.slopes_data, self.design, self.level_of_class,
+            data, counted,
+        )  # fmt: skip
         n_targets = self.targets.size
         coef, error = np.empty((n_targets, n_replicates)), np.empty((n_targets, n_replicates))
         state = np.empty(n_replicates, dtype=np.uint8)
@@ -175,11 +186,4 @@ class PairMoments:
             monomials.degree, monomials.own_degree, self.norms, covariates.furthest, self.targets,
             n_replicates, coef, error, state,
         )  # fmt: skip
-        return coef, error, state == SOLVED, self._counts_at(own[:, n_own, :n_replicates])
-
-    def _counts_at(self, own: NDArray[np.float32]) -> Floats:
-        """Weighted counts at each level; whole numbers, but for rounding."""
-        out = np.zeros((self.level_design.shape[0], own.shape[1]))
-        for c, k in enumerate(self.level_of_class):
-            out[k] += own[c] + self.counted[c]
-        return out
+        return coef, error, state == SOLVED, counted[:, :n_replicates]

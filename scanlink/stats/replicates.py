@@ -18,7 +18,7 @@ __all__ = ["GeneReplicates", "PairReplicates", "RefittedPair", "Shared"]
 Floats = NDArray[np.float64]
 
 # A replicate that may be wrong by more than this share of the standard error is refitted, wherever it lies.
-_LOOSE = 0.1
+_LOOSE = 0.25
 # Estimates of separated data lie beyond, wherever the iterations stop; so which side of the boundary is certain.
 _FINITE = 8.0
 
@@ -152,8 +152,8 @@ class PairReplicates:
         -------
         numpy.ndarray
             Shape ``(n_replicates,)``. On the same side of twice the estimate as the full refit for every replicate,
-            and within a tenth of a standard error of it; -inf where the gene is absent from the open cells drawn, NaN
-            where the refit is undefined.
+            and within a quarter of a standard error of it, most within a hundredth; -inf where the gene is absent from
+            the open cells drawn, NaN where the refit is undefined.
 
         Notes
         -----

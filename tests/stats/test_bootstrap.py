@@ -40,6 +40,8 @@ def test_basic_p__lies_between_its_floor_and_one(replicates, estimate):
 class Recorded:
     """A gene and its only pair; says which replicates were asked for."""
 
+    n_cells = 100
+
     def __init__(self, values):
         self.estimate, self.values, self.asked = 1.0, values, []
 

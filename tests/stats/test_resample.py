@@ -8,7 +8,7 @@ from numba import njit
 
 from scanlink.errors import InputError
 from scanlink.stats import case_weights, resample_key, weights_from_indices
-from scanlink.stats.resample import _philox
+from scanlink.stats._draw import _philox
 
 
 @njit

@@ -1,0 +1,179 @@
+"""Compiled multinomial draws from a counter-based generator: Philox4x32-10 with the replicate number in the counter.
+
+Of every replicate the words come in rounds. A word of 32 bits gives one draw, or, where there are few cells, each of
+its halves does; what would make some cells likelier than others is rejected. The first ``n`` draws that are not count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from scanlink.stats._compile import compiled
+from scanlink.stats._moments import LANES
+
+__all__ = ["draw_cells", "draw_rows"]
+
+# Multipliers and Weyl constants of Philox4x32 (Salmon et al. 2011, Table 2 and its reference implementation).
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_ROUNDS = 10
+# Up to so many cells half a word makes a draw: an eighth of the halves are rejected at most.
+_NARROW = 8192
+# Later rounds make up for what was rejected.
+_MORE_BLOCKS = 16
+
+
+@njit(nogil=True, inline="always")
+def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """One block of Philox4x32-10: four counter words and two key words to four random words."""
+    for _ in range(_ROUNDS):
+        p0 = _M0 * np.uint64(c0)
+        p1 = _M1 * np.uint64(c2)
+        n0 = np.uint32(np.uint32(p1 >> _SHIFT) ^ c1 ^ k0)
+        n2 = np.uint32(np.uint32(p0 >> _SHIFT) ^ c3 ^ k1)
+        c1 = np.uint32(p1 & _LOW)
+        c3 = np.uint32(p0 & _LOW)
+        c0 = n0
+        c2 = n2
+        k0 = np.uint32(k0 + _W0)
+        k1 = np.uint32(k1 + _W1)
+    return c0, c1, c2, c3
+
+
+@compiled
+def _words(k0: np.uint32, k1: np.uint32, number: np.uint64, first: int, words: NDArray[np.uint32]) -> None:
+    """Words of the generator's blocks from ``first`` on: a column each. Shape ``(4, n_blocks)``."""
+    low, high = np.uint32(number & _LOW), np.uint32(number >> _SHIFT)
+    for block in range(words.shape[1]):
+        w0, w1, w2, w3 = _philox(np.uint32(first + block), np.uint32(0), low, high, k0, k1)
+        words[0, block] = w0
+        words[1, block] = w1
+        words[2, block] = w2
+        words[3, block] = w3
+
+
+@compiled
+def _places(
+    words: NDArray[np.uint32], n: int, drawn: NDArray[np.unsignedinteger], good: NDArray[np.uint8], narrow: bool
+) -> int:
+    """Which cell each word, or half of one, draws, and whether that counts (Lemire 2019); how many there are."""
+    if narrow:
+        halves = words.reshape(-1).view(np.uint16)
+        bound, short = np.uint32(n), np.uint16(n)
+        threshold = np.uint16(65536 % n)
+        for i in range(halves.size):
+            drawn[i] = np.uint16((np.uint32(halves[i]) * bound) >> np.uint32(16))
+        for i in range(halves.size):
+            good[i] = np.uint8(np.uint16(halves[i] * short) >= threshold)
+        return halves.size
+    flat = words.reshape(-1)
+    wide = np.uint64(n)
+    least = (np.uint64(1) << _SHIFT) % wide
+    for i in range(flat.size):
+        whole = np.uint64(flat[i]) * wide
+        drawn[i] = np.uint32(whole >> _SHIFT)
+        good[i] = (whole & _LOW) >= least
+    return flat.size
+
+
+@compiled
+def _add(row: NDArray[np.unsignedinteger], drawn: NDArray[np.unsignedinteger], good: NDArray[np.uint8]) -> int:
+    """Add draws to a row; returns how many counted."""
+    count = 0
+    for i in range(drawn.size):
+        row[drawn[i]] += good[i]
+    for i in range(drawn.size):
+        if good[i]:
+            count += 1
+    return count
+
+
+@compiled
+def _draw_row(
+    k0: np.uint32,
+    k1: np.uint32,
+    number: np.uint64,
+    n: int,
+    row: NDArray[np.unsignedinteger],
+    words: NDArray[np.uint32],
+    more: NDArray[np.uint32],
+    drawn: NDArray[np.unsignedinteger],
+    good: NDArray[np.uint8],
+    narrow: bool,
+) -> None:
+    _words(k0, k1, number, 0, words)
+    size = _places(words, n, drawn, good, narrow)
+    block, left, at = words.shape[1], n, 0
+    while left > 0:
+        if at == size:
+            _words(k0, k1, number, block, more)
+            size = _places(more, n, drawn, good, narrow)
+            block, at = block + _MORE_BLOCKS, 0
+        # As many as are wanted can be looked at without counting.
+        end = min(at + left, size)
+        left -= _add(row, drawn[at:end], good[at:end])
+        at = end
+
+
+@compiled
+def draw_rows(k0: np.uint32, k1: np.uint32, first: int, n: int, out: NDArray[np.unsignedinteger]) -> None:
+    """Add ``n`` draws of replicates ``first``, ``first + 1``, ... to the first ``n`` columns of the rows of ``out``."""
+    narrow = n <= _NARROW
+    each = 8 if narrow else 4
+    most = each * max((n + each - 1) // each, _MORE_BLOCKS)
+    words = np.empty((4, (n + each - 1) // each), dtype=np.uint32)
+    more = np.empty((4, _MORE_BLOCKS), dtype=np.uint32)
+    good = np.empty(most, dtype=np.uint8)
+    if narrow:
+        short = np.empty(most, dtype=np.uint16)
+        for r in range(out.shape[0]):
+            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, more, short, good, narrow)
+    else:
+        long = np.empty(most, dtype=np.uint32)
+        for r in range(out.shape[0]):
+            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, more, long, good, narrow)
+
+
+@compiled
+def draw_cells(k0: np.uint32, k1: np.uint32, first: int, n_replicates: int, out: NDArray[np.uint8]) -> None:
+    """The same, a column a replicate: drawn in rows that stay in the cache, and turned eight by eight.
+
+    ``out`` has shape ``(n_tiles, n_cells, 64)``; columns beyond ``n_replicates`` get zeros.
+    """
+    n = out.shape[1]
+    rows = np.empty((LANES, (n + 7) // 8 * 8), dtype=np.uint8)
+    wide = rows.view(np.uint64)
+    turned = out.view(np.uint64)
+    squares = np.empty((LANES // 8, 8, wide.shape[1]), dtype=np.uint64)
+    for tile in range(out.shape[0]):
+        rows[:] = 0
+        begin = tile * LANES
+        draw_rows(k0, k1, first + begin, n, rows[: min(LANES, n_replicates - begin)])
+        for k in range(LANES // 8):
+            _turn(wide[8 * k : 8 * k + 8], squares[k])
+        for i in range(n):
+            for k in range(LANES // 8):
+                turned[tile, i, k] = squares[k, i % 8, i // 8]
+
+
+@compiled
+def _turn(rows: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
+    """Transpose squares of eight by eight bytes, each row of a square one word of a row (Warren 2012, section 7-3)."""
+    for half, low, apart in (
+        (np.uint64(32), np.uint64(0x00000000FFFFFFFF), 4),
+        (np.uint64(16), np.uint64(0x0000FFFF0000FFFF), 2),
+        (np.uint64(8), np.uint64(0x00FF00FF00FF00FF), 1),
+    ):
+        source = rows if apart == 4 else out
+        for k in range(8):
+            if k & apart:
+                continue
+            upper, lower = source[k], source[k + apart]
+            for word in range(out.shape[1]):
+                a, b = upper[word], lower[word]
+                out[k, word] = (a & low) | ((b & low) << half)
+                out[k + apart, word] = ((a >> half) & low) | (b & ~low)
