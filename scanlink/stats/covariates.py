@@ -9,6 +9,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
+from scanlink.errors import DesignError
+
 __all__ = ["Covariates", "Monomials"]
 
 Floats = NDArray[np.float64]
@@ -105,7 +107,22 @@ class Covariates:
 
     @classmethod
     def of(cls, design: Floats, offset: Floats, *, clusters: Cells | None = None) -> Covariates:
-        """Take a design of full rank apart."""
+        """Take a design apart.
+
+        Parameters
+        ----------
+        design
+            Intercept and covariates, no peak. Shape ``(n_cells, n_terms)``.
+        offset
+            Known part of the log expected count. Shape ``(n_cells,)``.
+        clusters
+            Cluster of each cell, from 0, where whole clusters are resampled. Shape ``(n_cells,)``.
+
+        Raises
+        ------
+        DesignError
+            If the design is not of full rank.
+        """
         n, n_terms = design.shape
         n_values = np.array([np.unique(design[:, j]).size for j in range(n_terms)], dtype=np.int64)
         stratum = np.zeros(n, dtype=np.int64)
@@ -130,8 +147,14 @@ class Covariates:
             continuous = continuous - continuous.mean(axis=0)
         if rest:
             # An orthogonal basis, by R of the QR decomposition: a bound on the sum of the parts is then near the sum.
-            root = np.linalg.cholesky(np.einsum("ij,ik->jk", continuous, continuous) / n)
-            continuous = np.asarray(np.linalg.solve(root, continuous.T).T, dtype=np.float64)
+            try:
+                root = np.linalg.cholesky(np.einsum("ij,ik->jk", continuous, continuous) / n)
+            except np.linalg.LinAlgError:
+                raise DesignError(
+                    "the design is not of full rank: scanlink.stats.dependent_columns says which columns to leave out"
+                ) from None
+            # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
+            continuous = np.einsum("ij,kj->ik", continuous, np.linalg.inv(root))
         expandable = len(rest) in _DEGREES and first.size <= _MOST_STRATA and n > 0
         return cls(design, offset, stratum, stratum_design, np.ascontiguousarray(continuous), clusters, expandable)
 

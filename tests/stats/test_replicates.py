@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pairs import hard_pair, real_pairs
 from reference import load_simulated
 
-from scanlink.errors import InputError
+from scanlink.errors import DesignError, InputError
 from scanlink.stats import (
     Covariates,
     GeneReplicates,
@@ -210,3 +210,9 @@ def test_climb__the_same_whichever_pairs_climb_together_and_in_blocks_of_any_siz
 def test_weight_block__refuses_what_does_not_fit():
     with pytest.raises(InputError, match="drawn 300 times"):
         WeightBlock.of(np.array([[300, 0, 1]]))
+
+
+def test_covariates__refuses_a_design_that_is_not_of_full_rank():
+    x = np.random.default_rng(0).normal(size=100)
+    with pytest.raises(DesignError, match="not of full rank"):
+        Covariates.of(np.column_stack([np.ones(100), x, 2 * x]), np.zeros(100))
