@@ -127,6 +127,9 @@ class ScanOptions(_Options):
         5, ge=1, description="and in at least this many cells; the peak is closed in at least this many, too"
     )
     min_cells: int = Field(10, ge=2, description="groups with fewer cells are not tested")
+    device: str | None = Field(
+        None, description="where the bootstrap's matrix products are computed: a device of PyTorch, such as cuda"
+    )
     block_genes: int | None = Field(None, ge=1, description="genes a task; None: by estimated cost")
 
 

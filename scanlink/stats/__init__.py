@@ -1,5 +1,6 @@
 """Statistics on plain arrays: fits, robust errors, bootstrap and its tail, calibrated p-values, FDR."""
 
+from scanlink.stats.arrays import ArraySums, Sums, sums_on
 from scanlink.stats.bootstrap import Ladder, basic_p, climb
 from scanlink.stats.calibrated import GeneNull, PeakNull, calibrated_p, gene_null, peak_null, robust_p
 from scanlink.stats.covariates import Covariates
@@ -13,6 +14,7 @@ from scanlink.stats.robust import sandwich_se
 from scanlink.stats.saddlepoint import TailP, bootstrap_tail
 
 __all__ = [
+    "ArraySums",
     "Covariates",
     "GeneNull",
     "GeneReplicates",
@@ -22,6 +24,7 @@ __all__ = [
     "PeakNull",
     "PoissonFit",
     "RefittedPair",
+    "Sums",
     "TailP",
     "WeightBlock",
     "Weights",
@@ -43,5 +46,6 @@ __all__ = [
     "rescale",
     "robust_p",
     "sandwich_se",
+    "sums_on",
     "weights_from_indices",
 ]

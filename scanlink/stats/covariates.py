@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.errors import DesignError
+from scanlink.stats._moments import weighted_sums
+from scanlink.stats.arrays import Sums
 
 __all__ = ["Covariates", "Monomials"]
 
@@ -93,6 +95,8 @@ class Covariates:
     clusters
         The cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
         ``(n_cells,)``.
+    sums
+        How weighted sums over cells are taken.
     expandable
         Whether there are few enough strata and continuous covariates for the solver to be of use.
     """
@@ -103,10 +107,13 @@ class Covariates:
     stratum_design: Floats
     continuous: Floats
     clusters: Cells | None
+    sums: Sums
     expandable: bool
 
     @classmethod
-    def of(cls, design: Floats, offset: Floats, *, clusters: Cells | None = None) -> Covariates:
+    def of(
+        cls, design: Floats, offset: Floats, *, clusters: Cells | None = None, sums: Sums = weighted_sums
+    ) -> Covariates:
         """Take a design apart.
 
         Parameters
@@ -117,6 +124,8 @@ class Covariates:
             Known part of the log expected count. Shape ``(n_cells,)``.
         clusters
             Cluster of each cell, from 0, where whole clusters are resampled. Shape ``(n_cells,)``.
+        sums
+            How weighted sums over cells are taken: see :func:`scanlink.stats.sums_on`.
 
         Raises
         ------
@@ -156,7 +165,9 @@ class Covariates:
             # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
             continuous = np.einsum("ij,kj->ik", continuous, np.linalg.inv(root))
         expandable = len(rest) in _DEGREES and first.size <= _MOST_STRATA and n > 0
-        return cls(design, offset, stratum, stratum_design, np.ascontiguousarray(continuous), clusters, expandable)
+        return cls(
+            design, offset, stratum, stratum_design, np.ascontiguousarray(continuous), clusters, sums, expandable
+        )
 
     @cached_property
     def cells(self) -> list[Cells]:

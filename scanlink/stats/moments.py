@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._moment_newton import SOLVED, solve
-from scanlink.stats._moments import LANES, cell_features, class_moments, remainder_norms, sum_counts, weighted_sums
+from scanlink.stats._moments import LANES, cell_features, class_moments, remainder_norms, sum_counts
 from scanlink.stats.covariates import Covariates
 
 __all__ = ["GeneMoments", "PairMoments"]
@@ -75,8 +75,8 @@ class GeneMoments:
         n_sums = n_features + self.slopes.shape[1]
         out = np.empty((len(self.covariates.cells), n_sums, weights.shape[0] * LANES), dtype=np.float32)
         for s, cells in enumerate(self.covariates.cells):
-            weighted_sums(weights, cells, features, out[s, :n_features])
-            weighted_sums(weights, self.expressed[s], self.slopes, out[s, n_features:])
+            self.covariates.sums(weights, cells, features, out[s, :n_features])
+            self.covariates.sums(weights, self.expressed[s], self.slopes, out[s, n_features:])
         return out
 
 
@@ -164,7 +164,7 @@ class PairMoments:
         own = np.empty((len(self.classes), n_own + 1, padded), dtype=np.float32)
         for c, (_, cells) in enumerate(self.classes):
             if cells is not None:
-                weighted_sums(weights, cells, features, own[c])
+                covariates.sums(weights, cells, features, own[c])
         for c, (s, cells) in enumerate(self.classes):
             if cells is None:
                 own[c] = shared[s, : n_own + 1]

@@ -57,5 +57,7 @@ def estimate_costs(
         p = len(group.terms) + 1
         fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
         replicate = 1e-6 + group.n_cells * 0.2e-9 * p
+        if options.family == "negbin":
+            replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
         costs.append(np.where(tested, 1e-3 + 3.0 * fit + replicate * replicates, 2e-5))
     return costs

@@ -28,6 +28,7 @@ from scanlink.stats import (
     resample_key,
     robust_p,
     sandwich_se,
+    sums_on,
 )
 from scanlink.tl.plan import Plan
 
@@ -92,7 +93,7 @@ class GroupCells:
     @cached_property
     def covariates(self) -> Covariates:
         """The design as the moment solver sees it."""
-        return Covariates.of(self.design, self.offset, clusters=self.clusters)
+        return Covariates.of(self.design, self.offset, clusters=self.clusters, sums=sums_on(self.options.device))
 
     def gene(self, feature: int) -> GeneCounts:
         """Counts of a gene."""
