@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -121,8 +122,27 @@ def _local(options: dict[str, Any], overrides: dict[str, Any]) -> Iterator[Clien
         **overrides,
     }
     environment = {"distributed.nanny.pre-spawn-environ": _ONE_THREAD}
-    with dask.config.set(environment), LocalCluster(**settings) as cluster, Client(cluster) as opened:
-        yield opened
+    with _environment_kept(), dask.config.set(environment), ExitStack() as stack:
+        with _environment_kept():
+            cluster = stack.enter_context(LocalCluster(**settings))
+        yield stack.enter_context(Client(cluster))
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Put back what starting workers leaves in this process's environment.
+
+    With another number of threads there, numba would refuse to compile in a process that has used its threads.
+    """
+    before = {name: os.environ.get(name) for name in (*_ONE_THREAD, "PYTHONHASHSEED")}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -28,8 +28,12 @@ def test_client__worker_processes_have_one_thread_for_every_library():
 
         return [os.environ.get(name) for name in names]
 
+    here = threads()
     with cluster.client("local", n_workers=1) as client:
         assert client.submit(threads).result() == ["1"] * 4
+        # Or numba would refuse to compile in a process that has used its own number of threads.
+        assert threads() == here
+    assert threads() == here
 
 
 def test_client__of_a_running_scheduler_leaves_it_running():
