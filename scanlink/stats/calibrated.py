@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,13 +175,8 @@ def robust_p(gene: GeneNull, peak: PeakNull) -> float:
     Returns
     -------
     float
-        Between 0 and 1. NaN where it is undefined: a gene without a count, a peak that does not vary or that the
-        covariates determine, counts that they explain, a fit that did not converge.
-
-    Raises
-    ------
-    InputError
-        If gene and peak were prepared from different numbers of cells.
+        Between 0 and 1, and not below 1 / C(n, open cells). NaN where it is undefined: a gene without a count, a peak
+        that does not vary or that the covariates determine, counts that they explain, a fit that did not converge.
 
     Examples
     --------
@@ -195,7 +191,10 @@ def robust_p(gene: GeneNull, peak: PeakNull) -> float:
         return float("nan")
     live = slice(None) if peak.cells is None else peak.cells
     _, p = pair(gene.residual[live], gene.signal[live], gene.unit, peak.level, peak.null, peak.basis, peak.base)
-    return float(p)
+    n, k = peak.level.size, int(np.count_nonzero(peak.level))
+    # Of so many ways to choose the open cells one was seen: a smooth tail must not go on below.
+    least = math.exp(math.lgamma(k + 1) + math.lgamma(n - k + 1) - math.lgamma(n + 1))
+    return max(float(p), least)
 
 
 def calibrated_p(counts: ArrayLike, design: ArrayLike, *, target: int, offset: ArrayLike | None = None) -> float:

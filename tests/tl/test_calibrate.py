@@ -136,6 +136,7 @@ def test_calibrate__goes_on_in_its_folder(data, pairs, found, tmp_path, caplog):
     same(sl.tl.calibrate(data.mdata, pairs, **options), found)
     assert not list(tmp_path.glob("permutation-*/store"))
     next(tmp_path.glob("permutation-0002/parts/*/block-*.parquet")).unlink()
+    caplog.clear()
     with caplog.at_level("INFO", logger="scanlink"):
         same(sl.tl.calibrate(data.mdata, pairs, **options), found)
     assert [message.split(", ")[2].split(" in ")[0] for message in caplog.messages if "scan: " in message] == [

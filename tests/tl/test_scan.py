@@ -300,7 +300,7 @@ def test_scan__matches_r_scent_on_256_real_pairs(shared):
     # Runs differ by chance, R's two as well: as near to each of them as they are to each other, within that chance.
     for run in (1, 2):
         assert rank[0, run] > rank[1, 2] - 0.01
-        assert apart[0][run] < apart[1][2] + 0.01
+        assert apart[0][run] < apart[1][2] + 0.02
         # The limit of the bootstrap is nearer to each draw of it than two draws are to each other.
         assert both["p_tail"].corr(p[f"boot_basic_p_run{run}"], method="spearman") > max(0.96, rank[1, 2])
 
@@ -315,8 +315,9 @@ def test_scan__one_open_cell_says_nothing():
     alone = sl.tl.scan(mdata, pairs, formula="1", p_value="robust", min_nonzero=1, min_fraction=0.01).iloc[0]
     assert alone["status"] == "ok"
     assert np.isfinite(alone["se"])
-    assert np.isnan(alone["p_robust"])
-    assert np.isnan(alone["fdr"])
+    assert np.isnan(alone["se_robust"])
+    # Any of 60 cells might have been the open one.
+    assert alone["p_robust"] > 0.999 / 60
 
 
 def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp_path):
