@@ -89,7 +89,12 @@ def agreement(links: pd.DataFrame) -> list[str]:
     both = links.merge(pd.read_csv(PBMC / "scent_R_CD14-Mono.csv"), on=["gene", "peak"], suffixes=("", "_r"))
     lines = [f"{len(both)} pairs; largest difference from R:"]
     lines += [f"  {column:<5} {np.abs(both[column] - both[f'{column}_r']).max():.1e}" for column in ("beta", "se", "p")]
-    runs = {"p_boot": both["p_boot"], "p_tail": both["p_tail"], "R run 1": both["boot_basic_p_run1"], "R run 2": both["boot_basic_p_run2"]}
+    runs = {
+        "p_boot": both["p_boot"],
+        "p_tail": both["p_tail"],
+        "R run 1": both["boot_basic_p_run1"],
+        "R run 2": both["boot_basic_p_run2"],
+    }
     lines += ["", "| bootstrap p-values | rank correlation | median abs log10 ratio |", "| --- | --- | --- |"]
     compared = [(mine, other) for mine in ("p_boot", "p_tail") for other in ("R run 1", "R run 2")]
     for a, b in [*compared, ("R run 1", "R run 2")]:

@@ -178,6 +178,11 @@ def robust_p(gene: GeneNull, peak: PeakNull) -> float:
         Between 0 and 1, and not below 1 / C(n, open cells). NaN where it is undefined: a gene without a count, a peak
         that does not vary or that the covariates determine, counts that they explain, a fit that did not converge.
 
+    Raises
+    ------
+    InputError
+        If gene and peak were prepared from different numbers of cells.
+
     Examples
     --------
     >>> import numpy as np
