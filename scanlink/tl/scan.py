@@ -130,13 +130,15 @@ def scan(
     Warnings
     --------
     The model-based ``p`` is too small where counts vary more than Poisson counts do. ``p_boot`` is never below
-    2 / n_boot, and too small itself in small groups and for sparse peaks. Neither knows that cells of one donor
-    resemble each other.
+    2 / n_boot, and it and ``p_tail`` are too small in small groups and for sparse peaks; ``p_robust`` keeps its level
+    there (docs/p-values.md). Without ``cluster`` none knows that cells of one donor resemble each other.
 
     Notes
     -----
     ``y_i ~ Poisson(mu_i), log mu_i = o_i + C_i gamma + x_i beta`` (SCENT: Sakaue et al. 2024, Nat Genet 56:615).
-    ``beta`` and ``se`` are those of R's ``glm``, to rounding.
+    ``beta`` and ``se`` are those of R's ``glm``, to rounding. ``p_robust`` is that of
+    :func:`scanlink.stats.calibrated_p`, with ``cluster`` a t test of ``beta / se_robust``; ``p_tail`` that of
+    :func:`scanlink.stats.bootstrap_tail`.
 
     Examples
     --------

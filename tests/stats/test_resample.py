@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from scanlink.errors import InputError
-from scanlink.stats import case_weights, resample_key, weights_from_indices
+from scanlink.stats import Weights, case_weights, resample_key, weights_from_indices
 from scanlink.stats._draw import _philox
 
 
@@ -64,3 +64,30 @@ def test_weights_from_indices__counts_draws():
     np.testing.assert_array_equal(weights_from_indices(np.array([[2, 2, 0], [1, 1, 1]]), 3), [[1, 0, 2], [0, 3, 0]])
     with pytest.raises(InputError, match="expected 0 to 2"):
         weights_from_indices(np.array([[3]]), 3)
+
+
+def plainly(key, number, n):
+    """The same draws one by one, in whole numbers: 16 bits each for up to 8,192 cells, what is uneven rejected."""
+    low = (1 << 32) - 1
+    bits = 16 if n <= 8192 else 32
+    each = 128 // bits
+    counts, left, first, size = np.zeros(n, dtype=int), n, 0, -(-n // each)
+    while left:
+        blocks = [(first + b, 0, number & low, number >> 32, key & low, key >> 32) for b in range(size)]
+        words = np.array([philox(np.array(block, dtype=np.uint32)) for block in blocks], dtype=np.uint32)
+        for word in np.ascontiguousarray(words.T).reshape(-1).view(np.uint16 if bits == 16 else np.uint32):
+            product = int(word) * n
+            if left and product % (1 << bits) >= (1 << bits) % n:
+                counts[product >> bits] += 1
+                left -= 1
+        first, size = first + size, 16
+    return counts
+
+
+@pytest.mark.parametrize("n_cells", [1, 60, 3152, 8192, 8193])
+def test_case_weights__are_those_of_the_plain_definition(n_cells):
+    key = resample_key(3, "B")
+    rows = case_weights(key, 2**32 + 5, 2**32 + 7, n_cells)
+    np.testing.assert_array_equal(rows, [plainly(key, 2**32 + 5 + r, n_cells) for r in range(2)])
+    block = Weights(key, n_cells).block(2**32 + 5, 2**32 + 7)
+    np.testing.assert_array_equal(block.rows(np.arange(2)), rows)
