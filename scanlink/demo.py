@@ -21,7 +21,7 @@ input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {{by: celltype, only: all}}
 pairs: {{window: 500000, anchor: body, min_fraction: 0.05}}
-scan: {{formula: "log(nUMI) + percent.mito", p_value: bootstrap, ladder: capstone, seed: {seed}}}
+scan: {{formula: "log(nUMI) + percent.mito", p_value: robust, seed: {seed}}}
 links: {{method: bh, alpha: 0.1, scope: group}}
 cluster: local
 """
@@ -35,7 +35,7 @@ def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeli
     out
         Run folder; the simulated files go to ``data/`` in it, the options to ``run.yaml``.
     seed
-        Of the simulation and of the bootstrap.
+        Of the simulation.
     workers
         Local worker processes.
 
