@@ -1,11 +1,12 @@
 """The bootstrap tail against the bootstrap itself: how far off it is by sparsity, p-value and number of donors.
 
-    python benchmarks/tail.py [--replicates 40000] [--plain 100000] [--seed 1]
+    python benchmarks/tail.py [--replicates 40000] [--seed 1]
+    python benchmarks/tail.py --plain 1000000 [--seed 1]
 
 Needs the reference data (environment variable SCANLINK_SHARED, default ../shared) for the real pairs. The reference
 draws cells with tilted probabilities and weighs every replicate by its likelihood ratio, which is unbiased whatever the
-probabilities, and decides each replicate by its exact profile score; for the real pairs, ordinary replicates of the
-resampling engine check it. Prints Markdown tables.
+probabilities, and decides each replicate by its exact profile score. With ``--plain`` it is ordinary replicates of the
+resampling engine, as a scan takes them, on smaller groups. Prints Markdown tables.
 """
 # ruff: noqa: NPY002 - compiled code has its own copy of the old generator, seeded in it.
 
@@ -13,26 +14,22 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import time
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numba import njit
-from pairs import real_pairs
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
+from scipy.stats import binom
+from tail_pairs import chosen, evaluate, real, simulate
 
-from scanlink.stats import Covariates, GeneReplicates, Weights, basic_p, fit_poisson, resample_key, rescale
+from scanlink.stats import Covariates, GeneReplicates, Ladder, Weights, climb, resample_key
 from scanlink.stats._newton import factor, solve_factored
-from scanlink.stats._tail import make_work
-from scanlink.stats.saddlepoint import saddle_deviate, tail_log_p
 
-SHARED = Path(os.environ.get("SCANLINK_SHARED", Path(__file__).parents[2] / "shared")).resolve() / "data"
-# Open cells in which the gene is found, and p-values: each combination gets as many pairs.
-CLASSES, DECADES, EACH = (3, 10, 30, 100, 100_000), (0.3, 0.05, 0.01, 1e-3, 1e-4, 1e-5), 3
+# Cells of the simulated groups, and p-values: each class gets so many pairs between each two of them.
+SIZES, DECADES, EACH = [300, 1_000, 3_000, 10_000], (0.3, 0.05, 0.01, 1e-3, 1e-4, 1e-5), 3
+PLAIN_SIZES, PLAIN_EDGES, PLAIN_EACH = [300, 1_000], tuple(np.geomspace(0.3, 1e-5, 13)), 1
 PLAIN_SHARE = 0.1
 DONORS = (4, 6, 10, 20, 40)
 
@@ -150,33 +147,6 @@ def simple(y, x, c, estimate, gamma, codes):
     return 2 * ndtr(-abs(r + math.log(t * math.sqrt(e.size * (weights(t) @ e**2)) / r) / r))
 
 
-def simulate(rng, n, opened, found, effect, donors=0):
-    """Poisson-gamma counts; depth raises the gene and opens the peak. Donors differ in both, and in the effect."""
-    codes = np.append(np.arange(donors), rng.integers(0, donors, n - donors)) if donors else np.arange(n)
-    donor = rng.normal(0, 0.25, (3, donors))[:, codes] if donors else np.zeros((3, n))
-    depth, mito = rng.normal(0, 0.4, n), rng.gamma(6, 1, n)
-    x = (rng.random(n) < -np.expm1(np.log1p(-opened) * np.exp(0.8 * depth + donor[0]))).astype(float)
-    mean = -1.3 * np.log1p(-found) * np.exp(depth - 0.03 * (mito - 6) + donor[1] + (effect + donor[2]) * x)
-    y = rng.poisson(mean * rng.gamma(1 / 0.7, 0.7, n)).astype(float)
-    return y, x, rescale(np.column_stack([np.ones(n), depth, mito])), codes
-
-
-def evaluate(y, x, c, codes):
-    """Estimate, p-value of the tail, and the tilted fit; None where the pair cannot be tested."""
-    if min(np.count_nonzero(y * x), np.count_nonzero(y * (1 - x))) < 3:
-        return None
-    n, units = y.size, int(codes.max()) + 1
-    fit = fit_poisson(y, np.append(c, x[:, None], axis=1), path="newton")
-    clusters = codes if units < n else codes[:0]
-    terms = np.ascontiguousarray(np.append(c, x[:, None], axis=1).T)
-    data = (y, terms, np.zeros(n), np.inf, clusters, units, make_work(terms.shape[0]))
-    before = time.perf_counter()
-    log_p, _, state, _ = tail_log_p(data, fit.coef, fit.coef[-1])
-    seconds = time.perf_counter() - before
-    _, _, _, end, t = saddle_deviate(data, fit.coef, 2 * fit.coef[-1])
-    return {"b": fit.coef[-1], "tail": math.exp(log_p), "reached": state == 0, "ms": 1e3 * seconds}, fit.coef, end, t
-
-
 def compare(y, x, c, codes, replicates, seed):
     row, coef, end, t = evaluate(y, x, c, codes)
     p, error = reference(y, x, c, row["b"], end, t, codes, replicates, seed)
@@ -184,32 +154,55 @@ def compare(y, x, c, codes, replicates, seed):
     return row | {"error": error, "simple": simple(y, x, c, row["b"], coef[:-1], codes)}
 
 
-def chosen(rng):
-    """Simulated pairs, with the number of their class: so many of each class and decade."""
-    wanted = {(k, d): EACH for k in range(len(CLASSES) - 1) for d in range(len(DECADES) - 1)}
-    for _ in range(20_000):
-        n = int(rng.choice([300, 1_000, 3_000, 10_000]))
-        drawn = simulate(rng, n, rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.6), rng.choice([-1, -0.5, 0.3, 0.6, 1.0]))
-        result = evaluate(*drawn)
-        if result is None:
-            continue
-        cell = (
-            int(np.searchsorted(CLASSES, np.count_nonzero(drawn[0] * drawn[1]), "right")) - 1,
-            int(np.searchsorted(-np.array(DECADES), -result[0]["tail"])) - 1,
-        )
-        if wanted.get(cell, 0):
-            wanted[cell] -= 1
-            yield cell[0], drawn
-        if not any(wanted.values()):
-            return
+def with_plain(replicates, seed):
+    """p_tail against the p-value of so many ordinary replicates; both are twice the share of b* beyond 2 b."""
+    pairs, tails = real()
+    if pairs:
+        steps = np.geomspace(tails[0], PLAIN_EDGES[0], len(PLAIN_EDGES))
+        nearest = np.unique(np.abs(np.log(tails)[:, None] - np.log(steps)).argmin(axis=0))
+        pairs = [("real pairs", pairs[k]) for k in nearest]
+    pairs += chosen(np.random.default_rng(seed), PLAIN_SIZES, PLAIN_EDGES, PLAIN_EACH)
+    rows = []
+    for n in sorted({drawn[0].size for _, drawn in pairs}):
+        same = [pair for pair in pairs if pair[1][0].size == n]
+        genes = []
+        for _, (y, x, c, _) in same:
+            gene = GeneReplicates(Covariates.of(c, np.zeros(n)), y)
+            genes.append((gene, [gene.pair(x)]))
+        weights = Weights(resample_key(seed, "tail"), n, keep_bytes=0)
+        found = climb(genes, Ladder.of([(replicates, None)]), weights)
+        for (name, drawn), [(p, _)] in zip(same, found, strict=True):
+            rows.append({"class": name, "n": n, "p": p, "tail": evaluate(*drawn)[0]["tail"]})
+    table = pd.DataFrame(rows)
+    # Were p_tail right, the replicates beyond would be binomial. z is that of their mid-p value, which serves a handful
+    # too, and stops at 37, where doubles end.
+    one, beyond = table["tail"] / 2, np.rint(table["p"] * replicates / 2)
+    half = binom.pmf(beyond, replicates, one) / 2
+    fewer, more = binom.cdf(beyond, replicates, one) - half, binom.sf(beyond, replicates, one) + half
+    table["z"] = np.where(fewer < more, -ndtri(np.maximum(fewer, 1e-300)), ndtri(np.maximum(more, 1e-300)))
+    table["ratio"], table["error"] = table["tail"] / table["p"], np.sqrt((1 - one) / (one * replicates))
+    print(f"p_tail / p of {replicates:,} replicates ± what chance does to it; by chance 5 of 100 have abs(z) > 2")
+    extremes(table.rename(columns={"class": "open cells with the gene"}), "open cells with the gene")
+    extremes(table.assign(p_tail=decades(table["tail"])).sort_values("tail"), "p_tail")
 
 
-def ordinary(covariates: Covariates, y, x, replicates):
-    """The p-value of so many ordinary replicates."""
-    gene = GeneReplicates(covariates, y)
-    pair, weights = gene.pair(x), Weights(resample_key(0, "tail"), y.size)
-    blocks = [weights.block(first, first + 500) for first in range(0, replicates, 500)]
-    return basic_p(pair.estimate, np.concatenate([pair.replicates(gene.shared(block)) for block in blocks]))
+def extremes(table, by):
+    """The median ratio and the furthest ones, by class, with what chance alone does to them."""
+    print(f"\n| {by} | pairs | cells | range of p_tail | median ratio | smallest | largest | abs(z) > 2 |")
+    print("| --- " * 8 + "|")
+    for name, part in table.groupby(by, sort=False):
+        ends = [part.loc[k] for k in (part["ratio"].idxmin(), part["ratio"].idxmax())]
+        text = " | ".join(f"{e['ratio']:.3f} ± {e['error']:.3f} (p {e['tail']:.1e}, z {e['z']:+.1f})" for e in ends)
+        cells = " to ".join(f"{n:,}" for n in sorted({part["n"].min(), part["n"].max()}))
+        span = f"{part['tail'].max():.2g} to {part['tail'].min():.1e}"
+        outside = f"{np.count_nonzero(part['z'].abs() > 2)} of {len(part)}"
+        print(f"| {name} | {len(part)} | {cells} | {span} | {part['ratio'].median():.3f} | {text} | {outside} |")
+
+
+def decades(p):
+    """Between which two of the p-values each lies, in words."""
+    names = [f"{low:g} to {high:g}" for high, low in pairwise(DECADES)][::-1]
+    return pd.cut(p, DECADES[::-1], labels=names).astype(str)
 
 
 def summary(table, by):
@@ -222,45 +215,40 @@ def summary(table, by):
         print(f"| {name} | {len(part)} | {(part['error'] / part['p']).median():.3f} | {text} |")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, default=40_000, help="of the reference, for each pair")
-    parser.add_argument("--plain", type=int, default=100_000, help="ordinary replicates for each real pair")
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    rng, rows = np.random.default_rng(asked.seed), []
-    if (SHARED / "NOTE.md").is_file():
-        covariates, pairs = real_pairs(SHARED)
-        cells = np.arange(covariates.design.shape[0])
-        tails = np.array([evaluate(y, x, covariates.design, cells)[0]["tail"] for y, x in pairs])
-        for k in np.argsort(tails)[:45:3]:
-            row = compare(*pairs[k], covariates.design, cells, asked.replicates, asked.seed)
-            rows.append(row | {"class": "real pairs", "plain": ordinary(covariates, *pairs[k], asked.plain)})
-    for k, drawn in sorted(chosen(rng), key=lambda pair: pair[0]):
-        name = f"{CLASSES[k]} to {CLASSES[k + 1] - 1}" if k < len(CLASSES) - 2 else f"{CLASSES[k]} or more"
-        rows.append(compare(*drawn, asked.replicates, asked.seed) | {"class": name})
+def with_tilted(replicates, seed):
+    """p_tail, and the simpler formula, against tilted replicates."""
+    rng, rows = np.random.default_rng(seed), []
+    for drawn in real()[0][:45:3]:
+        rows.append(compare(*drawn, replicates, seed) | {"class": "real pairs"})
+    for name, drawn in chosen(rng, SIZES, DECADES, EACH):
+        rows.append(compare(*drawn, replicates, seed) | {"class": name})
     for donors in DONORS:
         for effect in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
             drawn = simulate(rng, 100 * donors, 0.2, 0.3, effect, donors)
-            rows.append(compare(*drawn, asked.replicates, asked.seed) | {"class": f"{donors} donors"})
+            rows.append(compare(*drawn, replicates, seed) | {"class": f"{donors} donors"})
     table = pd.DataFrame(rows)
-    columns = ["class", "n", "open", "found", "b", "p", "error", "tail", "simple", "reached", "plain", "ms"]
+    columns = ["class", "n", "open", "found", "b", "p", "error", "tail", "simple", "reached", "ms"]
     print("|", " | ".join(columns), "|\n" + "| --- " * len(columns) + "|")
     for row in table[columns].itertuples(index=False):
         print("|", " | ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row), "|")
     by_cells = ~table["class"].str.contains("donors")
     summary(table[by_cells].rename(columns={"class": "open cells with the gene"}), "open cells with the gene")
-    decades = pd.cut(
-        table["p"], DECADES[::-1], labels=[f"{low:g} to {high:g}" for high, low in pairwise(DECADES)][::-1]
-    )
-    summary(table.assign(**{"p-value": decades.astype(str)})[by_cells].sort_values("p"), "p-value")
+    summary(table.assign(**{"p-value": decades(table["p"])})[by_cells].sort_values("p"), "p-value")
     summary(table[~by_cells & table["reached"]].rename(columns={"class": "donors"}), "donors")
-    if "plain" in table:
-        real = table[table["plain"].notna()]
-        z = (real["plain"] - real["p"]) / np.hypot(real["error"], np.sqrt(2 * real["p"] / asked.plain))
-        print(f"\nordinary replicates against the reference, real pairs: mean square of z {np.mean(z**2):.2f}")
     usual = table[by_cells & table["n"].between(3_000, 3_152)]
     print(f"milliseconds a pair, {usual['n'].median():.0f} cells, 4 terms: {usual['ms'].median():.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, default=40_000, help="tilted ones, for each pair")
+    parser.add_argument("--plain", type=int, metavar="N", help="compare with so many ordinary replicates instead")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    if asked.plain is not None:
+        with_plain(asked.plain, asked.seed)
+    else:
+        with_tilted(asked.replicates, asked.seed)
 
 
 if __name__ == "__main__":

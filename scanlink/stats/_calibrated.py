@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from scanlink.stats._compile import compiled
+from scanlink.stats._compile import compiled, inlined
 from scanlink.stats._newton import CONVERGED, factor, newton, solve_factored
+from scanlink.stats._vector import linear_predictor
 
 Floats = NDArray[np.float64]
 
@@ -36,11 +36,9 @@ def gene_residuals(
     state, _, _ = newton(counts, covariates, offset, np.ones(n), coef, -1, 1e-12, 60, factored, aliased)
     excess = 0.0
     square = 0.0
+    linear_predictor(covariates.T, offset, coef, signal)
     for i in range(n):
-        eta = offset[i]
-        for k in range(q):
-            eta += coef[k] * covariates[i, k]
-        mu = math.exp(eta)
+        mu = math.exp(signal[i])
         residual[i] = counts[i] - mu
         signal[i] = mu
         excess += residual[i] * residual[i] - counts[i]
@@ -53,7 +51,7 @@ def gene_residuals(
     return state == CONVERGED, dispersion
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inlined
 def _moments(u: float, base: Floats) -> tuple[float, float, float]:
     """Sums of ``h_k u^k``, ``k h_k u^k`` and ``k^2 h_k u^k`` over the levels."""
     a = 0.0
@@ -67,7 +65,7 @@ def _moments(u: float, base: Floats) -> tuple[float, float, float]:
     return a, b, c
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@inlined
 def _add(row: Floats, error: float, weight: float, gradient: Floats, hessian: Floats) -> None:
     """One cell's part of a score and of the lower triangle of its information."""
     for k in range(row.size):

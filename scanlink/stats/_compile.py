@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 
 from numba import njit
 
-__all__ = ["cache_folder", "compiled", "compiled_contracted", "compiled_reassociated"]
+__all__ = ["cache_folder", "compiled", "compiled_contracted", "compiled_reassociated", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -65,6 +65,14 @@ def compiled_contracted(function: Function) -> Function:
 def compiled_reassociated(function: Function) -> Function:
     """The same, with sums in whatever order is fastest: one order for one machine, chosen by the compiler."""
     return _kept(njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function))
+
+
+def inlined(function: Function) -> Function:
+    """The same as :func:`compiled`, as part of whichever loop calls it: for the few lines that each cell runs through.
+
+    It has no machine code of its own to be kept.
+    """
+    return cast(Function, njit(nogil=True, error_model="numpy", inline="always")(function))
 
 
 def _kept(dispatcher: Any) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
+from scanlink.stats._vector import linear_predictor
 
 # THETA_LIMIT: some loop ended by its limit, where R warns. THETA_UNDEFINED: no count at all, or theta fell to 0.
 THETA_FOUND, THETA_LIMIT, THETA_UNDEFINED = 0, 1, 2
@@ -135,7 +136,7 @@ def irls(
         solve_factored(factored, right, aliased)
         for k in range(p):
             coef[k] = right[k]
-        linear_predictor(design, offset, coef, eta)
+        linear_predictor(design.T, offset, coef, eta)
         current = deviance(counts, weights, alpha, eta)
         if not np.isfinite(current):
             return NOT_CONVERGED, iteration, current
@@ -162,20 +163,9 @@ def count_times(counts: Floats, weights: NDArray[np.generic]) -> Floats:
 
 
 @compiled
-def linear_predictor(design: Floats, offset: Floats, coef: Floats, eta: Floats) -> None:
-    """``o_i + z_i' coef`` of every cell, into ``eta``."""
-    n, p = design.shape
-    for i in range(n):
-        value = offset[i]
-        for k in range(p):
-            value += coef[k] * design[i, k]
-        eta[i] = value
-
-
-@compiled
 def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floats) -> None:
     """Linear predictor and expected count of every cell, into ``eta`` and ``mu``."""
-    linear_predictor(design, offset, coef, eta)
+    linear_predictor(design.T, offset, coef, eta)
     for i in range(eta.size):
         mu[i] = max(np.exp(eta[i]), _MU_MIN)
 

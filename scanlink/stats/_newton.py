@@ -6,6 +6,8 @@ gives the same bits in any process of one machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,6 +73,20 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
         for m in range(i + 1, p):
             value -= cholesky[m, i] * right[m]
         right[i] = value / cholesky[i, i]
+
+
+def inverse_information(
+    factored: Floats, aliased: NDArray[np.bool_], product: Callable[[Floats, Floats], Floats]
+) -> Floats:
+    """Inverse of the matrix that :func:`factor` took apart: NaN for left-out columns.
+
+    ``product`` is how two matrices are multiplied, on which the last bits depend.
+    """
+    kept = np.flatnonzero(~aliased)
+    inverse = np.full(factored.shape, np.nan)
+    root = np.asarray(np.linalg.inv(np.tril(factored)[np.ix_(kept, kept)]), dtype=np.float64)
+    inverse[np.ix_(kept, kept)] = product(root.T, root)
+    return inverse
 
 
 @compiled

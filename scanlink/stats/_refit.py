@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
-from scanlink.stats._negbin import first_predictor, irls, linear_predictor
+from scanlink.stats._negbin import first_predictor, irls
 from scanlink.stats._newton import (
     _ETA_MAX,
     ALIASED,
@@ -20,6 +20,7 @@ from scanlink.stats._newton import (
     glm_path,
     solve_factored,
 )
+from scanlink.stats._vector import linear_predictor
 
 
 @compiled
@@ -150,7 +151,7 @@ def refit(
         )
     # All replicates start at the same place: what their first pass needs of each cell is the same too.
     eta = np.empty(n)
-    linear_predictor(design, offset, origin, eta)
+    linear_predictor(design.T, offset, origin, eta)
     mu = np.exp(eta)
     residual = (counts - mu) / (1.0 + alpha * mu)
     curvature = mu * (1.0 + alpha * counts) / (1.0 + alpha * mu) ** 2

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scanlink.errors import DesignError, InputError
+from scanlink.errors import InputError
 from scanlink.stats._calibrated import gene_residuals, orthonormal, pair, propensity
+from scanlink.stats._checks import checked_cells
 from scanlink.stats.design import rescale
 
 __all__ = ["GeneNull", "PeakNull", "calibrated_p", "gene_null", "peak_null", "robust_p"]
@@ -104,7 +105,7 @@ def gene_null(counts: ArrayLike, covariates: ArrayLike, *, offset: ArrayLike | N
     >>> gene_null([0, 1, 1, 2], np.ones((4, 1))).residual
     array([-1.,  0.,  0.,  1.])
     """
-    y, c, o = _checked(counts, covariates, offset, "counts")
+    y, c, o = checked_cells(counts, covariates, offset, names=("counts", "covariates"))
     residual, signal = np.zeros(y.size), np.zeros(y.size)
     if not y.any():
         return GeneNull(residual, signal, 1.0, 0.0, False)
@@ -139,7 +140,7 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
     >>> peak_null([0, 0, 1, 1, 1, 1], np.column_stack([np.ones(6), [0, 0, 0, 0, 1, 1]])).cells  # 4 and 5: always open
     array([0, 1, 2, 3])
     """
-    x, c, o = _checked(accessibility, covariates, offset, "accessibility")
+    x, c, o = checked_cells(accessibility, covariates, offset, names=("accessibility", "covariates"))
     if (x != np.floor(x)).any():
         raise InputError("accessibility must be whole numbers (0 closed, 1 open, or counts): binarise it first")
     values = np.unique(x)
@@ -278,20 +279,3 @@ def calibrated_p(counts: ArrayLike, design: ArrayLike, *, target: int, offset: A
     covariates = np.delete(z, target, axis=1)
     gene = gene_null(counts, covariates, offset=offset)
     return robust_p(gene, peak_null(z[:, target], covariates, offset=offset))
-
-
-def _checked(values: ArrayLike, covariates: ArrayLike, offset: ArrayLike | None, what: str) -> tuple[Floats, ...]:
-    v = np.ascontiguousarray(values, dtype=np.float64)
-    c = np.ascontiguousarray(covariates, dtype=np.float64)
-    if v.ndim != 1 or not v.size or c.ndim != 2 or c.shape[0] != v.size:
-        raise InputError(
-            f"{what} have shape {v.shape} and covariates {c.shape}, expected (n_cells,) and (n_cells, n_terms)"
-        )
-    o = np.zeros(v.size) if offset is None else np.ascontiguousarray(offset, dtype=np.float64)
-    if o.shape != v.shape:
-        raise InputError(f"the offset has shape {o.shape}, expected {v.shape}")
-    if not np.isfinite(v).all() or (v < 0).any():
-        raise InputError(f"{what} must be finite and at least 0")
-    if not (np.isfinite(c).all() and np.isfinite(o).all()):
-        raise DesignError("the covariates and the offset must be finite: remove or impute missing values first")
-    return v, c, o

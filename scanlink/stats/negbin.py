@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scanlink.errors import InputError, OptionError
+from scanlink.errors import InputError
+from scanlink.stats._checks import (
+    checked_regression,
+    checked_rows,
+    checked_start,
+    checked_target,
+    checked_theta,
+    checked_weights,
+)
 from scanlink.stats._negbin import (
     THETA_FOUND,
     alternate,
@@ -17,9 +25,8 @@ from scanlink.stats._negbin import (
     log_likelihood,
     refit_alternate,
 )
-from scanlink.stats._newton import CONVERGED
+from scanlink.stats._newton import CONVERGED, inverse_information
 from scanlink.stats._refit import refit
-from scanlink.stats.poisson import _checked
 
 __all__ = ["NegbinFit", "fit_negbin", "refit_negbin"]
 
@@ -140,9 +147,7 @@ def fit_negbin(
     """
     y, z, o = _checked_whole(counts, design, offset)
     n, p = z.shape
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,) or not (np.isfinite(w).all() and (w >= 0).all()):
-        raise InputError(f"weights must be {n} finite numbers of at least 0, one for each cell")
+    w = checked_weights(weights, n)
     coef = np.zeros(p)
     fitted = np.zeros(n)
     factored = np.empty((p, p))
@@ -152,15 +157,12 @@ def fit_negbin(
             y, z, o, w, coef, -1, fitted, factored, aliased
         )
     else:
-        found, se_theta, theta_state = _checked_theta(theta), np.nan, THETA_FOUND
+        found, se_theta, theta_state = checked_theta(theta), np.nan, THETA_FOUND
         first_predictor(y, fitted)
         state, n_iter, deviance = irls(y, z, o, w, 1.0 / found, fitted, coef, -1, factored, aliased)
         fitted = np.exp(fitted)
         loglik = log_likelihood(y, w, fitted, 1.0 / found, count_times(y, w))
-    kept = np.flatnonzero(~aliased)
-    covariance = np.full((p, p), np.nan)
-    root = np.linalg.inv(np.tril(factored)[np.ix_(kept, kept)])
-    covariance[np.ix_(kept, kept)] = np.einsum("ki,kj->ij", root, root)
+    covariance = inverse_information(factored, aliased, lambda a, b: np.einsum("ij,jk->ik", a, b))
     coef[aliased] = np.nan
     return NegbinFit(
         coef,
@@ -239,11 +241,8 @@ def refit_negbin(
     array([0.6931, 1.3863])
     """
     y, z, o = _checked_whole(counts, design, offset)
-    w = np.ascontiguousarray(weights, dtype=np.uint16)
-    if w.ndim != 2 or w.shape[1] != z.shape[0]:
-        raise InputError(f"weights have shape {w.shape}, expected (n_replicates, {z.shape[0]})")
-    if not 0 <= target < z.shape[1]:
-        raise OptionError(f"target {target} is not a column of the design, which has {z.shape[1]}")
+    w = checked_rows(weights, z.shape[0])
+    checked_target(target, z.shape[1])
     if reestimate:
         return refit_alternate(y, z, o, w, target)
     if theta is None:
@@ -251,24 +250,18 @@ def refit_negbin(
         theta, start = whole.theta, whole.coef if start is None else start
         if np.isnan(theta):
             raise InputError("the counts have no theta (all are 0, or nearly): give one, or use refit_poisson")
-    held = _checked_theta(theta)
-    begin = fit_negbin(y, z, offset=o, theta=held).coef if start is None else np.array(start, dtype=np.float64)
+    held = checked_theta(theta)
+    begin = fit_negbin(y, z, offset=o, theta=held).coef if start is None else checked_start(start, z.shape[1])
     return refit(y, z, o, w, 1.0 / held, np.nan_to_num(begin), target, 1e-10, 60)
 
 
 def _checked_whole(counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
-    y, z, o = _checked(counts, design, offset)
+    y, z, o = checked_regression(counts, design, offset)
     if (y != np.floor(y)).any():
         first = y[y != np.floor(y)][0]
         raise InputError(
             f"counts must be whole numbers for a negative binomial fit, found {first:g}: use raw UMI counts"
         )
-    if y.size and y.max() > _MOST:
+    if y.max() > _MOST:
         raise InputError(f"the largest count is {y.max():.0f}, more than a negative binomial fit takes ({_MOST:,})")
     return y, z, o
-
-
-def _checked_theta(theta: float) -> float:
-    if not theta > 0:
-        raise OptionError(f"theta is {theta!r}, expected a number above 0: the variance is mu + mu^2 / theta")
-    return float(theta)

@@ -8,8 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scanlink.errors import DesignError, InputError, OptionError
-from scanlink.stats._newton import CONVERGED, glm_path, newton, refit_like_r
+from scanlink.errors import OptionError
+from scanlink.stats._checks import (
+    checked_regression,
+    checked_rows,
+    checked_start,
+    checked_target,
+    checked_weights,
+)
+from scanlink.stats._newton import CONVERGED, glm_path, inverse_information, newton, refit_like_r
 from scanlink.stats._refit import refit
 
 __all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
@@ -101,11 +108,9 @@ def fit_poisson(
     >>> fit.coef.round(6)  # log 2 and log(4 / 2)
     array([0.693147, 0.693147])
     """
-    y, z, o = _checked(counts, design, offset)
+    y, z, o = checked_regression(counts, design, offset)
     n, p = z.shape
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,) or not (np.isfinite(w).all() and (w >= 0).all()):
-        raise InputError(f"weights must be {n} finite numbers of at least 0, one for each cell")
+    w = checked_weights(weights, n)
     if path not in ("glm", "newton"):
         raise OptionError(f"path {path!r} is not known; expected 'glm' or 'newton'")
     coef = np.zeros(p)
@@ -119,10 +124,7 @@ def fit_poisson(
     fitted = np.exp(np.einsum("ij,j->i", z, coef) + o)
     with np.errstate(divide="ignore", invalid="ignore"):
         deviance = 2.0 * float(np.sum(w * (np.where(y > 0, y * np.log(y / fitted), 0.0) - (y - fitted))))
-    kept = np.flatnonzero(~aliased)
-    covariance = np.full((p, p), np.nan)
-    root = np.linalg.inv(np.tril(factored)[np.ix_(kept, kept)])
-    covariance[np.ix_(kept, kept)] = root.T @ root
+    covariance = inverse_information(factored, aliased, np.matmul)
     coef[aliased] = np.nan
     return PoissonFit(coef, covariance, fitted, deviance, int(n_iter), state == CONVERGED)
 
@@ -163,6 +165,15 @@ def refit_poisson(
         Shape ``(n_replicates,)``. NaN where the replicate leaves the term undefined (peak open, or closed, in every
         cell that was drawn), as in R.
 
+    Raises
+    ------
+    InputError
+        If shapes differ, or counts are negative or not finite.
+    DesignError
+        If the design has more columns than rows, or values that are not finite.
+    OptionError
+        If ``target`` is no column.
+
     Notes
     -----
     A replicate without a maximum (the gene is 0 in all of its open cells, say) always follows R's path, so that it
@@ -175,32 +186,10 @@ def refit_poisson(
     >>> refit_poisson([1, 1, 2, 4], design, np.array([[1, 1, 2, 0], [2, 0, 0, 2]], dtype=np.uint16), target=1).round(4)
     array([0.6931, 1.3863])
     """
-    y, z, o = _checked(counts, design, offset)
-    w = np.ascontiguousarray(weights, dtype=np.uint16)
-    if w.ndim != 2 or w.shape[1] != z.shape[0]:
-        raise InputError(f"weights have shape {w.shape}, expected (n_replicates, {z.shape[0]})")
-    begin = fit_poisson(y, z, offset=o).coef if start is None else np.array(start, dtype=np.float64)
+    y, z, o = checked_regression(counts, design, offset)
+    w = checked_rows(weights, z.shape[0])
+    checked_target(target, z.shape[1])
+    begin = fit_poisson(y, z, offset=o).coef if start is None else checked_start(start, z.shape[1])
     if path == "glm":
         return refit_like_r(y, z, o, w, target)
     return refit(y, z, o, w, 0.0, np.nan_to_num(begin), target, 1e-10, 60)
-
-
-def _checked(counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
-    y = np.ascontiguousarray(counts, dtype=np.float64)
-    z = np.ascontiguousarray(design, dtype=np.float64)
-    if y.ndim != 1 or z.ndim != 2 or z.shape[0] != y.size:
-        raise InputError(
-            f"counts have shape {y.shape} and design {z.shape}, expected (n_cells,) and (n_cells, n_terms)"
-        )
-    if z.shape[1] > z.shape[0]:
-        raise DesignError(
-            f"the design has {z.shape[1]} terms for {z.shape[0]} cells: fewer terms or more cells are needed"
-        )
-    o = np.zeros(y.size) if offset is None else np.ascontiguousarray(offset, dtype=np.float64)
-    if o.shape != y.shape:
-        raise InputError(f"the offset has shape {o.shape}, expected {y.shape}")
-    if not np.isfinite(y).all() or (y < 0).any():
-        raise InputError("counts must be finite and at least 0")
-    if not (np.isfinite(z).all() and np.isfinite(o).all()):
-        raise DesignError("the design and the offset must be finite: remove or impute missing values first")
-    return y, z, o

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scanlink.errors import DesignError, InputError, OptionError
+from scanlink.errors import DesignError, InputError
+from scanlink.stats._checks import checked_regression, checked_theta
 from scanlink.stats._compile import compiled
 from scanlink.stats._newton import factor
 from scanlink.stats._tail import Data, log_normal_tail, make_work, quadratic, saddle_pass, saddle_step
 from scanlink.stats.negbin import fit_negbin
-from scanlink.stats.poisson import _checked, fit_poisson
+from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["TailP", "bootstrap_tail", "tail_log_p"]
 
@@ -128,11 +129,9 @@ def bootstrap_tail(
     >>> bootstrap_tail(counts, design, target=1, estimate=estimate).p < 1e-6
     True
     """
-    y, z, o = _checked(counts, design, offset)
+    y, z, o = checked_regression(counts, design, offset)
     codes, n_units = _codes(clusters, y.size)
-    n_terms, size = z.shape[1], np.inf if theta is None else float(theta)
-    if not size > 0:
-        raise OptionError(f"theta is {theta}, expected a number above 0, or None")
+    n_terms, size = z.shape[1], np.inf if theta is None else checked_theta(theta)
     if start is None:
         start = (
             fit_poisson(y, z, offset=o, path="newton") if size == np.inf else fit_negbin(y, z, offset=o, theta=size)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import load_simulated
 
-from scanlink.errors import DesignError, InputError
+from scanlink.errors import DesignError, InputError, OptionError
 from scanlink.stats import basic_p, fit_poisson, refit_poisson, weights_from_indices
 
 
@@ -122,3 +122,16 @@ def test_fit_poisson__weights_equal_repeated_cells(times):
 def test_fit_poisson__refuses_what_is_no_regression(counts, design, error):
     with pytest.raises(error):
         fit_poisson(counts, design)
+
+
+def test_refit_poisson__refuses_weights_targets_and_starts_that_do_not_fit():
+    counts, design = make(n=20)
+    weights = np.ones((1, 20), dtype=np.uint16)
+    with pytest.raises(InputError, match="weights have shape"):
+        refit_poisson(counts, design, weights[:, 1:], target=1)
+    with pytest.raises(OptionError, match="target 3"):
+        refit_poisson(counts, design, weights, target=3)
+    with pytest.raises(InputError, match="start has shape"):
+        refit_poisson(counts, design, weights, target=1, start=[0.0, 0.0])
+    with pytest.raises(InputError, match="weights must be 20"):
+        fit_poisson(counts, design, weights=-np.ones(20))
