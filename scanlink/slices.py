@@ -10,8 +10,9 @@ import pandas as pd
 from scanlink import config, provenance
 from scanlink.errors import InputError
 from scanlink.io.files import existing_file
+from scanlink.io.make_store import write_store
 from scanlink.io.pairs import read_pairs
-from scanlink.io.store import Store, write_store
+from scanlink.io.store import Store
 from scanlink.options import LinksOptions, SliceOptions
 from scanlink.pipeline import Outcome, claim, finish
 from scanlink.run import replace_file
@@ -68,7 +69,9 @@ def scan_slice(
     # For merge, which adjusts the p-values of all slices together.
     if not (folder / "config.yaml").exists():
         replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
-    return Outcome(folder, stats=compute(plan, chunk=chunk))
+    stats = compute(plan, chunk=chunk)
+    stats.raise_failures()
+    return Outcome(folder, stats=stats)
 
 
 def merge(folder: Path, options: LinksOptions) -> pd.DataFrame:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from scanlink.errors import InputError
+from scanlink.run.progress import duration
 from scanlink.tl.plan import Plan
 
 __all__ = ["describe"]
+
+# Seconds after which a driver that says nothing may be dead; set-aside blocks that are named.
+_SILENT, _NAMED = 120.0, 5
 
 
 def describe(folder: Path) -> list[str]:
@@ -37,13 +42,16 @@ def describe(folder: Path) -> list[str]:
         raise InputError(f"{folder} holds no run of scanlink: neither pairs.parquet nor parts/ is there")
     for path in plans:
         plan = Plan(path, folder / "store")
-        parts, names = plan.parts, [group.name for group in plan.groups]
-        done = {block.number for block in plan.blocks if parts.is_done(block)}
-        lines.append(f"scan {path.name.removeprefix('scan-')}   {len(done)} of {len(plan.blocks)} blocks")
-        for number, name in enumerate(names):
-            mine = [block for block in plan.blocks if block.group == number]
-            finished = sum(block.number in done for block in mine)
-            lines.append(f"  {name:<24}{finished:>6} of {len(mine)}")
+        there, blocks = plan.parts.present(), plan.blocks
+        lines.append(f"scan {path.name.removeprefix('scan-')}   {len(there)} of {len(blocks)} blocks")
+        for number, group in enumerate(plan.groups):
+            mine = [block for block in blocks if block.group == number]
+            finished = sum(block.number in there for block in mine)
+            lines.append(f"  {group.name:<24}{finished:>6} of {len(mine)}")
+        for file in sorted(path.glob("progress*.json")):
+            lines += _driver(file)
+        for file in sorted(path.glob("failed*.json")):
+            lines += _failures(file)
     lines.append(f"links             {_there(folder / 'links.parquet')}")
     record = folder / "provenance.json"
     if record.is_file():
@@ -56,6 +64,38 @@ def describe(folder: Path) -> list[str]:
         took = content.get("seconds", {}).get("total")
         lines.append(f"last finished     {content['written']}" + ("" if took is None else f", {took:.0f} s"))
     return lines
+
+
+def _driver(file: Path) -> list[str]:
+    """What a driver last wrote of itself."""
+    try:
+        said, age = json.loads(file.read_text()), max(0.0, time.time() - file.stat().st_mtime)
+    except (OSError, ValueError):
+        return []
+    name = file.stem.removeprefix("progress").removeprefix("-")
+    job = f", job {said['job']}" if said.get("job") else ""
+    who = f"driver{f' {name}' if name else ''}: process {said['pid']} on {said['host']}{job}"
+    if said["state"] != "running":
+        reason = f": {said['reason']}" if said.get("reason") else ""
+        return [f"  {who}, {said['state']} {said['written']}{reason}"]
+    # Written every ten seconds, but not while a single block is computed without workers.
+    silent = "" if age < _SILENT else "; nothing heard since, it may have been killed: the same command goes on"
+    left = said["seconds_left"]
+    return [
+        f"  {who}, running: {said['workers']} workers, {said['computed']} computed in {duration(said['seconds'])}, "
+        + ("time left not known yet" if left is None else f"about {duration(left)} left")
+        + f" (said {duration(age)} ago{silent})",
+        *([f"  dashboard: {said['dashboard']}"] if said.get("dashboard") else []),
+    ]
+
+
+def _failures(file: Path) -> list[str]:
+    try:
+        failed = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return []
+    lines = [f"  block {number} was set aside: {failed[number]['reason']}" for number in list(failed)[:_NAMED]]
+    return lines + ([f"  and {len(failed) - _NAMED} more, see {file}"] if len(failed) > _NAMED else [])
 
 
 def _there(path: Path) -> str:

@@ -1,23 +1,35 @@
-"""Parts: what blocks leave on disk. A part is there completely, or not at all."""
+"""Parts: what blocks leave on disk. A part is there completely and as it was written, or it does not count."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scanlink.errors import RunError
 from scanlink.run.blocks import Block
 
-__all__ = ["Parts", "replace_file"]
+__all__ = ["PartError", "Parts", "content_digest", "replace_file"]
 
 _KEY = b"scanlink_part"
+_NAME = re.compile(r"block-(\d{6,})\.parquet")
+# Reading parts waits for the file system, not for the processor.
+_THREADS = 8
+
+
+class PartError(RunError):
+    """A part is missing or damaged; its block has to be computed."""
 
 
 @dataclass(frozen=True)
@@ -40,50 +52,110 @@ class Parts:
         return self.folder / f"block-{block.number:06d}.parquet"
 
     def write(self, block: Block, table: pa.Table) -> None:
-        """Write a part under a temporary name, then give it its own."""
-        label = json.dumps({"fingerprint": self.fingerprint, "block": block.number, "rows": table.num_rows})
-        table = table.replace_schema_metadata({_KEY: label.encode()})
+        """Write a part, with the checksum of its content, under a temporary name; then give it its own."""
+        table = table.replace_schema_metadata(None).combine_chunks()
+        label = {"fingerprint": self.fingerprint, "block": block.number, "sha256": content_digest(table)}
+        table = table.replace_schema_metadata({_KEY: json.dumps(label).encode()})
         replace_file(self.path(block), lambda temporary: pq.write_table(table, temporary))
 
-    def is_done(self, block: Block) -> bool:
-        """Whether the block's part is there, readable, complete and of this plan."""
-        path = self.path(block)
-        if not path.is_file():
-            return False
+    def fault(self, block: Block) -> str | None:
+        """What is wrong with a part that is there: ``""`` if there is none, None if it is as it was written."""
         try:
-            metadata = pq.read_metadata(path)
-            label = json.loads((metadata.metadata or {})[_KEY])
-        except (OSError, pa.ArrowInvalid, KeyError, ValueError):
-            return False
-        return (
-            label["fingerprint"] == self.fingerprint
-            and label["block"] == block.number
-            and label["rows"] == metadata.num_rows
-        )
+            self._load(block)
+        except FileNotFoundError:
+            return ""
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+            return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return None
+
+    def is_done(self, block: Block) -> bool:
+        """Whether the block's part is there, readable, unaltered and of this plan."""
+        return self.fault(block) is None
+
+    def present(self) -> set[int]:
+        """Numbers of the blocks that have a file, from one look at the folder; the files are not opened."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return {int(found[1]) for entry in entries if (found := _NAME.fullmatch(entry.name))}
+        except FileNotFoundError:
+            return set()
+
+    def inspect(self, blocks: Iterable[Block]) -> tuple[set[int], dict[int, str]]:
+        """Read every part that is there.
+
+        Returns
+        -------
+        tuple
+            Numbers of the blocks that are done, and what is wrong with each part that does not count.
+        """
+        there = self.present()
+        wanted = [block for block in blocks if block.number in there]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            faults = dict(zip((block.number for block in wanted), pool.map(self.fault, wanted), strict=True))
+        done = {number for number, fault in faults.items() if fault is None}
+        return done, {number: fault for number, fault in faults.items() if fault}
 
     def read(self, blocks: Iterable[Block]) -> pa.Table:
         """All parts, in the order of ``blocks``.
 
         Raises
         ------
-        RunError
-            If a part cannot be read.
+        PartError
+            If a part is missing, cannot be read, or is not as it was written.
         """
-        tables = []
-        for block in blocks:
+
+        def load(block: Block) -> pa.Table:
             try:
-                tables.append(pq.read_table(self.path(block)))
-            except (OSError, pa.ArrowInvalid) as error:
-                raise RunError(
-                    f"part {self.path(block).name} cannot be read ({error}): delete it and run again, "
-                    "only that block is computed anew"
+                return self._load(block)
+            except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+                raise PartError(
+                    f"part {self.path(block).name} cannot be used ({error}): run again, only that block is "
+                    "computed anew"
                 ) from error
-        return pa.concat_tables(tables).replace_schema_metadata(None)
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return pa.concat_tables(pool.map(load, blocks)).replace_schema_metadata(None)
 
     def sweep(self) -> None:
         """Delete what processes that were killed while writing left; for when all parts are there."""
         for left in self.folder.glob(".block-*"):
             left.unlink(missing_ok=True)
+
+    def _load(self, block: Block) -> pa.Table:
+        # Opened here, because pyarrow has one exception for a file that is absent and one that is no parquet.
+        with open(self.path(block), "rb") as handle:
+            table = pq.read_table(pa.PythonFile(handle))
+        label = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
+        if label.get("fingerprint") != self.fingerprint or label.get("block") != block.number:
+            raise ValueError("it is of another plan")
+        table = table.replace_schema_metadata(None)
+        if label["sha256"] != content_digest(table):
+            raise ValueError("its content is not what was written")
+        return table
+
+
+def content_digest(table: pa.Table) -> str:
+    """SHA-256 of names, types and values of a table of numbers, booleans and texts.
+
+    Examples
+    --------
+    >>> same = [content_digest(pa.table({"x": [1.0, None]})) for _ in range(2)]
+    >>> same[0] == same[1] != content_digest(pa.table({"x": [1.0, float("nan")]}))
+    True
+    """
+    digest = hashlib.sha256(str(table.num_rows).encode())
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        digest.update(f"\n{name} {column.type}\n".encode())
+        digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
+        if pa.types.is_string(column.type):
+            texts = column.fill_null("")
+            digest.update(pc.binary_length(texts).to_numpy().tobytes())
+            digest.update("".join(texts.to_pylist()).encode())
+        elif pa.types.is_null(column.type):
+            continue
+        else:
+            digest.update(column.fill_null(pa.scalar(0).cast(column.type)).to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -103,11 +175,19 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         raise RunError(
             f"{path} cannot be written: {error.strerror or error}. Free some space or name another folder; "
             "what is finished stays, and the same command goes on from there"
         ) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         raise
+
+
+def _forget(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        # The folder is lost; what was wrong in the first place is told, not this.
+        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from scanlink.errors import RunError, first_few
 from scanlink.io.store import Store
 from scanlink.options import LinksOptions
-from scanlink.run import replace_file
+from scanlink.run import Block, replace_file
 from scanlink.stats import adjust
 from scanlink.tl.plan import Plan
 
@@ -27,7 +28,7 @@ COLUMNS = [
 _CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 
-def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
+def collect(plan: Plan, options: LinksOptions, *, set_aside: Collection[int] = ()) -> pd.DataFrame:
     """Put the parts of a finished scan together.
 
     Parameters
@@ -36,6 +37,8 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
         Whose parts are read.
     options
         How the false discovery rate is taken.
+    set_aside
+        Numbers of blocks that failed: their pairs get the status ``failed``.
 
     Returns
     -------
@@ -46,10 +49,11 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
     Raises
     ------
     RunError
-        If blocks are not finished; names the first.
+        If blocks are not finished, or a part is damaged; names the first.
     """
-    parts, blocks = plan.parts, plan.blocks
-    missing = [block.number for block in blocks if not parts.is_done(block)]
+    parts, blocks = plan.parts, [block for block in plan.blocks if block.number not in set_aside]
+    there = parts.present()
+    missing = [block.number for block in blocks if block.number not in there]
     if missing:
         raise RunError(
             f"{len(missing)} of {len(blocks)} blocks are not finished (blocks {first_few(missing)}): "
@@ -57,6 +61,9 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
         )
     table = parts.read(blocks).to_pandas()
     parts.sweep()
+    if set_aside:
+        lost = [_failed_rows(block) for block in plan.blocks if block.number in set_aside]
+        table = pd.concat([table, *lost], ignore_index=True).sort_values(["group", "row"], kind="stable")
     store, groups = Store.open(plan.store), plan.groups
     row = table["row"].to_numpy()
     distance = np.asarray(plan.pairs["distance"])[row]
@@ -78,6 +85,12 @@ def collect(plan: Plan, options: LinksOptions) -> pd.DataFrame:
     links["p_value"] = links[_CHOSEN[plan.options.p_value]]
     links["fdr"] = add_fdr(links, options)
     return links[COLUMNS + extra]
+
+
+def _failed_rows(block: Block) -> pd.DataFrame:
+    """Rows of the pairs of a block that was set aside."""
+    row = np.arange(block.first, block.last)
+    return pd.DataFrame({"group": block.group, "row": row, "n_boot": 0, "status": "failed"})
 
 
 def add_fdr(links: pd.DataFrame, options: LinksOptions) -> pd.Series:

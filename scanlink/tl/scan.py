@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ from mudata import MuData
 from pydantic import ValidationError
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.store import Store, write_store
+from scanlink.io.make_store import write_store
+from scanlink.io.store import Store
 from scanlink.options import LinksOptions, PValue, ScanOptions, explain
-from scanlink.run import RunStats, client_for, run_blocks
+from scanlink.run import FolderLock, RunStats, client_for, run_blocks
 from scanlink.tl._scan_task import ScanContext, scan_block
 from scanlink.tl.links import collect
 from scanlink.tl.plan import Plan, make_plan
@@ -125,7 +126,7 @@ def scan(
     InputError, MissingKeyError, DesignError, OptionError
         Before anything is computed, if the data or an option cannot be used.
     RunError
-        If blocks fail on the workers, or the folder cannot be written.
+        If blocks fail on the workers, or the folder cannot be written or is in use by another call.
 
     Warnings
     --------
@@ -180,22 +181,30 @@ def scan(
         raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
         folder = Path(out if out is not None else temporary).resolve()
-        store = _store(mdata, pairs, folder)
-        plan = make_plan(
-            store,
-            pairs,
-            folder / "parts",
-            options=options,
-            groupby=groupby,
-            groups=None if groups is None else tuple(map(str, groups)),
-        )
-        with client_for(client, cost=plan.cost) as workers:
-            compute(plan, client=workers)
-        return collect(plan, fdr)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FolderLock(folder) as lock:
+            store = _store(mdata, pairs, folder)
+            plan = make_plan(
+                store,
+                pairs,
+                folder / "parts",
+                options=options,
+                groupby=groupby,
+                groups=None if groups is None else tuple(map(str, groups)),
+            )
+            with client_for(client, cost=plan.cost) as workers:
+                compute(plan, client=workers, problem=lock.problem).raise_failures()
+            return collect(plan, fdr)
 
 
-def compute(plan: Plan, *, client: Client | None = None, chunk: tuple[int, int] | None = None) -> RunStats:
-    """Compute what is not finished of a plan.
+def compute(
+    plan: Plan,
+    *,
+    client: Client | None = None,
+    chunk: tuple[int, int] | None = None,
+    problem: Callable[[], str | None] = lambda: None,
+) -> RunStats:
+    """Compute what is not finished of a plan. Blocks that fail are set aside, and told in what is returned.
 
     Parameters
     ----------
@@ -205,6 +214,8 @@ def compute(plan: Plan, *, client: Client | None = None, chunk: tuple[int, int] 
         Dask client; None computes in this process.
     chunk
         ``(i, n)``: only the i-th of n slices, counted from 1, for job arrays.
+    problem
+        As in :func:`scanlink.run.run_blocks`.
     """
     blocks = plan.blocks
     if chunk is not None:
@@ -213,7 +224,8 @@ def compute(plan: Plan, *, client: Client | None = None, chunk: tuple[int, int] 
         blocks = dealt[chunk[0] - 1 :: chunk[1]]
     # Absolute, because workers may have another working folder.
     context = ScanContext(str(plan.store.resolve()), str(plan.folder.resolve()))
-    stats = run_blocks(scan_block, context, blocks, plan.parts, client=client)
+    name = "" if chunk is None or chunk == (1, 1) else f"-{chunk[0]}-of-{chunk[1]}"
+    stats = run_blocks(scan_block, context, blocks, plan.parts, client=client, problem=problem, name=name)
     log.info(
         "scan: %d blocks, %d found finished, %d computed in %.1f s",
         stats.n_blocks, stats.n_found, stats.n_computed, stats.seconds,

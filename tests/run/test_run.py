@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from scanlink import cluster
 from scanlink.errors import RunError
-from scanlink.run import Block, Parts, client_for, cut, replace_file, run_blocks
+from scanlink.run import Block, Parts, client_for, cut, run_blocks
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def test_run_blocks__recomputes_only_what_is_truncated_or_of_another_plan(tmp_pa
     damaged.write_bytes(damaged.read_bytes()[:-20])
     Parts(tmp_path / "parts", "other").write(blocks[2], pa.table({"row": [1]}))
     parts.path(blocks[3]).write_bytes(b"")
-    assert run_blocks(task, Context(str(tmp_path)), blocks, parts).n_computed == 3
+    stats = run_blocks(task, Context(str(tmp_path)), blocks, parts)
+    assert (stats.n_computed, sorted(stats.damaged)) == (3, [1, 2, 3])
     assert parts.read(blocks)["row"].to_pylist() == list(range(36))
 
 
@@ -86,12 +87,16 @@ def test_run_blocks__a_block_that_fails_does_not_stop_the_others(tmp_path, block
     parts = Parts(tmp_path / "parts", "f")
     with client_for(None, cost=cost) as client:
         assert (client is None) == (cost == 0)
+        stats = run_blocks(task, Context(str(tmp_path), (2,)), blocks, parts, client=client, retries=1)
         with pytest.raises(RunError, match=r"1 of 6 blocks failed: 'block 2: ArithmeticError: no number for 2'"):
-            run_blocks(task, Context(str(tmp_path), (2,)), blocks, parts, client=client, retries=1)
+            stats.raise_failures()
+        failed = json.loads((parts.folder / "failed.json").read_text())
+        assert "in task" in failed["2"]["traceback"]
         assert [block.number for block in blocks if not parts.is_done(block)] == [2]
         assert calls(tmp_path).count(2) == (1 if client is None else 2)
         again = run_blocks(task, Context(str(tmp_path)), blocks, parts, client=client)
     assert (again.n_found, again.n_computed) == (5, 1)
+    assert not (parts.folder / "failed.json").exists()
 
 
 def slow_task(context: Context, block: Block) -> pa.Table:
@@ -119,28 +124,6 @@ def test_run_blocks__many_more_blocks_than_the_window(tmp_path):
         stats = run_blocks(task, Context(str(tmp_path)), many, parts, client=client)
     assert stats.n_computed == 300
     assert parts.read(many)["row"].to_pylist() == list(range(300))
-
-
-def test_replace_file__leaves_the_old_file_when_writing_fails(tmp_path):
-    path = tmp_path / "table"
-    path.write_text("old")
-
-    def write(temporary):
-        temporary.write_text("half")
-        raise OSError(28, os.strerror(28))
-
-    with pytest.raises(RunError, match="No space left on device"):
-        replace_file(path, write)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_sweep__deletes_what_a_killed_writer_left(tmp_path, blocks):
-    parts = Parts(tmp_path, "f")
-    parts.write(blocks[0], pa.table({"row": [1]}))
-    (tmp_path / ".block-000001.parquet.0a1b2c3d").write_text("half")
-    parts.sweep()
-    assert [path.name for path in tmp_path.iterdir()] == ["block-000000.parquet"]
 
 
 def test_client_for__small_work_stays_here():

@@ -1,0 +1,147 @@
+"""What driver and scheduler cost: sleeping tasks on 1 to 500 workers, and many blocks.
+
+    python benchmarks/driver.py                   # minutes; prints two tables
+    python benchmarks/driver.py --workers 1 10    # fewer
+
+Driver and Dask scheduler are this process. The workers, one thread each, are objects of a second process, because a
+worker that sleeps needs no processor; each answers the scheduler, runs tasks and writes parts as any other does. They
+share the machine with the driver, so that what is measured is more than a cluster would see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dask
+import numpy as np
+import psutil
+import pyarrow as pa
+from distributed import Client, LocalCluster, Worker
+
+from scanlink.run import Block, Parts, cut, run_blocks
+
+Row = list[str]
+
+
+def sleep(seconds: float, block: Block) -> pa.Table:
+    """A task: no work, and a part of a hundred rows."""
+    time.sleep(seconds)
+    return pa.table({"row": np.arange(100), "p": np.linspace(0.0, 1.0, 100)})
+
+
+async def be_workers(address: str, number: int) -> None:
+    """The second process. Workers neither profile nor watch themselves here: 500 of them would do nothing else."""
+    dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "1h"})
+    workers = [
+        Worker(address, nthreads=1, memory_limit=0, local_directory=tempfile.gettempdir(), dashboard=False)
+        for _ in range(number)
+    ]
+    for first in range(0, number, 50):
+        await asyncio.gather(*workers[first : first + 50])
+    await asyncio.gather(*(worker.finished() for worker in workers))
+
+
+def timed(client: Client, n_blocks: int, seconds: float) -> tuple[float, float]:
+    """Wall and processor seconds of this process for so many blocks."""
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = cut(np.arange(n_blocks), [np.full(n_blocks, seconds or 1.0)], owners_per_block=1)
+        begin, used = time.perf_counter(), time.process_time()
+        stats = run_blocks(sleep, seconds, blocks, Parts(Path(folder), "benchmark"), client=client)
+        assert stats.n_computed == n_blocks
+        return time.perf_counter() - begin, time.process_time() - used
+
+
+def measure(n_workers: int, seconds: float, rounds: int) -> Row:
+    """A line of the first table."""
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
+        command = [sys.executable, __file__, "--be", cluster.scheduler_address, str(n_workers)]
+        with Client(cluster) as client, subprocess.Popen(command) as child:
+            begin = time.perf_counter()
+            client.wait_for_workers(n_workers, timeout=300)
+            there = time.perf_counter() - begin
+            n_short = max(500, 4 * n_workers)
+            short, short_used = timed(client, n_short, 0.0)
+            n_long = rounds * n_workers
+            long, used = timed(client, n_long, seconds)
+            child.terminate()
+    return [
+        f"{n_workers:,}",
+        f"{there:.1f}",
+        f"{n_short:,}",
+        f"{1e3 * short / n_short:.1f}",
+        f"{1e3 * short_used / n_short:.1f}",
+        f"{n_long:,}",
+        f"{long:.1f}",
+        f"{100 * rounds * seconds / long:.1f} %",
+        f"{1e3 * used / n_long:.1f}",
+    ]
+
+
+def measure_memory(n_blocks: int) -> Row:
+    """A line of the second table."""
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
+        command = [sys.executable, __file__, "--be", cluster.scheduler_address, "20"]
+        with Client(cluster) as client, subprocess.Popen(command) as child:
+            client.wait_for_workers(20, timeout=300)
+            timed(client, 500, 0.0)
+            before = psutil.Process().memory_info().rss
+            wall, used = timed(client, n_blocks, 0.0)
+            left = len(cluster.scheduler.tasks)
+            after = psutil.Process().memory_info().rss
+            child.terminate()
+    grown = (after - before) / 2**20
+    return [
+        f"{n_blocks:,}",
+        f"{wall:.0f}",
+        f"{1e3 * used / n_blocks:.2f}",
+        f"{before / 2**20:.0f}",
+        f"{grown:.0f}",
+        str(left),
+    ]
+
+
+def show(title: str, head: Row, rows: list[Row]) -> None:
+    """Print a table."""
+    print(f"\n{title}\n")
+    for line in (head, ["---"] * len(head), *rows):
+        print("| " + " | ".join(line) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 10, 100, 500])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--blocks", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--be", nargs=2, metavar=("ADDRESS", "N"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    if options.be:
+        asyncio.run(be_workers(options.be[0], int(options.be[1])))
+        return
+    load = os.getloadavg()[0]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load before {load:.1f}")
+    show(
+        f"Sleeping tasks of 0 and of {options.seconds:g} s",
+        ["workers", "s until all are there", "tasks of 0 s", "ms each", "processor ms of driver and scheduler",
+         f"tasks of {options.seconds:g} s", "s in all", "efficiency", "processor ms each"],
+        [measure(number, options.seconds, options.rounds) for number in options.workers],
+    )  # fmt: skip
+    show(
+        "Blocks of one run, 20 workers",
+        ["blocks", "s in all", "processor ms each", "MiB of driver and scheduler before", "MiB more", "tasks left"],
+        [measure_memory(number) for number in options.blocks],
+    )
+
+
+if __name__ == "__main__":
+    main()

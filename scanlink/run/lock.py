@@ -1,0 +1,277 @@
+"""One driver a folder: a lock that holds on network file systems, and that a killed driver does not leave behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from scanlink.errors import RunError
+
+__all__ = ["FolderLock", "Owner"]
+
+log = logging.getLogger("scanlink")
+
+NAME = ".lock"
+
+_ENDED = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
+    "TIMEOUT",
+}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lock.
+
+    Attributes
+    ----------
+    host, pid, started
+        The process, and when it started in ticks since the host did: numbers of processes are used again.
+    machine
+        Boot and process namespace of the host: two containers may have the same name and not see each other.
+    job
+        Number and cluster of the Slurm job that the process is part of, such as ``1234@hpc``, or "".
+    token
+        A text of this lock's own.
+    """
+
+    host: str
+    pid: int
+    started: int
+    machine: str
+    job: str
+    token: str
+
+    @classmethod
+    def me(cls) -> Owner:
+        """This process."""
+        number, cluster = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_CLUSTER_NAME", "")
+        job = f"{number}@{cluster}" if number else ""
+        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), job, uuid.uuid4().hex)
+
+    def __str__(self) -> str:
+        job = f", Slurm job {self.job}" if self.job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
+class FolderLock:
+    """Keeps other drivers off a folder, as a context manager.
+
+    Parameters
+    ----------
+    folder
+        An existing folder.
+    beat
+        Seconds after which the file is touched again and again, for drivers on other hosts to see.
+    patience
+        Seconds without a touch after which the owner on another host counts as dead.
+
+    Raises
+    ------
+    RunError
+        On entering, if another driver holds the folder; says which.
+
+    Notes
+    -----
+    The file appears by a hard link, which one process alone can make, on NFS as well. An owner on this host is looked
+    up; one in a Slurm job is asked for with ``squeue``; any other is watched. No clock of one host is compared with
+    that of another.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, FolderLock(Path(folder)) as lock:
+    ...     lock.problem() is None
+    True
+    """
+
+    def __init__(self, folder: Path, *, beat: float = 10.0, patience: float = 90.0) -> None:
+        self.path = folder / NAME
+        self._me = Owner.me()
+        self._beat, self._patience = beat, patience
+        self._ended = threading.Event()
+        self._lost: str | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> FolderLock:
+        while not self._take():
+            held = self._look()
+            if held is None:
+                continue
+            owner, stamp = held
+            if owner is not None and owner.token == self._me.token:
+                break
+            if not self._is_dead(owner, stamp):
+                raise RunError(
+                    f"the folder {self.path.parent} is in use by {owner or 'another driver'}: wait until it ends, stop "
+                    f"it, or name another folder. If you are sure that none is running, delete {self.path}"
+                )
+            log.warning("the driver before (%s) has ended without a word; its lock is taken over", owner or "unknown")
+            self._break(owner)
+        self._thread = threading.Thread(target=self._keep_touching, name="scanlink-lock", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        held = self._look()
+        if held is not None and held[0] is not None and held[0].token == self._me.token:
+            self.path.unlink(missing_ok=True)
+
+    def problem(self) -> str | None:
+        """Why the folder is not this driver's any more, or None."""
+        return self._lost
+
+    def _take(self) -> bool:
+        """Whether the lock is ours now."""
+        mine = self.path.with_name(f"{NAME}.{self._me.token}")
+        try:
+            mine.write_text(json.dumps(self._me.__dict__))
+            try:
+                os.link(mine, self.path)
+            except FileExistsError:
+                # On NFS the answer to a link that was made can be lost on the way, and the second try finds it there.
+                return mine.stat().st_nlink == 2
+            except OSError:
+                # No hard links on this file system.
+                return self._take_exclusively()
+            return True
+        except OSError as error:
+            raise RunError(
+                f"the folder {self.path.parent} cannot be written: {error.strerror or error}. Free some space, change "
+                "its rights or name another folder"
+            ) from error
+        finally:
+            mine.unlink(missing_ok=True)
+
+    def _take_exclusively(self) -> bool:
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "w") as file:
+            file.write(json.dumps(self._me.__dict__))
+        return True
+
+    def _look(self) -> tuple[Owner | None, int] | None:
+        """Owner and time of the last touch; None if the lock is gone, an owner of None if it cannot be read."""
+        try:
+            # Opened and not only asked for: that makes NFS fetch what is true now.
+            with open(self.path) as file:
+                stamp, text = os.fstat(file.fileno()).st_mtime_ns, file.read()
+        except FileNotFoundError:
+            return None
+        try:
+            return Owner(**json.loads(text)), stamp
+        except (ValueError, TypeError):
+            return None, stamp
+
+    def _is_dead(self, owner: Owner | None, stamp: int) -> bool:
+        if owner is not None and owner.host == self._me.host and owner.machine == self._me.machine:
+            return _started(owner.pid) != owner.started
+        if owner is not None and owner.job and _job_has_ended(owner.job):
+            return True
+        log.warning(
+            "the folder is locked by %s: watching for %.0f s whether it lives", owner or "a driver", self._patience
+        )
+        end = time.monotonic() + self._patience
+        while time.monotonic() < end:
+            time.sleep(min(1.0, self._beat))
+            held = self._look()
+            if held is None:
+                return True
+            if held != (owner, stamp):
+                return False
+        return True
+
+    def _break(self, owner: Owner | None) -> None:
+        """Remove the lock of a dead owner, and no other's: two may have found it dead at the same time."""
+        aside = self.path.with_name(f"{NAME}.{uuid.uuid4().hex}")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return
+        try:
+            taken = json.loads(aside.read_text()).get("token")
+        except ValueError:
+            taken = None
+        if owner is not None and taken is not None and taken != owner.token:
+            # Somebody was faster: this is the new lock, and goes back.
+            try:
+                os.link(aside, self.path)
+            except OSError:
+                log.warning("the lock of another driver was moved and could not be put back")
+        aside.unlink(missing_ok=True)
+
+    def _keep_touching(self) -> None:
+        while not self._ended.wait(self._beat):
+            try:
+                held = self._look()
+                if held is None or (held[0] is not None and held[0].token != self._me.token):
+                    who = "it was deleted" if held is None else f"it is now that of {held[0]}"
+                    self._lost = f"the lock {self.path} is not this driver's any more: {who}"
+                    return
+                os.utime(self.path)
+            except OSError as error:
+                # For a while out of reach, perhaps; writing parts will tell if it is for good.
+                log.warning("the lock cannot be touched: %s", error)
+
+
+def _started(pid: int) -> int:
+    """Start of a process in ticks since boot; -1 if there is none, or no way to know."""
+    try:
+        # The name, in brackets, may hold spaces.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        pass
+    if os.path.isdir("/proc/self"):
+        return -1
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return -1
+    except PermissionError:
+        return 0
+    return 0
+
+
+def _machine() -> str:
+    parts: list[Any] = []
+    for read in (
+        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        lambda: os.readlink("/proc/self/ns/pid"),
+    ):
+        try:
+            parts.append(read())
+        except OSError:
+            parts.append("")
+    return " ".join(parts)
+
+
+def _job_has_ended(job: str) -> bool:
+    """Whether Slurm says so; False where it cannot be asked, or has forgotten the job."""
+    number, _, cluster = job.partition("@")
+    if cluster != os.environ.get("SLURM_CLUSTER_NAME", ""):
+        # The same number is another job there.
+        return False
+    command = ["squeue", "--noheader", "--states=all", "--jobs", number, "--format", "%T"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    states = asked.stdout.split()
+    return asked.returncode == 0 and bool(states) and set(states) <= _ENDED

@@ -1,0 +1,62 @@
+"""Being told to stop: Ctrl-C, and SIGTERM and SIGUSR1, which queue systems send before they kill."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["EXIT_STOPPED", "Stopped", "stop_on_signals"]
+
+# EX_TEMPFAIL: not finished, and the same command goes on.
+EXIT_STOPPED = 75
+
+
+class Stopped(SystemExit):
+    """The run was told to stop; what is finished is kept.
+
+    Not caught, it ends the process with ``EXIT_STOPPED``, or 130 after Ctrl-C.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(130 if number == signal.SIGINT else EXIT_STOPPED)
+        self.signal_name = signal.Signals(number).name
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Raise :class:`Stopped` once; what comes after the first is not heard, but for a second Ctrl-C.
+
+    Queue systems send a signal more than once, and to every process of a job; a second one must not break off the
+    tidying up.
+
+    Examples
+    --------
+    >>> import os
+    >>> try:
+    ...     with stop_on_signals():
+    ...         os.kill(os.getpid(), signal.SIGTERM)
+    ... except Stopped as stopped:
+    ...     print(stopped.signal_name, stopped.code)
+    SIGTERM 75
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        if not heard:
+            heard = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,59 @@
+"""Signals end a run cleanly, the exit code says how, and the same command goes on."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import scanlink as sl
+
+OPTIONS = """\
+input: data/multiome.h5mu
+genes: data/genes.gtf.gz
+scan: {ladder: [[4000, null]], block_genes: 1}
+"""
+COMMAND = [sys.executable, "-c", "from scanlink.cli import main; main()", "run"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    sl.ds.simulate(n_cells=800, n_genes=60, n_peaks=180, n_links=30, n_interactions=3, seed=2).write(folder / "data")
+    (folder / "run.yaml").write_text(OPTIONS)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["none", "local"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)], ids=lambda n: str(n)
+)
+def test_run__stopped_by_a_signal(project, tmp_path, cluster, number, code):
+    out = tmp_path / "out"
+    words = [*COMMAND, str(project / "run.yaml"), "--out", str(out), "--cluster", cluster, "--workers", "1"]
+    with open(tmp_path / "err", "w") as err:
+        child = subprocess.Popen(words, stdout=err, stderr=err, start_new_session=True)
+        deadline = time.monotonic() + 180
+        while len(list(out.glob("parts/scan-*/block-*"))) < 3 and time.monotonic() < deadline:
+            assert child.poll() is None, (tmp_path / "err").read_text()
+            time.sleep(0.02)
+        child.send_signal(number)
+        assert child.wait(timeout=60) == code
+    said = (tmp_path / "err").read_text()
+    assert re.search(r"scanlink: stopped by SIG.*; the same command goes on", said)
+    assert "Traceback" not in said
+    assert not (out / ".lock").exists()
+    assert not (out / "links.parquet").exists()
+    left = len(list(out.glob("parts/scan-*/block-*")))
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    found = re.search(r"(\d+) blocks: (\d+) found finished, (\d+) computed", done.stdout)
+    assert found is not None
+    # A worker may have finished its block while the driver stopped.
+    assert left <= int(found[2]) <= left + 1
+    assert int(found[1]) == int(found[2]) + int(found[3])
