@@ -218,7 +218,13 @@ CASES = (
     Case(
         "a cluster profile of another kind",
         file("mine.yaml", "slurm: {}\n"),
-        "one section 'local' .*'slurm'",
+        r"expected one section of 'jobqueue', 'local', .* found 'slurm'; did you mean jobqueue: \{slurm: ...\}",
+        words=(*RUN, "--cluster", "mine.yaml"),
+    ),
+    Case(
+        "a cluster profile with a key that does not exist",
+        file("mine.yaml", "jobqueue:\n  slurm: {cores: 1, memroy: 4GiB}\n"),
+        "mine.yaml: jobqueue.slurm has no key 'memroy'; did you mean 'memory'",
         words=(*RUN, "--cluster", "mine.yaml"),
     ),
     Case("--until something else", nothing, "expected 'pairs' or 'links'", words=(*RUN, "--until", "plots")),

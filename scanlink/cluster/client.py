@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from scanlink.cluster.defaults import ONE_THREAD
+from scanlink.cluster.profile import Profile, load_profile
 from scanlink.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check", "client"]
+__all__ = ["check", "client", "problem"]
 
-# One thread a process for every library that would otherwise start as many as the machine has cores.
-_ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA", "VECLIB_MAXIMUM")}
+log = logging.getLogger("scanlink")
+
+_SUBMIT = {
+    "slurm": "sbatch",
+    "pbs": "qsub",
+    "sge": "qsub",
+    "lsf": "bsub",
+    "oar": "oarsub",
+    "htcondor": "condor_submit",
+    "moab": "msub",
+}
 
 
 @contextmanager
-def client(profile: str | Path = "local", **overrides: Any) -> Iterator[Client | None]:
+def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterator[Client | None]:
     """A Dask client for the length of a ``with`` block.
 
     Parameters
@@ -31,22 +41,27 @@ def client(profile: str | Path = "local", **overrides: Any) -> Iterator[Client |
     profile
         ``"local"``: worker processes on this machine, one thread each; ``"none"``: no Dask, the caller computes in its
         own process; an address such as ``tcp://10.0.0.1:8786`` or the path of a scheduler file (.json): a scheduler
-        that is running already; or a YAML file with a section ``local``, whose keys are those of
-        ``distributed.LocalCluster``.
+        that is running already; a profile (.yaml), or the bare name of one, such as ``"slurm"``; or a
+        :class:`~scanlink.cluster.profile.Profile`, to which nothing is added.
     overrides
-        Options of the cluster that replace those of the profile, such as ``n_workers=4``.
+        Options that replace those of the profile, such as ``n_workers=4``, ``jobs=20`` or ``queue="short"``.
 
     Yields
     ------
     distributed.Client or None
-        None for the profile ``"none"``.
+        None for the profile ``"none"``. Of a job queue it comes at once, and workers join it as their jobs start. It
+        has a callable ``scanlink_problem``: see :func:`problem`.
 
     Raises
     ------
     OptionError
-        If the profile is not known.
+        If the profile is not known or cannot be used.
     RunError
-        If no scheduler answers at the address.
+        If no scheduler answers at the address, the queue's commands are missing, or it refuses the jobs.
+
+    Notes
+    -----
+    Jobs that end while the block lasts are replaced; all are cancelled at its end.
 
     Examples
     --------
@@ -54,58 +69,91 @@ def client(profile: str | Path = "local", **overrides: Any) -> Iterator[Client |
     ...     nothing is None
     True
     """
-    name = str(profile)
-    if name == "none":
+    found = profile if isinstance(profile, Profile) else load_profile(profile, **overrides)
+    if found.kind == "none":
         yield None
         return
-    if overrides and ("://" in name or name.endswith(".json")):
-        raise OptionError(f"{', '.join(overrides)} cannot be set: the cluster at {name} is running already")
+    import dask
+    import distributed  # noqa: F401  (or the end of the block would take its defaults with it)
+
+    opened = {"local": _local, "running": _running}.get(found.kind, _queue)
     with ExitStack() as stack:
-        if name == "local":
-            yield stack.enter_context(_local({}, overrides))
-        elif "://" in name or name.endswith(".json"):
-            yield stack.enter_context(_running(name))
-        else:
-            yield stack.enter_context(_local(_profile(name), overrides))
+        stack.enter_context(dask.config.set(found.config))
+        yield stack.enter_context(opened(found))
 
 
-def check(profile: str | Path) -> None:
+def check(profile: str | Path, **overrides: Any) -> None:
     """Refuse a profile that cannot be used, before any work is done; what it starts or reaches is not tried.
 
     Raises
     ------
     OptionError
-        If the profile is not known, or its file cannot be read.
+        If the profile is not known, or its file cannot be read or used.
+    RunError
+        If the commands of its queue are not on this host.
 
     Examples
     --------
     >>> check("local")
     """
-    name = str(profile)
-    if name.endswith(".json") and not Path(name).is_file():
-        # Dask would wait for it without end.
-        raise OptionError(f"scheduler file {name} does not exist: start the scheduler first, or correct the path")
-    if name not in ("none", "local") and "://" not in name and not name.endswith(".json"):
-        _profile(name)
+    _commands(load_profile(profile, **overrides))
 
 
-def _profile(name: str) -> dict[str, Any]:
-    if not Path(name).is_file():
-        raise OptionError(
-            f"cluster profile {name!r} is not known: expected 'local', 'none', an address such as "
-            "tcp://host:8786, a scheduler file (.json) or a profile (.yaml) that exists"
+def problem(client: Client | None) -> str | None:
+    """Why a client will get no more workers; None while all is well, and for clients that were opened otherwise.
+
+    Examples
+    --------
+    >>> problem(None) is None
+    True
+    """
+    ask = getattr(client, "scanlink_problem", None)
+    return None if ask is None else ask()
+
+
+def _commands(profile: Profile) -> None:
+    program = _SUBMIT.get(profile.kind)
+    if program is not None and shutil.which(program) is None:
+        raise RunError(
+            f"{program} is not found on this host, and profile {profile.name} needs it: run on a host that submits "
+            f"jobs to {profile.kind}, or choose another profile"
         )
-    try:
-        section = yaml.safe_load(Path(name).read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OptionError(f"profile {name} is not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(section, dict) or set(section) != {"local"} or not isinstance(section["local"] or {}, dict):
-        raise OptionError(f"profile {name}: expected one section 'local' with options; found {section!r}")
-    return section["local"] or {}
 
 
 @contextmanager
-def _local(options: dict[str, Any], overrides: dict[str, Any]) -> Iterator[Client]:
+def _queue(profile: Profile) -> Iterator[Client]:
+    _commands(profile)
+    if profile.array is not None:
+        from scanlink.cluster.array import array_client
+
+        with array_client(profile) as joined:
+            yield joined
+        return
+    from distributed import Client
+
+    from scanlink.cluster.adaptive import JobAdaptive
+    from scanlink.cluster.jobqueue import cluster_class
+    from scanlink.cluster.keeper import Keeper
+
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(cluster_class(profile.kind)(silence_logs="critical", **profile.options))
+        except (ValueError, RuntimeError) as error:
+            # Such as a network interface that this host has not.
+            raise OptionError(f"profile {profile.name}: {error}") from error
+        cluster.keeper = keeper = Keeper(cluster, profile)
+        cluster.sync(keeper.start)
+        if profile.jobs.minimum < profile.jobs.maximum:
+            cluster._adaptive = JobAdaptive(cluster, keeper, minimum=profile.jobs.minimum, maximum=profile.jobs.maximum)
+        opened: Any = stack.enter_context(Client(cluster))
+        opened.scanlink_problem = lambda: keeper.problem
+        if cluster.dashboard_link:
+            log.info("dashboard: %s", cluster.dashboard_link)
+        yield opened
+
+
+@contextmanager
+def _local(profile: Profile) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
@@ -118,10 +166,9 @@ def _local(options: dict[str, Any], overrides: dict[str, Any]) -> Iterator[Clien
         "dashboard_address": "127.0.0.1:0",
         "host": "127.0.0.1",
         "silence_logs": logging.CRITICAL,
-        **options,
-        **overrides,
+        **profile.options,
     }
-    environment = {"distributed.nanny.pre-spawn-environ": _ONE_THREAD}
+    environment = {"distributed.nanny.pre-spawn-environ": ONE_THREAD}
     with _environment_kept(), dask.config.set(environment), ExitStack() as stack:
         with _environment_kept():
             cluster = stack.enter_context(LocalCluster(**settings))
@@ -134,7 +181,7 @@ def _environment_kept() -> Iterator[None]:
 
     With another number of threads there, numba would refuse to compile in a process that has used its threads.
     """
-    before = {name: os.environ.get(name) for name in (*_ONE_THREAD, "PYTHONHASHSEED")}
+    before = {name: os.environ.get(name) for name in (*ONE_THREAD, "PYTHONHASHSEED")}
     try:
         yield
     finally:
@@ -146,13 +193,12 @@ def _environment_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _running(address: str) -> Iterator[Client]:
+def _running(profile: Profile) -> Iterator[Client]:
     from distributed import Client
 
+    address = str(profile.address)
     try:
-        opened = (
-            Client(scheduler_file=address, timeout=30) if address.endswith(".json") else Client(address, timeout=30)
-        )
+        opened = Client(address, timeout=30) if "://" in address else Client(scheduler_file=address, timeout=30)
     except (OSError, ValueError) as error:
         raise RunError(
             f"no Dask scheduler answers at {address}: {error}. Check the address, and that this host may reach it"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
+import dask
 import pytest
 
 from scanlink import cluster
-from scanlink.errors import OptionError
+from scanlink.errors import OptionError, RunError
 
 LOCAL = Path(__file__).parents[2] / "cluster_configs" / "local.yaml"
 
@@ -46,22 +50,51 @@ def test_client__of_a_running_scheduler_leaves_it_running():
             pass
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("slurm: {cores: 1}", "expected one section 'local'"),
-        ("local: [1]", "expected one section 'local' with options"),
-        ("local: {", "not valid YAML"),
-    ],
-)
-def test_check__refuses_profiles(tmp_path, content, message):
-    path = tmp_path / "profile.yaml"
-    path.write_text(content)
-    with pytest.raises(OptionError, match=message):
-        cluster.check(path)
+def test_client__of_a_scheduler_file_that_a_profile_names(tmp_path):
+    with cluster.client("local", n_workers=1, processes=False, host=None) as owner:
+        (tmp_path / "scheduler.json").write_text(json.dumps({"address": owner.scheduler.address}))
+        path = tmp_path / "existing.yaml"
+        path.write_text("scheduler-file: scheduler.json\n")
+        with cluster.client(path) as guest:
+            assert guest.submit(sum, [1]).result() == 1
+            assert cluster.problem(guest) is None
+
+
+def test_client__sets_what_the_profile_says_of_dask(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "local: {n_workers: 1, processes: false, host: null}\ndistributed: {scheduler: {allowed-failures: 7}}\n"
+    )
+    before = dask.config.get("distributed.scheduler.allowed-failures")
+    with cluster.client(path) as client:
+        assert client.cluster.scheduler.allowed_failures == 7
+    assert dask.config.get("distributed.scheduler.allowed-failures") == before
 
 
 @pytest.mark.parametrize("name", ["nosuch", "nosuch.yaml", "nosuch.json"])
 def test_check__refuses_what_does_not_exist(name):
     with pytest.raises(OptionError, match=r"not known|does not exist"):
         cluster.check(name)
+
+
+def test_check__refuses_a_queue_whose_commands_are_not_here(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RunError, match="sbatch is not found on this host, and profile slurm needs it"):
+        cluster.check("slurm")
+
+
+def test_client__leaves_dask_as_it_was_when_it_is_the_first_to_import_it(tmp_path):
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("local: {n_workers: 0}\ndistributed: {scheduler: {allowed-failures: 7}}\n")
+    code = """
+import sys, dask
+from scanlink import cluster
+if __name__ == "__main__":
+    for _ in range(2):
+        with cluster.client(sys.argv[1]) as client:
+            assert dask.config.get("distributed.scheduler.allowed-failures") == 7
+        assert dask.config.get("distributed.scheduler.allowed-failures") == 3
+        assert dask.config.get("distributed.comm.timeouts.connect")
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(profile)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,236 @@
+"""The second way on Slurm: a job for the Dask scheduler, and an array of jobs for its workers."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scanlink.cluster.defaults import exports
+from scanlink.cluster.jobqueue import cluster_class
+from scanlink.cluster.profile import ArrayOptions, Profile
+from scanlink.cluster.queues import ask, how_it_ended, is_passing, last_lines, run
+from scanlink.errors import RunError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["array_client", "scheduler_script", "submit_script", "worker_script"]
+
+log = logging.getLogger("scanlink")
+
+# Seconds between two questions to the queue, and between two attempts to reach it.
+_PAUSE = 10.0
+_ATTEMPTS = 30
+# Without a driver and without work the scheduler ends after this time.
+_IDLE = "1h"
+
+
+@contextmanager
+def array_client(profile: Profile) -> Iterator[Client]:
+    """Submit scheduler and workers, and connect; both are cancelled at the end.
+
+    Parameters
+    ----------
+    profile
+        With ``array``.
+
+    Raises
+    ------
+    RunError
+        If Slurm refuses a job, or the scheduler does not start in time: says what its job waits for or died of.
+    """
+    from distributed import Client
+
+    array: ArrayOptions = profile.array  # type: ignore[assignment]
+    folder = array.folder or Path(profile.options["log_directory"])
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder.resolve() / f"scheduler-{uuid.uuid4().hex[:8]}.json"
+    with ExitStack() as stack:
+        stack.callback(file.unlink, missing_ok=True)
+        if array.scheduler is None:
+            stack.enter_context(_scheduler_here(profile, file))
+            scheduler = None
+        else:
+            scheduler = _submitted(stack, scheduler_script(profile, file))
+            log.info("submitted to slurm: %s, the Dask scheduler", scheduler)
+            _wait(file, scheduler, array.wait)
+        workers = _submitted(stack, worker_script(profile, file))
+        log.info("submitted to slurm: %s, an array of %d, %d at once", workers, array.size, profile.jobs.maximum)
+        try:
+            opened: Any = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
+        except OSError as error:
+            raise RunError(
+                f"the Dask scheduler of job {scheduler} cannot be reached from this host: {error}"
+            ) from error
+        opened.scanlink_problem = _Watch(opened, scheduler, workers)
+        if opened.dashboard_link:
+            log.info("dashboard: %s", opened.dashboard_link)
+        yield opened
+
+
+def worker_script(profile: Profile, file: Path) -> str:
+    """Job script of the array.
+
+    Parameters
+    ----------
+    profile
+        With ``array``.
+    file
+        The scheduler file.
+
+    Examples
+    --------
+    >>> from scanlink.cluster.profile import load_profile
+    >>> script = worker_script(load_profile("slurm-array", jobs=2, log_directory="."), Path("s.json"))
+    >>> [line for line in script.splitlines() if "--array" in line]
+    ['#SBATCH --array=0-199%2']
+    """
+    options, array = dict(profile.options), profile.array
+    assert array is not None
+    options["job_extra_directives"] = [
+        *options["job_extra_directives"],
+        f"--array=0-{array.size - 1}%{profile.jobs.maximum}",
+    ]
+    options.pop("scheduler_options", None)
+    options.pop("shared_temp_directory", None)
+    # Slurm's variables are filled in by the job's shell. Without a letter Dask would read 27_0 as the number 270.
+    name = '"element-${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
+    job = cluster_class("slurm").job_cls(f"--scheduler-file {shlex.quote(str(file))}", name=name, **options)
+    return str(job.job_script())
+
+
+def scheduler_script(profile: Profile, file: Path) -> str:
+    """Job script of the Dask scheduler; the settings of the profile's section ``distributed`` are in its environment.
+
+    Parameters
+    ----------
+    profile
+        With ``array``, and a scheduler of its own.
+    file
+        The scheduler file.
+    """
+    options, array = profile.options, profile.array
+    assert array is not None
+    header = {key: options[key] for key in ("queue", "account", "log_directory", "shebang") if options.get(key)}
+    own = {**header, "job_extra_directives": ["--no-requeue"], **(array.scheduler or {})}
+    own["job_name"] = own.pop("name", f"{options['job_name']}-scheduler")
+    prologue = own.pop("job_script_prologue", options["job_script_prologue"])
+    job = cluster_class("slurm").job_cls("", name="scheduler", processes=1, job_script_prologue=prologue, **own)
+    python = own.get("python", options["python"])
+    words = [python, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", shlex.quote(str(file)), "--port", "0"]
+    words += ["--dashboard-address", "127.0.0.1:0"]
+    if options.get("interface"):
+        words += ["--interface", str(options["interface"])]
+    settings = {"distributed.scheduler.idle-timeout": _IDLE, **profile.config}
+    lines = [str(job.job_header), *prologue, *exports(settings), " ".join(["exec", *words])]
+    return "\n".join([str(job.shebang), "", *lines, ""])
+
+
+def submit_script(script: str) -> str:
+    """Hand a job script to Slurm; its id. A controller that is away is waited for.
+
+    Raises
+    ------
+    RunError
+        If the job is refused.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as handle:
+        handle.write(script)
+        handle.flush()
+        for attempt in range(_ATTEMPTS):
+            code, out, err = run("sbatch", "--parsable", handle.name)
+            if code == 0:
+                return out.strip().split(";")[0]
+            if not is_passing(err):
+                break
+            if attempt == 0:
+                log.warning("slurm cannot be reached, and is tried again: %s", err.strip())
+            time.sleep(_PAUSE)
+    raise RunError(f"slurm refuses a job: {err.strip() or out.strip()}. Change the profile")
+
+
+def _submitted(stack: ExitStack, script: str) -> str:
+    job = submit_script(script)
+    stack.callback(run, "scancel", job)
+    return job
+
+
+@contextmanager
+def _scheduler_here(profile: Profile, file: Path) -> Iterator[None]:
+    from distributed import Scheduler, SpecCluster
+
+    options = {"scheduler_file": str(file), "dashboard": True, **profile.options.get("scheduler_options", {})}
+    if "host" not in options:
+        options.setdefault("interface", profile.options.get("interface"))
+    spec = {"cls": Scheduler, "options": options}
+    with SpecCluster(workers={}, scheduler=spec, silence_logs="critical", name="scanlink"):
+        yield
+
+
+def _wait(file: Path, job: str, most: float) -> None:
+    """Wait for the scheduler file, as long as there is hope."""
+    begin, next_look, hinted = time.monotonic(), 2.0, False
+    while not file.is_file():
+        waited = time.monotonic() - begin
+        if waited >= next_look or waited >= most:
+            states = ask("slurm")
+            state = None if states is None else states.get(job)
+            if states is not None and state is None and not file.is_file():
+                ended = how_it_ended("slurm", job)
+                raise RunError(f"the job of the Dask scheduler, {job}, {ended}; {last_lines(ended.log, ended.text)}")
+            now = "it cannot be seen" if state is None else f"it is {state.state} ({state.reason})"
+            if waited >= most:
+                raise RunError(
+                    f"the Dask scheduler has not started after {waited:.0f} s: its job is {job}, and {now}. Give "
+                    f"scanlink.array.wait more seconds, or its job a shorter wall time; {file.parent} has to be a "
+                    "folder that this host and the nodes see"
+                )
+            if waited > 30 and not hinted:
+                hinted = True
+                log.info("the Dask scheduler has not started yet: its job is %s, and %s", job, now)
+            next_look = waited + min(_PAUSE, max(2.0, 0.2 * waited))
+        time.sleep(0.2)
+
+
+@dataclass
+class _Watch:
+    """Says why there will be no more workers; asks the queue at most every ten seconds."""
+
+    client: Any
+    scheduler: str | None
+    workers: str
+    _asked: float = field(default_factory=time.monotonic)
+    _answer: str | None = None
+
+    def __call__(self) -> str | None:
+        if self._answer is None and time.monotonic() - self._asked >= _PAUSE:
+            self._asked = time.monotonic()
+            self._answer = self._look()
+        return self._answer
+
+    def _look(self) -> str | None:
+        states = ask("slurm")
+        if states is None:
+            return None
+        if self.scheduler is not None and self.scheduler not in states:
+            ended = how_it_ended("slurm", self.scheduler)
+            lines = last_lines(ended.log, ended.text)
+            return f"the job of the Dask scheduler, {self.scheduler}, {ended}; {lines}"
+        if any(job.partition("_")[0] == self.workers for job in states):
+            return None
+        with suppress(OSError):
+            if self.client.nthreads():
+                return None
+        ended = how_it_ended("slurm", self.workers)
+        return (
+            f"all elements of the array {self.workers} have ended, the last one {ended}; "
+            f"{last_lines(ended.log, ended.text)}\nGive scanlink.array a larger size if they had work to do"
+        )

@@ -1,0 +1,168 @@
+"""dask-jobqueue's clusters, without the faults that would end a scan."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from distributed.core import Status
+from distributed.deploy.cluster import Cluster
+
+if TYPE_CHECKING:
+    from scanlink.cluster.keeper import Keeper
+
+__all__ = ["cluster_class", "import_jobqueue", "job_of"]
+
+_CLASSES = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "oar": "OARCluster",
+    "htcondor": "HTCondorCluster",
+    "moab": "MoabCluster",
+}
+# These take many ids in one command.
+_CANCELS_MANY = ("scancel", "qdel", "bkill")
+
+
+def import_jobqueue() -> Any:
+    """Import dask-jobqueue, without what its import does besides.
+
+    Notes
+    -----
+    Version 0.9 puts its own handler of Ctrl-C in place, fails in any thread but the main one for that reason, and
+    writes a file to ``~/.config/dask``.
+
+    Examples
+    --------
+    >>> before = signal.getsignal(signal.SIGINT)
+    >>> import_jobqueue().SLURMCluster.__name__, signal.getsignal(signal.SIGINT) is before
+    ('SLURMCluster', True)
+    """
+    if "dask_jobqueue" in sys.modules:
+        return sys.modules["dask_jobqueue"]
+    with _IMPORT_LOCK, _without_side_effects():
+        return importlib.import_module("dask_jobqueue")
+
+
+_IMPORT_LOCK = threading.Lock()
+
+
+@contextmanager
+def _without_side_effects() -> Iterator[None]:
+    import dask.config
+
+    handler, ensure = signal.signal, dask.config.ensure_file
+    signal.signal = lambda *_: None  # type: ignore[assignment]
+    dask.config.ensure_file = lambda *_, **__: None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal, dask.config.ensure_file = handler, ensure
+
+
+@cache
+def cluster_class(kind: str) -> type[Any]:
+    """dask-jobqueue's class for a queue, made fit for a :class:`~scanlink.cluster.keeper.Keeper`.
+
+    Parameters
+    ----------
+    kind
+        The queue.
+
+    Examples
+    --------
+    >>> cluster_class("slurm").__name__
+    'SLURMCluster'
+    """
+    base = getattr(import_jobqueue(), _CLASSES[kind])
+    job = type(base.job_cls.__name__, (_KeptJob, base.job_cls), {})
+    # The workers are named after the class.
+    return type(base.__name__, (_KeptCluster, base), {"job_cls": job})
+
+
+def job_of(worker: Any, cluster: Any) -> str | None:
+    """Name of the job that a worker belongs to.
+
+    Parameters
+    ----------
+    worker
+        Name of the worker: that of its job, with a number behind it where a job has several processes.
+    cluster
+        The cluster that may have that job.
+    """
+    if worker in cluster.worker_spec:
+        return str(worker)
+    name, _, number = str(worker).rpartition("-")
+    return name if number.isdigit() and name in cluster.worker_spec else None
+
+
+class _KeptJob:
+    """A job whose submission may fail without an end of the cluster.
+
+    Attributes
+    ----------
+    refused
+        What the queue said when it did not take the job.
+    submitted
+        When it was handed in, by ``time.monotonic``.
+    """
+
+    refused: str | None = None
+    submitted: float = 0.0
+
+    async def start(self) -> None:
+        try:
+            await super().start()  # type: ignore[misc]
+        except (RuntimeError, ValueError, OSError) as error:
+            # A RuntimeError of dask-jobqueue has the command, its output and then its error text.
+            self.refused = str(error).rpartition("stderr:\n")[2].strip() or str(error)
+            self.status = Status.running
+        self.submitted = time.monotonic()
+
+    async def close(self) -> None:
+        await super().close()  # type: ignore[misc]
+        # dask-jobqueue leaves it at running, which the end of a cluster takes for a fault.
+        self.status = Status.closed
+
+
+class _KeptCluster:
+    """A cluster whose jobs are dropped and replaced by its keeper alone."""
+
+    keeper: Keeper | None = None
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        # SpecCluster would close the job of a lost worker, but only where a job has one process, and would then
+        # submit one of the same name at some later time.
+        Cluster._update_worker_status(self, op, msg)  # type: ignore[arg-type]
+
+    def new_worker_spec(self: Any) -> dict[str, Any]:
+        # A name is never used again: the scheduler refuses a worker whose name it still knows.
+        name = self._new_worker_name(self._i)
+        self._i += 1
+        return {name: self.new_spec}
+
+    async def _close(self: Any) -> None:
+        if self.keeper is not None:
+            await self.keeper.stop()
+        await self._cancel_all()
+        await super()._close()  # type: ignore[misc]
+
+    async def _cancel_all(self: Any) -> None:
+        """Cancel all jobs with one command, and not with one each."""
+        if self.job_cls.cancel_command not in _CANCELS_MANY or self.status == Status.closed:
+            return
+        ids = [job.job_id for job in self.workers.values() if job.job_id]
+        if ids:
+            with suppress(RuntimeError, OSError):
+                await self.job_cls._call([self.job_cls.cancel_command, *ids])
+        for job in self.workers.values():
+            job.job_id = None

@@ -1,0 +1,283 @@
+"""What a cluster profile says: where workers come from, how many, and how they are started."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scanlink.cluster.defaults import complete, exports
+from scanlink.cluster.files import find, read
+from scanlink.cluster.keys import QUEUES, distributed_keys, local_keys, queue_keys, refuse_unknown
+from scanlink.cluster.walltime import seconds_of
+from scanlink.errors import OptionError
+
+__all__ = ["ArrayOptions", "Jobs", "Profile", "load_profile"]
+
+# Each says where workers come from; a profile has one of them.
+_SECTIONS = ("jobqueue", "local", "scheduler-address", "scheduler-file")
+# And these beside it.
+_OTHERS = ("distributed", "scanlink", "temporary-directory")
+# A task that loses its worker as often is given up: jobs that come and go are no fault of the task.
+_QUEUE_CONFIG = {"distributed.scheduler.allowed-failures": 20, "distributed.comm.timeouts.connect": "60s"}
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """How many jobs are asked for.
+
+    Attributes
+    ----------
+    minimum, maximum
+        The number is kept between them, as the work needs; equal, it is kept at that number.
+    """
+
+    minimum: int = 0
+    maximum: int = 0
+
+
+@dataclass(frozen=True)
+class ArrayOptions:
+    """The second way on Slurm: the queue itself keeps the number of workers.
+
+    Attributes
+    ----------
+    size
+        Elements of the array of worker jobs; as many at once as ``jobs`` says.
+    scheduler
+        Keywords of the job that runs the Dask scheduler (cores, memory, walltime, queue, ...); None where the
+        scheduler runs in the driver's process.
+    folder
+        For the scheduler file: a folder that all nodes see. None takes the folder of the logs.
+    wait
+        Seconds until the scheduler file has to be there.
+    """
+
+    size: int
+    scheduler: dict[str, Any] | None
+    folder: Path | None = None
+    wait: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A cluster profile, complete and checked.
+
+    Attributes
+    ----------
+    name
+        As the user gave it.
+    path
+        The file it came from; None for ``none``, ``local``, an address or a scheduler file.
+    kind
+        ``none``, ``local``, ``running`` (an address or scheduler file), or a queue: ``slurm``, ``pbs``, ``lsf``,
+        ``sge``, ``oar``, ``htcondor``, ``moab``.
+    options
+        Keywords of ``distributed.LocalCluster`` or of dask-jobqueue's class.
+    config
+        Other settings of Dask as dotted names, for :func:`dask.config.set` before the scheduler starts.
+    jobs
+        How many jobs; zeros where there is no queue.
+    array
+        The second way; None for the first.
+    address
+        Of the scheduler, or the path of its file; None where it is started.
+    """
+
+    name: str
+    path: Path | None
+    kind: str
+    options: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    jobs: Jobs = field(default_factory=Jobs)
+    array: ArrayOptions | None = None
+    address: str | None = None
+
+
+def load_profile(profile: str | Path, **overrides: Any) -> Profile:
+    """Read, complete and check a profile; nothing is started, and no scheduler or queue is asked.
+
+    Parameters
+    ----------
+    profile
+        ``"none"``, ``"local"``, an address, a scheduler file (.json), a profile (.yaml), or the bare name of one:
+        see :func:`scanlink.cluster.files.find`.
+    overrides
+        Replace what the profile says: keywords of the cluster, ``jobs`` (a number, or a table of minimum and
+        maximum), and ``n_workers``, the number of worker processes, for any profile that starts some.
+
+    Returns
+    -------
+    Profile
+        Complete: what is not said has its value.
+
+    Raises
+    ------
+    OptionError
+        If the profile does not exist, has a key or value that is not known, or lacks one: names file and key.
+
+    Examples
+    --------
+    >>> slurm = load_profile("slurm", n_workers=8, memory="6GiB")
+    >>> slurm.kind, slurm.jobs, slurm.options["memory"]
+    ('slurm', Jobs(minimum=8, maximum=8), '6GiB')
+    >>> load_profile("tcp://10.0.0.1:8786").address
+    'tcp://10.0.0.1:8786'
+    """
+    name = str(profile)
+    if name == "none":
+        return Profile(name, None, "none")
+    if "://" in name or name.endswith(".json"):
+        return _running(name, None, name, {}, overrides)
+    path = find(profile)
+    if path is None:
+        return Profile(name, None, "local", options=_local({}, overrides, where=f"profile {name}"))
+    content = read(path)
+    where = f"profile {path}"
+    section = _section(content, where)
+    config = distributed_keys(
+        _table(content.get("distributed"), f"{where}: distributed"), where=f"{where}: distributed"
+    )
+    if "temporary-directory" in content:
+        config["temporary-directory"] = content["temporary-directory"]
+    if section in ("local", "scheduler-address", "scheduler-file") and _table(content.get("scanlink"), where):
+        raise OptionError(f"{where}: scanlink (jobs, array) goes with a job queue, and there is none")
+    if section == "local":
+        local = _local(_table(content["local"], f"{where}: local"), overrides, where=f"{where}: local")
+        return Profile(name, path, "local", options=local, config=config)
+    if section != "jobqueue":
+        return _running(name, path, _address(content[section], section, path), config, overrides)
+    return _queue(name, path, content, config, overrides)
+
+
+def _section(content: dict[str, Any], where: str) -> str:
+    found = [key for key in _SECTIONS if key in content]
+    if len(found) != 1 or not set(content) <= {*_SECTIONS, *_OTHERS}:
+        odd = [str(key) for key in content if key not in (*_SECTIONS, *_OTHERS)]
+        close = difflib.get_close_matches(odd[0], [*_SECTIONS, *_OTHERS], n=1) if odd else []
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        if odd and odd[0] in QUEUES:
+            hint = f"; did you mean jobqueue: {{{odd[0]}: ...}}?"
+        raise OptionError(
+            f"{where}: expected one section of {', '.join(map(repr, _SECTIONS))} (and {', '.join(_OTHERS)} beside it); "
+            f"found {', '.join(repr(str(key)) for key in content) or 'nothing'}{hint}"
+        )
+    return found[0]
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise OptionError(f"{where}: expected a table of keys; found {value!r}")
+    return value or {}
+
+
+def _plain(table: dict[str, Any]) -> dict[str, Any]:
+    return {str(key).replace("-", "_"): value for key, value in table.items()}
+
+
+def _local(options: dict[str, Any], overrides: dict[str, Any], *, where: str) -> dict[str, Any]:
+    if options:
+        refuse_unknown(options, local_keys(), where=where)
+    if overrides:
+        refuse_unknown(overrides, local_keys(), where="cluster.client")
+    return {**_plain(options), **overrides}
+
+
+def _address(value: Any, section: str, path: Path) -> str:
+    if not isinstance(value, str) or (section == "scheduler-address" and "://" not in value):
+        example = "tcp://10.0.0.1:8786" if section == "scheduler-address" else "scheduler.json"
+        raise OptionError(f"profile {path}: {section}: expected such as {example}; found {value!r}")
+    # A file is meant beside its profile.
+    return value if section == "scheduler-address" else str(path.parent / Path(value).expanduser())
+
+
+def _running(name: str, path: Path | None, address: str, config: dict[str, Any], overrides: dict[str, Any]) -> Profile:
+    if overrides:
+        raise OptionError(f"{', '.join(overrides)} cannot be set: the cluster at {address} is running already")
+    if "://" not in address and not Path(address).is_file():
+        # Dask would wait for it without end.
+        raise OptionError(f"scheduler file {address} does not exist: start the scheduler first, or correct the path")
+    return Profile(name, path, "running", config=config, address=address)
+
+
+def _queue(
+    name: str, path: Path, content: dict[str, Any], config: dict[str, Any], overrides: dict[str, Any]
+) -> Profile:
+    where = f"profile {path}"
+    queues = _table(content["jobqueue"], f"{where}: jobqueue")
+    refuse_unknown(queues, QUEUES, where=f"{where}: jobqueue")
+    if len(queues) != 1:
+        raise OptionError(f"{where}: jobqueue: expected one queue; found {', '.join(queues) or 'none'}")
+    ((kind, given),) = queues.items()
+    here = f"{where}: jobqueue.{kind}"
+    keys = queue_keys(kind)
+    refuse_unknown(_table(given, here), keys, where=here)
+    changed = dict(overrides)
+    own = {key: changed.pop(key) for key in ("jobs", "n_workers") if changed.get(key) is not None}
+    changed = {key: value for key, value in changed.items() if key not in ("jobs", "n_workers")}
+    # What the file calls name is job_name as a keyword.
+    refuse_unknown(changed, {*keys - {"name"}, "job-name", "jobs", "n-workers"}, where="cluster.client")
+    options = _plain(_table(given, here))
+    if "name" in options:
+        options["job_name"] = options.pop("name")
+    options = complete(kind, {**options, **changed}, where=here)
+    # Of no use in the driver: these are for the processes of the jobs.
+    theirs = {
+        key: value for key, value in config.items() if key.startswith(("distributed.worker", "distributed.nanny"))
+    }
+    options["job_script_prologue"] = [*options["job_script_prologue"], *exports(theirs)]
+    scanlink = _table(content.get("scanlink"), f"{where}: scanlink")
+    refuse_unknown(scanlink, ("jobs", "array"), where=f"{where}: scanlink")
+    wanted = own.get("jobs", scanlink.get("jobs"))
+    if "n_workers" in own:
+        wanted = -(-own["n_workers"] // options["processes"]) if own["n_workers"] else 0
+    jobs = _jobs(wanted, where=f"{where}: scanlink.jobs")
+    array = None
+    if "array" in scanlink:
+        array = _array(scanlink["array"], kind, jobs, where=f"{where}: scanlink.array")
+    return Profile(name, path, kind, options, {**_QUEUE_CONFIG, **config}, jobs, array)
+
+
+def _jobs(wanted: Any, *, where: str) -> Jobs:
+    if wanted is None:
+        raise OptionError(f"{where} is missing: say how many jobs, such as scanlink: {{jobs: 20}}")
+    if isinstance(wanted, dict):
+        refuse_unknown(wanted, ("minimum", "maximum"), where=where)
+        low, high = wanted.get("minimum", 0), wanted.get("maximum", 0)
+    else:
+        low = high = wanted
+    if any(not isinstance(n, int) or isinstance(n, bool) for n in (low, high)) or not 0 <= low <= high or high < 1:
+        raise OptionError(
+            f"{where}: expected a whole number of at least 1, or {{minimum: 0, maximum: 50}}; found {wanted!r}"
+        )
+    return Jobs(low, high)
+
+
+def _array(value: Any, kind: str, jobs: Jobs, *, where: str) -> ArrayOptions:
+    if kind != "slurm":
+        raise OptionError(f"{where}: arrays of workers are for slurm only; found {kind}")
+    if jobs.minimum != jobs.maximum:
+        raise OptionError(
+            f"{where}: an array keeps one number of jobs; found minimum {jobs.minimum}, maximum {jobs.maximum}"
+        )
+    table = _plain(_table(value, where))
+    refuse_unknown(table, ("size", "scheduler", "folder", "wait"), where=where)
+    size = table.get("size", 4 * jobs.maximum)
+    if not isinstance(size, int) or isinstance(size, bool) or size < jobs.maximum:
+        raise OptionError(f"{where}.size: expected at least the number of jobs, {jobs.maximum}; found {size!r}")
+    wait = table.get("wait", 3600)
+    if not isinstance(wait, (int, float)) or wait <= 0:
+        raise OptionError(f"{where}.wait: expected seconds; found {wait!r}")
+    folder = None if table.get("folder") is None else Path(str(table["folder"])).expanduser()
+    scheduler = table.get("scheduler")
+    if scheduler == "here":
+        return ArrayOptions(size, None, folder, float(wait))
+    if not isinstance(scheduler, dict) or "walltime" not in scheduler:
+        raise OptionError(
+            f"{where}.scheduler: expected 'here' (in the driver's process), or what its job needs, such as "
+            f'{{walltime: "24:00:00", memory: 4GiB}}; found {scheduler!r}'
+        )
+    refuse_unknown(scheduler, queue_keys(kind), where=f"{where}.scheduler")
+    seconds_of(scheduler["walltime"], kind, where=f"{where}.scheduler.walltime")
+    return ArrayOptions(size, {"cores": 1, "memory": "4GiB", **_plain(scheduler)}, folder, float(wait))

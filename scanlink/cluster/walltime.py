@@ -1,0 +1,162 @@
+"""Wall times of jobs, and the lifetime of their workers, which has to end before."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from scanlink.errors import OptionError
+
+__all__ = ["Lifetime", "format_walltime", "lifetime_for", "lifetime_of", "seconds_of", "walltime_for"]
+
+# Seconds of each field, by the number of colons: the queues differ in what a lone number or one colon means.
+_UNITS = {
+    "slurm": {0: (60,), 1: (60, 1), 2: (3600, 60, 1)},
+    "lsf": {0: (60,), 1: (3600, 60)},
+    "oar": {0: (3600,), 1: (3600, 60), 2: (3600, 60, 1)},
+    "other": {0: (1,), 1: (60, 1), 2: (3600, 60, 1)},
+}
+_DAYS = {0: (3600,), 1: (3600, 60), 2: (3600, 60, 1)}
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """How long workers take new work.
+
+    Attributes
+    ----------
+    seconds
+        Mean lifetime, seconds.
+    stagger
+        Each worker lives up to so much shorter or longer, drawn at random, seconds: so that not all leave at once.
+    """
+
+    seconds: float
+    stagger: float
+
+    @property
+    def arguments(self) -> list[str]:
+        """As arguments of ``dask worker``."""
+        return ["--lifetime", f"{self.seconds:.0f}s", "--lifetime-stagger", f"{self.stagger:.0f}s"]
+
+
+def seconds_of(walltime: Any, kind: str, *, where: str) -> float:
+    """Seconds of a wall time as its queue reads it.
+
+    Parameters
+    ----------
+    walltime
+        Text such as ``04:00:00``, ``2-00:00:00`` (Slurm) or ``04:00`` (LSF).
+    kind
+        The queue.
+    where
+        File and key, for the message.
+
+    Raises
+    ------
+    OptionError
+        If it is no wall time of that queue, or not text: YAML reads 12:00:00 without quotes as the number 43200.
+
+    Examples
+    --------
+    >>> seconds_of("1-12", "slurm", where=""), seconds_of("4:30", "lsf", where="")
+    (129600, 16200)
+    """
+    if not isinstance(walltime, str):
+        raise OptionError(f'{where}: found the number {walltime!r}: write the time in quotes, such as "04:00:00"')
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)((?::\d\d)*)", walltime.strip())
+    days = None if match is None else match[1]
+    units = _DAYS if days is not None else _UNITS.get(kind, _UNITS["other"])
+    if match is None or (days is not None and kind != "slurm") or match[3].count(":") not in units:
+        example = '"04:00" (hours and minutes)' if kind == "lsf" else '"04:00:00"'
+        raise OptionError(f"{where}: {walltime!r} is not a wall time of {kind}; expected such as {example}")
+    fields = [int(match[2]), *(int(f) for f in match[3].split(":")[1:])]
+    total = sum(f * u for f, u in zip(fields, units[len(fields) - 1], strict=True)) + 86400 * int(days or 0)
+    if total <= 0:
+        raise OptionError(f"{where}: the wall time {walltime!r} is no time at all")
+    return total
+
+
+def format_walltime(seconds: float, kind: str) -> str:
+    """A wall time of at least so many seconds, as the queue writes it.
+
+    Examples
+    --------
+    >>> format_walltime(5400, "slurm"), format_walltime(5401, "lsf")
+    ('01:30:00', '01:31')
+    """
+    minutes = math.ceil(seconds / 60)
+    text = f"{minutes // 60:02d}:{minutes % 60:02d}"
+    return text if kind == "lsf" else f"{text}:00"
+
+
+def lifetime_for(walltime: float) -> Lifetime:
+    """The lifetime that a wall time leaves: the last worker is gone a while before its job is killed.
+
+    Parameters
+    ----------
+    walltime
+        Seconds.
+
+    Notes
+    -----
+    With m = 5 min, or 5 % of the wall time w where that is more, or w / 4 where w is shorter than 20 min, the longest
+    life is w - m, and the mean one (w - m) / 1.1 with a stagger of a tenth of itself. A job of 4 h has workers that
+    leave after 3 h 7 min to 3 h 48 min. The clock of a worker starts when it has been imported, that of its job before.
+
+    Examples
+    --------
+    >>> lifetime_for(4 * 3600).arguments
+    ['--lifetime', '12436s', '--lifetime-stagger', '1244s']
+    """
+    margin = min(max(300.0, 0.05 * walltime), 0.25 * walltime)
+    mean = (walltime - margin) / 1.1
+    return Lifetime(mean, 0.1 * mean)
+
+
+def walltime_for(lifetime: Lifetime) -> float:
+    """The wall time, in seconds, that a lifetime needs.
+
+    Examples
+    --------
+    >>> walltime_for(Lifetime(3600, 360)) / 60
+    71.0
+    """
+    longest = lifetime.seconds + lifetime.stagger
+    return longest + min(max(300.0, 0.05 * longest), longest / 3)
+
+
+def lifetime_of(arguments: list[str], *, where: str) -> Lifetime | None:
+    """The lifetime among the arguments of ``dask worker``.
+
+    Raises
+    ------
+    OptionError
+        If it is not a time.
+
+    Examples
+    --------
+    >>> lifetime_of(["--lifetime", "55m", "--lifetime-stagger", "4m"], where="")
+    Lifetime(seconds=3300.0, stagger=240.0)
+    >>> lifetime_of(["--no-dashboard"], where="") is None
+    True
+    """
+    values = {"--lifetime": 0.0, "--lifetime-stagger": 0.0}
+    words = [word for argument in arguments for word in re.split(r"[\s=]+", str(argument).strip())]
+    for word, value in zip(words, [*words, ""][1:], strict=True):
+        if word in values:
+            values[word] = _seconds(value, where=f"{where}: {word}")
+    if not values["--lifetime"]:
+        return None
+    return Lifetime(values["--lifetime"], values["--lifetime-stagger"])
+
+
+def _seconds(text: str, *, where: str) -> float:
+    from dask.utils import parse_timedelta
+
+    try:
+        return float(parse_timedelta(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OptionError(f"{where} {text!r} is not a time; expected such as 55m or 3h") from error

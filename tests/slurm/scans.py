@@ -1,0 +1,155 @@
+"""Scans on a real Slurm that tests do something to, and what has to be true at their end."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+import scanlink as sl
+
+__all__ = ["Scan", "digest", "make_project", "worker_processes", "write_profile"]
+
+# Some eighty blocks of half a second.
+OPTIONS = """\
+input: data/multiome.h5mu
+genes: data/genes.gtf.gz
+groups: {by: celltype}
+scan: {ladder: [[6000, null]], seed: 1, block_genes: 1}
+"""
+
+
+def make_project(folder: Path) -> Path:
+    """Data and run.yaml, and ``reference``: the same run in this process, without Dask."""
+    sl.ds.simulate(n_cells=1500, n_genes=26, n_peaks=80, n_links=20, n_interactions=0, seed=2).write(folder / "data")
+    (folder / "run.yaml").write_text(OPTIONS)
+    subprocess.run(command(folder, folder / "reference", "local"), check=True, capture_output=True)
+    return folder
+
+
+def command(project: Path, out: Path, cluster: str | Path) -> list[str]:
+    words = [sys.executable, "-m", "scanlink", "run", project / "run.yaml", "--out", out, "--cluster", cluster]
+    return [str(word) for word in words]
+
+
+def write_profile(folder: Path, *, jobs: int = 3, **options: Any) -> Path:
+    """A profile of small jobs on loopback, whose logs are in ``folder``."""
+    slurm = {
+        "cores": 1, "processes": 1, "memory": "500MiB", "walltime": "00:20:00", "interface": "lo",
+        "log-directory": str(folder / "jobs"), **{key.replace("_", "-"): value for key, value in options.items()},
+    }  # fmt: skip
+    content = {
+        "jobqueue": {"slurm": slurm},
+        "distributed": {"scheduler": {"allowed-failures": 20}},
+        "scanlink": {"jobs": jobs},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "profile.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "links.parquet").read_bytes()).hexdigest()
+
+
+def worker_processes(job: str | None = None) -> list[psutil.Process]:
+    """The processes that compute, children of Dask's nannies, of a Slurm job or of all."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        try:
+            words = " ".join(process.info["cmdline"] or [])
+            if "spawn_main" not in words or "SLURM_JOB_ID" not in process.environ():
+                continue
+            if job is None or process.environ()["SLURM_JOB_ID"] == job:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+class Scan:
+    """A ``scanlink run`` in a process of its own.
+
+    Every part that was there at one time has to be the same file at the end: it was not computed again.
+    """
+
+    def __init__(self, project: Path, out: Path, profile: str | Path) -> None:
+        self.project, self.out, self.profile = project, out, profile
+        self.seen: dict[str, tuple[int, int]] = {}
+        self.expect_anew: set[str] = set()
+        self.said = ""
+        self.found = self.computed = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Scan:
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        log = self.out.with_suffix(".log")
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                command(self.project, self.out, self.profile), stdout=output, stderr=output, start_new_session=True
+            )
+        return self
+
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """Number and time of the files of the parts that are there."""
+        found = {}
+        for path in self.out.glob("parts/scan-*/block-*.parquet"):
+            about = path.stat()
+            found[path.name] = (about.st_ino, about.st_mtime_ns)
+        return found
+
+    def look(self) -> int:
+        """Note which parts are there."""
+        now = self.parts()
+        for name, about in now.items():
+            self.seen.setdefault(name, about)
+        return len(now)
+
+    def wait_for(self, true: Callable[[], object], what: str, *, seconds: float = 120) -> None:
+        assert self.process is not None
+        end = time.monotonic() + seconds
+        while not true():
+            assert self.process.poll() is None, f"it has ended before {what}:\n{self.output()}"
+            assert time.monotonic() < end, f"{seconds:g} s are over, and it is not so that {what}:\n{self.output()}"
+            time.sleep(0.1)
+
+    def wait_for_parts(self, number: int) -> None:
+        self.wait_for(lambda: self.look() >= number, f"{number} parts are there")
+
+    def output(self) -> str:
+        return self.out.with_suffix(".log").read_text(errors="replace")
+
+    def end(self, *, code: int = 0, seconds: float = 240) -> str:
+        """Wait for its end; returns what it printed."""
+        assert self.process is not None
+        stop = time.monotonic() + seconds
+        while self.process.poll() is None:
+            self.look()
+            assert time.monotonic() < stop, f"it has not ended after {seconds:g} s:\n{self.output()}"
+            time.sleep(0.2)
+        said = self.output()
+        assert self.process.returncode == code, said
+        counts = re.search(r"(\d+) blocks: (\d+) found finished, (\d+) computed", said)
+        if counts:
+            self.found, self.computed = int(counts[2]), int(counts[3])
+        return said
+
+    def assert_same_as(self, reference: Path, *, of: str) -> None:
+        """The same bytes, and no finished part computed again; prints the counts."""
+        assert digest(self.out) == digest(reference), "another table"
+        now = self.parts()
+        anew = {name for name, about in self.seen.items() if now.get(name) != about}
+        print(
+            f"{of}: {len(now)} blocks, {self.found} found finished by the last driver and {self.computed} computed, "
+            f"{len(anew)} of {len(self.seen)} parts that were seen finished before computed again"
+        )
+        assert anew == self.expect_anew
