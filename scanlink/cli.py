@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +14,12 @@ import typer
 
 from scanlink import __version__
 from scanlink.errors import OptionError, ScanlinkError
+from scanlink.run.stop import Stopped, stop_on_signals
 
 __all__ = ["main"]
+
+# Finished, but for some blocks that failed again and again.
+_EXIT_SET_ASIDE = 3
 
 app = typer.Typer(
     name="scanlink",
@@ -48,13 +53,17 @@ def main() -> None:
     # What Dask says about its workers coming and going helps nobody here; set before it is imported.
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     try:
-        app()
+        with stop_on_signals():
+            app()
     except ScanlinkError as error:
         print(f"scanlink: error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("scanlink: stopped; the same command goes on from what is finished", file=sys.stderr)
-        sys.exit(130)
+    except Stopped as stopped:
+        print(
+            f"scanlink: stopped by {stopped.signal_name}; the same command goes on from what is finished",
+            file=sys.stderr,
+        )
+        raise
 
 
 @app.callback(invoke_without_command=True)
@@ -72,8 +81,15 @@ def run(
     cluster: Cluster = None,
     workers: Workers = None,
     until: Annotated[str, typer.Option(help="links, or pairs: stop when store and pairs are written.")] = "links",
+    performance: Annotated[
+        bool, typer.Option("--performance", help="Leave Dask's report of the workers as logs/performance.html.")
+    ] = False,
 ) -> None:
-    """Files to links: read, filter, pair, test, adjust. Resumes by itself."""
+    """Files to links: read, filter, pair, test, adjust. Resumes by itself.
+
+    Exit code 0: finished; 1: an error; 3: finished, but blocks were set aside; 75: stopped by a signal, the same
+    command goes on; 130: stopped by Ctrl-C.
+    """
     from scanlink import config, pipeline
 
     if until not in ("pairs", "links"):
@@ -83,8 +99,10 @@ def run(
         cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
     options = config.load_run(file, changes=changes)
-    outcome = pipeline.run(options, out, until=until, workers=workers)  # type: ignore[arg-type]
+    outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
     _report(outcome)
+    if outcome.stats.failed:
+        raise typer.Exit(_EXIT_SET_ASIDE)
 
 
 @app.command()
@@ -149,6 +167,82 @@ def status(folder: Annotated[Path, typer.Argument(help="Run folder.", metavar="D
 
 
 @app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="Options, as run.yaml.", metavar="RUN.YAML")],
+    out: Out = Path("scanlink_run"),
+    set_: Changes = None,
+    cluster: Cluster = None,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Jobs one after another until it is done, each within the wall time.")
+    ] = False,
+    links: Annotated[int, typer.Option(min=2, help="Jobs that a chain may have.")] = 20,
+    walltime: Annotated[str, typer.Option(help="Of the driver's job.")] = "04:00:00",
+    memory: Annotated[str | None, typer.Option(help="Of the driver's job, such as 4GiB.")] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Of the driver's job; for --cluster local its workers.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option("--queue", "--partition", help="Left out, that of the profile.")] = None,
+    account: Annotated[str | None, typer.Option(help="Left out, that of the profile.")] = None,
+    extra: Annotated[
+        list[str] | None, typer.Option(metavar="OPTION", help="More for sbatch: --extra=--qos=long")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the job's script; write and submit nothing.")
+    ] = False,
+) -> None:
+    """Run the driver as a Slurm job, or as a chain of jobs until the run is done."""
+    from scanlink import config
+    from scanlink.cluster.submit import driver_job
+    from scanlink.cluster.submit import submit as submit_job
+
+    if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
+        cluster = str(Path(cluster).resolve())
+    changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
+    options = config.load_run(file, changes=changes)
+    job = driver_job(
+        out, cluster=options.cluster, walltime=walltime, memory=memory, cores=cores, queue=queue, account=account,
+        links=links if chain else None, extra=extra or (),
+    )  # fmt: skip
+    if dry_run:
+        print(job.script(), end="")
+        return
+    # The links of a chain do not see what is changed in run.yaml meanwhile: they would begin anew.
+    number = submit_job(job, lambda path: config.save(options, path))
+    print(f"job {number} is the driver of {job.folder}" + (f", in a chain of up to {links} jobs" if chain else ""))
+    print(f"script and logs: {job.logs}\nhow far it is:   scanlink status {shlex.quote(str(job.folder))}")
+    print(f"to stop it:      scancel --name={job.name}")
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(help="run.yaml, whose profile and input files are looked at.", metavar="[RUN.YAML]")
+    ] = None,
+    cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder: is it seen on both sides?")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds until the first worker has to be there.")] = 120.0,
+    workers: Annotated[int, typer.Option(min=1, max=2, help="Workers that are started.")] = 1,
+) -> None:
+    """Look for everything that would keep a run from working with a profile. Exit code 1: there is a fault."""
+    from scanlink import config
+    from scanlink.cluster.doctor import doctor as examine
+    from scanlink.cluster.doctor_report import line
+
+    options = None if file is None else config.load_run(file)
+    profile = cluster or ("local" if options is None else options.cluster)
+    files: list[str] = []
+    if options is not None:
+        genes = None if options.genes is None else options.genes.path
+        files = [name for name in (*options.input.files, genes, options.pairs.path) if name is not None]
+    report = examine(
+        profile, out, files=files, wait=wait, workers=workers, listener=lambda check: print(line(check), flush=True)
+    )
+    print(report.summary())
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
 def fetch(
     what: Annotated[str, typer.Argument(help="gencode")],
     release: Annotated[str, typer.Option(help="GENCODE release: 44, or M32 for mouse.")] = "44",
@@ -190,5 +284,13 @@ def _report(outcome: Any) -> None:
         print(
             f"{stats.n_blocks} blocks: {stats.n_found} found finished, {stats.n_computed} computed; "
             f"{outcome.seconds.get('total', 0):.1f} s in all"
+        )
+    if stats.damaged:
+        print(f"{len(stats.damaged)} parts were damaged and computed anew")
+    if stats.failed:
+        number, reason = next(iter(sorted(stats.failed.items())))
+        print(
+            f"{len(stats.failed)} blocks failed again and again and were set aside; their pairs have the status "
+            f"'failed'. Block {number}: {reason}. The same command tries them again"
         )
     print(f"table: {outcome.folder / 'links.parquet'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -66,10 +67,12 @@ def worker_processes(job: str | None = None) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         try:
-            words = " ".join(process.info["cmdline"] or [])
-            if "spawn_main" not in words or "SLURM_JOB_ID" not in process.environ():
+            if "spawn_main" not in " ".join(process.info["cmdline"] or []):
                 continue
-            if job is None or process.environ()["SLURM_JOB_ID"] == job:
+            about = process.environ()
+            # Another Slurm of this machine has jobs of the same numbers.
+            number = about.get("SLURM_JOB_ID")
+            if about.get("SLURM_CONF") == os.environ["SLURM_CONF"] and number and job in (None, number):
                 found.append(process)
         except psutil.Error:
             continue
