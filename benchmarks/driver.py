@@ -32,9 +32,9 @@ from scanlink.run import Block, Parts, cut, run_blocks
 Row = list[str]
 
 
-def sleep(seconds: float, block: Block) -> pa.Table:
+def sleep(scale: float, block: Block) -> pa.Table:
     """A task: no work, and a part of a hundred rows."""
-    time.sleep(seconds)
+    time.sleep(scale * block.cost)
     return pa.table({"row": np.arange(100), "p": np.linspace(0.0, 1.0, 100)})
 
 
@@ -50,10 +50,11 @@ async def be_workers(address: str, number: int) -> None:
     await asyncio.gather(*(worker.finished() for worker in workers))
 
 
-def timed(client: Client, n_blocks: int, seconds: float) -> tuple[float, float]:
-    """Wall and processor seconds of this process for so many blocks."""
+def timed(client: Client, n_blocks: int, seconds: float, spread: float = 0.0) -> tuple[float, float]:
+    """Wall and processor seconds of this process for so many blocks, of ``seconds`` (1 - spread) to (1 + spread)."""
+    costs = 1.0 + spread * np.linspace(-1.0, 1.0, n_blocks)
     with tempfile.TemporaryDirectory() as folder:
-        blocks = cut(np.arange(n_blocks), [np.full(n_blocks, seconds or 1.0)], owners_per_block=1)
+        blocks = cut(np.arange(n_blocks), [np.random.default_rng(0).permutation(costs)], owners_per_block=1)
         begin, used = time.perf_counter(), time.process_time()
         stats = run_blocks(sleep, seconds, blocks, Parts(Path(folder), "benchmark"), client=client)
         assert stats.n_computed == n_blocks
@@ -72,6 +73,7 @@ def measure(n_workers: int, seconds: float, rounds: int) -> Row:
             short, short_used = timed(client, n_short, 0.0)
             n_long = rounds * n_workers
             long, used = timed(client, n_long, seconds)
+            varied, _ = timed(client, n_long, seconds, 0.5)
             child.terminate()
     return [
         f"{n_workers:,}",
@@ -82,6 +84,7 @@ def measure(n_workers: int, seconds: float, rounds: int) -> Row:
         f"{n_long:,}",
         f"{long:.1f}",
         f"{100 * rounds * seconds / long:.1f} %",
+        f"{100 * rounds * seconds / varied:.1f} %",
         f"{1e3 * used / n_long:.1f}",
     ]
 
@@ -133,7 +136,8 @@ def main() -> None:
     show(
         f"Sleeping tasks of 0 and of {options.seconds:g} s",
         ["workers", "s until all are there", "tasks of 0 s", "ms each", "processor ms of driver and scheduler",
-         f"tasks of {options.seconds:g} s", "s in all", "efficiency", "processor ms each"],
+         f"tasks of {options.seconds:g} s", "s in all", "efficiency",
+         f"of {options.seconds / 2:g} to {1.5 * options.seconds:g} s", "processor ms each"],
         [measure(number, options.seconds, options.rounds) for number in options.workers],
     )  # fmt: skip
     show(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from scanlink import __version__, cluster, config, provenance
-from scanlink.errors import InputError, RunError, first_few
-from scanlink.io.pairs import read_pairs
-from scanlink.io.store import Store, write_store
+from scanlink import cluster, config, provenance
+from scanlink.errors import OptionError, RunError
 from scanlink.options import LinksOptions, RunOptions
-from scanlink.run import SMALL_SECONDS, RunStats, peak_mib, replace_file
+from scanlink.prepare import prepare
+from scanlink.run import SMALL_SECONDS, FolderLock, PartError, RunStats, peak_mib, replace_file
 from scanlink.tl.links import collect, write_links
 from scanlink.tl.plan import Plan, make_plan
 from scanlink.tl.scan import compute
@@ -66,7 +65,12 @@ class Outcome:
 
 
 def run(
-    options: RunOptions, out: str | os.PathLike[str], *, until: Until = "links", workers: int | None = None
+    options: RunOptions,
+    out: str | os.PathLike[str],
+    *,
+    until: Until = "links",
+    workers: int | None = None,
+    performance: bool = False,
 ) -> Outcome:
     """Run all stages, or those that are left of a run that was stopped.
 
@@ -80,140 +84,61 @@ def run(
         ``"pairs"`` ends when store and pairs are there, for job arrays.
     workers
         Local worker processes; None takes a worker a core.
+    performance
+        Whether Dask's report of what workers and scheduler did is left as ``logs/performance.html``; it needs bokeh.
 
     Returns
     -------
     Outcome
-        The links and what they cost.
+        The links and what they cost. Blocks that failed again and again are in ``stats.failed``, and their pairs in
+        the table with the status ``failed``.
 
     Raises
     ------
     ScanlinkError
-        If input or options cannot be used (before anything is computed), or blocks fail.
+        If input or options cannot be used (before anything is computed), the folder is in use, or the run cannot go
+        on.
     """
     folder = Path(out).resolve()
     outcome = Outcome(folder, alpha=options.links.alpha)
     begin = time.monotonic()
     cluster.check(options.cluster)
     claim(folder)
-    with _timed(outcome, "read"):
-        store, pairs, inputs = prepare(options, folder)
-    if until == "links":
-        with _timed(outcome, "plan"):
-            plan = make_plan(
-                store, pairs, folder / "parts",
-                options=options.scan, groupby=options.groups.by, groups=options.groups.only,
-            )  # fmt: skip
-            _set_aside_links_of(folder, plan)
-    # Not earlier: what cannot be run must not stand beside the links of what was.
-    replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
-    if until == "links":
-        with _timed(outcome, "scan"), _workers(options.cluster, plan, workers) as client:
-            outcome.stats = compute(plan, client=client)
-        with _timed(outcome, "links"):
-            outcome.links = finish(plan, options.links, folder)
-    outcome.seconds["total"] = time.monotonic() - begin
-    if until == "links" or not (folder / "links.parquet").exists():
-        _record(outcome, options, inputs, None if until == "pairs" else plan.folder.name)
+    with _log_file(folder), FolderLock(folder) as lock:
+        with _timed(outcome, "read"):
+            store, pairs, inputs = prepare(options, folder)
+        if until == "links":
+            with _timed(outcome, "plan"):
+                plan = make_plan(
+                    store, pairs, folder / "parts",
+                    options=options.scan, groupby=options.groups.by, groups=options.groups.only,
+                )  # fmt: skip
+                _set_aside_links_of(folder, plan)
+        # Not earlier: what cannot be run must not stand beside the links of what was.
+        replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
+        if until == "links":
+            report = folder / "logs" / "performance.html" if performance else None
+            with _timed(outcome, "scan"), _workers(options.cluster, plan, workers, report) as client:
+                outcome.stats = compute(plan, client=client, problem=lock.problem)
+            with _timed(outcome, "links"):
+                try:
+                    outcome.links = finish(plan, options.links, folder, set_aside=outcome.stats.failed)
+                except PartError as error:
+                    # Altered since it was written; a few blocks are computed here.
+                    log.warning("%s", error)
+                    outcome.stats.add(compute(plan, problem=lock.problem))
+                    outcome.links = finish(plan, options.links, folder, set_aside=outcome.stats.failed)
+        outcome.seconds["total"] = time.monotonic() - begin
+        if until == "links" or not (folder / "links.parquet").exists():
+            _record(outcome, options, inputs, None if until == "pairs" else plan.folder.name)
     return outcome
 
 
-def prepare(options: RunOptions, folder: Path) -> tuple[Store, pd.DataFrame, list[dict[str, Any]]]:
-    """Read the files, filter, pair genes with peaks, and write store and pairs; or find that it was done before.
-
-    Returns
-    -------
-    tuple
-        Store, table of pairs, and path, size and checksum of every input.
-    """
-    genes = _genes_file(options)
-    inputs = provenance.describe_inputs([*options.input.files, genes, options.pairs.path])
-    asked = {
-        "version": __version__,
-        "input": options.input.model_dump(),
-        "pairs": options.pairs.model_dump(),
-        "checksums": [entry["sha256"] for entry in inputs],
-    }
-    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    stamp, table = folder / "store" / "prepared.json", folder / "pairs.parquet"
-    try:
-        if stamp.is_file() and table.is_file():
-            said, store = json.loads(stamp.read_text()), Store.open(folder / "store")
-            if said == {"key": key, "store": store.checksum, "pairs": provenance.checksum(table)}:
-                log.info("store and pairs are there already, from the same input")
-                return store, pd.read_parquet(table), inputs
-            if said["key"] == key:
-                log.warning("store or pairs of an earlier run are damaged and made anew")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("store or pairs of an earlier run are damaged and made anew: %s", error)
-    mdata, pairs = _read(options, genes)
-    # Until the new stamp is there, nothing in the folder vouches for store and pairs.
-    stamp.unlink(missing_ok=True)
-    store = write_store(mdata, folder / "store")
-    replace_file(table, lambda temporary: pairs.to_parquet(temporary, index=False))
-    vouched = json.dumps({"key": key, "store": store.checksum, "pairs": provenance.checksum(table)})
-    replace_file(stamp, lambda temporary: temporary.write_text(vouched))
-    return store, pairs, inputs
-
-
-def finish(plan: Plan, options: LinksOptions, folder: Path) -> pd.DataFrame:
+def finish(plan: Plan, options: LinksOptions, folder: Path, *, set_aside: Collection[int] = ()) -> pd.DataFrame:
     """Put the parts together and write links.parquet."""
-    links = collect(plan, options)
+    links = collect(plan, options, set_aside=set_aside)
     write_links(links, folder / "links.parquet")
     return links
-
-
-def _read(options: RunOptions, genes: str | None) -> tuple[Any, pd.DataFrame]:
-    from scanlink import io, pp
-
-    given = options.input.model_dump()
-    mdata = io.read(given.pop("path"), **given)
-    pp.qc(mdata)
-    if options.pairs.path is None:
-        # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
-        pp.filter_features(mdata, min_fraction=options.pairs.min_fraction)
-    if options.pairs.highly_variable:
-        pp.highly_variable_genes(mdata)
-    if options.pairs.path is not None:
-        pairs = _given_pairs(options.pairs.path, mdata)
-    else:
-        pairs = pp.cis_pairs(
-            mdata, io.read_genes(str(genes)),
-            window=options.pairs.window, anchor=options.pairs.anchor, overlap=options.pairs.overlap,
-        )  # fmt: skip
-    if options.pairs.highly_variable:
-        variable = mdata["rna"].var["highly_variable"]
-        pairs = pairs[pairs["gene"].isin(variable.index[variable])].reset_index(drop=True)
-    # Features that are in no pair would only make the store larger.
-    mdata.mod["rna"] = mdata["rna"][:, mdata["rna"].var_names.isin(pairs["gene"])].copy()
-    mdata.mod["atac"] = mdata["atac"][:, mdata["atac"].var_names.isin(pairs["peak"])].copy()
-    return mdata, pairs
-
-
-def _given_pairs(path: str, mdata: Any) -> pd.DataFrame:
-    """A user's table of pairs, all of whose names have to be in the data."""
-    table = read_pairs(path)
-    for column, modality in (("gene", "rna"), ("peak", "atac")):
-        names = table[column].astype(str)
-        absent = names[~names.isin(mdata[modality].var_names)].unique()
-        if absent.size:
-            raise InputError(
-                f"{absent.size} {column}s of {Path(path).name} are not in the data ({first_few(absent)}); "
-                f"there they are named as {first_few(mdata[modality].var_names, most=2)}: "
-                "check the names, or leave those pairs out"
-            )
-    return table
-
-
-def _genes_file(options: RunOptions) -> str | None:
-    if options.genes is None:
-        return None
-    if options.genes.path is not None:
-        return options.genes.path
-    from scanlink.io import fetch_gencode
-
-    assert options.genes.gencode is not None
-    return str(fetch_gencode(options.genes.gencode))
 
 
 def _set_aside_links_of(folder: Path, plan: Plan) -> None:
@@ -243,10 +168,41 @@ def claim(folder: Path) -> None:
         ) from error
 
 
-def _workers(profile: str, plan: Plan, workers: int | None) -> AbstractContextManager[Client | None]:
+@contextmanager
+def _workers(profile: str, plan: Plan, workers: int | None, performance: Path | None) -> Iterator[Client | None]:
     if profile == "local" and plan.cost < SMALL_SECONDS and workers is None:
-        return nullcontext(None)
-    return cluster.client(profile, **({} if workers is None else {"n_workers": workers}))
+        yield None
+        return
+    with cluster.client(profile, **({} if workers is None else {"n_workers": workers})) as client, ExitStack() as stack:
+        if client is not None and performance is not None:
+            stack.enter_context(_report_to(performance))
+        yield client
+
+
+def _report_to(path: Path) -> AbstractContextManager[None]:
+    if find_spec("bokeh") is None:
+        raise OptionError("the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out")
+    from distributed import performance_report
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return performance_report(filename=str(path))
+
+
+@contextmanager
+def _log_file(folder: Path) -> Iterator[None]:
+    """What is logged goes to logs/scanlink.log as well, run after run."""
+    (folder / "logs").mkdir(exist_ok=True)
+    handler = logging.FileHandler(folder / "logs" / "scanlink.log", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        log.error("%s", error)
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager
@@ -267,7 +223,13 @@ def _record(outcome: Outcome, options: RunOptions, inputs: list[dict[str, Any]],
         inputs=inputs,
         seconds={stage: round(value, 3) for stage, value in outcome.seconds.items()},
         peak_memory_mib={"driver": round(peak_mib(), 1), "worker": round(stats.peak_mib, 1)},
-        blocks={"all": stats.n_blocks, "found_finished": stats.n_found, "computed": stats.n_computed},
+        blocks={
+            "all": stats.n_blocks,
+            "found_finished": stats.n_found,
+            "computed": stats.n_computed,
+            "damaged": stats.damaged,
+            "failed": stats.failed,
+        },
         pairs=None if links is None else {str(k): int(v) for k, v in links["status"].value_counts().items()},
         links=outcome.n_links,
     )

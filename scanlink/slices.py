@@ -57,7 +57,7 @@ def scan_slice(
     else:
         from scanlink import io
 
-        mdata = io.read(data)
+        mdata = io.read(data, backed=True)
         # Slices may start at the same time: each writes the same bytes under a name of its own first.
         store = write_store(mdata, folder / "store")
     if store.path.resolve() != (folder / "store").resolve():

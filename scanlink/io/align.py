@@ -18,6 +18,7 @@ from mudata import MuData
 from ..errors import InputError, MissingKeyError, first_few
 from .barcodes import align_cells, refuse_duplicates
 from .counts import Layer, check_counts, pick_counts
+from .disk import DiskCounts, select
 from .files import quiet
 from .obs import lift_obs
 from .peaks import looks_like_peaks, peak_table
@@ -90,7 +91,7 @@ def assemble(
         for modality, adata in (("rna", rna), ("atac", atac)):
             order = sides[modality].get_indexer(kept)
             if not np.array_equal(order, np.arange(adata.n_obs)):
-                adata = adata[order].copy()
+                adata = select(adata, cells=order)
             parts[modality] = pick_counts(adata, modality=modality, layer=layer)
             parts[modality].obs_names = kept
         renamed = name_features(parts["rna"])
@@ -148,7 +149,7 @@ def check(mdata: MuData) -> None:
     for modality, adata in (("rna", rna), ("atac", atac)):
         refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
         refuse_duplicates(adata.var_names, f"{'genes' if modality == 'rna' else 'peaks'} of {modality}")
-        if adata.isbacked:
+        if adata.isbacked or isinstance(adata.X, DiskCounts):
             continue
         matrix: Any = adata.X
         if getattr(matrix, "format", None) != "csr":

@@ -11,8 +11,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from ..errors import InputError, MissingKeyError, first_few
+from .disk import DiskCounts
 
-__all__ = ["Layer", "check_counts", "pick_counts", "to_counts"]
+__all__ = ["CountsCheck", "Layer", "check_counts", "pick_counts", "to_counts"]
 
 Layer = str | Mapping[str, str] | None
 _LARGEST = np.iinfo(np.int32).max
@@ -47,40 +48,86 @@ def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str
     scanlink.errors.InputError: rna: expected raw integer counts, found 1 fractional of 1 non-zero values,
     the first HES4 = 1.5 in cell cell_1
     """
+    check = CountsCheck(cells=cells, features=features, label=label, hint=hint)
     stored: Any = matrix if sparse.issparse(matrix) else sparse.csr_matrix(np.asarray(matrix))
-    if stored.format not in ("csr", "csc"):
-        stored = stored.tocsr()
-    data = stored.data
-    if data.dtype.kind not in "biuf":
-        raise InputError(f"{label}: expected raw integer counts, found values of type {data.dtype}")
-    n_bad = dict.fromkeys(("not finite", "negative", "fractional", "above 2,147,483,647"), 0)
-    where: list[int] = []
-    for first in range(0, data.size, _PIECE):
-        piece = data[first : first + _PIECE]
-        finite = np.isfinite(piece)
-        faults = {
-            "not finite": ~finite,
-            "negative": finite & (piece < 0),
-            "fractional": finite & (piece >= 0) & (piece != np.floor(piece)) if piece.dtype.kind == "f" else ~finite,
-            "above 2,147,483,647": finite & (piece > _LARGEST),
-        }
-        for fault, bad in faults.items():
-            n_bad[fault] += int(np.count_nonzero(bad))
-            if len(where) < 3 and n_bad[fault]:
-                where.extend((first + np.flatnonzero(bad)[: 3 - len(where)]).tolist())
-    if not where:
-        return
-    named = []
-    for place in where:
+    check.look(stored if stored.format in ("csr", "csc") else stored.tocsr())
+    check.refuse()
+
+
+class CountsCheck:
+    """The same check of a matrix that comes in pieces: all are looked at, so that the message can count.
+
+    Parameters
+    ----------
+    cells, features, label, hint
+        As for :func:`check_counts`, of the whole matrix.
+
+    Examples
+    --------
+    >>> check = CountsCheck(cells=pd.Index(["cell_1"]), features=pd.Index(["NOC2L"]), label="rna")
+    >>> check.look(sparse.csr_array([[2.0]])), check.look(sparse.csr_array([[-1.0]]))
+    (True, False)
+    >>> check.refuse()
+    Traceback (most recent call last):
+    scanlink.errors.InputError: rna: expected raw integer counts, found 1 negative of 2 non-zero values, the first ...
+    """
+
+    def __init__(self, *, cells: pd.Index, features: pd.Index, label: str, hint: str = "") -> None:
+        self._cells, self._features, self._label, self._hint = cells, features, label, hint
+        self._n_bad = dict.fromkeys(("not finite", "negative", "fractional", "above 2,147,483,647"), 0)
+        self._n = 0
+        self._named: list[str] = []
+
+    def look(self, stored: Any, rows: Any = slice(None), columns: Any = slice(None)) -> bool:
+        """Look at a piece.
+
+        Parameters
+        ----------
+        stored
+            CSR or CSC.
+        rows, columns
+            Which rows and columns of the whole it is.
+
+        Returns
+        -------
+        Whether nothing bad was found so far.
+        """
+        data = stored.data
+        if data.dtype.kind not in "biuf":
+            raise InputError(f"{self._label}: expected raw integer counts, found values of type {data.dtype}")
+        self._n += data.size
+        for first in range(0, data.size, _PIECE):
+            piece = data[first : first + _PIECE]
+            finite = np.isfinite(piece)
+            faults = {
+                "not finite": ~finite,
+                "negative": finite & (piece < 0),
+                "fractional": finite & (piece >= 0) & (piece != np.floor(piece))
+                if piece.dtype.kind == "f"
+                else ~finite,
+                "above 2,147,483,647": finite & (piece > _LARGEST),
+            }
+            for fault, bad in faults.items():
+                self._n_bad[fault] += int(np.count_nonzero(bad))
+                for place in (first + np.flatnonzero(bad)[: 3 - len(self._named)]).tolist():
+                    self._named.append(self._name(stored, place, rows, columns))
+        return not self._named
+
+    def refuse(self) -> None:
+        """Raise if anything bad was found."""
+        if not self._named:
+            return
+        found = ", ".join(f"{count:,} {fault}" for fault, count in self._n_bad.items() if count)
+        raise InputError(
+            f"{self._label}: expected raw integer counts, found {found} of {self._n:,} non-zero values, "
+            f"the first {'; '.join(self._named)}{'. ' + self._hint if self._hint else ''}"
+        )
+
+    def _name(self, stored: Any, place: int, rows: Any, columns: Any) -> str:
         major = int(np.searchsorted(stored.indptr, place, side="right")) - 1
         minor = int(stored.indices[place])
-        cell, feature = (major, minor) if stored.format == "csr" else (minor, major)
-        named.append(f"{features[feature]} = {data[place]} in cell {cells[cell]}")
-    found = ", ".join(f"{count:,} {fault}" for fault, count in n_bad.items() if count)
-    raise InputError(
-        f"{label}: expected raw integer counts, found {found} of {data.size:,} non-zero values, "
-        f"the first {'; '.join(named)}{'. ' + hint if hint else ''}"
-    )
+        row, column = (major, minor) if stored.format == "csr" else (minor, major)
+        return f"{self._features[columns][column]} = {stored.data[place]} in cell {self._cells[rows][row]}"
 
 
 def to_counts(matrix: Any) -> sparse.csr_matrix:
@@ -122,7 +169,8 @@ def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnDat
 
     Returns
     -------
-    New object with checked ``int32`` counts as CSR in ``X``, and copies of ``obs`` and ``var``.
+    New object with checked ``int32`` counts as CSR in ``X``, and copies of ``obs`` and ``var``. Counts on disk stay
+    there, and are checked when they are read.
 
     Raises
     ------
@@ -154,9 +202,10 @@ def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnDat
             )
     if matrix is None:
         raise InputError(f"{modality}: there is no matrix in X. {_where_counts_may_be(adata)}".rstrip())
-    check_counts(
-        matrix, cells=adata.obs_names, features=var.index, label=label, hint=_where_counts_may_be(adata, but=name)
-    )
+    hint = _where_counts_may_be(adata, but=name)
+    if isinstance(matrix, DiskCounts):
+        return AnnData(matrix.named(label, hint), obs=adata.obs.copy(), var=var.copy())
+    check_counts(matrix, cells=adata.obs_names, features=var.index, label=label, hint=hint)
     return AnnData(to_counts(matrix), obs=adata.obs.copy(), var=var.copy())
 
 

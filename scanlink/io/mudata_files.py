@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
 from ..errors import InputError, MissingKeyError, first_few
-from .align import assemble, name_features, refuse_swapped
-from .barcodes import refuse_duplicates
+from .align import assemble
+from .backed import anndata_on_disk, has_old_layout, multiome_on_disk
 from .counts import Layer
+from .disk import select
 from .files import PathLikeStr, existing_file, quiet, reading
-from .obs import index_cells, lift_obs
-from .peaks import peak_table
+from .obs import index_cells
 
 __all__ = ["read_h5ad", "read_h5mu", "split_features"]
 
@@ -50,8 +49,7 @@ def read_h5mu(
     one_based
         Whether starts of peaks count from 1; 1 is then subtracted.
     backed
-        Whether the matrices stay on disk. Their values are then not looked at, and nothing can be taken out: both
-        modalities need the same cells in the same order, and ``cells`` and ``layer`` cannot be used.
+        Whether the counts stay on disk; see :func:`scanlink.io.read`.
 
     Returns
     -------
@@ -87,32 +85,29 @@ def read_h5mu(
                     f"{file}: a .h5mu file with the group 'mod' was expected, found the groups "
                     f"{first_few(sorted(content)) or 'none'}. Is it a .h5ad or a 10x .h5 file? Then give it that suffix"
                 )
-        whole = mudata.read_h5mu(file, backed="r" if backed else None)
-    try:
-        if not whole.mod:
-            raise InputError(f"{file}: no modalities were found; a .h5mu file with rna and atac was expected")
-        missing = [key for key in (rna_key, atac_key) if key not in whole.mod]
-        if missing:
-            raise MissingKeyError(
-                f"{file}: no modality {first_few(missing)}; modalities found: {first_few(whole.mod)}. "
-                "Pass rna_key= and atac_key= with the names in the file"
-            )
-        others = [key for key in whole.mod if key not in (rna_key, atac_key)]
-        if others:
-            log.warning("%s: modalities other than rna and atac are dropped: %s", file, first_few(others))
         if backed:
-            if cells is not None or layer is not None:
-                raise InputError(f"{file}: backed=True cannot be joined with cells= or layer=; read it into memory")
-            return _stay_on_disk(whole, file, rna_key, atac_key, one_based=one_based)
-    except BaseException:
-        if backed:
-            whole.file.close()
-        raise
-    rna, atac = whole.mod[rna_key], whole.mod[atac_key]
+            mod, obs = multiome_on_disk(file, (rna_key, atac_key))
+        else:
+            whole = mudata.read_h5mu(file)
+            mod, obs = dict(whole.mod), whole.obs
+    if not mod:
+        raise InputError(f"{file}: no modalities were found; a .h5mu file with rna and atac was expected")
+    missing = [key for key in (rna_key, atac_key) if key not in mod]
+    if missing:
+        raise MissingKeyError(
+            f"{file}: no modality {first_few(missing)}; modalities found: {first_few(mod)}. "
+            "Pass rna_key= and atac_key= with the names in the file"
+        )
+    others = [key for key in mod if key not in (rna_key, atac_key)]
+    if others:
+        log.warning("%s: modalities other than rna and atac are dropped: %s", file, first_few(others))
+    rna, atac = mod[rna_key], mod[atac_key]
+    assert rna is not None
+    assert atac is not None
     if cells is not None:
         cells = index_cells(cells, {"rna": rna.obs_names, "atac": atac.obs_names}, barcode=barcode)
     prefixes = {f"{rna_key}:": "rna:", f"{atac_key}:": "atac:"}
-    obs = _renamed(whole.obs, prefixes)
+    obs = _renamed(obs, prefixes)
     return assemble(rna, atac, cells, source={"path": str(file)}, obs=obs, layer=layer, one_based=one_based)
 
 
@@ -124,49 +119,15 @@ def _renamed(obs: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
     return obs.set_axis(pd.Index(names, dtype=object), axis=1)
 
 
-def _stay_on_disk(whole: MuData, file: Any, rna_key: str, atac_key: str, *, one_based: bool) -> MuData:
-    rna, atac = whole.mod[rna_key], whole.mod[atac_key]
-    refuse_swapped(rna.var, atac.var)
-    for label, names in (("barcodes of rna", rna.obs_names), ("barcodes of atac", atac.obs_names)):
-        refuse_duplicates(names, label)
-    refuse_duplicates(atac.var_names, "peaks of atac")
-    if not rna.obs_names.equals(atac.obs_names):
-        raise InputError(
-            f"{file}: rna ({rna.n_obs:,} cells) and atac ({atac.n_obs:,}) do not have the same cells in the same "
-            "order, which backed=True needs. Read the file into memory and write it again: "
-            "sl.io.read_h5mu(path).write('aligned.h5mu')"
-        )
-    with quiet():
-        located = peak_table(atac.var, one_based=one_based)
-        rest = atac.var.drop(columns=["chrom", "start", "end", "gene_ids", "interval"], errors="ignore")
-        atac.var = pd.concat([located.set_axis(atac.var_names, axis=0), rest], axis=1)
-        renamed = name_features(rna)
-        mdata = MuData({"rna": rna, "atac": atac})
-        mdata.file = whole.file
-        both = _renamed(whole.obs, {f"{rna_key}:": "rna:", f"{atac_key}:": "atac:"})
-        mdata.obs = lift_obs(rna.obs_names, both=both, rna=rna.obs, atac=atac.obs)
-        n_cells = rna.n_obs
-        mdata.uns["scanlink"] = {
-            "read": {
-                "n_cells": {"rna": n_cells, "atac": n_cells, "kept": n_cells},
-                "lost": {"rna": 0, "atac": 0},
-                "n_genes": rna.n_vars,
-                "n_peaks": atac.n_vars,
-                "n_renamed_genes": len(renamed),
-                "renamed_genes": ",".join(renamed),
-                "source": {"path": str(file)},
-            }
-        }
-    return mdata
-
-
-def read_h5ad(path: PathLikeStr) -> AnnData:
+def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
     """Read a ``.h5ad`` file as it is, without the warnings of old layouts.
 
     Parameters
     ----------
     path
         The file.
+    backed
+        Whether the counts stay on disk; see :func:`scanlink.io.read`.
 
     Returns
     -------
@@ -189,6 +150,8 @@ def read_h5ad(path: PathLikeStr) -> AnnData:
 
     file = existing_file(path, "a .h5ad file")
     with reading(file, "a .h5ad file"), quiet():
+        if backed and not has_old_layout(file):
+            return anndata_on_disk(file, "a .h5ad file")
         return anndata.read_h5ad(file)
 
 
@@ -238,5 +201,5 @@ def split_features(adata: AnnData, source: str) -> tuple[AnnData, AnnData]:
     if others:
         log.warning("%s: features that are neither genes nor peaks are dropped: %s", source, first_few(sorted(others)))
     with quiet():
-        rna, atac = (adata[:, (types == name).to_numpy()].copy() for name in ("Gene Expression", "Peaks"))
+        rna, atac = (select(adata, features=(types == name).to_numpy()) for name in ("Gene Expression", "Peaks"))
     return rna, atac

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
-from scanlink.io.files import save_array
-from scanlink.io.store import Store, new_store
+from scanlink.io.columns import ColumnWriter
+from scanlink.io.levels import level_columns
+from scanlink.io.new_store import new_store
+from scanlink.io.store import Store
 
 __all__ = ["permuted"]
 
@@ -42,24 +43,30 @@ def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> S
     RunError
         If the folder cannot be written, or the disk is full.
     """
-    arrays = store.arrays
     rows, final = np.asarray(source), Path(path)
-    places = np.arange(len(store.cells), dtype=np.int32)
+    places = np.arange(store.n_cells, dtype=np.int32)
     if not np.array_equal(np.sort(rows), places):
         raise InputError(f"source has {rows.size} positions, expected each of 0 to {places.size - 1} once")
     target = np.empty_like(places)
     target[rows] = places
-    cells, values = target[arrays["atac_cells"]], np.array(arrays["atac_values"])
-    for first, last in pairwise(arrays["atac_starts"].tolist()):
-        part = slice(first, last)
-        order = np.argsort(cells[part])
-        cells[part], values[part] = cells[part][order], values[part][order]
-    with new_store(final) as work:
+    starts = store.starts("atac")
+    with new_store(final) as made:
         for name in store.manifest["bytes"]:
-            if name not in ("atac_cells.npy", "atac_values.npy"):
-                _link(store.path / name, work / name)
-        save_array(work / "atac_cells.npy", cells)
-        save_array(work / "atac_values.npy", values)
+            if not name.startswith("atac_"):
+                _link(store.path / name, made.folder / name)
+        made.take_over(store.manifest)
+        made.levels = level_columns(store.cells)
+        writer = ColumnWriter(
+            made.folder, "atac", n_features=starts.size - 1, n_entries=int(starts[-1]),
+            largest=np.iinfo(store.value_type("atac")).max, levels=made.levels,
+        )  # fmt: skip
+        with writer:
+            for feature in range(starts.size - 1):
+                cells, values = store.column("atac", feature)
+                cells = target[cells]
+                order = np.argsort(cells)
+                writer.add(np.array([0, cells.size]), cells[order], values[order])
+        made.digests |= writer.digests
     return Store.open(final)
 
 

@@ -65,7 +65,9 @@ def read(
     one_based
         Whether starts of peaks count from 1; 1 is then subtracted.
     backed
-        Whether the matrices of a ``.h5mu`` file stay on disk.
+        Whether the counts of a single file (``.h5mu``, 10x ``.h5``, ``.h5ad``) stay on disk. They are then checked
+        when they are read, in pieces: by :func:`scanlink.pp.qc`, :func:`scanlink.pp.filter_features` or when the scan
+        store is made. The file must stay where it is.
 
     Returns
     -------
@@ -89,7 +91,9 @@ def read(
         if rna is None or atac is None:
             raise OptionError(f"read() needs a path ({_WHOLE}), or both rna= and atac= ({_PART})")
         if backed:
-            raise OptionError("backed=True works with .h5mu files only; a pair of files is read into memory")
+            raise OptionError(
+                "backed=True works with one file (.h5mu, 10x .h5, .h5ad); a pair of files is read into memory"
+            )
         return read_matrices(
             rna=rna,
             atac=atac,
@@ -108,15 +112,15 @@ def read(
     if not is_folder and suffix not in (".h5mu", ".h5", ".h5ad"):
         more = f"; a matrix of one modality ({_PART}) goes with another: read(rna=, atac=)" if suffix in _PART else ""
         raise InputError(f"{path}: unknown suffix {suffix!r}; expected {_WHOLE}{more}")
-    if backed and (is_folder or suffix != ".h5mu"):
-        raise OptionError(f"{path}: backed=True works with .h5mu files only")
+    if backed and is_folder:
+        raise OptionError(f"{path}: backed=True works with one file (.h5mu, 10x .h5, .h5ad), not with a folder")
     if layer is not None and (is_folder or suffix == ".h5"):
         raise OptionError(f"{path}: layer= works with .h5mu and .h5ad files only; 10x files have no layers")
     table = _table(cells)
     if is_folder:
         return read_10x_mtx(path, cells=table, barcode=barcode, one_based=one_based)
     if suffix == ".h5":
-        return read_10x_h5(path, cells=table, barcode=barcode, one_based=one_based)
+        return read_10x_h5(path, cells=table, barcode=barcode, one_based=one_based, backed=backed)
     if suffix == ".h5mu":
         return read_h5mu(
             path,
@@ -128,7 +132,7 @@ def read(
             one_based=one_based,
             backed=backed,
         )
-    genes, peaks = split_features(read_h5ad(path), str(path))
+    genes, peaks = split_features(read_h5ad(path, backed=backed), str(path))
     if table is not None:
         table = index_cells(table, {"rna": genes.obs_names}, barcode=barcode)
     return assemble(genes, peaks, table, source={"path": str(path)}, layer=layer, one_based=one_based)

@@ -11,6 +11,7 @@ from mudata import MuData
 
 from ..errors import InputError, first_few
 from .align import assemble
+from .backed import tenx_on_disk
 from .files import PathLikeStr, existing_file, quiet, reading
 from .mudata_files import split_features
 from .named import _cells_by_features
@@ -21,7 +22,12 @@ __all__ = ["read_10x_h5", "read_10x_mtx"]
 
 
 def read_10x_h5(
-    path: PathLikeStr, *, cells: pd.DataFrame | None = None, barcode: str | None = None, one_based: bool = False
+    path: PathLikeStr,
+    *,
+    cells: pd.DataFrame | None = None,
+    barcode: str | None = None,
+    one_based: bool = False,
+    backed: bool = False,
 ) -> MuData:
     """Read a 10x ``filtered_feature_bc_matrix.h5`` of a multiome run.
 
@@ -35,6 +41,8 @@ def read_10x_h5(
         Column of barcodes in ``cells``; ``None`` finds it.
     one_based
         Whether starts of peaks count from 1; Cell Ranger's count from 0.
+    backed
+        Whether the counts stay on disk; see :func:`scanlink.io.read`.
 
     Returns
     -------
@@ -63,6 +71,8 @@ def read_10x_h5(
                     f"{file}: a 10x .h5 file with the group 'matrix/features' was expected, found the groups "
                     f"{first_few(groups) or 'none'}{kind}"
                 )
+        if backed:
+            return _finish(tenx_on_disk(file), str(file), cells, barcode, one_based=one_based)
         with quiet(), warnings.catch_warnings():
             # muon.read_10x_h5 is this call and the split by feature type; it takes two seconds more to import.
             warnings.filterwarnings("ignore", category=ImportWarning)

@@ -7,9 +7,11 @@ from scanlink.pp.features import FeatureStatistics, feature_statistics, filter_f
 from scanlink.pp.genome import cis_pairs
 from scanlink.pp.hvg import highly_variable_genes
 from scanlink.pp.qc import qc
+from scanlink.pp.survey import Survey
 
 __all__ = [
     "FeatureStatistics",
+    "Survey",
     "TssEnrichment",
     "cis_pairs",
     "feature_statistics",

@@ -1,14 +1,13 @@
-"""Matrices in pieces, so that one on disk need not fit in memory; and the check that they hold raw counts."""
+"""Modalities, and the check that a piece of one holds raw counts; the pieces are those of :mod:`scanlink.io.chunks`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.chunks import Chunk, is_backed, iter_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,17 +15,6 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 __all__ = ["Chunk", "check_counts", "get_modality", "is_backed", "iter_chunks"]
-
-# Entries per piece when nobody says how many rows: some 100 MB at work, whatever the number of columns.
-ENTRIES_PER_CHUNK = 4_000_000
-
-
-class Chunk(NamedTuple):
-    """A rectangle of a matrix: ``block`` is ``matrix[rows, cols]``, in memory."""
-
-    rows: slice
-    cols: slice
-    block: Any
 
 
 def get_modality(mdata: MuData, name: str) -> AnnData:
@@ -60,71 +48,6 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
             "scanlink needs 'rna' (genes) and 'atac' (peaks); rename them with MuData({'rna': ..., 'atac': ...})"
         )
     return modalities[name]
-
-
-def is_backed(matrix: Any) -> bool:
-    """Whether a matrix lies on disk (an anndata sparse dataset, or an HDF5 dataset)."""
-    return not isinstance(matrix, np.ndarray) and not sp.issparse(matrix)
-
-
-def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk]:
-    """Cut a matrix into pieces that lie together in memory or on disk.
-
-    A matrix stored by column (CSC) is cut by column, because its rows are scattered over the whole file; every other
-    one is cut by row. What is summed over pieces must therefore allow for either.
-
-    Parameters
-    ----------
-    matrix
-        Counts: scipy sparse, numpy, or an anndata sparse dataset on disk. Shape ``(n_cells, n_features)``.
-    chunk_rows
-        Rows (columns for CSC) in a piece; None: as many as hold about four million stored entries.
-
-    Yields
-    ------
-    Chunk
-        Disjoint pieces that cover the matrix, each CSR or CSC.
-
-    Raises
-    ------
-    OptionError
-        If ``chunk_rows`` is not positive.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> [chunk.block.shape for chunk in iter_chunks(sp.eye_array(5, format="csr"), chunk_rows=2)]
-    [(2, 5), (2, 5), (1, 5)]
-    """
-    if chunk_rows is not None and chunk_rows < 1:
-        raise OptionError(f"chunk_rows is {chunk_rows}, expected a number of at least 1, or None to have it chosen")
-    n_rows, n_cols = matrix.shape
-    by_column = getattr(matrix, "format", None) == "csc"
-    length = n_cols if by_column else n_rows
-    for start, stop in _cuts(matrix, length, chunk_rows, width=n_rows if by_column else n_cols):
-        if by_column:
-            yield Chunk(slice(0, n_rows), slice(start, stop), sp.csc_array(matrix[:, start:stop]))
-        else:
-            yield Chunk(slice(start, stop), slice(0, n_cols), sp.csr_array(matrix[start:stop]))
-
-
-def _cuts(matrix: Any, length: int, chunk_rows: int | None, *, width: int) -> Iterator[tuple[int, int]]:
-    if chunk_rows is not None:
-        for start in range(0, length, chunk_rows):
-            yield start, min(start + chunk_rows, length)
-        return
-    if sp.issparse(matrix) and hasattr(matrix, "indptr"):
-        ends = np.asarray(matrix.indptr[1:], dtype=np.int64)
-    elif hasattr(matrix, "group"):  # anndata sparse dataset
-        ends = np.asarray(matrix.group["indptr"][1:], dtype=np.int64)
-    else:
-        ends = np.arange(1, length + 1, dtype=np.int64) * width
-    start = 0
-    while start < length:
-        done = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + ENTRIES_PER_CHUNK, side="right")))
-        yield start, min(stop, length)
-        start = stop
 
 
 def check_counts(
@@ -174,7 +97,8 @@ def check_counts(
         return
     coo = chunk.block.tocoo()  # keeps the order of the stored entries
     first = int(np.argmax(bad))
-    row, col = int(coo.row[first]) + chunk.rows.start, int(coo.col[first]) + chunk.cols.start
+    row, col = int(coo.row[first]), int(coo.col[first]) + chunk.cols.start
+    row = chunk.rows.start + row if isinstance(chunk.rows, slice) else int(chunk.rows[row])
     cell = cells[row] if cells is not None else f"number {row}"
     feature = features[col] if features is not None else f"number {col}"
     raise InputError(

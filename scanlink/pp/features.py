@@ -12,8 +12,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scanlink.errors import InputError, OptionError
+from scanlink.io.disk import DiskCounts, select
 from scanlink.io.files import quiet
 from scanlink.pp.chunks import Chunk, check_counts, get_modality, is_backed, iter_chunks
+from scanlink.pp.survey import Survey
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -96,12 +98,16 @@ def feature_statistics(
         of_chunk = _column_sums(chunk)
         for whole, part in zip((nonzero, total, squares), of_chunk, strict=True):
             whole[chunk.cols] += part
+    return _statistics(n_cells, nonzero.astype(np.int64), total, squares)
+
+
+def _statistics(n_cells: int, n_nonzero: np.ndarray, total: np.ndarray, squares: np.ndarray) -> FeatureStatistics:
     mean = total / max(n_cells, 1)
     if n_cells > 1:
         variance = (squares - total * mean) / (n_cells - 1)
     else:
-        variance = np.full(n_features, np.nan)
-    return FeatureStatistics(n_cells, nonzero.astype(np.int64), mean, np.maximum(variance, 0))
+        variance = np.full(n_nonzero.size, np.nan)
+    return FeatureStatistics(n_cells, n_nonzero, mean, np.maximum(variance, 0))
 
 
 def _column_sums(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -126,12 +132,15 @@ def filter_features(
     min_fraction: float = 0.05,
     modalities: Iterable[str] = ("rna", "atac"),
     chunk_rows: int | None = None,
+    survey: Survey | None = None,
+    into_memory: bool = True,
 ) -> MuData:
     """Keep the genes and peaks that are not zero in enough of all cells.
 
     Data in memory are changed in place, and returned. Of backed data, whose file stays as it is, a new dataset in
     memory is returned; only what is kept is collected, piece by piece. ``mdata = filter_features(mdata)`` is right
-    for both.
+    for both. With ``into_memory=False`` counts that :func:`scanlink.io.read` left on disk stay there, and what is
+    filtered out is passed over when they are read.
 
     Parameters
     ----------
@@ -143,6 +152,10 @@ def filter_features(
         Which of ``"rna"`` and ``"atac"`` are filtered.
     chunk_rows
         Cells read together; None: chosen by the number of entries.
+    survey
+        Sums over the counts as they are now, if there are other uses for them as well; None makes a pass over them.
+    into_memory
+        Whether counts on disk are collected in memory.
 
     Returns
     -------
@@ -177,9 +190,13 @@ def filter_features(
 
     keep, n_entries, report = {}, {}, {}
     for name, adata in parts.items():
-        found = feature_statistics(
-            adata.X, chunk_rows=chunk_rows, what=name, cells=adata.obs_names, features=adata.var_names
-        )
+        if survey is not None:
+            sums = survey[name]
+            found = _statistics(adata.n_obs, sums.n_nonzero, sums.sums, sums.squares)
+        else:
+            found = feature_statistics(
+                adata.X, chunk_rows=chunk_rows, what=name, cells=adata.obs_names, features=adata.var_names
+            )
         keep[name] = found.fraction >= min_fraction
         kept = int(keep[name].sum())
         n_entries[name] = int(found.n_nonzero[keep[name]].sum())
@@ -194,7 +211,8 @@ def filter_features(
             "%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction
         )
 
-    if any(is_backed(adata.X) for adata in mdata.mod.values()):
+    on_disk = [adata.X for adata in mdata.mod.values() if is_backed(adata.X)]
+    if on_disk and (into_memory or not all(isinstance(matrix, DiskCounts) for matrix in on_disk)):
         filtered = _collect(mdata, keep, n_entries, chunk_rows)
         logger.info("the backed file stays as it is; what filter_features returns is in memory")
     else:
@@ -209,7 +227,7 @@ def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
 
     columns = mdata.obs.copy()
     for name, mask in keep.items():
-        mdata.mod[name] = mdata.mod[name][:, mask].copy()
+        mdata.mod[name] = select(mdata.mod[name], features=mask)
     with quiet():
         mdata.update()
     mdata.obs = columns
@@ -249,15 +267,21 @@ def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: i
     index: np.ndarray = np.empty(n_entries, dtype=np.int32 if n_entries < 2**31 else np.int64)
     data = np.empty(n_entries, dtype=np.int32)
     line = entry = 0
+    order = []
     for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
         block = _kept(chunk, mask)
+        if not by_column:
+            order.append(np.arange(shape[0])[chunk.rows])
         n_lines = len(block.indptr) - 1
         data[entry : entry + block.nnz] = block.data
         index[entry : entry + block.nnz] = block.indices
         ends[line + 1 : line + n_lines + 1] = block.indptr[1:] + np.int64(entry)
         line, entry = line + n_lines, entry + block.nnz
     kind: Any = sp.csc_matrix if by_column else sp.csr_matrix
-    return sp.csr_matrix(kind((data, index, ends.astype(index.dtype)), shape=shape))
+    kept = sp.csr_matrix(kind((data, index, ends.astype(index.dtype)), shape=shape))
+    rows = np.concatenate(order) if order else np.empty(0, dtype=int)
+    # Where the cells have another order than in the file.
+    return kept if (np.diff(rows) > 0).all() else kept[np.argsort(rows)]
 
 
 def _kept(chunk: Chunk, mask: np.ndarray) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from scanlink.errors import InputError, first_few
-from scanlink.pp.chunks import check_counts, get_modality, iter_chunks
+from scanlink.errors import InputError, OptionError, first_few
+from scanlink.pp.chunks import get_modality
+from scanlink.pp.survey import MITO_PREFIX, ModalitySums, Survey
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,7 +25,13 @@ logger = logging.getLogger("scanlink")
 _COLUMNS = {"nUMI": "rna", "percent.mito": "rna", "nFeature_RNA": "rna", "nCount_ATAC": "atac", "nFeature_ATAC": "atac"}
 
 
-def qc(mdata: MuData, *, mito_prefix: Iterable[str] = ("MT-", "mt-", "MT."), overwrite: bool = False) -> None:
+def qc(
+    mdata: MuData,
+    *,
+    mito_prefix: Iterable[str] = MITO_PREFIX,
+    overwrite: bool = False,
+    survey: Survey | None = None,
+) -> None:
     """Add to ``mdata.obs`` the covariates that it lacks.
 
     ``nUMI``: UMIs of the cell over all genes in the data. ``percent.mito``: percentage of them (0 to 100) in
@@ -42,6 +49,8 @@ def qc(mdata: MuData, *, mito_prefix: Iterable[str] = ("MT-", "mt-", "MT."), ove
     overwrite
         Replace columns that exist. By default they are checked and stay: those of a provider, who has seen all genes,
         are better than those of a subset. ``percent.mito`` is taken of the ``nUMI`` that is there.
+    survey
+        The sums, if there are other uses for them as well; None makes a pass over the counts.
 
     Raises
     ------
@@ -49,6 +58,8 @@ def qc(mdata: MuData, *, mito_prefix: Iterable[str] = ("MT-", "mt-", "MT."), ove
         If an existing column is not numeric, or has missing or negative values, or a matrix does not hold counts.
     MissingKeyError
         If a modality is not there.
+    OptionError
+        If ``survey`` was made with another ``mito_prefix``.
 
     Examples
     --------
@@ -72,25 +83,27 @@ def qc(mdata: MuData, *, mito_prefix: Iterable[str] = ("MT-", "mt-", "MT."), ove
         else:
             wanted.append(column)
 
+    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    if survey is None:
+        survey = Survey(mdata, mito_prefix=prefix)
+    elif survey.mito_prefix != prefix:
+        raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
     if {"nUMI", "percent.mito", "nFeature_RNA"} & set(wanted):
-        _add_rna(
-            mdata, modalities["rna"], tuple([mito_prefix] if isinstance(mito_prefix, str) else mito_prefix), wanted
-        )
+        _add_rna(mdata, modalities["rna"], survey["rna"], prefix, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
-        total, seen, _ = _row_sums(modalities["atac"], "atac", None)
-        _set(mdata, {"nCount_ATAC": total, "nFeature_ATAC": seen}, wanted)
+        sums = survey["atac"]
+        _set(mdata, {"nCount_ATAC": sums.total, "nFeature_ATAC": sums.seen}, wanted)
     empty = int((mdata.obs["nUMI"] <= 0).sum())
     if empty:
         logger.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)
 
 
-def _add_rna(mdata: MuData, rna: AnnData, mito_prefix: tuple[str, ...], wanted: list[str]) -> None:
-    mito = np.array([str(name).startswith(mito_prefix) for name in rna.var_names], dtype=bool)
-    total, seen, of_mito = _row_sums(rna, "rna", mito)
-    _set(mdata, {"nUMI": total, "nFeature_RNA": seen}, wanted)
+def _add_rna(mdata: MuData, rna: AnnData, sums: ModalitySums, mito_prefix: tuple[str, ...], wanted: list[str]) -> None:
+    total = sums.total
+    _set(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
     if "percent.mito" not in wanted:
         return
-    if not mito.any():
+    if not any(str(name).startswith(mito_prefix) for name in rna.var_names):
         logger.warning(
             "percent.mito is not made: none of %d genes begins with %s; give mito_prefix, or the column itself",
             rna.n_vars,
@@ -108,25 +121,7 @@ def _add_rna(mdata: MuData, rna: AnnData, mito_prefix: tuple[str, ...], wanted: 
             mdata.n_obs,
         )
         whole = total.astype(float)
-    _set(mdata, {"percent.mito": 100 * of_mito / np.maximum(whole, 1)}, wanted)
-
-
-def _row_sums(adata: AnnData, what: str, marked: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each cell: the sum of its counts, how many are not zero, and the sum over the marked features."""
-    n_cells = adata.n_obs
-    total, seen, part = (np.zeros(n_cells, dtype=np.int64) for _ in range(3))
-    for chunk in iter_chunks(adata.X):
-        check_counts(chunk, what=what, cells=adata.obs_names, features=adata.var_names)
-        block = chunk.block
-        total[chunk.rows] += _as_integers(block.sum(axis=1))
-        seen[chunk.rows] += _as_integers((block != 0).sum(axis=1))
-        if marked is not None:
-            part[chunk.rows] += _as_integers(block @ marked[chunk.cols].astype(np.int64))
-    return total, seen, part
-
-
-def _as_integers(values: Any) -> np.ndarray:
-    return np.rint(np.asarray(values, dtype=float)).astype(np.int64).ravel()
+    _set(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
 
 
 def _set(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:

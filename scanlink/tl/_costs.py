@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,50 +15,102 @@ from scanlink.stats import Ladder
 if TYPE_CHECKING:
     from scanlink.tl.plan import Group
 
-__all__ = ["estimate_costs", "nonzero_cells"]
+__all__ = ["PairCosts", "nonzero_cells"]
 
 # Of tested pairs, about this share enters each next stage of a ladder.
 _GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
+# Counts of so many entries are looked at for a plan, some seconds' work; of more, the share of each group is guessed.
+_FEW_ENTRIES = 100_000_000
 
 
 def nonzero_cells(
-    store: Store, modality: Modality, features: NDArray[np.int32], group_of_cell: NDArray[np.int64], n_groups: int
-) -> NDArray[np.int64]:
-    """Cells in which a feature is non-zero, by group. Shape ``(n_groups, n_features_of_store)``; others stay 0."""
-    out = np.zeros((n_groups, len(store.genes if modality == "rna" else store.peaks)), dtype=np.int64)
-    for feature in np.unique(features):
-        cells, _ = store.column(modality, int(feature))
-        counted = np.bincount(group_of_cell[cells] + 1, minlength=n_groups + 1)
-        out[:, feature] = counted[1:]
+    store: Store,
+    modality: Modality,
+    features: NDArray[np.int32],
+    groupby: str | None,
+    members: Mapping[str, NDArray[np.int32]],
+) -> NDArray[np.int32]:
+    """Cells of each group in which a feature is non-zero. Shape ``(n_groups, n_features_of_store)``.
+
+    Groups that are levels of a column that was counted when the store was made are looked up. Otherwise the columns
+    of ``features`` are read, or if they are large, each group gets its share of the non-zero cells; then, too, the
+    same store and groups give the same numbers.
+    """
+    starts = store.starts(modality)
+    sizes = np.array([cells.size for cells in members.values()], dtype=np.int64)
+    known = store.level_counts(modality, groupby) if groupby is not None else None
+    if known is not None and all(known[0].get(name) == cells.size for name, cells in members.items()):
+        place = list(known[0])
+        return known[1].T[[place.index(name) for name in members]]
+    n_nonzero = np.diff(starts)
+    wanted = np.unique(features)
+    if len(members) == 1 and sizes[0] == store.n_cells:
+        return n_nonzero.astype(np.int32)[None]
+    if n_nonzero[wanted].sum() > _FEW_ENTRIES:
+        return (sizes[:, None] * n_nonzero // max(store.n_cells, 1)).astype(np.int32)
+    group_of_cell = np.zeros(store.n_cells, dtype=np.int64)
+    for number, cells in enumerate(members.values(), start=1):
+        group_of_cell[cells] = number
+    out = np.zeros((len(members), n_nonzero.size), dtype=np.int32)
+    for feature in wanted.tolist():
+        cells, _ = store.column(modality, feature)
+        out[:, feature] = np.bincount(group_of_cell[cells], minlength=len(members) + 1)[1:]
     return out
 
 
-def estimate_costs(
-    store: Store,
-    gene: NDArray[np.int32],
-    peak: NDArray[np.int32],
-    groups: list[Group],
-    arrays: list[dict[str, NDArray[Any]]],
-    options: ScanOptions,
-) -> list[NDArray[np.float64]]:
-    """Estimated seconds of each pair in each group: whether it will be tested, and with how many replicates."""
-    group_of_cell = np.full(len(store.cells), -1, dtype=np.int64)
-    for number, part in enumerate(arrays):
-        group_of_cell[part["cells"]] = number
-    expressed = nonzero_cells(store, "rna", gene, group_of_cell, len(groups))
-    opened = nonzero_cells(store, "atac", peak, group_of_cell, len(groups))
-    replicates = 0.0
-    if options.p_value == "bootstrap":
-        stages = Ladder.of(options.ladder).stages
-        replicates = sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
-    costs = []
-    for number, group in enumerate(groups):
+class PairCosts(Sequence[NDArray[np.float64]]):
+    """Estimated seconds of each pair, one array a group, made when it is asked for: never all at a time.
+
+    Parameters
+    ----------
+    gene, peak
+        Positions of each pair's in the store. Shape ``(n_pairs,)``.
+    expressed, opened
+        Cells of each group in which genes, and peaks, are non-zero, of :func:`nonzero_cells`.
+    groups
+        Their numbers of cells and terms.
+    options
+        How pairs are tested.
+    """
+
+    def __init__(
+        self,
+        gene: NDArray[np.int32],
+        peak: NDArray[np.int32],
+        *,
+        expressed: NDArray[np.int32],
+        opened: NDArray[np.int32],
+        groups: list[Group],
+        options: ScanOptions,
+    ) -> None:
+        self._gene, self._peak, self._groups, self._options = gene, peak, groups, options
+        self._expressed, self._opened = expressed, opened
+        self._replicates = 0.0
+        if options.p_value == "bootstrap":
+            stages = Ladder.of(options.ladder).stages
+            self._replicates = sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.float64]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[NDArray[np.float64]]: ...
+
+    def __getitem__(self, number: int | slice) -> Any:
+        """Costs of the pairs in one group: whether they will be tested, and with how many replicates."""
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        group, options = self._groups[number], self._options
+        if group.status is not None:
+            return np.full(self._gene.size, 2e-5)
         least = options.min_fraction * group.n_cells
-        tested = (expressed[number, gene] > least) & (opened[number, peak] > least) & (group.status is None)
+        tested = (self._expressed[number] > least)[self._gene] & (self._opened[number] > least)[self._peak]
         p = len(group.terms) + 1
         fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
         replicate = 1e-6 + group.n_cells * 0.2e-9 * p
         if options.family == "negbin":
             replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
-        costs.append(np.where(tested, 1e-3 + 3.0 * fit + replicate * replicates, 2e-5))
-    return costs
+        return np.where(tested, 1e-3 + 3.0 * fit + replicate * self._replicates, 2e-5)

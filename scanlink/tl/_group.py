@@ -81,8 +81,8 @@ class GroupCells:
         self.ladder = Ladder.of(self.options.ladder)
         self.store = store
         self.n = arrays["cells"].size
-        self.place = np.full(len(store.cells), -1, dtype=np.int64)
-        self.place[arrays["cells"]] = np.arange(self.n)
+        self.place = np.full(store.n_cells, -1, dtype=np.int32)
+        self.place[arrays["cells"]] = np.arange(self.n, dtype=np.int32)
         self.design, self.offset = arrays["design"], arrays["offset"]
         self.clusters: NDArray[np.int64] | None = arrays.get("clusters")
         # As R's formula has it: intercept, peak, covariates. What is collinear is left out from the right.

@@ -68,8 +68,8 @@ def scan_block(context: ScanContext, block: Block) -> pa.Table:
     peaks: dict[int, PeakCounts] = {}
     waiting = _Waiting(group)
     number_before, gene = -1, None
-    for row in range(block.first, block.last):
-        number, peak = int(plan.pairs["gene"][row]), int(plan.pairs["peak"][row])
+    pairs = zip(*(positions.tolist() for positions in plan.pairs_of(block)), strict=True)
+    for row, (number, peak) in enumerate(pairs, start=block.first):
         if gene is None or number != number_before:
             number_before, gene = number, group.gene(number)
             waiting.next_gene(gene)

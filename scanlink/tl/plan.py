@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from scanlink import __version__
 from scanlink.errors import DesignError, InputError, first_few
 from scanlink.io.files import save_array
+from scanlink.io.npy import ArrayFile
 from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block, Parts, cut, replace_file
 from scanlink.stats import rescale
-from scanlink.tl._costs import estimate_costs
+from scanlink.tl._costs import PairCosts, nonzero_cells
 from scanlink.tl._labels import checked_pairs, cluster_codes, group_members
 from scanlink.tl.formula import parse_formula
 
@@ -30,6 +31,9 @@ __all__ = ["Plan", "make_plan"]
 log = logging.getLogger("scanlink")
 
 Arrays = dict[str, NDArray[Any]]
+
+# What blocks.npy holds of each block; its number is its place.
+_BLOCK = np.dtype([("group", "<i4"), ("first", "<i8"), ("last", "<i8"), ("cost", "<f8")])
 
 # With fewer clusters (donors) than this, what is said of their variation is rough.
 _FEW_CLUSTERS = 10
@@ -77,15 +81,23 @@ class Plan:
         """How pairs are tested."""
         return ScanOptions(**self.about["options"])
 
-    @property
+    @cached_property
     def groups(self) -> list[Group]:
         """Groups in the order of the table."""
         return [Group(**{**group, "terms": tuple(group["terms"])}) for group in self.about["groups"]]
 
-    @property
+    @cached_property
     def blocks(self) -> list[Block]:
-        """All blocks."""
-        return [Block(*block) for block in self.about["blocks"]]
+        """All blocks; no worker asks for them."""
+        try:
+            table = np.load(self.folder / "blocks.npy")
+            if table.dtype != _BLOCK or table.size != self.about["n_blocks"]:
+                raise ValueError("blocks.npy is not that of the plan")
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{self.folder} holds no whole plan of a scan ({error}): delete it; the scan makes it anew"
+            ) from error
+        return [Block(number, *row) for number, row in enumerate(table.tolist())]
 
     @property
     def parts(self) -> Parts:
@@ -100,9 +112,14 @@ class Plan:
     @cached_property
     def pairs(self) -> Arrays:
         """Positions of ``gene`` and ``peak`` in the store, and ``distance``, a row a pair."""
-        return {
-            name: np.load(self.folder / f"pairs_{name}.npy", mmap_mode="r") for name in ("gene", "peak", "distance")
-        }
+        return {name: np.load(self.folder / f"pairs_{name}.npy") for name in ("gene", "peak", "distance")}
+
+    def pairs_of(self, block: Block) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Positions of gene and peak of a block's pairs, all that is read of them. Shape ``(last - first,)`` each."""
+        gene, peak = (
+            ArrayFile(self.folder / f"pairs_{name}.npy").read(block.first, block.last) for name in ("gene", "peak")
+        )
+        return gene, peak
 
     def group_arrays(self, number: int) -> Arrays:
         """``cells`` (positions in the store), ``design``, ``offset``, and ``clusters`` if there are any, of a group."""
@@ -144,9 +161,12 @@ def make_plan(
     table = checked_pairs(pairs)
     gene, peak = store.positions("rna", table["gene"]), store.positions("atac", table["peak"])
     distance = table["distance"].to_numpy(dtype=np.float64)
-    model = parse_formula(options.formula, store.cells.columns)
-    members = group_members(store.cells, groupby, groups)
-    clusters = cluster_codes(store.cells, options.cluster, members) if options.cluster else None
+    model = parse_formula(options.formula, store.cell_columns)
+    asked = dict.fromkeys([*model.columns, *(name for name in (groupby, options.cluster) if name is not None)])
+    # A name that does not exist is answered with all that do.
+    cells_table = store.cell_table(list(asked)) if set(asked) <= set(store.cell_columns) else store.cells
+    members = group_members(cells_table, groupby, groups)
+    clusters = cluster_codes(cells_table, options.cluster, members) if options.cluster else None
     described: list[Group] = []
     arrays: list[Arrays] = []
     for name, cells in members.items():
@@ -157,7 +177,7 @@ def make_plan(
             )
             arrays.append({"cells": cells, "design": np.empty((cells.size, 0)), "offset": np.zeros(cells.size)})
             continue
-        design = model.design(store.cells.iloc[cells], group=name)
+        design = model.design(cells_table.iloc[cells], group=name)
         if design.dropped:
             log.info("group %s: %s left out, all cells are on one level", name, first_few(design.dropped))
         problem, status = design.problem(), None
@@ -174,31 +194,37 @@ def make_plan(
         _report_few_clusters(described, clusters, str(options.cluster))
         arrays = [{**part, "clusters": codes} for part, codes in zip(arrays, clusters, strict=True)]
     _report_problems(described)
-    costs = estimate_costs(store, gene, peak, described, arrays, options)
+    costs = PairCosts(
+        gene, peak, groups=described, options=options,
+        expressed=nonzero_cells(store, "rna", gene, groupby, members),
+        opened=nonzero_cells(store, "atac", peak, groupby, members),
+    )  # fmt: skip
     blocks = cut(gene, costs, owners_per_block=options.block_genes)
+    cut_at = np.array([(block.group, block.first, block.last, block.cost) for block in blocks], dtype=_BLOCK)
     digest = hashlib.sha256()
     about: dict[str, Any] = {
         "version": __version__,
         "store": store.checksum,
         "groupby": groupby,
         "options": options.model_dump(mode="json"),
-        "blocks": [list(asdict(block).values()) for block in blocks],
+        "n_blocks": len(blocks),
     }
     # From what went in, and not from the designs: their last bits may differ between processors, and slices of one
     # job array must find one plan.
     digest.update(json.dumps([about, list(members)], sort_keys=True).encode())
-    for array in (gene, peak, distance, *members.values()):
+    for array in (cut_at, gene, peak, distance, *members.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
     about["groups"] = [asdict(group) for group in described]
     fingerprint = digest.hexdigest()
     plan = Plan(folder / f"scan-{fingerprint[:12]}", store.path)
     try:
-        known = plan.about["fingerprint"] == fingerprint
+        known = plan.about["fingerprint"] == fingerprint and plan.blocks == blocks
     except (InputError, KeyError, TypeError):
         known = False
     if not known:
         for name, array in (("gene", gene), ("peak", peak), ("distance", distance)):
             _save(plan.folder / f"pairs_{name}.npy", array)
+        _save(plan.folder / "blocks.npy", cut_at)
         for number, part in enumerate(arrays):
             _save(plan.folder / f"group-{number:04d}.npz", part)
         # Last, because its presence says that the rest is complete.

@@ -6,13 +6,16 @@ import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, RunError
 from scanlink.io.files import quiet
+from scanlink.io.make_store import write_store
+from scanlink.io.npy import ArrayWriter
 from scanlink.io.permute import permuted
-from scanlink.io.store import Store, write_store
+from scanlink.io.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_write_store__leaves_nothing_when_the_disk_is_full(mdata, tmp_path, monk
     def full(*_args, **_options):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(ArrayWriter, "add", full)
     with pytest.raises(RunError, match="No space left on device"):
         write_store(mdata, tmp_path / "store")
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +72,8 @@ def test_write_store__leaves_nothing_when_the_disk_is_full(mdata, tmp_path, monk
     [
         (lambda path: (path / "manifest.json").unlink(), "manifest.json cannot be read"),
         (lambda path: (path / "manifest.json").write_text("{"), "manifest.json cannot be read"),
-        (lambda path: (path / "manifest.json").write_text(json.dumps({"format": 0})), "format 0, expected 1"),
+        (lambda path: (path / "manifest.json").write_text(json.dumps({"format": 0})), "format 0, expected 2"),
+        (lambda path: (path / "manifest.json").write_text("[]"), "format None, expected 2"),
         (lambda path: (path / "rna_values.npy").unlink(), "rna_values.npy has None bytes"),
         (lambda path: os.truncate(path / "atac_cells.npy", 100), "atac_cells.npy has 100 bytes, expected"),
     ],
@@ -79,6 +83,19 @@ def test_store__refuses_what_is_damaged(mdata, tmp_path, harm, message):
     harm(tmp_path / "store")
     with pytest.raises(InputError, match=message):
         Store.open(tmp_path / "store")
+
+
+def test_store__reads_only_the_columns_of_cells_that_are_asked_for(mdata, tmp_path):
+    mdata.obs["cell"], mdata.obs["sample"] = np.arange(150), [None if k % 3 else "a" for k in range(150)]
+    store = write_store(mdata, tmp_path / "store")
+    assert store.cell_columns == list(mdata.obs.columns)
+    part = store.cell_table(["sample", "cell"])
+    pd.testing.assert_frame_equal(part, store.cells[["sample", "cell"]])
+    expected = mdata.obs["cell"].reindex(sorted(mdata.obs_names))
+    np.testing.assert_array_equal(part["cell"], expected)
+    assert part["sample"].isna().sum() == 100
+    assert "cells" in store.__dict__
+    del mdata.obs["cell"], mdata.obs["sample"]
 
 
 def test_positions__names_what_is_absent(mdata, tmp_path):
@@ -95,6 +112,8 @@ def test_permuted__moves_whole_profiles_and_nothing_else(mdata, tmp_path):
     assert Store.open(tmp_path / "moved").checksum == moved.checksum != store.checksum
     assert moved.manifest.keys() == store.manifest.keys()
     assert moved.cells.equals(store.cells)
+    again = write_store(shuffled_peaks(mdata, store, source), tmp_path / "again")
+    assert moved.manifest == again.manifest
     for feature in range(len(store.genes)):
         np.testing.assert_array_equal(moved.column("rna", feature), store.column("rna", feature))
     for feature in range(len(store.peaks)):
@@ -106,6 +125,14 @@ def test_permuted__moves_whole_profiles_and_nothing_else(mdata, tmp_path):
         assert (cells.dtype, values.dtype) == (np.int32, np.int32)
         after[cells] = values
         np.testing.assert_array_equal(after, before[source])
+
+
+def shuffled_peaks(mdata, store, source):
+    """The same done to the data: what the checksum and the numbers by level must be."""
+    with quiet():
+        moved = mdata[store.cells.index].copy()
+        moved["atac"].X = moved["atac"].X[source]
+    return moved
 
 
 def test_permuted__back_again_is_the_same_store(mdata, tmp_path):
@@ -137,7 +164,7 @@ def test_permuted__leaves_nothing_when_the_disk_is_full(mdata, tmp_path, monkeyp
         raise OSError(28, os.strerror(28))
 
     store = write_store(mdata, tmp_path / "store")
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(ArrayWriter, "add", full)
     with pytest.raises(RunError, match=r"scan store .* No space left on device"):
         permuted(store, np.arange(150), tmp_path / "moved")
     assert [path.name for path in tmp_path.iterdir()] == ["store"]

@@ -51,7 +51,7 @@ def test_iter_chunks__covers_the_matrix_once(counts, kind, chunk_rows):
 
 
 def test_iter_chunks__cuts_by_entries_if_not_told(monkeypatch):
-    monkeypatch.setattr("scanlink.pp.chunks.ENTRIES_PER_CHUNK", 10)
+    monkeypatch.setattr("scanlink.io.hdf5.ENTRIES_PER_CHUNK", 10)
     matrix = sp.csr_matrix(np.ones((9, 4), dtype=np.int32))
     assert [chunk.block.nnz for chunk in iter_chunks(matrix)] == [8, 8, 8, 8, 4]
 

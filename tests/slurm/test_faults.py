@@ -210,6 +210,34 @@ def test_disk_full(quiet_slurm, project, tmp_path):
         subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
+BLIND = """\
+#!/bin/sh
+# A python that sees an empty disk where the run folder is, on some nodes.
+case " {nodes} " in
+  *" $SLURMD_NODENAME "*) exec unshare --mount sh -c 'mount -t tmpfs tmpfs "$0" && exec {python} "$@"' {folder} "$@" ;;
+esac
+exec {python} "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount another disk for a worker")
+@pytest.mark.parametrize("nodes", ["n1", "n1 n2 n3"])
+def test_workers_that_do_not_see_the_folder(quiet_slurm, project, scan, tmp_path, nodes):
+    (tmp_path / "out").mkdir()
+    python = tmp_path / "python"
+    python.write_text(BLIND.format(nodes=nodes, python=sys.executable, folder=tmp_path / "out"))
+    python.chmod(0o755)
+    run = scan(python=str(python), job_extra_directives=["--no-requeue", "--exclusive"])
+    if nodes == "n1":
+        said = run.end()
+        assert "does not see the folder" in said
+        run.assert_same_as(project / "reference", of="workers of one node do not see the folder")
+    else:
+        said = run.end(code=1)
+        assert "workers, one after another, do not see the folder" in said
+        assert not run.parts()
+
+
 def test_two_drivers(quiet_slurm, project, scan):
     run = scan()
     run.wait_for_parts(3)

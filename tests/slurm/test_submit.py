@@ -115,7 +115,7 @@ def test_chain__of_links_that_are_stopped_or_killed_ends_with_the_same_table(qui
 def test_chain__whose_links_reach_their_limit(quiet_slurm, project, tmp_path):
     slurm, out = quiet_slurm, tmp_path / "run"
     # Some three minutes of one core; a link of one minute is told half a minute before its end.
-    longer = ("--set", "scan.ladder=[[60000, null]]")
+    longer = ("--set", "scan.ladder=[[80000, null]]")
     submit(project, out, "--chain", "--walltime", "00:01:00", "--partition", "short", *longer)
     seen: dict[str, int] = {}
 

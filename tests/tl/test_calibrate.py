@@ -13,7 +13,8 @@ import scipy.stats
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.files import quiet
-from scanlink.io.store import Store, write_store
+from scanlink.io.make_store import write_store
+from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import client_for
 from scanlink.tl.calibrate import KINDS, _rates, _shuffle

@@ -1,0 +1,94 @@
+"""Files whose counts stay on disk: their tables of cells and features are read, and where the counts are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from .disk import counts_on_disk
+from .files import quiet
+
+__all__ = ["anndata_on_disk", "has_old_layout", "multiome_on_disk", "tenx_on_disk"]
+
+log = logging.getLogger("scanlink")
+
+
+def anndata_on_disk(file: Path, what: str, key: str = "") -> AnnData:
+    """A ``.h5ad`` file, or a modality of a ``.h5mu``, with its matrices left where they are.
+
+    Parameters
+    ----------
+    file
+        The file.
+    what
+        What it is, for messages about damage.
+    key
+        Group of the modality, such as ``"mod/rna"``; empty for a ``.h5ad``.
+
+    Returns
+    -------
+    AnnData
+        ``obs`` and ``var`` in memory; ``X``, layers and ``raw`` on disk; nothing else.
+    """
+    import h5py
+    from anndata.io import read_elem
+
+    prefix = f"{key}/" if key else ""
+    with h5py.File(file, "r") as content, quiet():
+        group: Any = content[key] if key else content
+        obs, var = read_elem(group["obs"]), read_elem(group["var"])
+        raw_var = read_elem(group["raw/var"]) if "raw/X" in group and "raw/var" in group else None
+        layers = list(group["layers"]) if "layers" in group else []
+        has_matrix = "X" in group
+    with quiet():
+        return AnnData(
+            counts_on_disk(file, f"{prefix}X", what) if has_matrix else None,
+            obs=obs,
+            var=var,
+            layers={name: counts_on_disk(file, f"{prefix}layers/{name}", what) for name in layers},
+            raw=None if raw_var is None else {"X": counts_on_disk(file, f"{prefix}raw/X", what), "var": raw_var},
+        )
+
+
+def multiome_on_disk(file: Path, keys: tuple[str, ...]) -> tuple[dict[str, AnnData | None], pd.DataFrame]:
+    """The modalities of a ``.h5mu`` file by name, None for those that are not in ``keys``, and its table of cells."""
+    import h5py
+    from anndata.io import read_elem
+
+    with h5py.File(file, "r") as content, quiet():
+        names = [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
+        obs = read_elem(content["obs"])
+    found = {name: anndata_on_disk(file, "a .h5mu file", f"mod/{name}") if name in keys else None for name in names}
+    return found, obs
+
+
+def tenx_on_disk(file: Path) -> AnnData:
+    """Genes and peaks of a 10x ``.h5`` file side by side, as :func:`scanpy.read_10x_h5` has them, counts on disk."""
+    import h5py
+
+    with h5py.File(file, "r") as content:
+        matrix = content["matrix"]
+        barcodes = matrix["barcodes"].asstr()[:]
+        columns = {str(name): table for name, table in matrix["features"].items() if not str(name).startswith("_")}
+        texts = {name: table.asstr()[:] for name, table in columns.items()}
+    names = texts.pop("name")
+    first = {new: texts.pop(old) for old, new in (("id", "gene_ids"), ("feature_type", "feature_types"))}
+    var = pd.DataFrame({**first, **texts}, index=pd.Index(names, dtype=object))
+    with quiet():
+        obs = pd.DataFrame(index=pd.Index(barcodes, dtype=object))
+        return AnnData(counts_on_disk(file, "matrix", "a 10x .h5 file"), obs=obs, var=var)
+
+
+def has_old_layout(file: Path) -> bool:
+    """Whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
+    import h5py
+
+    with h5py.File(file, "r") as content:
+        old = isinstance(content.get("obs"), h5py.Dataset)
+    if old:
+        log.info("%s has the layout of anndata before 0.7 and is read into memory", file)
+    return old

@@ -1,0 +1,113 @@
+"""Matrices in pieces, so that one on disk need not fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from scanlink.io.disk import Chunk, DiskCounts, together
+from scanlink.io.hdf5 import cut
+
+__all__ = ["Chunk", "canonical", "is_backed", "iter_chunks", "iter_modalities"]
+
+
+def is_backed(matrix: Any) -> bool:
+    """Whether a matrix lies on disk."""
+    return not isinstance(matrix, np.ndarray) and not sp.issparse(matrix)
+
+
+def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk]:
+    """Cut a matrix into pieces that lie together in memory or on disk.
+
+    A matrix stored by column (CSC) is cut by column, because its rows are scattered over the whole file; every other
+    one is cut by row. What is summed over pieces must therefore allow for either.
+
+    Parameters
+    ----------
+    matrix
+        Counts: scipy sparse, numpy, on disk, or an anndata sparse dataset. Shape ``(n_cells, n_features)``.
+    chunk_rows
+        Rows (columns for CSC) in a piece; None: as many as hold about four million stored entries.
+
+    Yields
+    ------
+    Chunk
+        Disjoint pieces that cover the matrix, each CSR or CSC. Of counts on disk they come in the order of the file.
+
+    Raises
+    ------
+    OptionError
+        If ``chunk_rows`` is not positive.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> [chunk.block.shape for chunk in iter_chunks(sp.eye_array(5, format="csr"), chunk_rows=2)]
+    [(2, 5), (2, 5), (1, 5)]
+    """
+    if isinstance(matrix, DiskCounts):
+        yield from matrix.chunks(chunk_rows)
+        return
+    n_rows, n_cols = matrix.shape
+    by_column = getattr(matrix, "format", None) == "csc"
+    if sp.issparse(matrix) and hasattr(matrix, "indptr"):
+        ends = np.asarray(matrix.indptr[1:], dtype=np.int64)
+    elif hasattr(matrix, "group"):  # anndata sparse dataset
+        ends = np.asarray(matrix.group["indptr"][1:], dtype=np.int64)
+    else:
+        ends = np.arange(1, n_rows + 1, dtype=np.int64) * n_cols
+    for start, stop in cut(ends, chunk_rows):
+        if by_column:
+            yield Chunk(slice(0, n_rows), slice(start, stop), sp.csc_array(matrix[:, start:stop]))
+        else:
+            yield Chunk(slice(start, stop), slice(0, n_cols), sp.csr_array(matrix[start:stop]))
+
+
+def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = None) -> Iterator[tuple[str, Chunk]]:
+    """Pieces of several matrices; where they are features of one matrix in a file, that is read only once.
+
+    Parameters
+    ----------
+    matrices
+        By name; see :func:`iter_chunks`.
+    chunk_rows
+        See :func:`iter_chunks`.
+
+    Yields
+    ------
+    tuple
+        Name of the matrix, and the piece.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> [name for name, _ in iter_modalities({"rna": sp.eye_array(2).tocsr(), "atac": sp.eye_array(3).tocsr()})]
+    ['rna', 'atac']
+    """
+    every = list(matrices.values())
+    first = every[0] if every else None
+    if isinstance(first, DiskCounts) and all(
+        isinstance(other, DiskCounts) and first.same_cells(other) for other in every[1:]
+    ):
+        for chunks in together(every, chunk_rows):
+            yield from zip(matrices, chunks, strict=True)
+        return
+    for name, matrix in matrices.items():
+        for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
+            yield name, chunk
+
+
+def canonical(chunk: Chunk) -> Any:
+    """The counts of a piece as ``int32``, every cell and feature once, without zeros; the piece stays as it is."""
+    block = chunk.block
+    kept = type(block)((block.data.astype(np.int32), block.indices, block.indptr), shape=block.shape, copy=False)
+    if not kept.has_canonical_format:
+        kept = kept.copy()
+        kept.sum_duplicates()
+    if kept.data.size and not kept.data.all():
+        kept = kept.copy()
+        kept.eliminate_zeros()
+    return kept

@@ -1,0 +1,158 @@
+"""Matrices in HDF5 files, whoever wrote them, read a few rows or columns at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, OptionError
+from scanlink.io.files import reading
+
+__all__ = ["Source", "cut"]
+
+# Entries per piece when nobody says how many rows: some 100 MB at work, whatever the number of columns.
+ENTRIES_PER_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A matrix in an HDF5 file.
+
+    Attributes
+    ----------
+    path
+        The file, which is open only while it is read.
+    key
+        Its group (sparse) or dataset (dense).
+    kind
+        ``"csr"``, ``"csc"`` or ``"dense"``, seen as cells x features.
+    shape
+        ``(n_cells, n_features)``.
+    dtype
+        Type of the values.
+    what
+        What the file is, for messages about damage, such as ``"a 10x .h5 file"``.
+    """
+
+    path: Path
+    key: str
+    kind: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    what: str
+
+    @classmethod
+    def find(cls, path: Path, key: str, what: str) -> Source:
+        """Look up what a file says of a matrix of the anndata family, or of 10x.
+
+        Raises
+        ------
+        InputError
+            If it is of a kind that cannot be read in pieces.
+        """
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            found = file[key]
+            if isinstance(found, h5py.Dataset):
+                return cls(path, key, "dense", (int(found.shape[0]), int(found.shape[1])), found.dtype, what)
+            if "shape" in found:  # 10x: features x cells, by column
+                n_features, n_cells = (int(n) for n in found["shape"][:])
+                return cls(path, key, "csr", (n_cells, n_features), found["data"].dtype, what)
+            encoding = str(found.attrs.get("encoding-type", found.attrs.get("h5sparse_format", "")))
+            shape = found.attrs.get("shape", found.attrs.get("h5sparse_shape"))
+            kind = encoding.removesuffix("_matrix")
+            if kind not in ("csr", "csc") or shape is None:
+                raise InputError(
+                    f"{path}: {key} is a matrix of kind {encoding or 'unknown'!r}, which cannot be read in pieces; a "
+                    "sparse matrix (csr_matrix, csc_matrix) or an array was expected"
+                )
+            return cls(path, key, kind, (int(shape[0]), int(shape[1])), found["data"].dtype, what)
+
+    def pieces(self, length: int | None, wanted: NDArray[np.bool_] | None) -> Iterator[tuple[int, int, Any]]:
+        """Consecutive rows (columns of ``csc``), with first and last (half open), as ``csr_array`` or ``csc_array``.
+
+        Parameters
+        ----------
+        length
+            Rows together; None: by entries.
+        wanted
+            Which rows are of use: pieces without any are passed over. None: all.
+        """
+        import h5py
+
+        major = self.shape[1] if self.kind == "csc" else self.shape[0]
+        with reading(self.path, self.what), h5py.File(self.path, "r") as file:
+            found = file[self.key]
+            if self.kind == "dense":
+                ends = np.arange(1, major + 1, dtype=np.int64) * self.shape[1]
+            else:
+                starts = found["indptr"][:].astype(np.int64)
+                ends = starts[1:]
+            for start, stop in cut(ends, length):
+                if wanted is not None and not wanted[start:stop].any():
+                    continue
+                if self.kind == "dense":
+                    yield start, stop, sp.csr_array(found[start:stop])
+                else:
+                    yield start, stop, self._sparse(found, starts[start : stop + 1])
+
+    def _sparse(self, found: Any, starts: NDArray[np.int64]) -> Any:
+        """Rows (columns of ``csc``) that begin and end at these places of the file."""
+        by_column = self.kind == "csc"
+        minor, lines = self.shape[0 if by_column else 1], starts.size - 1
+        begin, end = int(starts[0]), int(starts[-1])
+        indices = found["indices"][begin:end]
+        if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < minor:
+            kind = "cells" if by_column else "features"
+            raise InputError(
+                f"{self.path}: the file is damaged: {self.key} names {kind} beyond the {minor:,} that it has; "
+                f"{self.what} was expected. Copy it again"
+            )
+        make: Any = sp.csc_array if by_column else sp.csr_array
+        shape = (minor, lines) if by_column else (lines, minor)
+        return make((found["data"][begin:end], indices.astype(np.int32), starts - begin), shape=shape)
+
+
+def cut(ends: NDArray[np.int64], length: int | None = None) -> Iterator[tuple[int, int]]:
+    """Cut the rows of a matrix into pieces of about four million stored entries.
+
+    Parameters
+    ----------
+    ends
+        Entries up to the end of each row. Shape ``(n_rows,)``.
+    length
+        Rows in a piece instead.
+
+    Yields
+    ------
+    tuple of int
+        First and last row, half open.
+
+    Raises
+    ------
+    OptionError
+        If ``length`` is not positive.
+
+    Examples
+    --------
+    >>> list(cut(np.array([2, 4, 6]), 2))
+    [(0, 2), (2, 3)]
+    """
+    if length is not None and length < 1:
+        raise OptionError(f"chunk_rows is {length}, expected a number of at least 1, or None to have it chosen")
+    start = 0
+    while start < ends.size:
+        if length is not None:
+            stop = start + length
+        else:
+            done = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, done + ENTRIES_PER_CHUNK, side="right")))
+        yield start, min(stop, ends.size)
+        start = stop

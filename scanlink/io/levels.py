@@ -1,0 +1,116 @@
+"""How many non-zero cells a feature has on each level of a column of cells: made with the store, used for planning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["LevelColumn", "count_levels", "level_columns"]
+
+_MOST_LEVELS = 256
+# Numbers with more values than this count something; they are no clusters.
+_MOST_NUMBERS = 64
+_MOST_IN_ALL = 2_000
+_SAMPLE = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class LevelColumn:
+    """A column of the table of cells that has few levels.
+
+    Attributes
+    ----------
+    name
+        Of the column.
+    levels
+        Its values as text, sorted.
+    codes
+        Position of each cell's value in ``levels``; where it has none, ``len(levels)``. Shape ``(n_cells,)``.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    codes: NDArray[np.int16]
+
+    @property
+    def n_cells(self) -> list[int]:
+        """Cells on each level."""
+        counted: list[int] = np.bincount(self.codes, minlength=len(self.levels) + 1)[:-1].tolist()
+        return counted
+
+
+def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
+    """Find the columns that cells may be grouped by: texts of at most 256 values, whole numbers of at most 64.
+
+    Parameters
+    ----------
+    cells
+        The table of cells.
+
+    Returns
+    -------
+    tuple of LevelColumn
+        In the order of the table; not more than 2,000 levels in all.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"type": ["B", None, "A"], "depth": [0.5, 1.5, 2.5], "cluster": [2.0, 1.0, np.nan]})
+    >>> [(column.name, column.levels, column.codes.tolist()) for column in level_columns(table)]
+    [('type', ('A', 'B'), [1, 2, 0]), ('cluster', ('1', '2'), [1, 0, 2])]
+    """
+    found: list[LevelColumn] = []
+    room = _MOST_IN_ALL
+    for name in cells.columns:
+        column = cells[name]
+        if column.iloc[:_SAMPLE].nunique() > _MOST_LEVELS:
+            continue
+        codes, values = pd.factorize(column)
+        most = _MOST_NUMBERS if pd.api.types.is_numeric_dtype(column) else _MOST_LEVELS
+        if len(values) > min(most, room) or not len(values):
+            continue
+        if pd.api.types.is_float_dtype(column):
+            if not (np.asarray(values) % 1 == 0).all():
+                continue
+            values = pd.Index(values).astype(np.int64)
+        texts = np.array([str(value) for value in values], dtype=object)
+        order = np.argsort(texts)
+        place = np.empty(len(texts) + 1, dtype=np.int16)
+        place[order] = np.arange(len(texts))
+        # Position -1, which stands for none, is the last.
+        place[-1] = len(texts)
+        found.append(LevelColumn(str(name), tuple(texts[order]), place[codes]))
+        room -= len(texts)
+    return tuple(found)
+
+
+def count_levels(column: LevelColumn, starts: NDArray[np.int64], cells: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Count the entries of each feature by the level of their cells.
+
+    Parameters
+    ----------
+    column
+        Levels of the cells.
+    starts
+        Where each feature begins in ``cells``, and the end. Shape ``(n_features + 1,)``.
+    cells
+        Positions of the cells in which the features are non-zero. Shape ``(n_entries,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_features, n_levels)``.
+
+    Examples
+    --------
+    >>> column = level_columns(pd.DataFrame({"type": ["B", None, "A"]}))[0]
+    >>> count_levels(column, np.array([0, 2, 3]), np.array([0, 1, 2], dtype=np.int32)).tolist()
+    [[0, 1], [1, 0]]
+    """
+    n_features, width = starts.size - 1, len(column.levels) + 1
+    key = np.repeat(np.arange(0, n_features * width, width), np.diff(starts))
+    key += column.codes[cells]
+    counted = np.bincount(key, minlength=n_features * width).reshape(n_features, width)
+    return counted[:, :-1].astype(np.int32)

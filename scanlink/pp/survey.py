@@ -1,0 +1,117 @@
+"""One pass over all counts, for whatever needs a sum over cells or over features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scanlink.io.chunks import canonical, iter_modalities
+from scanlink.io.make_store import counts_checks
+from scanlink.pp.chunks import get_modality
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+__all__ = ["MITO_PREFIX", "ModalitySums", "Survey"]
+
+MITO_PREFIX = ("MT-", "mt-", "MT.")
+
+
+@dataclass(frozen=True, eq=False)
+class ModalitySums:
+    """Sums over one modality, exact.
+
+    Attributes
+    ----------
+    total, seen, mito
+        Of each cell: counts, features that are not zero, and counts of mitochondrial genes. Shape ``(n_cells,)``.
+    n_nonzero, sums, squares
+        Of each feature: cells in which it is not zero, sum of its counts and of their squares. Shape
+        ``(n_features,)``.
+    """
+
+    total: np.ndarray
+    seen: np.ndarray
+    mito: np.ndarray
+    n_nonzero: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+
+
+class Survey:
+    """What :func:`scanlink.pp.qc` and :func:`scanlink.pp.filter_features` need of the counts, found in one pass.
+
+    The pass is made when a number is first asked for, and reads a file that holds both modalities once. The data must
+    not be changed before that.
+
+    Parameters
+    ----------
+    mdata
+        The dataset, in memory or on disk.
+    mito_prefix
+        How the names of mitochondrial genes begin.
+
+    Raises
+    ------
+    InputError
+        If a value is no raw count: when the pass is made.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> mdata = sl.ds.simulate(n_cells=100, n_genes=10, n_peaks=60, n_links=8, n_interactions=2).mdata
+    >>> survey = Survey(mdata)
+    >>> bool((survey["rna"].sums == mdata["rna"].X.sum(axis=0)).all())
+    True
+    """
+
+    def __init__(self, mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX) -> None:
+        self._mdata = mdata
+        self.mito_prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+        self._found: dict[str, ModalitySums] = {}
+
+    def __getitem__(self, modality: str) -> ModalitySums:
+        if not self._found:
+            self._found = self._pass()
+        return self._found[modality]
+
+    def _pass(self) -> dict[str, ModalitySums]:
+        data = {name: get_modality(self._mdata, name) for name in ("rna", "atac")}
+        found = {
+            name: ModalitySums(
+                *(np.zeros(adata.n_obs, dtype=np.int64) for _ in range(3)),
+                *(np.zeros(adata.n_vars, dtype=np.int64) for _ in range(3)),
+            )
+            for name, adata in data.items()
+        }
+        mito = {
+            name: np.array([str(feature).startswith(self.mito_prefix) for feature in adata.var_names], dtype=np.int64)
+            for name, adata in data.items()
+        }
+        checks = counts_checks(self._mdata)
+        for name, chunk in iter_modalities({name: adata.X for name, adata in data.items()}):
+            if not checks[name].look(chunk.block, chunk.rows, chunk.cols):
+                continue
+            block, sums = canonical(chunk), found[name]
+            lines, minor = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr)), block.indices
+            rows, columns = (lines, minor) if block.format == "csr" else (minor, lines)
+            n_rows, n_columns = block.shape
+            values = block.data.astype(np.float64)
+            # In double precision sums of counts are exact up to 2^53, in whatever order.
+            sums.total[chunk.rows] += _sums(rows, values, n_rows)
+            sums.seen[chunk.rows] += np.bincount(rows, minlength=n_rows)
+            if mito[name].any():
+                sums.mito[chunk.rows] += _sums(rows, values * mito[name][chunk.cols][columns], n_rows)
+            sums.n_nonzero[chunk.cols] += np.bincount(columns, minlength=n_columns)
+            sums.sums[chunk.cols] += _sums(columns, values, n_columns)
+            sums.squares[chunk.cols] += _sums(columns, values * values, n_columns)
+        for check in checks.values():
+            check.refuse()
+        return found
+
+
+def _sums(places: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    return np.bincount(places, weights=values, minlength=n).astype(np.int64)
