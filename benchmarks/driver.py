@@ -3,8 +3,8 @@
     python benchmarks/driver.py                   # minutes; prints two tables
     python benchmarks/driver.py --workers 1 10    # fewer
 
-Driver and Dask scheduler are this process. The workers, one thread each, are objects of a second process, because a
-worker that sleeps needs no processor; each answers the scheduler, runs tasks and writes parts as any other does. They
+Driver and Dask scheduler are this process. The workers, one thread each, are objects of a few other processes, because
+a worker that sleeps needs no processor; each answers the scheduler, runs tasks and writes parts as any other does. They
 share the machine with the driver, so that what is measured is more than a cluster would see.
 """
 
@@ -19,14 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
 import numpy as np
 import psutil
 import pyarrow as pa
-from distributed import Client, LocalCluster, Worker
+from distributed import Client, Worker
 
+from scanlink import cluster
 from scanlink.run import Block, Parts, cut, run_blocks
 
 Row = list[str]
@@ -39,7 +42,7 @@ def sleep(scale: float, block: Block) -> pa.Table:
 
 
 async def be_workers(address: str, number: int) -> None:
-    """The second process. Workers neither profile nor watch themselves here: 500 of them would do nothing else."""
+    """One of the other processes. Workers do not profile or watch themselves here: 500 would do nothing else."""
     dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "1h"})
     workers = [
         Worker(address, nthreads=1, memory_limit=0, local_directory=tempfile.gettempdir(), dashboard=False)
@@ -48,6 +51,22 @@ async def be_workers(address: str, number: int) -> None:
     for first in range(0, number, 50):
         await asyncio.gather(*workers[first : first + 50])
     await asyncio.gather(*(worker.finished() for worker in workers))
+
+
+@contextmanager
+def sleepers(client: Client, number: int) -> Iterator[None]:
+    """So many workers, up to 125 in each process."""
+    command = [sys.executable, __file__, "--be", client.scheduler.address]
+    shares = [min(125, number - first) for first in range(0, number, 125)]
+    processes = [subprocess.Popen([*command, str(share)]) for share in shares]
+    try:
+        client.wait_for_workers(number, timeout=300)
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
 
 
 def timed(client: Client, n_blocks: int, seconds: float, spread: float = 0.0) -> tuple[float, float]:
@@ -63,21 +82,16 @@ def timed(client: Client, n_blocks: int, seconds: float, spread: float = 0.0) ->
 
 def measure(n_workers: int, seconds: float, rounds: int) -> Row:
     """A line of the first table."""
-    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
-        command = [sys.executable, __file__, "--be", cluster.scheduler_address, str(n_workers)]
-        with Client(cluster) as client, subprocess.Popen(command) as child:
-            begin = time.perf_counter()
-            client.wait_for_workers(n_workers, timeout=300)
-            there = time.perf_counter() - begin
+    with cluster.client("local", n_workers=0) as client:
+        assert client is not None
+        with sleepers(client, n_workers):
             n_short = max(500, 4 * n_workers)
             short, short_used = timed(client, n_short, 0.0)
             n_long = rounds * n_workers
             long, used = timed(client, n_long, seconds)
             varied, _ = timed(client, n_long, seconds, 0.5)
-            child.terminate()
     return [
         f"{n_workers:,}",
-        f"{there:.1f}",
         f"{n_short:,}",
         f"{1e3 * short / n_short:.1f}",
         f"{1e3 * short_used / n_short:.1f}",
@@ -91,16 +105,14 @@ def measure(n_workers: int, seconds: float, rounds: int) -> Row:
 
 def measure_memory(n_blocks: int) -> Row:
     """A line of the second table."""
-    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
-        command = [sys.executable, __file__, "--be", cluster.scheduler_address, "20"]
-        with Client(cluster) as client, subprocess.Popen(command) as child:
-            client.wait_for_workers(20, timeout=300)
+    with cluster.client("local", n_workers=0) as client:
+        assert client is not None
+        with sleepers(client, 20):
             timed(client, 500, 0.0)
             before = psutil.Process().memory_info().rss
             wall, used = timed(client, n_blocks, 0.0)
-            left = len(cluster.scheduler.tasks)
+            left = len(client.cluster.scheduler.tasks)
             after = psutil.Process().memory_info().rss
-            child.terminate()
     grown = (after - before) / 2**20
     return [
         f"{n_blocks:,}",
@@ -135,7 +147,7 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load before {load:.1f}")
     show(
         f"Sleeping tasks of 0 and of {options.seconds:g} s",
-        ["workers", "s until all are there", "tasks of 0 s", "ms each", "processor ms of driver and scheduler",
+        ["workers", "tasks of 0 s", "ms each", "processor ms of driver and scheduler",
          f"tasks of {options.seconds:g} s", "s in all", "efficiency",
          f"of {options.seconds / 2:g} to {1.5 * options.seconds:g} s", "processor ms each"],
         [measure(number, options.seconds, options.rounds) for number in options.workers],

@@ -21,6 +21,9 @@ __all__ = ["check", "client", "problem"]
 
 log = logging.getLogger("scanlink")
 
+# No worker has a second block at hand: the last of them would wait for one worker while others have nothing to do.
+_SCHEDULER = {"distributed.scheduler.worker-saturation": 1.0}
+
 _SUBMIT = {
     "slurm": "sbatch",
     "pbs": "qsub",
@@ -78,7 +81,7 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
 
     opened = {"local": _local, "running": _running}.get(found.kind, _queue)
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(found.config))
+        stack.enter_context(dask.config.set({**_SCHEDULER, **found.config}))
         yield stack.enter_context(opened(found))
 
 
