@@ -19,6 +19,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs the tests of this folder, one after another: they look at all jobs that there are."""
     here = Path(__file__).parent
@@ -95,7 +96,7 @@ class Slurm:
             back()
 
     @staticmethod
-    def wait_until(true: Callable[[], object], what: str, *, seconds: float = 60) -> None:
+    def wait_until(true: Callable[[], object], what: str, *, seconds: float = 120) -> None:
         """Wait until something holds, or fail and say what did not."""
         begin = time.monotonic()
         while not true():
