@@ -9,8 +9,9 @@ OUT ?= demo_run
 demo: $(VENV)/ready  ## simulate, run the whole pipeline, compare with the truth
 	$(BIN)/scanlink demo --out $(OUT)
 
-test: $(VENV)/ready  ## all tests, and the examples in the docstrings; those on Slurm in one of two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+test: $(VENV)/ready  ## all tests, and the examples in the docstrings; those on Slurm look at all jobs that there are
+	$(BIN)/python -m pytest --numprocesses 2 --ignore tests/slurm
+	$(BIN)/python -m pytest tests/slurm
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
