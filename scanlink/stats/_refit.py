@@ -119,6 +119,14 @@ def newton(
     return NOT_CONVERGED
 
 
+def two_levels(column: Floats) -> tuple[NDArray[np.int64], int]:
+    """Which of its two values a column has in each row, and 2; zeros and 0 where it has more."""
+    high = column == column.max(initial=-np.inf)
+    if (high | (column == column.min(initial=np.inf))).all():
+        return high.astype(np.int64), 2
+    return np.zeros(column.size, dtype=np.int64), 0
+
+
 @compiled
 def refit(
     counts: Floats,
@@ -127,11 +135,17 @@ def refit(
     weights: NDArray[np.generic],
     alpha: float,
     start: Floats,
-    target: int,
+    targets: NDArray[np.int64],
+    level: NDArray[np.int64],
+    n_levels: int,
     tol: float,
     max_passes: int,
 ) -> Floats:
-    """Coefficient ``target`` of every row of ``weights`` at a held theta; NaN where the row leaves it undefined."""
+    """Coefficients ``targets`` of every row of ``weights`` at a held theta; NaN where the row leaves them undefined.
+
+    Where one of the ``n_levels`` of cells has no count they are infinite, and follow R's path. Shape
+    ``(n_replicates, n_targets)``.
+    """
     n, p = design.shape
     # Products of the terms, two by two; rows padded to whole vectors of the processor.
     products = np.zeros((n, (p * (p + 1) // 2 + 3) // 4 * 4))
@@ -155,12 +169,10 @@ def refit(
     mu = np.exp(eta)
     residual = (counts - mu) / (1.0 + alpha * mu)
     curvature = mu * (1.0 + alpha * counts) / (1.0 + alpha * mu) ** 2
-    low = design[:, target].min()
-    high = design[:, target].max()
-    at_low = np.where(design[:, target] == low, counts, 0.0)
-    at_high = np.where(design[:, target] == high, counts, 0.0)
-    two_levels = np.all((design[:, target] == low) | (design[:, target] == high))
-    result = np.empty(weights.shape[0])
+    counted = np.zeros(n_levels)
+    # A single target without which there is nothing to estimate is given up early.
+    target = targets[0] if targets.size == 1 else -1
+    result = np.empty((weights.shape[0], targets.size))
     factored = np.empty((p, p))
     coef = np.empty(p)
     for r in range(weights.shape[0]):
@@ -168,17 +180,16 @@ def refit(
         gradient[:] = 0.0
         packed[:] = 0.0
         n_drawn = 0
-        sum_low = 0.0
-        sum_high = 0.0
+        counted[:] = 0.0
         for i in range(n):
             # cells[:n_drawn] are those with a weight; written without a branch, which would often go wrong.
             cells[n_drawn] = i
             n_drawn += w[i] > 0
-            sum_low += w[i] * at_low[i]
-            sum_high += w[i] * at_high[i]
+            if n_levels > 0:
+                counted[level[i]] += w[i] * counts[i]
         state = NOT_CONVERGED
-        # Without a count at one of its two levels, the coefficient is infinite.
-        if not (two_levels and (sum_low == 0.0 or sum_high == 0.0)):
+        aliased[:] = False
+        if n_levels == 0 or counted.min() > 0.0:
             drawn = cells[:n_drawn]
             for i in drawn:
                 score = w[i] * residual[i]
@@ -213,5 +224,7 @@ def refit(
             else:
                 first_predictor(counts, eta)
                 state, _, _ = irls(counts, design, offset, w, alpha, eta, coef, target, factored, aliased)
-        result[r] = np.nan if state == ALIASED else coef[target]
+        for k in range(targets.size):
+            undefined = state == ALIASED or (target < 0 and aliased[targets[k]])
+            result[r, k] = np.nan if undefined else coef[targets[k]]
     return result

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scanlink.errors import OptionError
 from scanlink.stats.resample import WeightBlock, Weights
 
-__all__ = ["Ladder", "basic_p", "climb"]
+__all__ = ["Ladder", "basic_p", "climb", "climb_all"]
 
 Floats = NDArray[np.float64]
 
@@ -117,19 +117,19 @@ def basic_p(estimate: float, replicates: Floats) -> float:
     >>> basic_p(1.0, np.array([0.5, 1.5, 2.5, 1.0]))
     0.5
     """
-    return _two_sided(_crossed(estimate, replicates), replicates.size)
+    return _two_sided(int(_crossed(estimate, replicates)[0]), replicates.size)
 
 
 class ResampledPair(Protocol):
     """What a ladder asks of a pair."""
 
     @property
-    def estimate(self) -> float:
-        """Coefficient of the unweighted fit."""
+    def estimate(self) -> float | Floats:
+        """Coefficient of the unweighted fit, or several. Shape ``()`` or ``(n_coefs,)``."""
         ...
 
     def replicates(self, shared: Any, /) -> Floats:
-        """Coefficient of every replicate of a block."""
+        """Coefficient of every replicate of a block. Shape ``(n_replicates,)`` or ``(n_coefs, n_replicates)``."""
         ...
 
 
@@ -177,33 +177,70 @@ def climb(
     >>> climb([(gene, [gene.pair(opened)])], Ladder.of("capstone"), Weights(1, 500))
     [[(0.0008, 2500)]]
     """
-    results = [[(float("nan"), 0) for _ in pairs] for _, pairs in genes]
-    going = [(g, list(range(len(pairs)))) for g, (_, pairs) in enumerate(genes) if pairs]
+    found = climb_all(genes, ladder, weights, block=block)
+    return [[(float(p[0]), int(n[0])) for p, n in pairs] for pairs in found]
+
+
+def climb_all(
+    genes: Sequence[tuple[ResampledGene, Sequence[ResampledPair]]],
+    ladder: Ladder,
+    weights: Weights,
+    *,
+    block: int | None = None,
+) -> list[list[tuple[Floats, NDArray[np.int64]]]]:
+    """As :func:`climb`, for pairs of several coefficients each, which share their replicates.
+
+    Parameters
+    ----------
+    genes, ladder, weights, block
+        As in :func:`climb`.
+
+    Returns
+    -------
+    list of list of tuple of numpy.ndarray
+        For every gene and pair the p-value of the last stage that each coefficient entered, and its replicates. Shape
+        ``(n_coefs,)``. A coefficient goes on by its own p-value, whatever those beside it do.
+    """
+    results = [
+        [(np.full(np.size(pair.estimate), np.nan), np.zeros(np.size(pair.estimate), dtype=np.int64)) for pair in pairs]
+        for _, pairs in genes
+    ]
+    # Which coefficients of each pair are still going.
+    going = {
+        (g, k): np.isfinite(np.atleast_1d(pair.estimate))
+        for g, (_, pairs) in enumerate(genes)
+        for k, pair in enumerate(pairs)
+    }
     first = 0
     block = block or max(64, min(1024, _BLOCK_BYTES // weights.n_cells))
     for replicates, below in ladder.stages:
-        crossed = {(g, k): 0 for g, members in going for k in members}
+        crossed = {key: np.zeros(own.size, dtype=np.int64) for key, own in going.items()}
         for begin in range(0, replicates, block):
             drawn = weights.block(first + begin, first + min(begin + block, replicates))
-            for g, members in going:
-                gene, pairs = genes[g]
-                shared = gene.shared(drawn)
-                for k in members:
-                    crossed[g, k] += _crossed(pairs[k].estimate, pairs[k].replicates(shared))
+            shared, of = None, -1
+            for g, k in going:
+                if g != of:
+                    shared, of = genes[g][0].shared(drawn), g
+                pair = genes[g][1][k]
+                crossed[g, k] += _crossed(pair.estimate, pair.replicates(shared))
         first += replicates
-        for (g, k), count in crossed.items():
-            results[g][k] = _two_sided(count, replicates), replicates
+        for (g, k), own in going.items():
+            p, n = results[g][k]
+            for c in np.flatnonzero(own):
+                p[c], n[c] = _two_sided(int(crossed[g, k][c]), replicates), replicates
         if below is None:
             break
-        going = [(g, [k for k in members if results[g][k][0] < below]) for g, members in going]
-        going = [(g, members) for g, members in going if members]
+        going = {(g, k): own & (results[g][k][0] < below) for (g, k), own in going.items()}
+        going = {key: own for key, own in going.items() if own.any()}
         if not going:
             break
     return results
 
 
-def _crossed(estimate: float, replicates: Floats) -> int:
-    return int(np.count_nonzero(2.0 * estimate - replicates <= 0))
+def _crossed(estimate: float | Floats, replicates: Floats) -> NDArray[np.int64]:
+    """How many replicates of each coefficient lie at or beyond twice its estimate. Shape ``(n_coefs,)``."""
+    estimates, rows = np.atleast_1d(estimate), np.atleast_2d(replicates)
+    return np.count_nonzero(2.0 * estimates[:, None] - rows <= 0, axis=1)
 
 
 def _two_sided(crossed: int, n: int) -> float:

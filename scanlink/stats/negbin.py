@@ -26,7 +26,7 @@ from scanlink.stats._negbin import (
     refit_alternate,
 )
 from scanlink.stats._newton import CONVERGED, inverse_information
-from scanlink.stats._refit import refit
+from scanlink.stats._refit import refit, two_levels
 
 __all__ = ["NegbinFit", "fit_negbin", "refit_negbin"]
 
@@ -252,7 +252,8 @@ def refit_negbin(
             raise InputError("the counts have no theta (all are 0, or nearly): give one, or use refit_poisson")
     held = checked_theta(theta)
     begin = fit_negbin(y, z, offset=o, theta=held).coef if start is None else checked_start(start, z.shape[1])
-    return refit(y, z, o, w, 1.0 / held, np.nan_to_num(begin), target, 1e-10, 60)
+    start = np.nan_to_num(begin)
+    return refit(y, z, o, w, 1.0 / held, start, np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[:, 0]
 
 
 def _checked_whole(counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None) -> tuple[Floats, Floats, Floats]:

@@ -17,7 +17,7 @@ from scanlink.stats._checks import (
     checked_weights,
 )
 from scanlink.stats._newton import CONVERGED, glm_path, inverse_information, newton, refit_like_r
-from scanlink.stats._refit import refit
+from scanlink.stats._refit import refit, two_levels
 
 __all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
 
@@ -192,4 +192,4 @@ def refit_poisson(
     begin = fit_poisson(y, z, offset=o).coef if start is None else checked_start(start, z.shape[1])
     if path == "glm":
         return refit_like_r(y, z, o, w, target)
-    return refit(y, z, o, w, 0.0, np.nan_to_num(begin), target, 1e-10, 60)
+    return refit(y, z, o, w, 0.0, np.nan_to_num(begin), np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[:, 0]

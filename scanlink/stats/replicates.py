@@ -13,12 +13,12 @@ from scanlink.stats.moments import GeneMoments, PairMoments
 from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
 from scanlink.stats.resample import WeightBlock
 
-__all__ = ["GeneReplicates", "PairReplicates", "RefittedPair", "Shared"]
+__all__ = ["LOOSE", "GeneReplicates", "PairReplicates", "RefittedPair", "Shared", "in_pieces"]
 
 Floats = NDArray[np.float64]
 
 # A replicate that may be wrong by more than this share of the standard error is refitted, wherever it lies.
-_LOOSE = 0.25
+LOOSE = 0.25
 # Estimates of separated data lie beyond, wherever the iterations stop; so which side of the boundary is certain.
 _FINITE = 8.0
 
@@ -169,7 +169,7 @@ class PairReplicates:
         )
         values, error = coef[0], error[0]
         boundary = 2.0 * self.estimate
-        doubtful = ~solved | ~(np.abs(values - boundary) > error) | ~(error < _LOOSE * self.se)
+        doubtful = ~solved | ~(np.abs(values - boundary) > error) | ~(error < LOOSE * self.se)
         if self.two_levels and boundary > -_FINITE:
             absent = counted[1] < 0.5
             values[absent] = -np.inf
@@ -182,7 +182,7 @@ class PairReplicates:
 
     def _refit(self, block: WeightBlock, which: NDArray[np.intp]) -> Floats:
         design = self._design()
-        return _in_pieces(
+        return in_pieces(
             block,
             which,
             lambda rows: refit_poisson(
@@ -209,12 +209,12 @@ class RefittedPair:
 
     def replicates(self, shared: Shared) -> Floats:
         """Coefficient of the peak in every replicate of a block. Shape ``(n_replicates,)``."""
-        return _in_pieces(shared.block, np.arange(shared.block.n_replicates), self.refit)
+        return in_pieces(shared.block, np.arange(shared.block.n_replicates), self.refit)
 
 
-def _in_pieces(
+def in_pieces(
     block: WeightBlock, which: NDArray[np.intp], refit: Callable[[NDArray[np.uint16]], Floats], size: int = 256
 ) -> Floats:
-    """Refit replicates, some at a time, to bound the memory of their weights."""
+    """Refit replicates, some at a time, to bound the memory of their weights. The first axis is replicates."""
     pieces = [refit(block.rows(which[first : first + size])) for first in range(0, which.size, size)]
     return np.concatenate(pieces) if pieces else np.empty(0)

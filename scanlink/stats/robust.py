@@ -1,4 +1,4 @@
-"""Sandwich standard error of one coefficient of a Poisson regression."""
+"""Sandwich standard error of a coefficient of a Poisson regression, or of a sum of several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import OptionError
 
-__all__ = ["SandwichKind", "sandwich_se"]
+__all__ = ["SandwichKind", "sandwich_influence", "sandwich_se"]
 
 SandwichKind = Literal["HC0", "HC2", "HC3"]
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ def sandwich_se(
     design: ArrayLike,
     covariance: NDArray[np.float64],
     *,
-    target: int,
+    target: int | ArrayLike,
     kind: SandwichKind = "HC3",
     theta: float | None = None,
     clusters: NDArray[np.integer] | None = None,
@@ -43,7 +43,8 @@ def sandwich_se(
     covariance
         Inverse Fisher information ``H^-1``; NaN rows for terms left out. Shape ``(n_terms, n_terms)``.
     target
-        Column whose standard error is wanted.
+        Column whose standard error is wanted; or of a sum of coefficients, by what each is multiplied there, shape
+        ``(n_terms,)``.
     kind
         ``"HC0"`` is what the case bootstrap estimates; ``"HC2"`` and ``"HC3"`` divide each residual by
         ``(1 - h_i)^(1/2)`` and ``1 - h_i``, with ``h_i`` the leverage. With clusters these are CR0, CR2 and CR3.
@@ -88,64 +89,107 @@ def sandwich_se(
     >>> round(sandwich_se(y, fit.fitted, z, fit.covariance, target=1, kind="HC0"), 6)  # sqrt(2/36 + 8/144)
     0.333333
     """
+    influence = sandwich_influence(
+        counts, fitted, design, covariance, target=target, kind=kind, theta=theta, clusters=clusters
+    )
+    return float(np.sqrt(np.sum(influence * influence)))
+
+
+def sandwich_influence(
+    counts: ArrayLike,
+    fitted: ArrayLike,
+    design: ArrayLike,
+    covariance: NDArray[np.float64],
+    *,
+    target: int | ArrayLike,
+    kind: SandwichKind = "HC3",
+    theta: float | None = None,
+    clusters: NDArray[np.integer] | None = None,
+) -> Floats:
+    """What each cell, or cluster of cells, adds to a coefficient; the root of the sum of squares is its error.
+
+    Errors of estimates from overlapping cells follow from the influences' sums: see :func:`scanlink.stats.fit_states`.
+
+    Parameters
+    ----------
+    counts, fitted, design, covariance, target, kind, theta, clusters
+        As in :func:`sandwich_se`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Natural logarithm. Shape ``(n_cells,)``, or ``(n_clusters,)``; NaN where the error is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scanlink.stats import fit_poisson
+    >>> y, z = np.array([1, 2, 3]), np.ones((3, 1))
+    >>> fit = fit_poisson(y, z, path="newton")
+    >>> sandwich_influence(y, fit.fitted, z, fit.covariance, target=0, kind="HC0").round(4)
+    array([-0.1667,  0.    ,  0.1667])
+    """
     if kind not in _POWER:
         raise OptionError(f"kind {kind!r} is not known; expected one of {', '.join(map(repr, _POWER))}")
     y, mu, z = (np.asarray(a, dtype=np.float64) for a in (counts, fitted, design))
     shrink = 1.0 if theta is None else 1.0 / (1.0 + mu / theta)
     residual, weight = (y - mu) * shrink, mu * shrink
     kept = ~np.isnan(np.diag(covariance))
-    position = int(np.count_nonzero(kept[:target]))
-    z, inverse = z[:, kept], covariance[np.ix_(kept, kept)]
+    sum_of = (
+        np.eye(kept.size)[target] if isinstance(target, (int, np.integer)) else np.asarray(target, dtype=np.float64)
+    )
+    z, inverse, sum_of = z[:, kept], covariance[np.ix_(kept, kept)], sum_of[kept]
     if clusters is not None:
-        return _clustered_se(residual, weight, z, inverse, position, _POWER[kind], np.asarray(clusters))
+        return _clustered_influence(residual, weight, z, inverse, sum_of, _POWER[kind], np.asarray(clusters))
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     projection = np.einsum("ij,jk->ik", z, inverse)
-    influence = residual * projection[:, position]
+    along = np.einsum("ij,j->i", projection, sum_of)
+    influence = residual * along
     if _POWER[kind]:
         leverage = weight * np.einsum("ij,ij->i", projection, z)
         room = 1.0 - leverage
         alone = room < _ROOM
         # A cell that alone determines a term has no residual to tell its error by; if the term is the wanted one,
         # nothing can be said.
-        if (np.abs(projection[alone, position]) > 1e-12).any():
-            return float("nan")
+        if (np.abs(along[alone]) > 1e-12).any():
+            return np.full(y.size, np.nan)
         influence = np.where(alone, 0.0, influence / np.where(alone, 1.0, room) ** _POWER[kind])
-    return float(np.sqrt(np.sum(influence * influence)))
+    return influence
 
 
-def _clustered_se(
+def _clustered_influence(
     residual: Floats,
     weight: Floats,
     design: Floats,
     inverse: Floats,
-    position: int,
+    sum_of: Floats,
     power: float,
     clusters: NDArray[np.integer],
-) -> float:
+) -> Floats:
     n_clusters, p = int(clusters.max()) + 1, design.shape[1]
     if n_clusters < 2:
-        return float("nan")
+        return np.full(n_clusters, np.nan)
     score = np.zeros((n_clusters, p))
     np.add.at(score, clusters, residual[:, None] * design)
     if power == 0.0:
-        influence = np.einsum("gj,j->g", score, inverse[:, position])
-        return float(np.sqrt(np.sum(influence * influence)))
+        return np.einsum("gj,j->g", score, np.einsum("ij,j->i", inverse, sum_of))
     information = np.zeros((n_clusters, p, p))
     for j in range(p):
         for k in range(p):
             information[:, j, k] = np.bincount(clusters, weight * design[:, j] * design[:, k], minlength=n_clusters)
     # With H^-1 = L L', (I - M H^-1)^-a = L^-T (I - L' M L)^-a L', of a symmetric matrix.
     root = np.linalg.cholesky(inverse)
-    total = 0.0
+    across = np.einsum("ji,j->i", root, sum_of)
+    furthest = 1e-6 * np.sqrt(np.sum(across * across))
+    out = np.zeros(n_clusters)
     for g in range(n_clusters):
         share = np.einsum("ji,jk,kl->il", root, information[g], root)
         values, vectors = np.linalg.eigh((share + share.T) / 2.0)
         own = np.einsum("ji,j->i", vectors, np.einsum("ji,j->i", root, score[g]))
-        along = np.einsum("ji,j->i", vectors, root[position])
+        along = np.einsum("ji,j->i", vectors, across)
         alone = values > 1.0 - _ROOM
         # What the cluster alone determines has no residual to tell its error by.
-        if (np.abs(along[alone]) > 1e-6 * np.sqrt(inverse[position, position])).any():
-            return float("nan")
-        influence = np.sum(np.where(alone, 0.0, along * own / np.where(alone, 1.0, 1.0 - values) ** power))
-        total += float(influence) ** 2
-    return float(np.sqrt(total))
+        if (np.abs(along[alone]) > furthest).any():
+            return np.full(n_clusters, np.nan)
+        out[g] = np.sum(np.where(alone, 0.0, along * own / np.where(alone, 1.0, 1.0 - values) ** power))
+    return out

@@ -71,7 +71,7 @@ def test_all_workers_at_once(quiet_slurm, project, scan, how):
 
 def test_wall_time_reached(quiet_slurm, project, scan):
     # Of a partition that gives a minute, shortened to what is over; Slurm looks every half minute.
-    run = scan(queue="short", walltime="00:01:00", jobs=1)
+    run = scan(queue="short", walltime="00:01:00", jobs=1, pause=1.0)
     run.wait_for_parts(3)
     jobs = quiet_slurm.running_jobs()
     for job in jobs:
@@ -84,7 +84,7 @@ def test_wall_time_reached(quiet_slurm, project, scan):
 
 
 def test_lifetime_reached(quiet_slurm, project, scan):
-    run = scan(worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"])
+    run = scan(pause=0.6, worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"])
     run.wait_for_parts(3)
     first = set(quiet_slurm.running_jobs())
     run.wait_for(lambda: run.look() and not first & set(quiet_slurm.running_jobs()), "the first jobs have ended")

@@ -1,0 +1,172 @@
+"""A p-value of the interaction that keeps its level in few cells: the efficient score's tail, by saddlepoint."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
+
+from scanlink.errors import InputError
+from scanlink.stats._checks import checked_regression
+from scanlink.stats._compile import compiled
+from scanlink.stats.poisson import fit_poisson
+
+__all__ = ["interaction_p"]
+
+Floats = NDArray[np.float64]
+
+# Nearer to its mean than so many standard deviations, the score is taken as normal: the correction is 0 / 0 there.
+_CENTRE = 1e-3
+_MAX_STEPS = 200
+
+
+def interaction_p(
+    counts: ArrayLike,
+    state: ArrayLike,
+    design: ArrayLike,
+    *,
+    n_enhancers: int = 2,
+    offset: ArrayLike | None = None,
+) -> float:
+    """P-value of "the effects of the enhancers multiply", without resampling and without a seed.
+
+    Parameters
+    ----------
+    counts
+        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    state
+        Which enhancers are open in a cell, bit j for enhancer j + 1. Shape ``(n_cells,)``.
+    design
+        Intercept and covariates. Shape ``(n_cells, n_terms)``.
+    n_enhancers
+        k: the interaction of all of them is tested, with everything below it in the model.
+    offset
+        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
+
+    Returns
+    -------
+    float
+        Two-sided. NaN where the model without interaction does not converge, or explains the interaction's column.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, or counts are negative or not finite.
+    DesignError
+        If there are fewer cells than terms, or values that are not finite.
+
+    Warnings
+    --------
+    Counts are taken to vary as ``mu + phi mu^2`` with one phi for all cells, and cells as independent: cells of few
+    donors are not. With about two counts expected where all enhancers are open, the lower tail cannot be small, and
+    the test rejects half as often as it says.
+
+    Notes
+    -----
+    With ``mu`` fitted by Poisson regression on covariates and all products of enhancers but that of all (``Z``), ``x``
+    the product of all, and ``M = diag(mu)``::
+
+        phi = max(0, sum((y_i - mu_i)^2 - y_i) / sum mu_i^2)
+        g = h - Z (Z'MZ)^-1 Z'M h,   h_i = x_i / (1 + phi mu_i)
+        S = sum g_i (y_i - mu_i)
+        K(t) = sum_i -log(1 - phi mu_i (exp(t g_i) - 1)) / phi - t g_i mu_i
+
+    ``g`` makes S insensitive to errors of the fitted coefficients (the efficient score), and K is its cumulant
+    generating function under negative binomial counts. With ``K'(t) = s``, ``w = sign(t) sqrt(2 (t s - K))`` and
+    ``u = t sqrt(K''(t))``, ``P(S >= s) = 1 - Phi(w + log(u / w) / w)`` (Barndorff-Nielsen 1986, Biometrika 73:307;
+    of score tests in genetics Dey et al. 2017, Am J Hum Genet 101:37). Where Wald's test of Zhou et al. 2024 (Cell
+    Genomics 4:100672) takes the estimate for normal, this takes the skewness of few counts as it is.
+    ``benchmarks/epistasis.py`` prints the rejection rates of both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> state = rng.choice(4, size=2000, p=[0.7, 0.13, 0.13, 0.04])
+    >>> multiplies, synergy = np.array([1.0, 1.5, 1.5, 2.25]), np.array([1.0, 1.5, 1.5, 6.0])
+    >>> p = [interaction_p(rng.poisson(0.5 * effect[state]), state, np.ones((2000, 1)))
+    ...      for effect in (multiplies, synergy)]
+    >>> p[0] > 0.05, p[1] < 1e-6
+    (True, True)
+    """
+    y, c, o = checked_regression(counts, design, offset)
+    level = np.asarray(state)
+    if level.shape != y.shape:
+        raise InputError(f"state has shape {level.shape}, expected {y.shape}")
+    top = 2**n_enhancers - 1
+    # Products of some enhancers, but not of all.
+    products = [((level & subset) == subset).astype(np.float64) for subset in range(1, top)]
+    z = np.ascontiguousarray(np.column_stack([c, *products]))
+    fit = fit_poisson(y, z, offset=o, path="newton")
+    mu, kept = fit.fitted, ~np.isnan(fit.coef)
+    if not (fit.converged and np.isfinite(mu).all() and (mu > 0).all()):
+        return float("nan")
+    phi = max(0.0, float(np.sum((y - mu) ** 2 - y) / np.sum(mu * mu)))
+    h = (level == top) / (1.0 + phi * mu)
+    z = z[:, kept]
+    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
+    slope = np.einsum("jk,k->j", fit.covariance[np.ix_(kept, kept)], np.einsum("ij,i->j", z, mu * h))
+    g = h - np.einsum("ij,j->i", z, slope)
+    variance = float(np.sum(g * g * mu * (1.0 + phi * mu)))
+    if not variance > 1e-10 * float(np.sum(h * h * mu)):
+        return float("nan")
+    score = float(np.sum(g * (y - mu)))
+    deviate = _deviate(score, g, mu, phi)
+    if math.isnan(deviate):
+        return float("nan")
+    # Next to the mean, skewness may take the deviate to the other side of 0.
+    return min(1.0, 2.0 * float(ndtr(-deviate if score > 0 else deviate)))
+
+
+@compiled
+def _cumulants(t: float, g: Floats, mu: Floats, phi: float) -> tuple[float, float, float]:
+    """K and its first two derivatives; infinite beyond its domain."""
+    value = first = second = 0.0
+    for i in range(g.size):
+        grown = math.exp(t * g[i])
+        if phi > 0.0:
+            rest = 1.0 - phi * mu[i] * (grown - 1.0)
+            if not rest > 0.0:
+                return np.inf, np.inf, np.inf
+            value -= math.log(rest) / phi
+            tilted = mu[i] * grown / rest
+        else:
+            tilted = mu[i] * grown
+            value += tilted - mu[i]
+        value -= t * g[i] * mu[i]
+        first += g[i] * (tilted - mu[i])
+        second += g[i] * g[i] * tilted * (1.0 + phi * tilted)
+    return value, first, second
+
+
+@compiled
+def _deviate(score: float, g: Floats, mu: Floats, phi: float) -> float:
+    """Standard normal deviate of P(S >= score); NaN where no tilt reaches it."""
+    value, first, second = _cumulants(0.0, g, mu, phi)
+    spread = math.sqrt(second)
+    if abs(score) < _CENTRE * spread:
+        return score / spread
+    t = 0.0
+    for _ in range(_MAX_STEPS):
+        if abs(score - first) < 1e-9 * spread:
+            break
+        step = (score - first) / second
+        found = False
+        # K' rises, so that a step is too long where it takes K' further off than it was.
+        for _ in range(60):
+            further = _cumulants(t + step, g, mu, phi)
+            if further[1] < np.inf and abs(further[1] - score) < abs(first - score):
+                found = True
+                break
+            step *= 0.5
+        if not found:
+            return np.nan
+        t += step
+        value, first, second = further
+    squared = 2.0 * (t * score - value)
+    if not squared > 0.0:
+        return score / spread
+    w = math.copysign(math.sqrt(squared), t)
+    return w + math.log(t * math.sqrt(second) / w) / w

@@ -1,0 +1,185 @@
+"""The moment solver for several states of a gene's enhancers: sums are taken once, and serve every regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanlink.stats._moment_newton import SOLVED, solve
+from scanlink.stats._moments import LANES, class_moments, remainder_norms, sum_counts
+from scanlink.stats.moments import GeneMoments
+
+__all__ = ["Solved", "StateMoments", "StateSums"]
+
+Floats = NDArray[np.float64]
+Cells = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StateSums:
+    """Weighted sums of a block of replicates over each class of cells (a stratum's cells of one state).
+
+    Attributes
+    ----------
+    own
+        Fluctuations of the moments, and of the counts. Shape ``(n_classes, n_own + 1, padded)``.
+    slopes
+        Fluctuations of counts times covariates. Shape ``(n_classes, q, padded)``.
+    counted
+        Weighted counts of each state. Shape ``(n_states, padded)``.
+    n_replicates
+        How many of the columns are replicates.
+    """
+
+    own: NDArray[np.float32]
+    slopes: NDArray[np.float32]
+    counted: Floats
+    n_replicates: int
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Coefficients of a regression in every replicate of a block.
+
+    Attributes
+    ----------
+    coef, error
+        Contrasts, and what they may be wrong by. Shape ``(n_contrasts, n_replicates)``.
+    arrived
+        Whether Newton's method did. Shape ``(n_replicates,)``.
+    """
+
+    coef: Floats
+    error: Floats
+    arrived: NDArray[np.bool_]
+
+
+class StateMoments:
+    """One gene, and the states of its cells.
+
+    Parameters
+    ----------
+    gene
+        The gene.
+    state
+        State of each cell. Shape ``(n_cells,)``.
+    n_states
+        How many there are.
+    """
+
+    def __init__(self, gene: GeneMoments, state: Cells, n_states: int) -> None:
+        covariates = gene.covariates
+        z, monomials = covariates.continuous, covariates.monomials
+        q = z.shape[1]
+        self.gene, self.n_states = gene, n_states
+        self.cells: list[Cells | None] = []
+        self.expressed: list[Cells] = []
+        stratum_of: list[int] = []
+        state_of: list[int] = []
+        moments, norms, counted, slopes = [], [], [], []
+        for s, members in enumerate(covariates.cells):
+            present, size = np.unique(state[members], return_counts=True)
+            largest = int(present[np.argmax(size)])
+            for k in present.tolist():
+                cells = members[state[members] == k]
+                moment, norm = np.empty(monomials.parent.size), np.empty((2, q + 1, q))
+                class_moments(z, gene.mu, cells, monomials.parent, monomials.axis, moment)
+                remainder_norms(z, gene.mu, cells, covariates.clusters, *monomials.left_out, norm)
+                # The largest class is what the others leave of the stratum.
+                self.cells.append(None if k == largest else cells)
+                expressed = cells[gene.counts[cells] > 0]
+                self.expressed.append(expressed)
+                stratum_of.append(s)
+                state_of.append(k)
+                moments.append(moment)
+                norms.append(norm)
+                counted.append(gene.counts[cells].sum())
+                slopes.append(np.einsum("i,ij->j", gene.counts[expressed], z[expressed]))
+        self.stratum_of, self.state_of = np.array(stratum_of), np.array(state_of)
+        self.moments, self.norms = np.array(moments), np.array(norms)
+        self.counted, self.slopes = np.array(counted), np.array(slopes).reshape(len(counted), q)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory is kept."""
+        return sum(cells.nbytes for cells in (*self.cells, *self.expressed) if cells is not None)
+
+    def sums(
+        self,
+        weights: NDArray[np.uint8],
+        features: NDArray[np.float32],
+        shared: NDArray[np.float32],
+        n_replicates: int,
+    ) -> StateSums:
+        """Weighted sums over the classes.
+
+        Parameters
+        ----------
+        weights, features, shared, n_replicates
+            As in :meth:`scanlink.stats.moments.PairMoments.replicates`.
+        """
+        covariates = self.gene.covariates
+        n_own, q = covariates.monomials.n_own, self.slopes.shape[1]
+        padded, n_classes = weights.shape[0] * LANES, len(self.cells)
+        own = np.empty((n_classes, n_own + 1, padded), dtype=np.float32)
+        slopes = np.empty((n_classes, q, padded), dtype=np.float32)
+        for c, cells in enumerate(self.cells):
+            if cells is not None:
+                covariates.sums(weights, cells, features, own[c])
+                covariates.sums(weights, self.expressed[c], self.gene.slopes, slopes[c])
+        for c, cells in enumerate(self.cells):
+            if cells is None:
+                s = self.stratum_of[c]
+                own[c], slopes[c] = shared[s, : n_own + 1], shared[s, n_own + 1 :]
+                for other in np.flatnonzero(self.stratum_of == s):
+                    if other != c:
+                        own[c] -= own[other]
+                        slopes[c] -= slopes[other]
+        counted = np.zeros((self.n_states, padded))
+        for c, k in enumerate(self.state_of):
+            counted[k] += self.counted[c] + own[c, n_own]
+        return StateSums(own, slopes, counted, n_replicates)
+
+    def solve(
+        self, sums: StateSums, states: tuple[int, ...], coef: Floats, covariate_coef: Floats, n_replicates: int
+    ) -> Solved:
+        """Contrasts of some states against state 0, regressed on the cells of these and of state 0.
+
+        Parameters
+        ----------
+        sums
+            From :meth:`sums`, or some of its columns.
+        states
+            Which states.
+        coef, covariate_coef
+            The unweighted fit: contrasts, ``(n_contrasts,)``, and the covariates' coefficients, ``(n_terms,)``.
+        n_replicates
+            How many of the columns are wanted.
+        """
+        covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
+        used = np.flatnonzero(np.isin(self.state_of, (0, *states)))
+        strata = covariates.stratum_design
+        r = strata.shape[1]
+        indicators = (self.state_of[used, None] == np.array(states)).astype(np.float64)
+        design = np.hstack([strata[self.stratum_of[used]], indicators])
+        targets = np.arange(r, r + len(states), dtype=np.int64)
+        shift = covariates.own_terms(covariate_coef) - self.gene.null
+        start = np.concatenate([shift[:r], coef, shift[r:]])
+        own, slopes = sums.own[used], sums.slopes[used]
+        padded, n_own = own.shape[2], monomials.n_own
+        data, counted = np.empty((start.size, padded)), np.empty((used.size, padded))
+        sum_counts(
+            own[:, n_own], slopes, self.counted[used], self.slopes[used].sum(axis=0), design, np.arange(used.size),
+            data, counted,
+        )  # fmt: skip
+        found, error = np.empty((len(states), n_replicates)), np.empty((len(states), n_replicates))
+        state = np.empty(n_replicates, dtype=np.uint8)
+        solve(
+            data, self.moments[used], own, design, start,
+            monomials.parent, monomials.axis, monomials.exponent, monomials.up, monomials.prefix,
+            monomials.degree, monomials.own_degree, self.norms[used], covariates.furthest, targets,
+            n_replicates, found, error, state,
+        )  # fmt: skip
+        return Solved(found, error, state == SOLVED)
