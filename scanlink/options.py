@@ -11,6 +11,7 @@ from scanlink.errors import OptionError
 from scanlink.stats.bootstrap import Ladder
 
 __all__ = [
+    "EpistasisOptions",
     "GenesOptions",
     "GroupOptions",
     "InputOptions",
@@ -139,6 +140,46 @@ class LinksOptions(_Options):
     method: Literal["bh", "by", "storey"] = "bh"
     alpha: float = Field(0.1, gt=0, le=1)
     scope: Literal["group", "all", "gene"] = "group"
+
+
+class EpistasisOptions(_Options):
+    """How pairs of linked enhancers are chosen, and tested for acting together."""
+
+    formula: str = "percent.mito + offset(log(nUMI))"
+    family: Literal["poisson", "negbin"] = "poisson"
+    model: Literal["joint", "separate"] = Field(
+        "joint", description="one regression with all states, or one a state as in the paper"
+    )
+    coding: Literal["indicator", "dosage"] = Field(
+        "indicator", description="dosage: 11 as 2, as the paper has it, which halves its effect"
+    )
+    p_value: PValue = "bootstrap"
+    ladder: Annotated[str | tuple[tuple[int, float | None], ...], BeforeValidator(_ladder)] = "epistasis"
+    seed: int = 0
+    cluster: str | None = Field(
+        None, description="column of cells that belong together, such as the donor; None takes all for independent"
+    )
+    robust: Literal["HC0", "HC2", "HC3"] = "HC3"
+    min_cells: int = Field(10, ge=2, description="least number of cells in each state")
+    method: Literal["bh", "by", "storey"] = "bh"
+    alpha: float = Field(0.1, gt=0, le=1, description="false discovery rate below which a pair is said to interact")
+    order: int = Field(2, ge=2, le=4, description="enhancers that are tested together")
+    min_distance: int | None = Field(None, ge=0, description="least bp between neighbouring enhancers of a pair")
+    max_distance: int | None = Field(None, ge=0, description="most bp between the outermost enhancers of a pair")
+    device: str | None = Field(
+        None, description="where the bootstrap's matrix products are computed: a device of PyTorch, such as cuda"
+    )
+    block_genes: int | None = Field(None, ge=1, description="genes a task; None: by estimated cost")
+
+    @model_validator(mode="after")
+    def _possible(self) -> EpistasisOptions:
+        if self.coding == "dosage" and self.model == "joint":
+            raise ValueError("coding dosage is that of the separate models: set model to separate")
+        if self.model == "separate" and self.p_value == "tail":
+            raise ValueError("separate models have no tail for the interaction: choose bootstrap, robust or wald")
+        if None not in (self.min_distance, self.max_distance) and self.min_distance > self.max_distance:  # type: ignore[operator]
+            raise ValueError("min_distance is above max_distance")
+        return self
 
 
 def _path_or_table(value: Any) -> Any:

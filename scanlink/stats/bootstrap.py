@@ -22,6 +22,8 @@ _NAMED: dict[str, tuple[tuple[int, float | None], ...]] = {
     # SCENT v1.0.1: each stage is entered when the p-value of the one before is below the number beside that one.
     "scent": ((100, 0.1), (500, 0.05), (2_500, 0.01), (25_000, 0.001), (50_000, None)),
     "capstone": ((100, 0.1), (2_500, None)),
+    # Of enhancer pairs, in the same work.
+    "epistasis": ((100, 0.1), (5_000, None)),
 }
 
 
@@ -34,12 +36,12 @@ class Ladder:
     stages
         Replicates of each stage, and the p-value below which the next stage is entered; None ends the ladder.
     name
-        ``"scent"``, ``"capstone"`` or ``"custom"``.
+        ``"scent"``, ``"capstone"``, ``"epistasis"`` or ``"custom"``.
 
     Notes
     -----
     ``"scent"`` is the ladder of SCENT 1.0.1 (Sakaue et al. 2024, Nat Genet 56:615), with a floor of 2 / 50,000;
-    ``"capstone"`` stops after 2,500, with a floor of 0.0008.
+    ``"capstone"`` stops after 2,500, with a floor of 0.0008, and ``"epistasis"`` after 5,000.
     """
 
     stages: tuple[tuple[int, float | None], ...]
@@ -52,7 +54,7 @@ class Ladder:
         Parameters
         ----------
         ladder
-            ``"scent"``, ``"capstone"``, a list of stages such as ``[(2500, None)]``, or a ladder.
+            ``"scent"``, ``"capstone"``, ``"epistasis"``, a list of stages such as ``[(2500, None)]``, or a ladder.
 
         Raises
         ------

@@ -68,7 +68,7 @@ class StateReplicates:
 
     def __init__(self, fit: StatesFit, moments: GeneMoments | None) -> None:
         self.fit = fit
-        self.estimate = np.append(fit.estimates, fit.reri)
+        self.estimate = fit.estimates
         self.n_refitted = 0
         self._se = np.array(
             [
@@ -105,11 +105,11 @@ class StateReplicates:
         block = shared.block
         if self._states is None or shared.features is None or shared.sums is None:
             self.n_refitted += block.n_replicates
-            return self._quantities(self._refit(block, np.arange(block.n_replicates)))
+            return self.fit.of(self._refit(block, np.arange(block.n_replicates)))
         sums = self._states.sums(block.cells, shared.features, shared.sums, block.n_replicates)
         found = self._solve(sums)
-        out = self._quantities(found.values)
-        spread = np.vstack([found.error, found.error.sum(axis=0)])
+        out = self.fit.of(found.values)
+        spread = np.vstack([(found.error.T * self.fit.scale).T, np.einsum("s,sr->r", self.fit.scale, found.error)])
         with np.errstate(over="ignore", invalid="ignore"):
             # RERI is a sum of exponentials, each of which rises or falls with one contrast.
             grown = np.sum(np.exp(found.values) * np.expm1(found.error), axis=0)
@@ -119,12 +119,12 @@ class StateReplicates:
         again = np.flatnonzero(found.unknown | near.any(axis=0) | vague.any(axis=0))
         if again.size:
             self.n_refitted += again.size
-            out[:, again] = self._quantities(self._refit(block, again))
+            out[:, again] = self.fit.of(self._refit(block, again))
         return out
 
     def refits(self, block: WeightBlock) -> Floats:
         """The same by full refits of all replicates, for comparison. Shape ``(n_states + 1, n_replicates)``."""
-        return self._quantities(self._refit(block, np.arange(block.n_replicates)))
+        return self.fit.of(self._refit(block, np.arange(block.n_replicates)))
 
     def _solve(self, sums: StateSums) -> _Contrasts:
         assert self._states is not None
@@ -139,14 +139,6 @@ class StateReplicates:
             values[rows], error[rows] = solved.coef, solved.error
             unknown |= ~solved.arrived
         return _Contrasts(values, error, unknown)
-
-    def _quantities(self, contrasts: Floats) -> Floats:
-        """Contrasts, interaction and RERI from contrasts. Shape ``(n_states + 1, n_replicates)``."""
-        signs = self.fit.quantities[-1]
-        with np.errstate(over="ignore", invalid="ignore"):
-            interaction = np.einsum("s,sr->r", signs, contrasts)
-            reri = np.einsum("s,sr->r", signs, np.exp(contrasts)) + (-1.0) ** self.fit.n_enhancers
-        return np.vstack([contrasts, interaction, reri])
 
     def _refit(self, block: WeightBlock, which: NDArray[np.intp]) -> Floats:
         pieces = [in_pieces(block, which, partial(_refit_part, part, self.fit)) for part in self.fit.parts]

@@ -72,12 +72,16 @@ class StatesFit:
         State of each cell. Shape ``(n_cells,)``.
     clusters
         As given to :func:`fit_states`.
+    scale
+        What each contrast is multiplied by where it is reported and compared: 1, or one over the number of open
+        enhancers where they are coded as a dosage. Shape ``(n_states - 1,)``.
     """
 
     coef: Floats
     parts: tuple[SubFit, ...]
     state: Cells
     clusters: Cells | None
+    scale: Floats
 
     @property
     def converged(self) -> bool:
@@ -96,18 +100,33 @@ class StatesFit:
         The interaction of k enhancers is the sum over their sets S of ``(-1)^(k - |S|) b_S``; of two,
         ``b11 - b10 - b01``.
         """
-        return np.vstack([np.eye(self.coef.size), interaction_signs(self.n_enhancers)])
+        return np.vstack([np.eye(self.coef.size), interaction_signs(self.n_enhancers)]) * self.scale
+
+    def of(self, contrasts: Floats) -> Floats:
+        """Contrasts as reported, interaction, and RERI, of one set of contrasts or of many.
+
+        Parameters
+        ----------
+        contrasts
+            Shape ``(n_states - 1,)`` or ``(n_states - 1, n_replicates)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n_states + 1,)`` or ``(n_states + 1, n_replicates)``. RERI is on the additive scale, ``exp(b11) -
+            exp(b10) - exp(b01) + 1`` for two enhancers, whatever the scale of the others.
+        """
+        signs = interaction_signs(self.n_enhancers)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (contrasts.T * self.scale).T
+            interaction = np.einsum("s,s...->...", signs, scaled)
+            reri = np.einsum("s,s...->...", signs, np.exp(contrasts)) + (-1.0) ** self.n_enhancers
+        return np.concatenate([scaled, interaction[None], reri[None]])
 
     @cached_property
     def estimates(self) -> Floats:
-        """Contrasts and interaction, natural logarithm. Shape ``(n_states,)``."""
-        return np.append(self.coef, np.sum(self.quantities[-1] * self.coef))
-
-    @cached_property
-    def reri(self) -> float:
-        """Interaction on the additive scale: ``exp(b11) - exp(b10) - exp(b01) + 1`` for two enhancers."""
-        signs = self.quantities[-1]
-        return float(np.sum(signs * np.exp(self.coef)) + (-1.0) ** self.n_enhancers)
+        """Contrasts as reported, interaction (natural log) and RERI. Shape ``(n_states + 1,)``."""
+        return self.of(self.coef)
 
     def se(self, weights: ArrayLike) -> float:
         """Model-based standard error of a sum of contrasts.
@@ -127,13 +146,16 @@ class StatesFit:
         if len(self.parts) == 1:
             sum_of = self.parts[0].combination(w)
             return float(np.sqrt(np.einsum("i,ij,j->", sum_of, self.parts[0].fit.covariance, sum_of)))
-        # Expected influence of each cell on each contrast: its square root of variance along the coefficient.
+        # What each cell is expected to add, scaled so that every contrast alone has the error of its own regression.
         total = np.zeros(self.state.size)
         for part, weight in zip(self.parts, w, strict=True):
-            shrink = 1.0 if part.theta is None else 1.0 / (1.0 + part.fit.fitted / part.theta)
-            along = np.einsum("ij,j->i", part.design, part.fit.covariance[part.targets[0]])
+            if not weight:
+                continue
             assert part.cells is not None
-            total[part.cells] += weight * along * np.sqrt(part.fit.fitted * shrink)
+            target = part.targets[0]
+            shrink = 1.0 if part.theta is None else 1.0 / (1.0 + part.fit.fitted / part.theta)
+            along = np.einsum("ij,j->i", part.design, part.fit.covariance[target]) * np.sqrt(part.fit.fitted * shrink)
+            total[part.cells] += weight * along * np.sqrt(part.fit.covariance[target, target] / np.sum(along * along))
         return float(np.sqrt(np.sum(total * total)))
 
     def se_robust(self, weights: ArrayLike, *, kind: SandwichKind = "HC3") -> float:
@@ -169,8 +191,8 @@ class StatesFit:
         return float(np.sqrt(np.sum(total * total)))
 
     def reri_gradient(self) -> Floats:
-        """Derivatives of :attr:`reri` by the contrasts, for the delta method. Shape ``(n_states - 1,)``."""
-        return np.asarray(self.quantities[-1] * np.exp(self.coef))
+        """Derivatives of RERI by the contrasts, for the delta method. Shape ``(n_states - 1,)``."""
+        return np.asarray(interaction_signs(self.n_enhancers) * np.exp(self.coef))
 
     def cook_ratio(self) -> float:
         """Largest Cook's distance among cells with every enhancer open, over their mean.
@@ -224,6 +246,7 @@ def fit_states(
     offset: ArrayLike | None = None,
     family: str = "poisson",
     model: StatesModel = "joint",
+    dosage: bool = False,
     clusters: NDArray[np.int64] | None = None,
 ) -> StatesFit:
     """Regress a gene's counts on which of several enhancers are open.
@@ -246,6 +269,9 @@ def fit_states(
     model
         ``"joint"``: one regression of all cells on indicators of all states but the first. ``"separate"``: one a
         state, on the cells of that state and of the first.
+    dosage
+        Code a state by its number of open enhancers, as the epistasis scripts that came before this did: the contrast
+        of 11 is then halved, and so falls below the sum of the single ones where effects multiply.
     clusters
         Cluster (donor) of each cell, from 0, for robust errors. Shape ``(n_cells,)``.
 
@@ -275,8 +301,8 @@ def fit_states(
 
     >>> import numpy as np
     >>> fit = fit_states([1, 1, 2, 2, 3, 3, 6, 6], np.repeat([0, 1, 2, 3], 2), np.ones((8, 1)))
-    >>> np.exp(fit.coef).round(6), abs(round(float(fit.estimates[-1]), 6)), round(fit.reri, 6)
-    (array([2., 3., 6.]), 0.0, 2.0)
+    >>> np.exp(fit.coef).round(6), np.abs(fit.estimates[-2:]).round(6)  # contrasts; interaction and RERI
+    (array([2., 3., 6.]), array([0., 2.]))
     """
     y, c, o = checked_regression(counts, design, offset)
     level = np.asarray(state)
@@ -299,7 +325,8 @@ def fit_states(
             cells = np.flatnonzero((level == 0) | (level == s))
             parts.append(_part(y[cells], c[cells], o[cells], level[cells], (s,), family, cells))
     coef = np.concatenate([part.fit.coef[list(part.targets)] for part in parts])
-    return StatesFit(coef, tuple(parts), level, clusters)
+    n_open = np.array([s.bit_count() for s in range(1, n_states)], dtype=np.float64)
+    return StatesFit(coef, tuple(parts), level, clusters, 1.0 / n_open if dosage else np.ones(coef.size))
 
 
 def _part(

@@ -13,7 +13,7 @@ from scanlink.options import ScanOptions
 from scanlink.stats import Ladder
 
 if TYPE_CHECKING:
-    from scanlink.tl.plan import Group
+    from scanlink.tl._designs import Group
 
 __all__ = ["PairCosts", "nonzero_cells"]
 

@@ -10,26 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
-from scanlink.io.store import Modality, Store
+from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.stats import (
-    Covariates,
     GeneNull,
     Ladder,
     NegbinFit,
     PeakNull,
     PoissonFit,
-    Weights,
     bootstrap_tail,
     fit_negbin,
     fit_poisson,
     gene_null,
     peak_null,
-    resample_key,
     robust_p,
     sandwich_se,
-    sums_on,
 )
+from scanlink.tl._cells import Cells
 from scanlink.tl.plan import Plan
 
 __all__ = ["NUMBERS", "GeneCounts", "GroupCells", "PeakCounts"]
@@ -37,8 +34,6 @@ __all__ = ["NUMBERS", "GeneCounts", "GroupCells", "PeakCounts"]
 Floats = NDArray[np.float64]
 
 NUMBERS = ("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail", "theta")
-# What a group keeps of weights between blocks.
-_WEIGHTS_BYTES = 2**27
 
 
 @dataclass(frozen=True)
@@ -72,44 +67,23 @@ class PeakCounts:
         return self.counts.nbytes * (6 + self.group.design.shape[1])
 
 
-class GroupCells:
+class GroupCells(Cells):
     """The cells of a group, ready to test pairs on."""
 
     def __init__(self, store: Store, plan: Plan, number: int) -> None:
-        arrays, self.about = plan.group_arrays(number), plan.groups[number]
         self.options: ScanOptions = plan.options
+        super().__init__(store, plan, number, seed=self.options.seed, device=self.options.device)
         self.ladder = Ladder.of(self.options.ladder)
-        self.store = store
-        self.n = arrays["cells"].size
-        self.place = np.full(store.n_cells, -1, dtype=np.int32)
-        self.place[arrays["cells"]] = np.arange(self.n, dtype=np.int32)
-        self.design, self.offset = arrays["design"], arrays["offset"]
-        self.clusters: NDArray[np.int64] | None = arrays.get("clusters")
         # As R's formula has it: intercept, peak, covariates. What is collinear is left out from the right.
         self.target = int(self.design.shape[1] > 0 and np.ptp(self.design[:, 0]) == 0)
-        key = resample_key(self.options.seed, self.about.name)
-        self.weights = Weights(key, self.n, clusters=self.clusters, keep_bytes=_WEIGHTS_BYTES)
-
-    @cached_property
-    def covariates(self) -> Covariates:
-        """The design as the moment solver sees it."""
-        return Covariates.of(self.design, self.offset, clusters=self.clusters, sums=sums_on(self.options.device))
 
     def gene(self, feature: int) -> GeneCounts:
         """Counts of a gene."""
-        return GeneCounts(self, self._dense("rna", feature))
+        return GeneCounts(self, self.values("rna", feature))
 
     def peak(self, feature: int) -> PeakCounts:
         """Accessibility of a peak: 0 and 1 unless counts are wanted."""
-        return PeakCounts(self, self._dense("atac", feature))
-
-    def _dense(self, modality: Modality, feature: int) -> Floats:
-        cells, values = self.store.column(modality, feature)
-        place = self.place[cells]
-        inside = place >= 0
-        out = np.zeros(self.n)
-        out[place[inside]] = 1.0 if modality == "atac" and self.options.binarize else values[inside]
-        return out
+        return PeakCounts(self, self.values("atac", feature, binary=self.options.binarize))
 
     def design_with(self, peak: PeakCounts) -> Floats:
         """The design with the peak where R's formula has it."""

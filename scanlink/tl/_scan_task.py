@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError
 from scanlink.io.store import Store
 from scanlink.run import Block
 from scanlink.stats import GeneReplicates, NegbinFit, PoissonFit, RefittedPair, climb, refit_negbin
@@ -144,13 +143,8 @@ class _Waiting:
 # By plan and not by path: another plan may find other counts under the same path.
 @lru_cache(maxsize=4)
 def _opened(context: ScanContext) -> tuple[Plan, Store]:
-    plan, store = Plan(Path(context.plan), Path(context.store)), Store.open(context.store)
-    if store.checksum != plan.about["store"]:
-        raise InputError(
-            f"the store {context.store} is not the one that the scan was planned on: it was replaced meanwhile. "
-            "Start the scan again, with a folder of its own for each data set"
-        )
-    return plan, store
+    plan = Plan(Path(context.plan), Path(context.store))
+    return plan, plan.open_store()
 
 
 @lru_cache(maxsize=2)

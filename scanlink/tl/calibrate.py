@@ -28,7 +28,7 @@ from scanlink.run import client_for
 from scanlink.tl._labels import checked_pairs, group_members
 from scanlink.tl.links import collect
 from scanlink.tl.plan import make_plan
-from scanlink.tl.scan import _store, compute
+from scanlink.tl.scan import compute, store_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -145,7 +145,7 @@ def calibrate(
     table = checked_pairs(pairs)
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary, ExitStack() as stack:
         folder = Path(out if out is not None else temporary).resolve()
-        store = _store(mdata, pairs, folder)
+        store = store_of(mdata, folder)
         members = group_members(store.cells, groupby, None if groups is None else tuple(map(str, groups)))
         strata_of = _strata(store.cells, members, [strata] if isinstance(strata, str) else list(strata or []))
         _report_alone(strata_of, least=chosen.min_cells)

@@ -25,7 +25,7 @@ from scanlink.tl.plan import Plan, make_plan
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["compute", "scan"]
+__all__ = ["compute", "scan", "store_of"]
 
 log = logging.getLogger("scanlink")
 
@@ -183,7 +183,7 @@ def scan(
         folder = Path(out if out is not None else temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder) as lock:
-            store = _store(mdata, pairs, folder)
+            store = store_of(mdata, folder)
             plan = make_plan(
                 store,
                 pairs,
@@ -233,7 +233,14 @@ def compute(
     return stats
 
 
-def _store(mdata: MuData | Store | str | os.PathLike[str], pairs: pd.DataFrame, folder: Path) -> Store:
+def store_of(mdata: MuData | Store | str | os.PathLike[str], folder: Path) -> Store:
+    """The scan store of whatever the counts are in, made below ``folder`` if need be.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or not as a scan needs it.
+    """
     if isinstance(mdata, Store):
         return mdata
     if isinstance(mdata, (str, os.PathLike)):
