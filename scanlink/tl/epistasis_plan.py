@@ -148,7 +148,7 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
     repeated = table.duplicated()
     if repeated.any():
         raise InputError(
-            f"{int(repeated.sum())} enhancer pairs are given twice (of {first_few(table.loc[repeated, 'gene'])}): drop "
+            f"{int(repeated.sum())} enhancer pairs are given twice (of {first_few(table.loc[repeated, 'gene'].unique())}): drop "
             "them"
         )
     # Groups, and the genes in them, stand together, in the order in which they first occur.

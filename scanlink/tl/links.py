@@ -17,7 +17,7 @@ from scanlink.run import Block, replace_file
 from scanlink.stats import adjust
 from scanlink.tl.plan import Plan
 
-__all__ = ["COLUMNS", "add_fdr", "collect", "write_links"]
+__all__ = ["COLUMNS", "add_fdr", "collect", "collect_groups", "write_table"]
 
 COLUMNS = [
     *("group", "gene", "peak", "distance", "n_cells", "frac_gene", "frac_peak"),
@@ -64,6 +64,37 @@ def collect(plan: Plan, options: LinksOptions, *, set_aside: Collection[int] = (
     if set_aside:
         lost = [_failed_rows(block) for block in plan.blocks if block.number in set_aside]
         table = pd.concat([table, *lost], ignore_index=True).sort_values(["group", "row"], kind="stable")
+    return _labelled(plan, table, options)
+
+
+def collect_groups(plan: Plan, options: LinksOptions, *, groups: Collection[int]) -> pd.DataFrame:
+    """Put the parts of some groups together while others may still be computed.
+
+    Parameters
+    ----------
+    plan
+        Whose parts are read.
+    options
+        How the false discovery rate is taken; with the scope ``all``, over these groups.
+    groups
+        Their numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of these groups, as :func:`collect` gives them.
+
+    Raises
+    ------
+    PartError
+        If a part is missing or damaged; names the first.
+    """
+    table = plan.parts.read([block for block in plan.blocks if block.group in groups]).to_pandas()
+    return _labelled(plan, table, options)
+
+
+def _labelled(plan: Plan, table: pd.DataFrame, options: LinksOptions) -> pd.DataFrame:
+    """Names instead of numbers, and false discovery rates."""
     store, groups = Store.open(plan.store), plan.groups
     row = table["row"].to_numpy()
     distance = np.asarray(plan.pairs["distance"])[row]
@@ -124,13 +155,19 @@ def add_fdr(links: pd.DataFrame, options: LinksOptions) -> pd.Series:
     return pd.Series(fdr, index=links.index)
 
 
-def write_links(links: pd.DataFrame, path: Path) -> None:
-    """Write the table as parquet: the same table gives the same bytes.
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as parquet: the same table gives the same bytes.
+
+    Columns without a value have the type that they have elsewhere: text, or truth where their name says so.
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    table = pa.Table.from_pandas(links, preserve_index=False).replace_schema_metadata(None)
-    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    content = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    for place, known in enumerate(content.schema):
+        if pa.types.is_null(known.type):
+            kind = pa.bool_() if known.name.endswith("_converged") else pa.string()
+            content = content.set_column(place, pa.field(known.name, kind), content[known.name].cast(kind))
+    replace_file(path, lambda temporary: pq.write_table(content, temporary, compression="zstd"))

@@ -22,7 +22,9 @@ scan: {{formula: "log(nUMI) + percent.mito", p_value: bootstrap, ladder: scent, 
 
 def test_run__all_cell_types_of_pbmc10k(quiet_slurm, shared: Path, tmp_path):
     (tmp_path / "run.yaml").write_text(OPTIONS.format(data=shared / "pbmc10k"))
-    profile = write_profile(tmp_path / "profile", jobs=4, pause=0.0, memory="1GiB", job_extra_directives=["--no-requeue"])
+    profile = write_profile(
+        tmp_path / "profile", jobs=4, pause=0.0, memory="1GiB", job_extra_directives=["--no-requeue"]
+    )
     said = {}
     for name, cluster in (("here", "none"), ("slurm", str(profile))):
         done = subprocess.run(command(tmp_path, tmp_path / name, cluster), capture_output=True, text=True, check=False)
