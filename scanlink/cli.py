@@ -1,4 +1,4 @@
-"""The command line: ``scanlink run``, ``demo``, ``scan``, ``merge``, ``status``, ``fetch``."""
+"""The command line: ``scanlink run``, ``demo``, ``scan``, ``merge``, ``status``, ``submit``, ``doctor``, ``fetch``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from scanlink import __version__
+from scanlink.cli_outcome import tell
+from scanlink.cli_output import add_commands
 from scanlink.errors import OptionError, ScanlinkError
 from scanlink.run.stop import Stopped, stop_on_signals
 
@@ -23,12 +25,13 @@ _EXIT_SET_ASIDE = 3
 
 app = typer.Typer(
     name="scanlink",
-    help="Which enhancers drive which genes, from single-cell multiome data.",
+    help="Which enhancers drive which genes, and which act together, from single-cell multiome data.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+add_commands(app)
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder; the same folder goes on from what is finished.")]
 Changes = Annotated[
@@ -85,7 +88,7 @@ def run(
         bool, typer.Option("--performance", help="Leave Dask's report of the workers as logs/performance.html.")
     ] = False,
 ) -> None:
-    """Files to links: read, filter, pair, test, adjust. Resumes by itself.
+    """Files to links, and to enhancer pairs that act together, and a report. Resumes by itself.
 
     Exit code 0: finished; 1: an error; 3: finished, but blocks were set aside; 75: stopped by a signal, the same
     command goes on; 130: stopped by Ctrl-C.
@@ -100,8 +103,8 @@ def run(
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
     options = config.load_run(file, changes=changes)
     outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
-    _report(outcome)
-    if outcome.stats.failed:
+    tell(outcome)
+    if outcome.failures:
         raise typer.Exit(_EXIT_SET_ASIDE)
 
 
@@ -115,7 +118,7 @@ def demo(
     from scanlink import demo as demonstration
 
     outcome, lines = demonstration.run(out, seed=seed, workers=workers)
-    _report(outcome)
+    tell(outcome)
     print("\n".join(lines))
 
 
@@ -155,7 +158,7 @@ def merge(
         options_file = folder / "config.yaml"
     options = config.load(options_file, SliceOptions, changes=set_ or [], known=False)
     links = slices.merge(folder, options.links)
-    _report(pipeline.Outcome(folder, links=links, alpha=options.links.alpha))
+    tell(pipeline.Outcome(folder, links=links, alpha=options.links.alpha))
 
 
 @app.command()
@@ -265,32 +268,3 @@ def _chunk(text: str) -> tuple[int, int]:
 def _quoted(text: str) -> str:
     """As YAML, in which a bare ``none`` or an address would be something else."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _report(outcome: Any) -> None:
-    """Print what a run came to, and where to look."""
-    links, stats = outcome.links, outcome.stats
-    if links is None:
-        print(f"store and pairs are in {outcome.folder}")
-        return
-    counts = links["status"].value_counts()
-    tested = int(counts.get("ok", 0))
-    print(f"{len(links):,} pairs asked for in {links['group'].nunique()} groups, {tested:,} tested")
-    for name, number in counts.items():
-        if name != "ok":
-            print(f"  {name:<15}{number:>10,}")
-    print(f"{outcome.n_links:,} links at a false discovery rate of {outcome.alpha:g}")
-    if stats.n_blocks:
-        print(
-            f"{stats.n_blocks} blocks: {stats.n_found} found finished, {stats.n_computed} computed; "
-            f"{outcome.seconds.get('total', 0):.1f} s in all"
-        )
-    if stats.damaged:
-        print(f"{len(stats.damaged)} parts were damaged and computed anew")
-    if stats.failed:
-        number, reason = next(iter(sorted(stats.failed.items())))
-        print(
-            f"{len(stats.failed)} blocks failed again and again and were set aside; their pairs have the status "
-            f"'failed'. Block {number}: {reason}. The same command tries them again"
-        )
-    print(f"table: {outcome.folder / 'links.parquet'}")

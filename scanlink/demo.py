@@ -11,7 +11,7 @@ from scanlink import config, pipeline
 from scanlink.pl.recovery import label, recovery
 from scanlink.run import replace_file
 
-__all__ = ["compare", "run"]
+__all__ = ["compare", "compare_interactions", "run"]
 
 log = logging.getLogger("scanlink")
 
@@ -23,6 +23,7 @@ groups: {{by: celltype, only: all}}
 pairs: {{window: 500000, anchor: body, min_fraction: 0.05}}
 scan: {{formula: "log(nUMI) + percent.mito", p_value: robust, seed: {seed}}}
 links: {{method: bh, alpha: 0.1, scope: group}}
+epistasis: {{formula: "percent.mito + offset(log(nUMI))", model: joint, p_value: robust, seed: {seed}}}
 cluster: local
 """
 
@@ -58,7 +59,11 @@ def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeli
     picture = out / "plots" / "recovery.png"
     figure = recovery(outcome.links, truth, alpha=outcome.alpha)
     replace_file(picture, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
-    return outcome, [*compare(outcome.links, truth, alpha=outcome.alpha), f"picture: {picture}"]
+    lines = compare(outcome.links, truth, alpha=outcome.alpha)
+    assert outcome.epistasis is not None
+    planted = pd.read_csv(out / "data" / "true_interactions.csv")
+    lines += compare_interactions(outcome.epistasis, planted, alpha=outcome.epistasis_alpha)
+    return outcome, [*lines, f"picture: {picture}"]
 
 
 def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[str]:
@@ -102,4 +107,50 @@ def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[s
         *lines,
         "recall: right / testable; FDP, the false discovery proportion: (beside + wrong) / called;",
         "beside: another peak of a gene that has a planted link in the group; peaks nearby open together",
+    ]
+
+
+def compare_interactions(epi: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[str]:
+    """How the interactions that were called compare with those that were planted.
+
+    Parameters
+    ----------
+    epi
+        The table of enhancer pairs.
+    truth
+        Planted interactions: ``group`` (empty: in every group), ``gene``, ``enhancer_1``, ``enhancer_2``,
+        ``interaction``.
+    alpha
+        False discovery rate below which a pair was called.
+
+    Returns
+    -------
+    list of str
+        Lines to be printed.
+
+    Examples
+    --------
+    >>> epi = pd.DataFrame({"group": "T", "gene": "g", "enhancer_1": "a", "enhancer_2": ["b", "c"], "status": "ok",
+    ...                     "beta_interaction": [0.6, 0.1], "min_interaction": 0.5, "fdr": [0.01, 0.6]})
+    >>> truth = pd.DataFrame({"group": [""], "gene": "g", "enhancer_1": "b", "enhancer_2": "a", "interaction": 0.7})
+    >>> print(compare_interactions(epi, truth, alpha=0.1)[1])
+    planted 1, testable 1 (large enough for a power of 80 %: 1), called 1; not planted 1, called 0
+    """
+    names = ["group", "gene", "enhancer_1", "enhancer_2"]
+    planted: dict[tuple[str, str, frozenset[str]], float] = {}
+    for group, gene, one, other, size in truth.fillna({"group": ""})[[*names, "interaction"]].to_numpy(dtype=object):
+        planted[group, gene, frozenset((one, other))] = size
+    effect = []
+    for group, gene, one, other in epi[names].to_numpy(dtype=object):
+        pair = gene, frozenset((one, other))
+        effect.append(planted.get((group, *pair), planted.get(("", *pair), 0.0)))
+    found = epi.assign(effect=effect)
+    tested, called = found["status"] == "ok", found["fdr"] < alpha
+    true = tested & (found["effect"] != 0)
+    large = true & (found["effect"].abs() > found["min_interaction"])
+    return [
+        "against the planted interactions, in groups where both enhancers were called as links:",
+        f"planted {int((found['effect'] != 0).sum())}, testable {int(true.sum())} (large enough for a power of 80 %: "
+        f"{int(large.sum())}), called {int((true & called).sum())}; not planted {int((tested & ~true).sum())}, called "
+        f"{int((tested & ~true & called).sum())}",
     ]

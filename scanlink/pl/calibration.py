@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scanlink.errors import InputError
-from scanlink.pl.qq import KINDS, STYLES
+from scanlink.pl._looks import STYLES, new_axes, open_spines
+from scanlink.pl._tables import KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,10 +68,7 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     bounds = table.loc[table["ratio"] > 0, "ratio_low"]
     low = max(_LOWEST, min(0.4, 0.8 * bounds.min() if len(bounds) else 0.4))
     high = min(_HIGHEST, max(2.5, 1.25 * table["ratio_high"].max()))
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(5.6, 4.2), layout="constrained").subplots()
+    ax = new_axes(ax, size=(5.6, 4.2))
     ax.axhspan(*_FIFTH, color="#E6E6E6", linewidth=0, zorder=0, label="within a fifth")
     ax.axhline(1, color="black", linewidth=0.8, zorder=1)
     kinds = [kind for kind in KINDS if (table["kind"] == kind).any()]
@@ -99,5 +97,5 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.legend(frameon=False, loc="best")
-    ax.spines[["top", "right"]].set_visible(False)
+    open_spines(ax)
     return ax

@@ -10,29 +10,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, OptionError, first_few
+from scanlink.pl._looks import STYLES, new_axes, open_spines
+from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["KINDS", "STYLES", "qq"]
+__all__ = ["qq"]
 
-# Column of each kind of p-value, by the name that p_value= of a scan has for it.
-KINDS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
-# Colour-blind safe (Okabe and Ito 2008), and told apart by shape without colour. The first four are those of KINDS.
-STYLES = (
-    ("#D55E00", "o"), ("#0072B2", "s"), ("#000000", "^"), ("#009E73", "D"),
-    ("#CC79A7", "v"), ("#E69F00", "X"), ("#56B4E9", "P"), ("#777777", "*"),
-)  # fmt: skip
-
-# What a double holds below this has lost its digits.
-_LEAST = 1e-300
 # Of points nearer to each other than this part of the x axis, one is drawn.
 _STEPS = 60
 
 
 def qq(
-    links: pd.DataFrame, *, kinds: Sequence[str] | None = None, by: str | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    kinds: Sequence[str] | None = None,
+    by: str | None = None,
+    contrast: str | None = None,
+    group: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Observed p-values against those expected if no pair were linked.
 
@@ -41,13 +39,18 @@ def qq(
 
     Parameters
     ----------
-    links
-        A links table, or the ``p_values`` of a :class:`scanlink.tl.Calibration`.
+    table
+        A links table, the ``p_values`` of a :class:`scanlink.tl.Calibration`, or a table of enhancer pairs.
     kinds
         Which p-values: ``"wald"`` (column ``p``), ``"robust"`` (``p_robust``), ``"bootstrap"`` (``p_boot``),
-        ``"tail"`` (``p_tail``). None draws each that the table has.
+        ``"tail"`` (``p_tail``); of enhancer pairs with the contrast after it. None draws each that the table has.
     by
         Column, such as ``"group"``, of which each value gets its own points.
+    contrast
+        Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``, whose p-values
+        are drawn.
+    group
+        Which group; None: all.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -59,9 +62,9 @@ def qq(
     Raises
     ------
     OptionError
-        If a kind is not known.
+        If a kind or a contrast is not known.
     MissingKeyError
-        If the table lacks a column.
+        If the table lacks a column or the group.
     InputError
         If there is no p-value of a kind, one lies outside 0 to 1, or there are more curves than can be told apart.
 
@@ -71,8 +74,7 @@ def qq(
     none is linked and all are independent; the band is pointwise, from the 2.5 % to the 97.5 % quantile. Pairs that
     share a gene or a peak are not independent, and stray from the band more often. Where there are several n, the band
     is that of the smallest. Of points that would cover each other one is drawn, so that the picture of millions is as
-    small as that of hundreds. What is below 1e-300 is drawn as an arrow
-    at the upper edge, and counted.
+    small as that of hundreds. What is below 1e-300 is drawn as an arrow at the upper edge, and counted.
 
     Examples
     --------
@@ -80,15 +82,13 @@ def qq(
     >>> [text.get_text() for text in qq(links).get_legend().get_texts()]
     ['wald (3)', 'robust (2)', '95 % band, n = 2']
     """
-    curves = _curves(links, kinds, by)
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(4.8, 4.8), layout="constrained").subplots()
+    contrast, what = contrast_of(table, contrast)
+    curves = _curves(of_group(table, group, name=what), kinds, by, contrast, what)
+    ax = new_axes(ax, size=(4.8, 4.8))
     smallest = min(p.size for p in curves.values())
     largest = max(p.size for p in curves.values())
     right = np.log10(largest + 1)
-    positive = [p[p >= _LEAST] for p in curves.values()]
+    positive = [p[p >= LEAST] for p in curves.values()]
     top = max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
     edge = 1.06 * top
     ranks = np.unique(np.geomspace(1, smallest, 200).round())
@@ -104,7 +104,7 @@ def qq(
         color, marker = STYLES[list(KINDS).index(name) if name in KINDS else number]
         expected = -np.log10(np.arange(1, p.size + 1) / (p.size + 1))
         shown = _apart(expected, right)
-        lost = int(np.count_nonzero(p < _LEAST))
+        lost = int(np.count_nonzero(p < LEAST))
         label = f"{name} ({p.size:,}{f'; ↑ {lost:,} below 1e-300' if lost else ''})"
         inside = shown[shown >= lost]
         ax.plot(
@@ -122,38 +122,43 @@ def qq(
     band = next(i for i, name in enumerate(names) if name.startswith("95 %"))
     order = [*(i for i in range(len(names)) if i != band), band]
     ax.legend([handles[i] for i in order], [names[i] for i in order], frameon=False, fontsize="small", loc="best")
-    ax.spines[["top", "right"]].set_visible(False)
+    if contrast is not None:
+        ax.set_title(effect_name(contrast).replace(" (natural log)", ""))
+    open_spines(ax)
     return ax
 
 
-def _curves(links: pd.DataFrame, kinds: Sequence[str] | None, by: str | None) -> dict[str, NDArray[np.float64]]:
+def _curves(
+    table: pd.DataFrame, kinds: Sequence[str] | None, by: str | None, contrast: str | None, what: str
+) -> dict[str, NDArray[np.float64]]:
     """P-values of each curve by its name, sorted, without the missing ones."""
     wanted = [kinds] if isinstance(kinds, str) else list(KINDS if kinds is None else kinds)
     if unknown := [kind for kind in wanted if kind not in KINDS]:
         raise OptionError(f"kinds: {first_few(unknown)} not known; expected {', '.join(KINDS)}")
-    needed = [KINDS[kind] for kind in wanted if kinds is not None] + ([by] if by is not None else [])
-    if absent := [name for name in needed if name not in links.columns]:
-        raise MissingKeyError(f"the table links has no column {first_few(absent)}; expected {needed}")
-    parts = {"": links} if by is None else {str(name): part for name, part in links.groupby(by, sort=True)}
+    columns = {kind: p_column(kind, contrast) for kind in dict.fromkeys(wanted)}
+    needed = [*(columns.values() if kinds is not None else []), *([by] if by is not None else [])]
+    checked(table, needed, name=what)
+    parts = {"": table} if by is None else {str(name): part for name, part in table.groupby(by, sort=True)}
     out = {}
-    for kind in dict.fromkeys(wanted):
-        if KINDS[kind] not in links.columns:
+    for kind, column in columns.items():
+        if column not in table.columns:
             continue
         for part_name, part in parts.items():
-            p = part[KINDS[kind]].to_numpy(dtype=float)
+            p = part[column].to_numpy(dtype=float)
             p = np.sort(p[~np.isnan(p)])
-            if p.size and not 0 <= p[0] <= p[-1] <= 1:
-                raise InputError(f"column {KINDS[kind]!r} runs from {p[0]} to {p[-1]}, expected p-values from 0 to 1")
+            minus_log10(p[[0, -1]] if p.size else p, column=column)
             if p.size:
                 out[f"{kind}, {part_name}" if by is not None else kind] = p
             elif kinds is not None and by is None:
-                raise InputError(f"column {KINDS[kind]!r} has no p-value: the scan did not compute this kind")
+                raise InputError(f"column {column!r} has no p-value: the analysis did not compute this kind")
     if not out:
-        raise InputError(f"the table links has no p-value in the columns {first_few(KINDS.values())}: nothing to draw")
+        raise InputError(
+            f"the table {what} has no p-value in the columns {first_few(columns.values())}: nothing to draw"
+        )
     if len(out) > len(STYLES):
         raise InputError(
             f"{len(out)} curves cannot be told apart, expected at most {len(STYLES)}: "
-            "name fewer kinds=, or leave rows of the table out"
+            "name fewer kinds= or a group=, or leave rows of the table out"
         )
     return out
 

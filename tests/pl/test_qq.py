@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from pl.tables import epi_table
 
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.pl import qq
-from scanlink.pl.qq import STYLES
+from scanlink.pl._looks import STYLES
 
 
 def legend(ax):
@@ -112,7 +113,35 @@ def test_qq__refuses_more_curves_than_can_be_told_apart():
 
 
 def test_qq__kinds_are_those_of_a_calibration():
-    from scanlink.pl.qq import KINDS
+    from scanlink.pl._tables import KINDS
     from scanlink.tl.calibrate import KINDS as OTHERS
 
     assert KINDS == OTHERS
+
+
+def test_qq__of_enhancer_pairs_is_that_of_a_contrast():
+    epi = epi_table(60, groups=("T", "B"))
+    ax = qq(epi)
+    assert legend(ax) == ["wald (60)", "robust (60)", "95 % band, n = 60"]
+    assert ax.get_title() == "interaction"
+    observed = np.sort(-np.log10(epi["p_robust_interaction"]))
+    np.testing.assert_allclose(np.sort(points(ax)["robust"][:, 1])[-5:], observed[-5:])
+    single = qq(epi, contrast="10", kinds=["wald"], group="T")
+    own = epi[epi["group"] == "T"]
+    assert legend(single)[0] == f"wald ({len(own)})"
+    assert points(single)["wald"][:, 1].max() == pytest.approx(-np.log10(own["p_10"].min()))
+    assert single.get_title() == "effect of 10 against 00"
+    assert legend(qq(epi, by="group", kinds="robust"))[:2] == [
+        f"robust, {name} ({count})" for name, count in epi["group"].value_counts().sort_index().items()
+    ]
+
+
+def test_qq__refuses_contrasts_and_groups_that_are_not_there(links):
+    with pytest.raises(OptionError, match="contrast '10' is of a table of enhancer pairs"):
+        qq(links, contrast="10")
+    with pytest.raises(OptionError, match="contrast '12' is not in the table epi"):
+        qq(epi_table(5), contrast="12")
+    with pytest.raises(MissingKeyError, match="no row of the table links has group 'NK'"):
+        qq(links, group="NK")
+    with pytest.raises(MissingKeyError, match="the table epi has no column 'p_tail_interaction'"):
+        qq(epi_table(5), kinds=["tail"])

@@ -1,0 +1,117 @@
+"""Where the genes of a table of links lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import MissingKeyError, first_few
+
+__all__ = ["gene_places"]
+
+_NEEDED = ("chrom", "start", "end", "strand", "gene")
+
+
+def gene_places(links: pd.DataFrame, peaks: pd.DataFrame, *, genes: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Find the locus of each row's gene.
+
+    In the annotation a gene may have several loci: taken is the one whose distance to the peak is that of the table,
+    or else the nearest. A gene that is not in the annotation is placed by the table itself: its TSS is the position
+    from which the distances of all its peaks were measured, which two peaks are enough to tell.
+
+    Parameters
+    ----------
+    links
+        With ``gene`` and, if known, ``distance`` (bp from the TSS to the centre of the peak, positive downstream).
+        Best the whole table: untested pairs help to place a gene. Shape ``(n_pairs, ...)``.
+    peaks
+        ``chrom``, ``start``, ``end`` of each row's peak, in the order of ``links``. 0-based half-open, bp.
+    genes
+        Annotation, as of :func:`scanlink.io.read_genes`.
+
+    Returns
+    -------
+    Table in the order of ``links``: ``chrom``, ``start``, ``end`` of the gene body (0-based half-open; of a gene that
+    the annotation lacks the base of the TSS), ``tss`` and ``strand``. Missing (None, NA) where the gene has no place.
+
+    Raises
+    ------
+    MissingKeyError
+        If the annotation lacks a column.
+
+    Examples
+    --------
+    >>> links = pd.DataFrame({"gene": ["A", "A", "B"], "distance": [-50, 50, 10]})
+    >>> peaks = pd.DataFrame({"chrom": "chr1", "start": [140, 40, 100], "end": [160, 60, 120]})
+    >>> gene_places(links, peaks)
+      chrom start   end   tss strand
+    0  chr1   100   101   100      -
+    1  chr1   100   101   100      -
+    2  None  <NA>  <NA>  <NA>      .
+    """
+    centre = ((peaks["start"].to_numpy() + peaks["end"].to_numpy()) // 2).astype(np.int64)
+    names, chrom = links["gene"].astype(str).to_numpy(), peaks["chrom"].to_numpy(dtype=object)
+    if "distance" in links:
+        distance = pd.to_numeric(links["distance"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    else:
+        distance = np.full(len(links), np.nan)
+    rows = pd.DataFrame({"gene": names, "chrom": chrom, "centre": centre, "distance": distance})
+    places = pd.DataFrame(
+        {
+            "chrom": np.full(len(rows), None, dtype=object),
+            **{name: pd.array(np.full(len(rows), pd.NA), dtype="Int64") for name in ("start", "end", "tss")},
+            "strand": np.full(len(rows), ".", dtype=object),
+        }
+    )
+    if genes is not None and len(rows):
+        _by_annotation(rows, genes, places)
+    lost = places["chrom"].isna().to_numpy() & np.isfinite(distance)
+    if lost.any():
+        _by_distance(rows[lost], places)
+    return places.set_axis(links.index, axis=0)
+
+
+def _by_annotation(rows: pd.DataFrame, genes: pd.DataFrame, places: pd.DataFrame) -> None:
+    """Fill in the rows whose gene is in the annotation by name or, if not, by identifier."""
+    if absent := [name for name in _NEEDED if name not in genes]:
+        raise MissingKeyError(
+            f"the annotation has no column {first_few(absent)}; expected {', '.join(_NEEDED)}, as of sl.io.read_genes"
+        )
+    loci = genes[[name for name in (*_NEEDED, "gene_id") if name in genes]].reset_index(drop=True)
+    loci["tss"] = np.where(loci["strand"] == "-", loci["end"] - 1, loci["start"])
+    asked = rows.reset_index()
+    found = asked.merge(loci, on="gene", suffixes=("", "_gene"))
+    if "gene_id" in loci:
+        others = asked[~asked["gene"].isin(loci["gene"])]
+        others = others.assign(gene=others["gene"].str.replace(r"^(ENS[A-Z]*\d+)\.\d+$", r"\1", regex=True))
+        by_id = loci.drop(columns="gene").rename(columns={"gene_id": "gene"}).dropna(subset=["gene"])
+        found = pd.concat([found, others.merge(by_id, on="gene", suffixes=("", "_gene"))], ignore_index=True)
+    if found.empty:
+        return
+    apart = (found["centre"] - found["tss"]) * np.where(found["strand"] == "-", -1, 1)
+    found["cost"] = np.where(found["distance"].notna(), (apart - found["distance"]).abs(), apart.abs())
+    found["elsewhere"] = found["chrom"] != found["chrom_gene"]
+    best = found.sort_values(["elsewhere", "cost"], kind="stable").drop_duplicates("index")
+    _fill(places, best["index"].to_numpy(), best.rename(columns={"chrom_gene": "chrom", "chrom": "_"}))
+
+
+def _by_distance(rows: pd.DataFrame, places: pd.DataFrame) -> None:
+    """Fill in the rows of genes whose distances all begin at one base."""
+    table = rows.assign(plus=rows["centre"] - rows["distance"], minus=rows["centre"] + rows["distance"])
+    sides = table.groupby(["gene", "chrom"], sort=False)[["plus", "minus"]].transform("nunique") == 1
+    for side, strand in (("plus", "+"), ("minus", "-")):
+        one = sides[side] & (~sides["minus" if side == "plus" else "plus"] | (table["distance"] == 0))
+        part = table[one]
+        if len(part):
+            tss = part[side].astype(np.int64)
+            known = {"chrom": part["chrom"], "start": tss, "end": tss + 1, "tss": tss}
+            _fill(places, part.index.to_numpy(), pd.DataFrame({**known, "strand": strand}))
+    # A peak right on the only TSS says where it is, but not in which direction the gene is read.
+    lone = table.index[sides["plus"] & sides["minus"] & (table["distance"] == 0)]
+    places.loc[lone, "strand"] = "."
+
+
+def _fill(places: pd.DataFrame, rows: NDArray[np.int64], found: pd.DataFrame) -> None:
+    for name in places.columns:
+        places.loc[rows, name] = found[name].to_numpy()

@@ -1,0 +1,156 @@
+"""Tables of results in ``.uns`` of AnnData and MuData, in a form that their files keep."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..errors import InputError, MissingKeyError, first_few
+from .files import PathLikeStr, existing_file, quiet, suffix_of
+from .whole import write_whole
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+__all__ = ["add_tables", "copy_with_tables", "get_tables"]
+
+
+def add_tables(data: MuData | AnnData, tables: Mapping[str, pd.DataFrame], *, key: str = "scanlink") -> None:
+    """Put tables of results into ``data.uns[key]``, so that ``.h5mu`` and ``.h5ad`` files keep them.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData; changed in place. Other tables under ``key`` stay.
+    tables
+        By name, such as ``{"links": links, "epistasis": epi}``. Texts become categories, of which missing ones stay
+        missing: neither file format can hold a column of texts with gaps.
+    key
+        Where in ``.uns``.
+
+    Raises
+    ------
+    InputError
+        If a column holds something else than numbers, truth values or texts.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> data = anndata.AnnData(np.ones((2, 1), dtype="float32"))
+    >>> add_tables(data, {"links": pd.DataFrame({"gene": ["A", None], "beta": [0.5, float("nan")]})})
+    >>> get_tables(data)["links"]
+       gene  beta
+    0     A   0.5
+    1  None   NaN
+    """
+    kept = data.uns.get(key, {})
+    if not isinstance(kept, Mapping):
+        raise InputError(f".uns[{key!r}] holds a {type(kept).__name__} and no tables: give another key=")
+    data.uns[key] = {**kept, **{name: _for_file(table, name) for name, table in tables.items()}}
+
+
+def get_tables(data: MuData | AnnData, *, key: str = "scanlink") -> dict[str, pd.DataFrame]:
+    """Take the tables of results out of ``data.uns[key]``, with texts as texts again.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData, as :func:`add_tables` left it or as read from a file.
+    key
+        Where in ``.uns``.
+
+    Returns
+    -------
+    Tables by name.
+
+    Raises
+    ------
+    MissingKeyError
+        If there are none.
+    """
+    if key not in data.uns:
+        raise MissingKeyError(f".uns has no {key!r}; found {first_few(data.uns) or 'nothing'}")
+    return {name: _for_people(table) for name, table in data.uns[key].items() if isinstance(table, pd.DataFrame)}
+
+
+def copy_with_tables(
+    source: PathLikeStr, path: PathLikeStr, tables: Mapping[str, pd.DataFrame], *, key: str = "scanlink"
+) -> Path:
+    """Copy a ``.h5mu`` or ``.h5ad`` file and put tables into the copy's ``.uns``, without reading its matrices.
+
+    Parameters
+    ----------
+    source
+        The file to copy.
+    path
+        The copy; may be ``source`` itself, which is then replaced when the copy is complete.
+    tables, key
+        As in :func:`add_tables`.
+
+    Returns
+    -------
+    The path.
+
+    Raises
+    ------
+    InputError
+        If ``source`` is no such file, or the suffixes differ.
+    RunError
+        If the copy cannot be written.
+    """
+    import h5py
+    from anndata.io import write_elem
+
+    file, target = existing_file(source, "a .h5mu or .h5ad file"), Path(path)
+    if suffix_of(file) not in (".h5mu", ".h5ad") or suffix_of(file) != suffix_of(target):
+        raise InputError(
+            f"{file.name} to {target.name}: a .h5mu file is copied to a .h5mu file, a .h5ad file to a .h5ad file. Data "
+            "in other files: read them with sl.io.read, then sl.io.add_tables and .write"
+        )
+    plain = {name: _for_file(table, name) for name, table in tables.items()}
+
+    def write(temporary: Path) -> None:
+        shutil.copyfile(file, temporary)
+        with quiet(), h5py.File(temporary, "r+") as handle:
+            if "uns" not in handle:
+                write_elem(handle, "uns", {})
+            if key not in handle["uns"]:
+                write_elem(handle["uns"], key, {})
+            for name, table in plain.items():
+                write_elem(handle["uns"][key], name, table)
+
+    return write_whole(target, write)
+
+
+def _for_file(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    for column in table:
+        values = table[column]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = values.astype(object)
+        if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+            odd = [value for value in values.dropna().unique() if not isinstance(value, str)]
+            if odd:
+                raise InputError(
+                    f"table {name!r}, column {column!r}: {len(odd)} values are neither text nor numbers "
+                    f"({first_few(odd)}): make them one or the other"
+                )
+            texts = values.astype(object).where(values.notna(), None)
+            levels = pd.Index(sorted(texts.dropna().unique()), dtype=object)
+            values = pd.Series(pd.Categorical(texts, categories=levels))
+        columns[str(column)] = values.array
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
+
+
+def _for_people(table: pd.DataFrame) -> pd.DataFrame:
+    found = table.reset_index(drop=True)
+    for column in found:
+        if isinstance(found[column].dtype, pd.CategoricalDtype):
+            texts = found[column].astype(object)
+            found[column] = texts.where(texts.notna(), None)
+    return found

@@ -1,0 +1,162 @@
+"""Names beside points, none over another. Imports matplotlib, and so is imported only by what draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Annotation
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+__all__ = ["add_labels", "axes_points", "laid_out", "text_points"]
+
+# How far from its point a name may stand, in points of 1/72 inch; farther ones get a line.
+_REACH = (5.0, 14.0, 24.0, 36.0)
+_LINE_FROM = 10.0
+# Right, left, then above and below, as a reader looks for them.
+_ANGLES = np.deg2rad([20.0, 160.0, -20.0, 200.0, 60.0, 120.0, -60.0, 240.0, 90.0, 270.0])
+_POINT = 2.5
+
+
+class _Placer(Artist):
+    """Places the names anew in every drawing, when the size of the axes is known; those without room are hidden."""
+
+    def __init__(self, labels: list[Annotation], points: NDArray[np.float64]) -> None:
+        super().__init__()
+        self._labels, self._points = labels, points
+        self.set_zorder(2.9)
+        self.set_in_layout(False)
+
+    def draw(self, renderer: RendererBase) -> None:
+        ax = self.axes
+        assert ax is not None
+        scale = float(np.asarray(renderer.points_to_pixels(1.0)))
+        room = ax.get_window_extent(renderer)
+        legend = ax.get_legend()
+        taken = [] if legend is None else [legend.get_window_extent(renderer)]
+        points = ax.transData.transform(self._points)
+        for label in self._labels:
+            x, y = ax.transData.transform(label.xy)
+            # Without its line: only the text has to be clear of others.
+            label.set_visible(True)
+            label.set_position((0.0, 0.0))
+            label.update_positions(renderer)
+            box = super(Annotation, label).get_window_extent(renderer)
+            place = next(
+                (
+                    (offset, moved)
+                    for offset, moved in _candidates(box.width, box.height, x, y, scale)
+                    if room.x0 <= moved.x0 and moved.x1 <= room.x1 and room.y0 <= moved.y0 and moved.y1 <= room.y1
+                    and not any(moved.overlaps(other) for other in taken)
+                    and not _holds(moved, points, _POINT * scale)
+                ),
+                None,
+            )  # fmt: skip
+            label.set_visible(place is not None)
+            if place is None:
+                continue
+            (dx, dy), moved = place
+            taken.append(moved.padded(1.0 * scale))
+            label.set_position((dx / scale, dy / scale))
+            assert label.arrow_patch is not None
+            # Where the name stands apart from its point, or as near to another one.
+            own = float(_gaps(moved, np.array([[x, y]]))[0])
+            others = _gaps(moved, points[np.hypot(points[:, 0] - x, points[:, 1] - y) > 1.0])
+            near = bool((others < 1.5 * own + 2.0 * scale).any())
+            label.arrow_patch.set_visible(near or own > _LINE_FROM * scale)
+
+
+def _candidates(
+    width: float, height: float, x: float, y: float, scale: float
+) -> Iterator[tuple[tuple[float, float], Bbox]]:
+    """Places of the middle of the text, relative to the point in pixels, nearest first."""
+    for reach in _REACH:
+        for angle in _ANGLES:
+            dx = np.cos(angle) * (reach * scale + width / 2)
+            dy = np.sin(angle) * (reach * scale + height / 2)
+            yield (
+                (float(dx), float(dy)),
+                Bbox.from_bounds(x + dx - width / 2, y + dy - height / 2, width, height),
+            )
+
+
+def _holds(box: Bbox, points: NDArray[np.float64], margin: float) -> bool:
+    inside = (
+        (points[:, 0] > box.x0 - margin) & (points[:, 0] < box.x1 + margin)
+        & (points[:, 1] > box.y0 - margin) & (points[:, 1] < box.y1 + margin)
+    )  # fmt: skip
+    return bool(inside.any())
+
+
+def _gaps(box: Bbox, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far points are from the box, in pixels."""
+    across = np.maximum(np.maximum(box.x0 - points[:, 0], points[:, 0] - box.x1), 0.0)
+    along = np.maximum(np.maximum(box.y0 - points[:, 1], points[:, 1] - box.y1), 0.0)
+    return np.hypot(across, along)
+
+
+def add_labels(
+    ax: Axes,
+    names: Sequence[str],
+    xy: NDArray[np.float64],
+    *,
+    avoid: NDArray[np.float64],
+    size: float = 8.0,
+) -> list[Annotation]:
+    """Write names beside points, the first ones first; those for which there is no room are not shown.
+
+    Parameters
+    ----------
+    ax
+        Axes with its limits and its legend.
+    names, xy
+        Names and their points, data coordinates. Shape ``(n, 2)``.
+    avoid
+        Points that no name may cover, data coordinates. Shape ``(m, 2)``.
+    size
+        Of the text, in points.
+
+    Returns
+    -------
+    list of matplotlib.text.Annotation
+        Their ``xy`` is the point; which are visible is known after drawing.
+    """
+    labels = [
+        ax.annotate(
+            name, (float(x), float(y)), xytext=(0, 0), textcoords="offset points", ha="center", va="center",
+            fontsize=size, zorder=4,
+            arrowprops={"arrowstyle": "-", "color": "#555555", "linewidth": 0.6, "shrinkA": 0.0, "shrinkB": 2.5},
+        )
+        for name, (x, y) in zip(names, xy, strict=True)
+    ]  # fmt: skip
+    for label in labels:
+        label.set_in_layout(False)
+    if labels:
+        ax.add_artist(_Placer(labels, np.asarray(avoid, dtype=np.float64)))
+    return labels
+
+
+def text_points(text: str, *, size: float) -> float:
+    """About how wide a text is, in points."""
+    return float(TextPath((0, 0), text, size=size, prop=FontProperties()).get_extents().width) if text.strip() else 0.0
+
+
+def axes_points(ax: Axes) -> tuple[float, float]:
+    """How wide and high axes are at present, in points."""
+    box, dpi = ax.get_window_extent(), ax.figure.dpi
+    return float(box.width * 72 / dpi), float(box.height * 72 / dpi)
+
+
+def laid_out(ax: Axes) -> tuple[float, float]:
+    """How wide and high axes are once their figure is laid out, in points."""
+    # That of a subfigure is the whole figure.
+    figure = ax.figure.figure
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+    return axes_points(ax)

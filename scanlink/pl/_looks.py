@@ -1,0 +1,149 @@
+"""How pictures look: axes, colours and marks, and fewer points where there are too many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "BLUE", "GREY", "MANY", "ORANGE", "SIGNS", "STYLES", "called_points", "grey_points", "new_axes", "open_spines",
+    "thinned", "two_axes",
+]  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+# Colour-blind safe (Okabe and Ito 2008), and told apart by shape without colour. The first four are those of the kinds
+# of p-values.
+STYLES = (
+    ("#D55E00", "o"), ("#0072B2", "s"), ("#000000", "^"), ("#009E73", "D"),
+    ("#CC79A7", "v"), ("#E69F00", "X"), ("#56B4E9", "P"), ("#777777", "*"),
+)  # fmt: skip
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#AAAAAA"
+# Looks of effects above and below 0: colour, marker, and line of arcs.
+SIGNS: dict[int, tuple[str, str, Any]] = {1: (BLUE, "^", "-"), -1: (ORANGE, "v", (0, (3.5, 1.5)))}
+# Above this many, points are gathered on a grid before they are drawn, and drawn as pixels in vector files.
+MANY = 5_000
+# Up to this many are drawn larger.
+_FEW = 30
+
+
+def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
+    """The axes given, or those of a new figure of ``size`` (inches), made without pyplot."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=size, layout="constrained").subplots()
+    if not hasattr(ax, "get_xlim"):
+        raise InputError(f"ax is a {type(ax).__name__}, expected matplotlib axes: give one of those that subplots made")
+    return ax
+
+
+def two_axes(ax: Any, *, size: tuple[float, float], ratio: tuple[float, float], beside: bool) -> tuple[Axes, Axes]:
+    """A pair of axes: the pair given; or the axes given, cut in two; or those of a new figure.
+
+    Parameters
+    ----------
+    ax
+        What the user gave.
+    size
+        Of a new figure, inches.
+    ratio
+        Of their widths or heights.
+    beside
+        Whether the second is to the right of the first, or else below it.
+    """
+    if ax is not None and not hasattr(ax, "get_xlim"):
+        pair = list(np.ravel(np.asarray(ax, dtype=object)))
+        if len(pair) != 2:
+            raise InputError(f"ax holds {len(pair)} axes, expected one or a pair: give two of those that subplots made")
+        return new_axes(pair[0], size=size), new_axes(pair[1], size=size)
+    first = new_axes(ax, size=size)
+    spec, figure = first.get_subplotspec(), first.figure
+    if spec is None:
+        # Placed by hand: cut by hand.
+        x, y, width, height = first.get_position().bounds
+        share, gap = ratio[0] / sum(ratio), 0.06
+        if beside:
+            first.set_position((x, y, width * (share - gap), height))
+            return first, figure.add_axes((x + width * (share + gap), y, width * (1 - share - gap), height))
+        first.set_position((x, y + height * (1 - share + gap), width, height * (share - gap)))
+        return first, figure.add_axes((x, y, width, height * (1 - share - gap)))
+    grid = spec.subgridspec(1, 2, width_ratios=ratio) if beside else spec.subgridspec(2, 1, height_ratios=ratio)
+    first.set_subplotspec(grid[0])
+    return first, figure.add_subplot(grid[1])
+
+
+def open_spines(*axes: Axes) -> None:
+    """Leave the frame open above and to the right."""
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+
+
+def thinned(
+    x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], steps: int = 320
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Points as they are, or where they are many the cells of a grid that hold some, fewest first.
+
+    Parameters
+    ----------
+    x, y
+        Points. Shape ``(n,)``.
+    x_range, y_range
+        What the axes show; no point lies outside.
+    steps
+        Cells of the grid along each axis, about as many as the axes have points of 1/72 inch.
+
+    Returns
+    -------
+    tuple
+        ``x``, ``y`` and how many points each stands for. It does not depend on the order of the points.
+    """
+    if x.size <= MANY:
+        return x, y, np.ones(x.size, dtype=np.int64)
+    column, row = (
+        np.clip(((values - low) * (steps / (high - low))).astype(np.int64), 0, steps - 1)
+        for values, (low, high) in ((x, x_range), (y, y_range))
+    )
+    counts = np.bincount(row * steps + column, minlength=steps * steps)
+    cells = np.flatnonzero(counts)
+    cells = cells[np.argsort(counts[cells], kind="stable")]
+    row, column = np.divmod(cells, steps)
+    middle_x, middle_y = (
+        np.asarray(low + (place + 0.5) * ((high - low) / steps), dtype=np.float64)
+        for place, (low, high) in ((column, x_range), (row, y_range))
+    )
+    return middle_x, middle_y, counts[cells].astype(np.int64)
+
+
+def grey_points(
+    ax: Axes, x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
+) -> None:
+    """Points that are background; where there are many, the darker the more stand in a place."""
+    xs, ys, counts = thinned(x, y, x_range=x_range, y_range=y_range)
+    dense = xs.size < x.size
+    shade = 0.78 - 0.5 * np.log(counts) / max(np.log(counts.max(initial=1)), 1.0)
+    ax.scatter(
+        xs, ys, s=3 if dense else 12 if x.size > _FEW else 30, linewidth=0, zorder=1, rasterized=dense,
+        c=np.repeat(shade[:, None], 3, axis=1) if dense else GREY, label="_points",
+    )  # fmt: skip
+    # The legend shows one point of the size of the others.
+    ax.plot([], [], linestyle="none", marker="o", markersize=4, color=GREY, markeredgewidth=0, label=text)
+
+
+def called_points(
+    ax: Axes, x: Floats, y: Floats, sign: int, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
+) -> None:
+    """Points that are called: triangles up or down, by the sign."""
+    xs, ys, _ = thinned(x, y, x_range=x_range, y_range=y_range)
+    color, marker, _ = SIGNS[sign]
+    ax.scatter(
+        xs, ys, s=10 if xs.size < x.size else 26 if x.size > _FEW else 40, marker=marker, color=color, linewidth=0,
+        zorder=2, rasterized=bool(x.size > MANY), label=text,
+    )  # fmt: skip

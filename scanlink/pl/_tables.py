@@ -1,0 +1,245 @@
+"""What pictures take from tables: columns by what they mean, rows that were tested; and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.stats import adjust
+
+__all__ = [
+    "KINDS", "LEAST", "Effects", "as_text", "checked", "checked_level", "contrast_of", "effect_name", "effect_rows",
+    "exact_interval", "group_title", "minus_log10", "of_group", "p_column", "usable",
+]  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+# Column of each kind of p-value, by the name that p_value= of a scan has for it.
+KINDS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
+# What a double holds below this has lost its digits.
+LEAST = 1e-300
+# Columns that say what a row is of.
+_NAMES = ("group", "gene", "peak", "enhancer_1", "enhancer_2", "enhancer_3", "enhancer_4", "fdr")
+
+
+def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.DataFrame:
+    """The table, if it has the columns and a row.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If it is no table, is empty, or lacks a column.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"{name} is a {type(table).__name__}, expected a table (pandas.DataFrame)")
+    needed = list(dict.fromkeys(columns))
+    if absent := [column for column in needed if column not in table.columns]:
+        raise MissingKeyError(f"the table {name} has no column {first_few(absent)}; expected {needed}")
+    if not len(table):
+        raise InputError(f"the table {name} is empty: nothing to draw")
+    return table
+
+
+def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFrame:
+    """Rows of one group; None: all."""
+    if group is None:
+        return table
+    if "group" not in table.columns:
+        raise MissingKeyError(f"the table {name} has no column 'group' to find {group!r} in: leave group out")
+    rows = table[table["group"].astype(str) == str(group)]
+    if not len(rows):
+        raise MissingKeyError(
+            f"no row of the table {name} has group {group!r}; its groups are "
+            f"{first_few(table['group'].unique(), most=40)}"
+        )
+    return rows
+
+
+def usable(table: pd.DataFrame, columns: Sequence[str], *, group: str | None = None, name: str) -> pd.DataFrame:
+    """Rows of one group, or all, that were tested: status ``ok`` and no number of ``columns`` missing.
+
+    Of the columns only these, the names of things and ``fdr`` are kept: a table has dozens.
+
+    Raises
+    ------
+    InputError
+        If there is none; says what the statuses are.
+    """
+    rows = of_group(table, group, name=name)
+    kept = rows["status"] == "ok" if "status" in rows.columns else pd.Series(True, index=rows.index)
+    for column in columns:
+        kept &= pd.to_numeric(rows[column], errors="coerce").notna()
+    if not kept.any():
+        where = "" if group is None else f" of group {group!r}"
+        why = f"{first_few(columns)} is missing in all of them"
+        if "status" in rows.columns and not (rows["status"] == "ok").any():
+            counts = rows["status"].value_counts().items()
+            why = "status " + ", ".join(f"{status} {count:,}" for status, count in counts)
+        raise InputError(
+            f"none of the {len(rows):,} rows{where} of the table {name} was tested ({why}): nothing to draw"
+        )
+    wanted = [*columns, *(name for name in _NAMES if name in rows.columns and name not in columns)]
+    return rows.loc[kept, wanted]
+
+
+def as_text(values: pd.Series) -> pd.Series:
+    """Names as a categorical of text: of millions of rows, each name is made text once."""
+    found = values.astype("category")
+    # Another name may have the same text.
+    texts, place = np.unique(np.array([str(name) for name in found.cat.categories], dtype=object), return_inverse=True)
+    codes = np.append(place, -1)[found.cat.codes.to_numpy()].astype(np.int64)
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(texts)), index=values.index)
+
+
+def contrast_of(table: pd.DataFrame, contrast: str | None) -> tuple[str | None, str]:
+    """Which effect of a table of enhancer pairs is meant, None for links, which have but one; and the table's name.
+
+    Raises
+    ------
+    OptionError
+        If the table does not have the contrast, or one is named for links.
+    InputError
+        If it is no table, or empty.
+    """
+    checked(table, [], name="given")
+    if "enhancer_1" not in table.columns:
+        if contrast is not None:
+            raise OptionError(
+                f"contrast {contrast!r} is of a table of enhancer pairs, and this one has no column 'enhancer_1': "
+                "leave it out"
+            )
+        return None, "links"
+    contrast = "interaction" if contrast is None else str(contrast)
+    known = ["interaction", *(name[5:] for name in table.columns if re.fullmatch(r"beta_[01]+", str(name))), "reri"]
+    if contrast not in known:
+        raise OptionError(f"contrast {contrast!r} is not in the table epi; expected {', '.join(known)}")
+    return contrast, "epi"
+
+
+def effect_name(contrast: str | None) -> str:
+    """What an effect is called on an axis.
+
+    Examples
+    --------
+    >>> effect_name("10"), effect_name("011"), effect_name(None)
+    ('effect of 10 against 00 (natural log)', 'effect of 011 against 000 (natural log)', 'effect (natural log)')
+    """
+    if contrast is None:
+        return "effect (natural log)"
+    if contrast == "reri":
+        return "interaction, additive scale (RERI)"
+    if contrast == "interaction":
+        return "interaction (natural log)"
+    return f"effect of {contrast} against {'0' * len(contrast)} (natural log)"
+
+
+def p_column(kind: str, contrast: str | None) -> str:
+    """Name of the column of a kind of p-value.
+
+    Raises
+    ------
+    OptionError
+        If the kind is not known.
+    """
+    if kind not in KINDS:
+        raise OptionError(f"kind {kind!r} is not known; expected {', '.join(KINDS)}")
+    return KINDS[kind] if contrast is None else f"{KINDS[kind]}_{contrast}"
+
+
+def checked_level(value: float, *, name: str = "fdr") -> float:
+    """A false discovery rate.
+
+    Raises
+    ------
+    OptionError
+        If it is no number above 0 and up to 1.
+    """
+    if not (isinstance(value, (int, float)) and 0 < value <= 1):
+        raise OptionError(f"{name}: expected a number above 0 and at most 1; found {value!r}")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Tested rows of a table, with the columns of one effect and its p-value; ``fdr`` is of that p-value."""
+
+    rows: pd.DataFrame
+    effect: str
+    p: str
+    effect_name: str
+    p_name: str
+
+
+def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, group: str | None) -> Effects:
+    """Links, or enhancer pairs with one of their effects.
+
+    Parameters
+    ----------
+    table
+        Links or enhancer pairs.
+    contrast
+        Of enhancer pairs; None: the interaction.
+    kind
+        Of p-value. None: for links and the interaction ``p_value`` and ``fdr`` as they are; for another contrast
+        ``"robust"``. With a kind, ``fdr`` is that of Benjamini and Hochberg within groups.
+    group
+        Which group; None: all.
+    """
+    contrast, name = contrast_of(table, contrast)
+    effect = "beta" if contrast is None else "reri" if contrast == "reri" else f"beta_{contrast}"
+    title = effect_name(contrast)
+    if kind is None and contrast in (None, "interaction"):
+        checked(table, ["gene", effect, "p_value", "fdr"], name=name)
+        rows = usable(table, [effect, "p_value"], group=group, name=name)
+        return Effects(rows, effect, "p_value", title, "p-value")
+    kind = "robust" if kind is None else kind
+    column = p_column(kind, contrast)
+    checked(table, ["gene", effect, column], name=name)
+    rows = usable(table, [effect, column], group=group, name=name)
+    minus_log10(rows[column], column=column)
+    p = rows[column].astype(float)
+    groups = rows["group"].astype(str) if "group" in rows.columns else pd.Series("", index=rows.index)
+    return Effects(rows.assign(fdr=p.groupby(groups).transform(adjust)), effect, column, title, f"{kind} p-value")
+
+
+def group_title(rows: pd.DataFrame, group: str | None) -> str:
+    """What the rows are of: the group, or how many groups; empty where there are none."""
+    if group is not None:
+        return str(group)
+    names = list(rows["group"].unique()) if "group" in rows.columns else []
+    return str(names[0]) if len(names) == 1 else f"{len(names)} groups" if names else ""
+
+
+def minus_log10(p: Any, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """``-log10`` of p-values, and which are below 1e-300, where the result is 300.
+
+    Raises
+    ------
+    InputError
+        If one lies outside 0 to 1.
+    """
+    values = np.asarray(p, dtype=float)
+    if values.size and not ((values >= 0) & (values <= 1)).all():
+        raise InputError(
+            f"column {column!r} runs from {np.nanmin(values)} to {np.nanmax(values)}, expected p-values from 0 to 1"
+        )
+    lost = values < LEAST
+    return -np.log10(np.where(lost, LEAST, values)), lost
+
+
+def exact_interval(k: Any, n: Any) -> tuple[Floats, Floats]:
+    """95 % interval of a share of k in n (Clopper and Pearson 1934)."""
+    from scipy.special import betaincinv
+
+    k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
+    with np.errstate(invalid="ignore"):
+        low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, 0.025), 0.0)
+        high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 0.975), 1.0)
+    return low, high

@@ -1,0 +1,187 @@
+"""Genes and peaks along a region. Imports matplotlib, and so is imported only by what draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from scanlink.pl._in_region import Region
+from scanlink.pl._labels import text_points
+from scanlink.pl._looks import SIGNS
+
+__all__ = ["GENE_ROW", "MOST_ROWS", "THICK", "THIN", "Placed", "draw_curves", "draw_genes", "draw_peaks", "place_genes"]
+
+# Height of a row of genes in points, how many rows there are, and size of names.
+GENE_ROW = 17.0
+MOST_ROWS = 7
+_NAME = 7.5
+_ENOUGH = 60
+# Widths of arcs, in points.
+THIN, THICK = 0.7, 3.4
+_LINKED, _OTHER = "#000000", "#8C8C8C"
+
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A gene with its row, and where its name is; None: it has no room for one."""
+
+    start: int
+    end: int
+    strand: str
+    linked: bool
+    row: int
+    name: str | None
+    name_at: float
+
+
+def place_genes(
+    genes: pd.DataFrame, linked: Mapping[str, float], region: Region, *, points: float, most_rows: int = MOST_ROWS
+) -> list[Placed]:
+    """Rows for the genes of a region, so that neither bodies nor names overlap.
+
+    Parameters
+    ----------
+    genes
+        Genes that reach into the region: ``gene``, ``start``, ``end``, ``strand``.
+    linked
+        Names of genes that are placed first, by how strong their links are; the others follow by length.
+    region
+        What is shown.
+    points
+        Width of the axes, in points of 1/72 inch.
+    most_rows
+        The last of them is kept for genes without room.
+
+    Returns
+    -------
+    list of Placed
+        Genes without room are in a row of their own, below the others.
+    """
+    per_point = region.length / points
+    rank = genes["gene"].map(linked).fillna(-1.0).to_numpy(dtype=float)
+    order = np.lexsort((genes["start"].to_numpy(), -(genes["end"] - genes["start"]).to_numpy(dtype=float), -rank))
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(most_rows - 1)]
+    out: list[Placed] = []
+    crowded: list[Placed] = []
+    for gene, start, end, strand in genes.iloc[order][["gene", "start", "end", "strand"]].itertuples(index=False):
+        left, right = max(int(start), region.start), min(int(end), region.end)
+        # Once so many had no room, hardly any will find some.
+        half = 0.0
+        row = None
+        if len(crowded) < _ENOUGH:
+            half = 0.5 * per_point * (text_points(gene, size=_NAME) * 1.12 + 4.0)
+            middle = float(np.clip((left + right) / 2, region.start + half, region.end - half))
+            box = (min(left - 5 * per_point, middle - half), max(right + 5 * per_point, middle + half))
+            row = next((k for k, boxes in enumerate(taken) if _free(boxes, box)), None)
+        if row is None or 2 * half > region.length:
+            crowded.append(Placed(left, right, str(strand), gene in linked, 0, None, 0.0))
+        else:
+            taken[row].append(box)
+            out.append(Placed(left, right, str(strand), gene in linked, row, gene, middle))
+    last = 1 + max((gene.row for gene in out), default=-1)
+    return [*out, *(replace(gene, row=last) for gene in crowded)]
+
+
+def _free(boxes: list[tuple[float, float]], box: tuple[float, float]) -> bool:
+    return not any(box[0] < right and left < box[1] for left, right in boxes)
+
+
+def draw_genes(ax: Axes, placed: list[Placed], *, top: float, per_point: float) -> None:
+    """Bodies as bars that end in an arrow where transcription ends, names above them; without a name, without arrow.
+
+    Parameters
+    ----------
+    ax
+        Axes whose y axis is in points, growing upwards.
+    placed
+        The genes.
+    top
+        Upper edge of the track.
+    per_point
+        Base pairs a point.
+    """
+    many = len(placed) > 300
+    for linked, color in ((False, _OTHER), (True, _LINKED)):
+        own = [gene for gene in placed if gene.linked == linked]
+        heights = [top - GENE_ROW * (gene.row + 1) + 3.0 for gene in own]
+        if not own:
+            continue
+        ax.hlines(
+            heights, [gene.start for gene in own], [max(gene.end, gene.start + per_point) for gene in own], color=color,
+            linewidth=4.0, zorder=2, rasterized=many,
+        )  # fmt: skip
+        for strand, marker in (("+", ">"), ("-", "<")):
+            which = [number for number, gene in enumerate(own) if gene.strand == strand and gene.name is not None]
+            ax.plot(
+                [own[number].end if strand == "+" else own[number].start for number in which],
+                [heights[number] for number in which],
+                linestyle="none", marker=marker, markersize=6.5, color=color, markeredgewidth=0, zorder=2.5,
+                rasterized=many,
+            )  # fmt: skip
+        for gene, height in zip(own, heights, strict=True):
+            if gene.name is not None:
+                ax.text(
+                    gene.name_at, height + 3.0, gene.name, ha="center", va="bottom", fontsize=_NAME, color=color,
+                    fontweight="bold" if linked else "normal", clip_on=True,
+                )  # fmt: skip
+
+
+def draw_peaks(ax: Axes, peaks: pd.DataFrame, *, bottom: float, height: float, per_point: float) -> None:
+    """Peaks as boxes: linked ones black and taller, others grey. Columns ``start``, ``end``, ``linked``."""
+    for linked, color, size in ((False, "#B5B5B5", 0.55), (True, "#000000", 1.0)):
+        own = peaks[peaks["linked"] == linked]
+        if not len(own):
+            continue
+        wide = np.maximum((own["end"] - own["start"]).to_numpy(dtype=float), per_point)
+        middle = ((own["start"] + own["end"]) / 2).to_numpy()
+        ax.add_collection(
+            PatchCollection(
+                [
+                    Rectangle((x - width / 2, bottom + height * (1 - size) / 2), width, height * size)
+                    for x, width in zip(middle, wide, strict=True)
+                ],
+                facecolor=color, edgecolor="none", zorder=2 + linked, rasterized=len(own) > 1_000,
+            ),
+            autolim=False,
+        )  # fmt: skip
+
+
+def draw_curves(
+    ax: Axes, left: Floats, right: Floats, sign: NDArray[Any], strength: Floats, *, base: float, height: float,
+    longest: float, rasterized: bool,
+) -> None:  # fmt: skip
+    """Half ellipses that are higher the longer they are; broad and dark the stronger; dashed below 0."""
+    turn = np.linspace(0.0, np.pi, 41)
+    rise = height * (0.12 + 0.88 * np.sqrt(np.abs(right - left) / (longest or 1.0)))
+    x = ((left + right) / 2)[:, None] - ((right - left) / 2)[:, None] * np.cos(turn)
+    y = base + rise[:, None] * np.sin(turn)
+    curves = np.stack([x, y], axis=2)
+    for value, (color, _, dash) in SIGNS.items():
+        own = sign == value
+        if not own.any():
+            continue
+        ax.add_collection(
+            LineCollection(
+                list(curves[own]), linewidths=THIN + (THICK - THIN) * strength[own], linestyles=[dash],
+                colors=_tints(color, strength[own]), zorder=1.5, rasterized=rasterized, capstyle="butt",
+            ),
+            autolim=False,
+        )  # fmt: skip
+
+
+def _tints(color: str, strength: Floats) -> Floats:
+    """The colour, mixed with white where it is weak. Shape ``(n, 3)``."""
+    share = (0.45 + 0.55 * np.clip(strength, 0.0, 1.0))[:, None]
+    return share * np.array(to_rgb(color)) + (1.0 - share)

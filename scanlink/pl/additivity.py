@@ -1,0 +1,154 @@
+"""Sums of single effects of two enhancers against their joint effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError
+from scanlink.pl._looks import SIGNS, called_points, grey_points, open_spines, two_axes
+from scanlink.pl._tables import checked, checked_level, group_title, usable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["additivity"]
+
+_EFFECTS = ("beta_10", "beta_01", "beta_11")
+# Axes end this far beyond the 1st and 99th percentile, in their distance; few points are farther out.
+_FAR = 1.5
+
+
+def additivity(
+    epi: pd.DataFrame, *, group: str | None = None, fdr: float = 0.1, ax: Axes | Sequence[Axes] | None = None
+) -> Axes:
+    """Do two enhancers together do what they do one by one? Sum of the single effects against the joint effect.
+
+    On the identity line effects multiply (on this, the natural log scale, they add); above it the pair does more
+    (synergy), below it less (redundancy).
+
+    Parameters
+    ----------
+    epi
+        Table of enhancer pairs: ``beta_10``, ``beta_01`` and ``beta_11``, each against cells in which both are closed.
+    group
+        Which group; None: all together.
+    fdr
+        Pairs with ``fdr`` of the interaction below this are marked, where the table has it.
+    ax
+        A pair of axes, for the scatter and the box plot; or one, which is cut in two; None makes a figure, without
+        pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        That of the scatter; the box plot is the second of the pair given, or the last of ``ax.figure.axes``.
+
+    Raises
+    ------
+    InputError
+        If the table is empty or nothing was tested.
+    MissingKeyError
+        If a column or the group is not there.
+
+    Warnings
+    --------
+    The sum has the errors of two estimates and the joint effect that of one, so that points scatter about the line
+    where every pair multiplies. With ``coding="dosage"`` the joint effect is half of what it should be, and most pairs
+    seem to lie below the line.
+
+    Notes
+    -----
+    The box holds the middle half of the differences ``beta_11 - beta_10 - beta_01``, its line is the median, and the
+    whiskers reach from the 5 % to the 95 % quantile; what lies beyond is not drawn.
+
+    Examples
+    --------
+    >>> epi = pd.DataFrame({"beta_10": [0.2, 0.3, 0.1], "beta_01": [0.1, 0.3, 0.4], "beta_11": [0.4, 0.5, 0.6]})
+    >>> additivity(epi).get_title().splitlines()
+    ['3 pairs', '2 above the line, 1 below']
+    """
+    level = checked_level(fdr)
+    checked(epi, _EFFECTS, name="epi")
+    rows = usable(epi, _EFFECTS, group=group, name="epi")
+    b10, b01, joint = (rows[column].to_numpy(dtype=float) for column in _EFFECTS)
+    total = b10 + b01
+    finite = np.isfinite(total) & np.isfinite(joint)
+    if not finite.any():
+        raise InputError("no pair has three finite effects: nothing to draw")
+    rows, total, joint = rows[finite], total[finite], joint[finite]
+    difference = joint - total
+    called = rows["fdr"].to_numpy(dtype=float) < level if "fdr" in rows.columns else np.zeros(len(rows), dtype=bool)
+    left, right = two_axes(ax, size=(6.6, 4.6), ratio=(3.6, 1), beside=True)
+    low, high = _limits(np.concatenate([total, joint]))
+    outside = (np.minimum(total, joint) < low) | (np.maximum(total, joint) > high)
+    left.plot([low, high], [low, high], color="black", linewidth=0.9, zorder=2.5)
+    left.axhline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
+    left.axvline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
+    above, below = int((difference > 0).sum()), int((difference < 0).sum())
+    on = len(rows) - above - below
+    name = group_title(rows, group)
+    title = f"{name}{name and ': '}{len(rows):,} pairs\n{above:,} above the line, {below:,} below" + (
+        f", {on:,} on it" if on else ""
+    )
+    rest = ~called & ~outside
+    grey_points(left, total[rest], joint[rest], x_range=(low, high), y_range=(low, high), text="_pairs")
+    for sign in SIGNS:
+        own = called & (np.sign(difference) == sign)
+        if own.any():
+            word = "more than multiplied" if sign > 0 else "less than multiplied"
+            called_points(
+                left, total[own & ~outside], joint[own & ~outside], sign, x_range=(low, high), y_range=(low, high),
+                text=f"{word} ({own.sum():,})",
+            )  # fmt: skip
+    if outside.any():
+        left.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
+    left.set(
+        xlim=(low, high), ylim=(low, high), aspect="equal",
+        xlabel="sum of single effects, 10 + 01 (natural log)", ylabel="joint effect, 11 (natural log)",
+    )  # fmt: skip
+    left.set_title(title, fontsize="medium")
+    if left.get_legend_handles_labels()[0]:
+        left.legend(
+            loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4,
+            borderaxespad=0.1, title=f"FDR {level:g}" if called.any() else None, title_fontsize="small",
+            alignment="left",
+        ).set_zorder(5)  # fmt: skip
+    _box(right, difference)
+    open_spines(left, right)
+    return left
+
+
+def _limits(values: Floats) -> tuple[float, float]:
+    """The same for both axes."""
+    first, last = np.quantile(values, [0.01, 0.99])
+    reach = _FAR * (last - first)
+    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
+    margin = 0.06 * (high - low) or 0.5
+    return float(low - margin), float(high + margin)
+
+
+def _box(ax: Axes, difference: Floats) -> None:
+    """Box plot of the differences, from their quantiles, so that millions of outliers are no matter."""
+    whisker_low, q1, median, q3, whisker_high = np.quantile(difference, [0.05, 0.25, 0.5, 0.75, 0.95])
+    ax.axhline(0, color="black", linewidth=0.9, zorder=0.5)
+    ax.bxp(
+        [{"med": median, "q1": q1, "q3": q3, "whislo": whisker_low, "whishi": whisker_high, "fliers": []}],
+        widths=0.5, showfliers=False, patch_artist=True, boxprops={"facecolor": "#DDDDDD"},
+        medianprops={"color": "black", "linewidth": 2},
+    )  # fmt: skip
+    if difference.size <= 10:
+        ax.plot(np.ones(difference.size), difference, linestyle="none", marker="o", markersize=4, color="#555555")
+    reach = 1.15 * max(abs(whisker_low), abs(whisker_high), 1e-3)
+    if difference.size <= 10:
+        reach = max(reach, 1.15 * float(np.abs(difference).max()))
+    # Adding 0 makes -0 positive.
+    text = f"median {round(float(median), 3) + 0.0:+.3f}".replace("-", "−")
+    ax.set(xlim=(0.5, 1.5), ylim=(-reach, reach), ylabel="11 − (10 + 01) (natural log)")
+    ax.set_xticks([1], [text])

@@ -1,0 +1,275 @@
+"""Links as arcs over the genes and peaks of a region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import MissingKeyError, OptionError, first_few
+from scanlink.pl._in_region import Region, annotation_of, called_links, called_pairs, places_of
+from scanlink.pl._looks import SIGNS, new_axes
+from scanlink.pl._tables import checked, checked_level, minus_log10
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["arcs"]
+
+# Heights of tracks in points of 1/72 inch.
+_PEAKS, _PAIRS, _GAP = 9.0, 34.0, 8.0
+_LEAST_PANEL, _NEW_PANEL = 28.0, 80.0
+_MOST_PANELS, _MOST_ARCS = 12, 2_000
+# Above this many in all panels, arcs are pixels in vector files.
+_MANY_ARCS = 500
+
+
+def arcs(
+    links: pd.DataFrame,
+    genes: pd.DataFrame,
+    region: str | tuple[str, int, int],
+    *,
+    groups: str | Sequence[str] | None = None,
+    fdr: float = 0.1,
+    width: Literal["beta", "fdr"] = "beta",
+    peaks: pd.DataFrame | None = None,
+    epi: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Links of a region: arcs from genes to peaks, a panel a group, over the peaks and the genes.
+
+    Parameters
+    ----------
+    links
+        A links table.
+    genes
+        Annotation with columns ``chrom``, ``start``, ``end``, ``gene`` and, if known, ``strand``.
+    region
+        ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``, bp.
+    groups
+        One group or several, a panel each. None: those with a link in the region.
+    fdr
+        Links below this are drawn; all that were tested, if the table has no ``fdr``.
+    width
+        What makes an arc broad and dark: ``"beta"``, the size of the effect, or ``"fdr"``, ``-log10`` of it.
+    peaks
+        Coordinates of peaks, named by the index, such as ``mdata["atac"].var``; all of the region are drawn. None
+        takes the peaks of the table of links, and reads their coordinates off their names.
+    epi
+        Table of enhancer pairs. Those with ``fdr`` below the level are arcs that hang below the peaks.
+    ax
+        Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its x axis is in bp; its y axis in points, which is where tracks are.
+
+    Raises
+    ------
+    InputError
+        If a table is empty, the region cannot be read, or coordinates cannot be found.
+    MissingKeyError
+        If a column, a group or the chromosome is not there.
+    OptionError
+        If an option has an impossible value.
+
+    Notes
+    -----
+    An arc runs from the first transcribed base of the gene to the middle of the peak; it is drawn if one of both lies
+    in the region. Effects below 0 are dashed. Linked peaks and genes are black, others grey. Names are left out where
+    there is no room, those of linked genes last. Of more than 2,000 links of a group the strongest are drawn, and the
+    name of the panel says so.
+
+    Examples
+    --------
+    >>> genes = pd.DataFrame({"chrom": "chr1", "start": [5_000], "end": [9_000], "strand": "+", "gene": "A"})
+    >>> links = pd.DataFrame({"gene": "A", "peak": ["chr1:2000-2500", "chr1:15000-15400"], "beta": [0.5, -0.2],
+    ...                       "fdr": [0.01, 0.03]})
+    >>> [label.get_text() for label in arcs(links, genes, "chr1:1-20,000").get_yticklabels()]
+    ['2 links', 'peaks', 'genes']
+    """
+    from scanlink.pl._labels import laid_out
+    from scanlink.pl._tracks import GENE_ROW, MOST_ROWS, draw_genes, draw_peaks, place_genes
+
+    level, where = checked_level(fdr), Region.of(region)
+    if width not in ("beta", "fdr"):
+        raise OptionError(f"width {width!r} is not known; expected 'beta' or 'fdr'")
+    checked(links, ["gene", "peak", "beta", *(["fdr"] if width == "fdr" else [])], name="links")
+    annotation = annotation_of(genes, where)
+    places = places_of(links, peaks)
+    if where.chrom not in set(places["chrom"]) and not len(annotation):
+        raise MissingKeyError(
+            f"neither genes nor peaks are on {where.chrom!r}; peaks are on {first_few(places['chrom'].unique())}"
+        )
+    drawn = called_links(links, annotation, places, where, level)
+    names = _names(drawn, links, groups)
+    n_groups = drawn["group"].nunique()
+    drawn = drawn[drawn["group"].isin(names)].reset_index(drop=True)
+    pairs = called_pairs(epi, places, where, level, names) if epi is not None else None
+    strength = _strength(drawn, width)
+    scale = float(strength.max()) if len(strength) else 1.0
+    panels = {name: np.flatnonzero(drawn["group"] == name) for name in names}
+    texts = [_panel_name(name, len(rows)) for name, rows in panels.items()]
+
+    inside = annotation[(annotation["end"] > where.start) & (annotation["start"] < where.end)]
+    best = {str(gene): float(most) for gene, most in pd.Series(strength).groupby(drawn["gene"]).max().items()}
+    fixed = 2 * _GAP + _PEAKS + (_PAIRS if pairs is not None else 0.0)
+    if ax is None:
+        rows = 1 + max((gene.row for gene in place_genes(inside, best, where, points=9.0 * 72 * 0.86)), default=0)
+        new = _NEW_PANEL if len(panels) <= 4 else 0.6 * _NEW_PANEL
+        ax = new_axes(None, size=(9.0, (fixed + GENE_ROW * rows + new * len(panels) + 62) / 72))
+    new_axes(ax, size=(9.0, 4.0)).set_xlim(where.start, where.end)
+    _legend(ax, drawn, pairs, scale, width)
+    notes = [f"FDR < {level:g}"] if "fdr" in links.columns else []
+    if groups is None and n_groups > len(names):
+        notes.append(f"{len(names)} of {n_groups} groups")
+    _x_axis(ax, where, notes)
+    # The widest that there may be, so that what is left for the genes is known before they are placed.
+    ax.set_yticks(range(len(texts) + 1), [*texts, f"genes\n({len(inside):,} without name)"])
+    points, height = laid_out(ax)
+    # At most half of the height is for genes.
+    most_rows = int(min(height - fixed - _LEAST_PANEL * len(panels), 0.5 * height) // GENE_ROW)
+    placed = place_genes(inside, best, where, points=points, most_rows=min(max(most_rows, 2), MOST_ROWS))
+    rows = 1 + max((gene.row for gene in placed), default=0)
+    below = fixed + GENE_ROW * rows
+    high = max((height - below) / len(panels), _LEAST_PANEL)
+    total, per_point = below + high * len(panels), where.length / points
+    ax.set_ylim(0, total)
+
+    ticks: dict[float, str] = {}
+    longest = float((drawn["middle"] - drawn["tss"]).abs().max()) if len(drawn) else 0.0
+    for number, (rows_of, text) in enumerate(zip(panels.values(), texts, strict=True), start=1):
+        base = total - high * number
+        _draw_arcs(ax, drawn, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
+        ax.axhline(base, color="#BBBBBB", linewidth=0.7, zorder=0.5)
+        ticks[base + 0.45 * high] = text
+    peaks_at = below - _GAP - _PEAKS
+    shown = places[(places["chrom"] == where.chrom) & (places["end"] > where.start) & (places["start"] < where.end)]
+    linked = set(drawn["peak"])
+    if pairs is not None:
+        linked |= set(pairs["enhancer_1"]) | set(pairs["enhancer_2"])
+        _draw_pairs(ax, pairs, top=peaks_at - 1.0)
+        ticks[peaks_at - 0.5 * _PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
+    draw_peaks(ax, shown.assign(linked=shown.index.isin(linked)), bottom=peaks_at, height=_PEAKS, per_point=per_point)
+    ticks[peaks_at + _PEAKS / 2] = "peaks"
+    draw_genes(ax, placed, top=GENE_ROW * rows + 2.0, per_point=per_point)
+    unnamed = sum(gene.name is None for gene in placed)
+    ticks[GENE_ROW * rows / 2] = "genes" + (f"\n({unnamed:,} without name)" if unnamed else "")
+    ax.set_yticks(list(ticks), list(ticks.values()))
+    return ax
+
+
+def _names(drawn: pd.DataFrame, links: pd.DataFrame, groups: str | Sequence[str] | None) -> list[str]:
+    """Groups that get a panel."""
+    if groups is None:
+        # Those with most links, in the order of the table.
+        most = set(drawn["group"].value_counts().index[:_MOST_PANELS])
+        return [str(name) for name in drawn["group"].unique() if name in most] or [""]
+    names = [groups] if isinstance(groups, str) else [str(name) for name in groups]
+    known = set(links["group"].astype(str)) if "group" in links.columns else set()
+    if absent := [name for name in names if name not in known]:
+        raise MissingKeyError(
+            f"no row of the table links has group {first_few(absent)}; its groups are "
+            f"{first_few(sorted(known), most=40)}"
+        )
+    return names
+
+
+def _panel_name(name: str, count: int) -> str:
+    text = f"{count:,} link{'s' * (count != 1)}" if count else "no link"
+    if count > _MOST_ARCS:
+        text = f"{_MOST_ARCS:,} strongest\nof {count:,} links"
+    return f"{name}\n{text}" if name else text
+
+
+def _strength(drawn: pd.DataFrame, width: str) -> Floats:
+    if width == "beta":
+        return drawn["beta"].abs().to_numpy(dtype=float)
+    return minus_log10(drawn["fdr"], column="fdr")[0]
+
+
+def _draw_arcs(
+    ax: Axes, drawn: pd.DataFrame, strength: Floats, rows: NDArray[np.intp], *, base: float, height: float,
+    scale: float, longest: float,
+) -> None:  # fmt: skip
+    from scanlink.pl._tracks import draw_curves
+
+    # Weakest first, so that the strongest are on top.
+    rows = rows[np.argsort(strength[rows], kind="stable")][-_MOST_ARCS:]
+    part = drawn.iloc[rows]
+    sign = np.where(part["beta"] < 0, -1, 1)
+    draw_curves(
+        ax, part["tss"].to_numpy(dtype=float), part["middle"].to_numpy(dtype=float), sign,
+        strength[rows] / (scale or 1.0), base=base, height=height, longest=longest,
+        rasterized=len(drawn) > _MANY_ARCS,
+    )  # fmt: skip
+    starts = np.unique(part["tss"].to_numpy())
+    ax.plot(
+        starts, np.full(starts.size, base), linestyle="none", marker="|", markersize=7, color="black", zorder=3,
+        rasterized=starts.size > 500,
+    )  # fmt: skip
+
+
+def _draw_pairs(ax: Axes, pairs: pd.DataFrame, *, top: float) -> None:
+    from scanlink.pl._tracks import draw_curves
+
+    if not len(pairs):
+        return
+    size = pairs["beta_interaction"].abs().to_numpy(dtype=float)
+    order = np.argsort(size, kind="stable")[-_MOST_ARCS:]
+    part = pairs.iloc[order]
+    draw_curves(
+        ax, part["left"].to_numpy(dtype=float), part["right"].to_numpy(dtype=float),
+        np.where(part["beta_interaction"] < 0, -1, 1), size[order] / (size.max(initial=0.0) or 1.0),
+        base=top, height=-(_PAIRS - 4.0), longest=float((pairs["right"] - pairs["left"]).abs().max()),
+        rasterized=len(pairs) > _MANY_ARCS,
+    )  # fmt: skip
+
+
+def _legend(ax: Axes, drawn: pd.DataFrame, pairs: pd.DataFrame | None, scale: float, width: str) -> None:
+    """Above the axes: what colour and dash mean, and what width."""
+    from matplotlib.lines import Line2D
+
+    from scanlink.pl._labels import axes_points
+    from scanlink.pl._tracks import THICK, THIN
+
+    signs = np.sign(drawn["beta"].to_numpy())
+    if pairs is not None:
+        signs = np.append(signs, np.sign(pairs["beta_interaction"].to_numpy()))
+    handles = [
+        Line2D([], [], color=color, linestyle=dash, linewidth=2.2, label=f"{'above' if value > 0 else 'below'} 0")
+        for value, (color, _, dash) in SIGNS.items()
+        if (signs == value).any()
+    ]
+    name = "|effect|" if width == "beta" else "−log10 FDR"
+    for part in (0.25, 1.0) if len(drawn) else ():
+        line = THIN + (THICK - THIN) * part
+        handles.append(Line2D([], [], color="#777777", linewidth=line, label=f"{name} {part * scale:.2g}"))
+    if handles:
+        columns = int(axes_points(ax)[0] / 100)
+        columns = len(handles) if columns >= len(handles) else min(max(columns, 1), 2)
+        ax.legend(
+            handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, fontsize="small",
+            ncols=columns, borderaxespad=0.2, columnspacing=1.4, handlelength=2.6,
+        )  # fmt: skip
+
+
+def _x_axis(ax: Axes, where: Region, notes: list[str]) -> None:
+    """In Mb, with as many digits as the ticks need."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    from scanlink.pl._labels import axes_points
+
+    ax.xaxis.set_major_locator(MaxNLocator(int(np.clip(axes_points(ax)[0] / 70, 2, 6)), steps=[1, 2, 2.5, 5, 10]))
+    ticks = ax.get_xticks() / 1e6
+    digits = next((d for d in range(6) if np.allclose(ticks, ticks.round(d), rtol=0, atol=1e-9)), 6)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:.{digits}f}"))
+    ax.set_xlabel("; ".join([f"{where.chrom} (Mb)", *notes]))
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)

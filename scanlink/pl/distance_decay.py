@@ -1,0 +1,202 @@
+"""How links thin out with distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, OptionError
+from scanlink.pl._looks import BLUE, GREY, open_spines, two_axes
+from scanlink.pl._tables import checked, checked_level, exact_interval, group_title, usable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["distance_decay"]
+
+# Bin edges in kb.
+_EDGES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+
+
+def distance_decay(
+    links: pd.DataFrame,
+    *,
+    group: str | None = None,
+    fdr: float = 0.1,
+    edges: Sequence[float] | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> Axes:
+    """Share of the tested pairs that are linked, and size of the effects, by distance.
+
+    Parameters
+    ----------
+    links
+        A links table with ``distance`` (bp; its sign does not matter).
+    group
+        Which group; None: all together.
+    fdr
+        Below this a pair is a link.
+    edges
+        Edges of the bins of ``|distance|`` in bp, increasing; each bin includes its lower edge. None: 0, 1, 2, 5, 10,
+        20, ... kb.
+    ax
+        A pair of axes, for shares and effects; or one, which is cut in two, one above the other; None makes a figure,
+        without pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        That of the shares; that of the effects is the second of the pair given, or the last of ``ax.figure.axes``.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, nothing was tested, or no distance is known.
+    MissingKeyError
+        If a column or the group is not there.
+    OptionError
+        If an option has an impossible value.
+
+    Warnings
+    --------
+    Of links only those effects are seen that were large enough to be called, so that their median is too large, the
+    more so the smaller the power. That of all tested pairs is free of this, but is mostly noise where few are linked.
+
+    Notes
+    -----
+    Bars at shares are 95 % intervals of Clopper and Pearson 1934; at medians of ``|beta|`` they are the order
+    statistics that hold the median with 95 % probability, from 6 pairs on. Pairs share genes and peaks, so that
+    intervals are somewhat too narrow.
+
+    Examples
+    --------
+    >>> links = pd.DataFrame({"distance": [100, -1_500, 1_800, 3_000], "beta": [0.5, 0.2, -0.1, 0.1],
+    ...                       "fdr": [0.01, 0.05, 0.5, 0.9]})
+    >>> ax = distance_decay(links)
+    >>> [float(y) for y in ax.lines[0].get_ydata()]
+    [100.0, 50.0, 0.0]
+    """
+    level = checked_level(fdr)
+    checked(links, ["distance", "beta", "fdr"], name="links")
+    rows = usable(links, ["distance", "beta", "fdr"], group=group, name="links")
+    away = np.abs(rows["distance"].to_numpy(dtype=float))
+    bounds = _edges(edges, float(away.max()))
+    effect, called = np.abs(rows["beta"].to_numpy(dtype=float)), rows["fdr"].to_numpy(dtype=float) < level
+    place = np.searchsorted(bounds, away, side="right") - 1
+    inside = (place >= 0) & (place < bounds.size - 1) & np.isfinite(effect)
+    if not inside.any():
+        raise InputError(f"no tested pair has a distance from {bounds[0]:g} to {bounds[-1]:g} bp: give other edges")
+    effect, called, place = effect[inside], called[inside], place[inside]
+    n = np.bincount(place, minlength=bounds.size - 1)
+    # Bins without a pair at either end say nothing.
+    first, last = np.flatnonzero(n)[[0, -1]]
+    bins = np.arange(first, last + 1)
+    tested, linked = n[bins], np.bincount(place[called], minlength=bounds.size - 1)[bins]
+    upper, lower = two_axes(ax, size=(5.6, 5.2), ratio=(1.15, 1), beside=False)
+    some = tested > 0
+    x = np.arange(bins.size)
+    # Of bins without a pair nothing is known, and the line has a gap.
+    share = np.divide(linked, tested, out=np.full(bins.size, np.nan), where=some)
+    low, high = exact_interval(linked[some], tested[some])
+    upper.plot(x, 100 * share, linestyle="-", marker="o", markersize=5, color=BLUE, linewidth=0.8, zorder=3)
+    upper.vlines(x[some], 100 * low, 100 * high, color=BLUE, linewidth=1.4, zorder=2)
+    name = group_title(rows, group)
+    upper.set_title(
+        f"{name}{name and ': '}{int(linked.sum()):,} of {int(tested.sum()):,} tested pairs linked, FDR {level:g}",
+        fontsize="medium",
+    )
+    # One wide interval would flatten all the others.
+    top = min(float(high.max()), max(2.5 * float(np.nanmax(share)), float(np.sort(high)[high.size // 2])))
+    upper.set(ylabel="linked pairs (%)", ylim=(0, 106 * top if top else 1.0))
+    every = np.ones(called.size, dtype=bool)
+    looks = ((every, "#666666", "white", "s", -0.08, "all tested"), (called, BLUE, BLUE, "o", 0.08, "linked"))
+    tops = [
+        _medians(
+            lower, effect[which], place[which], bins, color=color, face=face, marker=marker, shift=shift, text=text
+        )
+        for which, color, face, marker, shift, text in looks
+    ]
+    # Room above for the legend.
+    lower.set(ylabel="median |effect|\n(natural log)", xlabel="distance (kb)", ylim=(0, 1.3 * max(tops) or 1.0))
+    lower.legend(loc="upper right", fontsize="small", framealpha=0.85, edgecolor="none", ncols=2, borderaxespad=0.1)
+    labels = [_label(bounds[number], bounds[number + 1]) for number in bins]
+    counts = [f"{_short(int(count))}" for count in tested]
+    upper.set_xticks(x, counts, fontsize="small")
+    upper.set_xlabel("tested pairs", fontsize="small")
+    lower.set_xticks(x, labels, fontsize="small", rotation=30 if bins.size > 6 else 0)
+    for axes in (upper, lower):
+        axes.set_xlim(-0.5, bins.size - 0.5)
+        axes.grid(axis="y", color=GREY, linewidth=0.4, alpha=0.6)
+        axes.set_axisbelow(True)
+    open_spines(upper, lower)
+    return upper
+
+
+def _edges(edges: Sequence[float] | None, most: float) -> Floats:
+    if edges is None:
+        known = 1e3 * np.array(_EDGES, dtype=float)
+        return known if most < known[-1] else np.append(known, np.nextafter(most, np.inf))
+    found = np.asarray(list(edges), dtype=float)
+    if found.size < 2 or not (np.isfinite(found).all() and found[0] >= 0 and (np.diff(found) > 0).all()):
+        raise OptionError(f"edges: expected at least two increasing distances in bp from 0 on; found {list(edges)}")
+    return found
+
+
+def _medians(
+    ax: Axes, effect: Floats, place: NDArray[np.int64], bins: NDArray[np.int64], *, color: str, face: str, marker: str,
+    shift: float, text: str,
+) -> float:  # fmt: skip
+    """Medians with their intervals; returns the largest number that should be seen."""
+    order = np.argsort(place, kind="stable")
+    ends = np.searchsorted(place[order], np.append(bins, bins[-1] + 1))
+    values = effect[order]
+    x: list[float] = []
+    medians: list[float] = []
+    highs: list[float] = []
+    for number, (start, end) in enumerate(pairwise(ends)):
+        if end == start:
+            continue
+        own = np.sort(values[start:end])
+        x.append(number + shift)
+        medians.append(float(np.median(own)))
+        if (interval := median_interval(own)) is not None:
+            ax.vlines(number + shift, *interval, color=color, linewidth=1.4, zorder=2)
+            highs.append(interval[1])
+    ax.plot(
+        x, medians, linestyle="none", marker=marker, markersize=5, markerfacecolor=face, markeredgecolor=color,
+        markeredgewidth=1.2, zorder=3, label=f"{text} ({effect.size:,})",
+    )  # fmt: skip
+    most = max(medians, default=0.0)
+    return min(max([*highs, most]), 2.0 * most)
+
+
+def median_interval(ordered: Floats) -> tuple[float, float] | None:
+    """Order statistics that hold the median with at least 95 % probability; None for fewer than 6 values.
+
+    Examples
+    --------
+    >>> median_interval(np.arange(1.0, 11.0))
+    (2.0, 9.0)
+    """
+    from scipy.stats import binom
+
+    k = int(binom.ppf(0.025, ordered.size, 0.5))
+    return (float(ordered[k - 1]), float(ordered[-k])) if k >= 1 else None
+
+
+def _label(low: float, high: float) -> str:
+    return f"{low / 1e3:g}–{high / 1e3:,.4g}"
+
+
+def _short(count: int) -> str:
+    for size, unit in ((1_000_000, "M"), (10_000, "k")):
+        if count >= size:
+            return f"{count / (1_000 if unit == 'k' else size):.3g}{unit}"
+    return f"{count:,}"

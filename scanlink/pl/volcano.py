@@ -1,0 +1,150 @@
+"""Effects against their p-values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, OptionError
+from scanlink.pl._looks import MANY, SIGNS, called_points, grey_points, new_axes, open_spines
+from scanlink.pl._tables import checked_level, effect_rows, group_title, minus_log10
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+__all__ = ["volcano"]
+
+# Effects beyond this many times the 99th percentile are drawn at the edge, or they would squeeze all others.
+_FAR = 4.0
+
+
+def volcano(
+    table: pd.DataFrame,
+    *,
+    contrast: str | None = None,
+    kind: str | None = None,
+    group: str | None = None,
+    fdr: float = 0.1,
+    labels: int = 10,
+    ax: Axes | None = None,
+) -> Axes:
+    """Effects against p-values, with what is called marked and the foremost named.
+
+    Parameters
+    ----------
+    table
+        A links table, or the table of enhancer pairs of :func:`scanlink.tl.epistasis`.
+    contrast
+        Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``.
+    kind
+        ``"wald"``, ``"robust"``, ``"bootstrap"`` or ``"tail"``. None: for links and the interaction the columns
+        ``p_value`` and ``fdr`` of the table; for another contrast ``"robust"``.
+    group
+        Which group; None: all together.
+    fdr
+        Below this a pair is called. Where a kind or a contrast is named, the rate is that of Benjamini and Hochberg
+        over the tested pairs of each group.
+    labels
+        How many of the called pairs are named by their gene, the smallest p-values first; those for which there is no
+        room are left out.
+    ax
+        Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its figure is ``ax.figure``.
+
+    Raises
+    ------
+    InputError
+        If the table is empty, nothing was tested, or a p-value lies outside 0 to 1.
+    MissingKeyError
+        If a column or the group is not there.
+    OptionError
+        If an option has an impossible value.
+
+    Notes
+    -----
+    Called effects are triangles that point up above 0 and down below it; the others are grey points, and the darker the
+    more pairs there are in a place. A dotted line is the largest p-value that was called, where one line parts
+    the called from the others. P-values below 1e-300, and effects beyond four times the 99th percentile, are drawn at
+    the edge and counted in the legend. Pairs whose effect is not finite are counted there too.
+
+    Examples
+    --------
+    >>> links = pd.DataFrame({"gene": ["A", "B", "C"], "beta": [0.5, -0.4, 0.1], "p_value": [1e-6, 1e-4, 0.5],
+    ...                       "fdr": [3e-6, 1.5e-4, 0.5]})
+    >>> [text.get_text() for text in volcano(links).get_legend().get_texts()]
+    ['not called (1)', 'called, above 0 (1)', 'called, below 0 (1)']
+    """
+    level = checked_level(fdr)
+    if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
+        raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
+    found = effect_rows(table, contrast=contrast, kind=kind, group=group)
+    rows, effect, p_column = found.rows, found.effect, found.p
+    x = rows[effect].to_numpy(dtype=float)
+    finite = np.isfinite(x)
+    if not finite.any():
+        raise InputError(f"no effect in column {effect!r} is finite: nothing to draw")
+    rows, x = rows[finite], x[finite]
+    y, lost = minus_log10(rows[p_column], column=p_column)
+    called = rows["fdr"].to_numpy(dtype=float) < level
+    reach = min(np.abs(x).max(), _FAR * float(np.quantile(np.abs(x), 0.99))) or np.abs(x).max() or 1.0
+    top = max(y[~lost].max(initial=0.0), 1.0)
+    far = np.abs(x) > reach
+    x, y = np.clip(x, -1.04 * reach, 1.04 * reach), np.where(lost, 1.07 * top, y)
+    x_range, y_range = (-1.12 * reach, 1.12 * reach), (-0.02 * top, 1.14 * top)
+    ax = new_axes(ax, size=(5.6, 4.6))
+    ax.axvline(0, color="black", linewidth=0.8, zorder=0.5)
+    edge = far | lost
+    rest = ~called & ~edge
+    ranges = {"x_range": x_range, "y_range": y_range}
+    grey_points(ax, x[rest], y[rest], text=f"not called ({(~called).sum():,})", **ranges)
+    for sign in SIGNS:
+        own = called & (np.sign(x) == sign)
+        text = f"called, {'above' if sign > 0 else 'below'} 0 ({own.sum():,})"
+        called_points(ax, x[own & ~edge], y[own & ~edge], sign, text=text, **ranges)
+    for which, sign_text, text in (
+        (lost, r"$\uparrow$", f"{lost.sum():,} below 1e-300"),
+        (far & ~lost & (x > 0), r"$\rightarrow$", f"{(far & (x > 0)).sum():,} beyond the edge"),
+        (far & ~lost & (x < 0), r"$\leftarrow$", f"{(far & (x < 0)).sum():,} beyond the edge"),
+    ):
+        if which.any():
+            colors = np.where(~called[which], "#777777", np.where(x[which] > 0, SIGNS[1][0], SIGNS[-1][0]))
+            ax.scatter(x[which], y[which], s=60, marker=sign_text, color=colors, linewidth=0, zorder=2, label=text,
+                       rasterized=bool(which.sum() > MANY))  # fmt: skip
+    if not finite.all():
+        ax.plot([], [], linestyle="none", label=f"{(~finite).sum():,} without a finite effect")
+    p = rows[p_column].to_numpy(dtype=float)
+    if called.any() and p[called].max() < p[~called].min(initial=1.0):
+        ax.axhline(y[called].min(), color="black", linewidth=0.8, linestyle=":", zorder=0.5)
+    name_of = group_title(rows, group)
+    title = f"{name_of}{name_of and ': '}{len(rows):,} tested, {called.sum():,} called at FDR {level:g}"
+    ax.set(xlabel=found.effect_name, ylabel=f"{found.p_name} (−log10)", xlim=x_range, ylim=y_range, title=title)
+    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
+    open_spines(ax)
+    _write_names(ax, rows, p, called, np.column_stack([x, y]), labels)
+    return ax
+
+
+def _write_names(ax: Axes, rows: pd.DataFrame, p: Floats, called: Bools, xy: Floats, most: int) -> None:
+    """Gene names at the called points with the smallest p-values, larger effects first among equal ones."""
+    from scanlink.pl._labels import add_labels
+
+    which = np.flatnonzero(called)
+    if not (most and which.size):
+        return
+    first = which[np.lexsort((-np.abs(xy[which, 0]), p[which]))]
+    named = first[:most]
+    genes = rows["gene"].iloc[named].astype(str)
+    if "group" in rows.columns and rows["group"].nunique() > 1:
+        genes = genes + " (" + rows["group"].iloc[named].astype(str) + ")"
+    # Beyond some thousands no name has room among the called points, and looking for it would take long.
+    add_labels(ax, genes.tolist(), xy[named], avoid=xy[first[:2_000]])

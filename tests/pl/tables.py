@@ -1,0 +1,99 @@
+"""Tables of results that the tests of the pictures draw."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from scipy.special import ndtr
+
+from scanlink.stats import adjust
+
+CONTRASTS = ("10", "01", "11", "interaction")
+
+
+def peak_name(number: int) -> str:
+    """Peaks 3 kb apart, 8,000 on a chromosome."""
+    start = 3_000 * (number % 8_000)
+    return f"chr{1 + number // 8_000}:{start}-{start + 800}"
+
+
+def links_table(n: int, *, seed: int = 0, n_groups: int = 1, linked: float = 0.05) -> pd.DataFrame:
+    """Links of which a share is true, with 15 peaks a gene."""
+    rng = np.random.default_rng(seed)
+    se = rng.gamma(6, 0.015, n) + 0.02
+    beta = np.where(rng.random(n) < linked, rng.choice([1, 1, -1], n) * rng.gamma(3, 0.2, n), 0.0) + rng.normal(0, se)
+    per_group = -(-n // n_groups)
+    number = np.arange(n) % per_group
+    table = pd.DataFrame(
+        {
+            "group": pd.Categorical.from_codes(np.arange(n) // per_group, [f"type {g}" for g in range(n_groups)]),
+            "gene": pd.Categorical.from_codes(number // 15, [f"G{k}" for k in range((per_group - 1) // 15 + 1)]),
+            "peak": pd.Categorical.from_codes(number, [peak_name(k) for k in range(per_group)]),
+            "distance": rng.integers(-500_000, 500_000, n),
+            "beta": beta,
+            "p_value": 2 * ndtr(-np.abs(beta / se)),
+            "status": "ok",
+        }
+    )  # fmt: skip
+    table["fdr"] = table.groupby("group", observed=True)["p_value"].transform(adjust)
+    return table
+
+
+def epi_table(n: int, *, seed: int = 0, groups: tuple[str, ...] = ("T",)) -> pd.DataFrame:
+    """Enhancer pairs whose effects multiply but for one in ten."""
+    rng = np.random.default_rng(seed)
+    se = rng.gamma(6, 0.02, n) + 0.02
+    start = 10_000 * np.arange(n)
+    table = pd.DataFrame(
+        {
+            "group": rng.choice(groups, n), "gene": [f"G{k // 3}" for k in range(n)],
+            "enhancer_1": [f"chr1:{a}-{a + 800}" for a in start],
+            "enhancer_2": [f"chr1:{a + 4_000}-{a + 4_600}" for a in start],
+        }
+    )  # fmt: skip
+    effect = {name: rng.normal(0.3, 0.3, n) for name in ("10", "01")}
+    effect["interaction"] = np.where(rng.random(n) < 0.1, rng.choice([-1.0, 1.0], n), 0.0) + rng.normal(0, se)
+    effect["11"] = effect["10"] + effect["01"] + effect["interaction"]
+    for name in CONTRASTS:
+        table[f"beta_{name}"] = effect[name]
+        table[f"p_{name}"] = 2 * ndtr(-np.abs(effect[name] / se * 1.2))
+        table[f"p_robust_{name}"] = 2 * ndtr(-np.abs(effect[name] / se))
+    table["p_value"] = table["p_robust_interaction"]
+    table["fdr"] = table.groupby("group")["p_value"].transform(adjust)
+    return table.assign(status="ok")
+
+
+def sizes(ax: Axes) -> dict[str, int]:
+    """Bytes of the picture as PNG and as SVG."""
+    found = {}
+    for kind in ("png", "svg"):
+        file = io.BytesIO()
+        ax.figure.savefig(file, format=kind, dpi=100)
+        found[kind] = len(file.getvalue())
+    return found
+
+
+def boxes(ax: Axes) -> list[Bbox]:
+    """Where the visible texts inside the axes are, in pixels, without lines from names to points."""
+    figure = ax.figure.figure
+    figure.savefig(io.BytesIO(), format="png", dpi=100)
+    renderer = figure._get_renderer()
+    return [Text.get_window_extent(text, renderer) for text in ax.texts if text.get_visible() and text.get_text()]
+
+
+def overlaps(found: list[Bbox]) -> list[tuple[int, int]]:
+    """Pairs of boxes that overlap by more than half a pixel."""
+    small = [box.padded(-0.5) for box in found]
+    return [(i, j) for i in range(len(small)) for j in range(i) if small[i].overlaps(small[j])]
+
+
+def luminance(color: object) -> float:
+    """Of a colour as grey, 0 to 1."""
+    from matplotlib.colors import to_rgb
+
+    return float(np.dot([0.2126, 0.7152, 0.0722], to_rgb(color)))

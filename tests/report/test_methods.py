@@ -1,0 +1,51 @@
+"""How to cite: what the run used, and nothing else."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from scanlink.report.folder import read_run
+from scanlink.report.methods import REFERENCES, methods_of
+
+
+@pytest.mark.parametrize(
+    ("section", "options", "there", "absent"),
+    [
+        ("scan", {"p_value": "robust"}, ["crt", "sceptre", "spacrt"], ["boot", "tail"]),
+        ("scan", {"p_value": "bootstrap"}, ["boot", "scent"], ["crt", "tail"]),
+        ("scan", {"p_value": "tail"}, ["saddlepoint", "tail"], ["boot", "crt"]),
+        ("scan", {"family": "negbin", "cluster": "donor"}, ["negbin", "clusters"], ["hc3"]),
+        ("scan", {"robust": "HC0"}, ["hc0"], ["hc3"]),
+        ("links", {"method": "by"}, ["by"], ["storey"]),
+        ("epistasis", {"model": "separate"}, ["capstone", "glimmirs", "reri"], []),
+        ("genes", {"gencode": 44}, ["gencode"], ["hvg"]),
+        ("pairs", {"highly_variable": True}, ["hvg"], ["gencode"]),
+    ],
+    ids=str,
+)
+def test_methods__are_those_that_the_run_used(folder, section, options, there, absent):
+    run = read_run(folder)
+    # Of the other half of the pipeline nothing that would cite the same.
+    run.options["epistasis"] |= {"p_value": "wald", "robust": ""}
+    run.options[section] |= options
+    cited = [reference for method in methods_of(run) for reference in method.references]
+    assert all(REFERENCES[name] in cited for name in there)
+    assert not any(REFERENCES[name] in cited for name in absent)
+
+
+def test_methods__name_nothing_of_enhancer_pairs_where_there_are_none(folder):
+    for name in ("epistasis", "heterogeneity"):
+        (folder / f"{name}.parquet").unlink()
+    cited = [reference for method in methods_of(read_run(folder)) for reference in method.references]
+    assert REFERENCES["scent"] in cited
+    assert not any(REFERENCES[name] in cited for name in ("glimmirs", "reri", "cook", "cochran", "dask"))
+
+
+def test_references__have_a_doi_or_an_address():
+    for reference in REFERENCES.values():
+        assert re.fullmatch(r"https://(doi\.org/10\.\d{4,}/\S+|\S+)", reference.link)
+        assert re.search(r"\(\d{4}\)\.$", reference.text)
+        assert html.escape(reference.text, quote=False) == reference.text
