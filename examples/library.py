@@ -1,4 +1,4 @@
-"""From files to links in Python, on simulated files. Run it: python examples/library.py"""
+"""From files to links and enhancer pairs in Python, on simulated files. Run it: python examples/library.py"""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def main() -> None:
         print(links["status"].value_counts().to_string())
         columns = ["group", "gene", "peak", "distance", "beta", "p_robust", "p_boot", "fdr"]
         print(links[links["fdr"] < 0.1].sort_values("fdr")[columns].head(10).to_string(index=False))
+
+        enhancers = sl.tl.enhancer_pairs(links, fdr=0.1)
+        epi = sl.tl.epistasis(mdata, enhancers, groupby="celltype", p_value="robust")
+        columns = ["group", "gene", "n_11", "beta_interaction", "p_robust_interaction", "min_interaction", "status"]
+        print(epi[columns].head(10).to_string(index=False))
 
 
 # Worker processes import this file once more, so what starts them stands behind this line.

@@ -1,4 +1,4 @@
-"""Which enhancers drive which genes, from single-cell multiome data.
+"""Which enhancers drive which genes, and which act together, from single-cell multiome data.
 
 The parts, each imported when it is first used, so that ``import scanlink`` stays fast:
 
@@ -8,6 +8,7 @@ The parts, each imported when it is first used, so that ``import scanlink`` stay
 - ``tl``: the analyses, on MuData
 - ``options``: every option, as Python calls, run.yaml and the command line share them
 - ``pl``: pictures
+- ``report``: one page about a run
 - ``stats``: the same statistics on plain arrays
 - ``cluster``: a Dask client
 """
@@ -18,7 +19,7 @@ from importlib import import_module
 from types import ModuleType
 
 __version__ = "0.1.0"
-__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "stats", "tl"]
+__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "report", "stats", "tl"]
 
 
 def __getattr__(name: str) -> ModuleType:

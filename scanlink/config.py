@@ -146,6 +146,9 @@ def _lines(node: yaml.MappingNode, prefix: tuple[str, ...], lines: dict[tuple[st
 def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) -> None:
     for part in key[:-1]:
         inner = values.setdefault(part, {})
+        if inner is None:
+            # A section that is left out, such as epistasis.
+            inner = values[part] = {}
         if isinstance(inner, str) and part in ("input", "genes"):
             inner = values[part] = {"path": inner}
         if not isinstance(inner, dict):

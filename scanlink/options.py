@@ -163,6 +163,9 @@ class EpistasisOptions(_Options):
     min_cells: int = Field(10, ge=2, description="least number of cells in each state")
     method: Literal["bh", "by", "storey"] = "bh"
     alpha: float = Field(0.1, gt=0, le=1, description="false discovery rate below which a pair is said to interact")
+    links_fdr: float | None = Field(
+        None, gt=0, le=1, description="false discovery rate of the links that are paired; None: links.alpha; 1: all"
+    )
     order: int = Field(2, ge=2, le=4, description="enhancers that are tested together")
     min_distance: int | None = Field(None, ge=0, description="least bp between neighbouring enhancers of a pair")
     max_distance: int | None = Field(None, ge=0, description="most bp between the outermost enhancers of a pair")
@@ -203,6 +206,8 @@ class RunOptions(_Options):
     pairs: PairOptions = PairOptions()
     scan: ScanOptions = ScanOptions()
     links: LinksOptions = LinksOptions()
+    epistasis: EpistasisOptions | None = Field(None, description="left out, enhancer pairs are not tested")
+    report: bool = Field(True, description="whether a finished run leaves report.html")
     cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
 
     @model_validator(mode="after")

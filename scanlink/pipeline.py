@@ -1,26 +1,30 @@
-"""The stages of a run: files to a store and pairs, pairs to links. Each leaves its result, and is passed over later."""
+"""The stages of a run: files to a store and pairs, pairs to links, links to contrasts of enhancer pairs.
+
+Each leaves its result, and is passed over later.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from scanlink import cluster, config, provenance
+from scanlink import cluster, config
 from scanlink.errors import OptionError, RunError
+from scanlink.fanout import FOLLOWED, FanOut
 from scanlink.options import LinksOptions, RunOptions
 from scanlink.prepare import prepare
-from scanlink.run import SMALL_SECONDS, FolderLock, PartError, RunStats, peak_mib, replace_file
-from scanlink.tl.links import collect, write_links
+from scanlink.results import Outcome, set_aside_old_tables, write_provenance
+from scanlink.run import SMALL_SECONDS, FolderLock, PartError, replace_file
+from scanlink.tl.heterogeneity import heterogeneity
+from scanlink.tl.links import collect, write_table
 from scanlink.tl.plan import Plan, make_plan
 from scanlink.tl.scan import compute
 
@@ -32,36 +36,6 @@ __all__ = ["Outcome", "Until", "claim", "finish", "prepare", "run"]
 log = logging.getLogger("scanlink")
 
 Until = Literal["pairs", "links"]
-
-
-@dataclass
-class Outcome:
-    """What a run came to.
-
-    Attributes
-    ----------
-    folder
-        The run folder.
-    links
-        The table; None when the run ended before it.
-    alpha
-        False discovery rate below which a tested pair counts as a link.
-    stats
-        Blocks found finished and computed, seconds, memory.
-    seconds
-        Wall time of each stage.
-    """
-
-    folder: Path
-    links: pd.DataFrame | None = None
-    alpha: float = 0.1
-    stats: RunStats = field(default_factory=RunStats)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def n_links(self) -> int:
-        """Tested pairs below the false discovery rate."""
-        return 0 if self.links is None else int((self.links["fdr"] < self.alpha).sum())
 
 
 def run(
@@ -90,8 +64,9 @@ def run(
     Returns
     -------
     Outcome
-        The links and what they cost. Blocks that failed again and again are in ``stats.failed``, and their pairs in
-        the table with the status ``failed``.
+        The tables and what they cost. Blocks that failed again and again are in ``failures``; gene-peak pairs and
+        enhancer pairs of theirs have the status ``failed``. Of a group with such blocks in its scan no enhancer pairs
+        are made, because some of its links are not known: ``unfollowed`` names it.
 
     Raises
     ------
@@ -107,50 +82,87 @@ def run(
     with _log_file(folder), FolderLock(folder) as lock:
         with _timed(outcome, "read"):
             store, pairs, inputs = prepare(options, folder)
+        plan, fan = None, None
         if until == "links":
             with _timed(outcome, "plan"):
                 plan = make_plan(
                     store, pairs, folder / "parts",
                     options=options.scan, groupby=options.groups.by, groups=options.groups.only,
                 )  # fmt: skip
-                _set_aside_links_of(folder, plan)
+                if options.epistasis is not None:
+                    outcome.epistasis_alpha = options.epistasis.alpha
+                    fan = FanOut(
+                        plan, store, links=options.links, epistasis=options.epistasis, groups=options.groups
+                    )  # fmt: skip
+                else:
+                    (plan.folder / FOLLOWED).unlink(missing_ok=True)
+                set_aside_old_tables(folder, plan, options)
         # Not earlier: what cannot be run must not stand beside the links of what was.
         replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
-        if until == "links":
+        if plan is not None:
             report = folder / "logs" / "performance.html" if performance else None
             with _timed(outcome, "scan"), _workers(options.cluster, plan, workers, report) as client:
-                outcome.stats = compute(plan, client=client, problem=lock.problem)
+                if fan is None:
+                    outcome.stats = compute(plan, client=client, problem=lock.problem)
+                else:
+                    outcome.stats = fan.compute(client=client, problem=lock.problem)
             with _timed(outcome, "links"):
-                try:
-                    outcome.links = finish(plan, options.links, folder, set_aside=outcome.stats.failed)
-                except PartError as error:
-                    # Altered since it was written; a few blocks are computed here.
-                    log.warning("%s", error)
-                    outcome.stats.add(compute(plan, problem=lock.problem))
-                    outcome.links = finish(plan, options.links, folder, set_aside=outcome.stats.failed)
+                _write_links(outcome, plan, options.links, lock.problem)
+            if fan is not None:
+                with _timed(outcome, "epistasis"):
+                    _write_epistasis(outcome, fan, lock.problem)
         outcome.seconds["total"] = time.monotonic() - begin
-        if until == "links" or not (folder / "links.parquet").exists():
-            _record(outcome, options, inputs, None if until == "pairs" else plan.folder.name)
+        if plan is not None or not (folder / "links.parquet").exists():
+            write_provenance(outcome, options, inputs, None if plan is None else plan.folder.name)
+        if plan is not None and options.report:
+            with _timed(outcome, "report"):
+                _write_report(outcome)
     return outcome
+
+
+def _write_report(outcome: Outcome) -> None:
+    from scanlink.report import write_report
+
+    try:
+        outcome.report = write_report(outcome.folder)
+    except Exception as error:
+        # The tables are there; a page about them that cannot be made is no reason to fail.
+        what = f"{type(error).__name__}: {error}"
+        log.error("no report was made (%s); try again: scanlink report %s", what, outcome.folder)
+
+
+def _write_links(outcome: Outcome, plan: Plan, options: LinksOptions, problem: Callable[[], str | None]) -> None:
+    try:
+        outcome.links = finish(plan, options, outcome.folder, set_aside=outcome.stats.failed)
+    except PartError as error:
+        # Altered since it was written; a few blocks are computed here.
+        log.warning("%s", error)
+        outcome.stats.add(compute(plan, problem=problem))
+        outcome.links = finish(plan, options, outcome.folder, set_aside=outcome.stats.failed)
 
 
 def finish(plan: Plan, options: LinksOptions, folder: Path, *, set_aside: Collection[int] = ()) -> pd.DataFrame:
     """Put the parts together and write links.parquet."""
     links = collect(plan, options, set_aside=set_aside)
-    write_links(links, folder / "links.parquet")
+    write_table(links, folder / "links.parquet")
     return links
 
 
-def _set_aside_links_of(folder: Path, plan: Plan) -> None:
-    """Links of other options must not stand in a folder whose config.yaml says something else."""
-    links, record = folder / "links.parquet", folder / "provenance.json"
-    try:
-        same = json.loads(record.read_text())["plan"] == plan.folder.name
-    except (OSError, ValueError, KeyError, TypeError):
-        same = False
-    if links.exists() and not same:
-        os.replace(links, folder / "links.previous.parquet")
-        log.warning("links of other data or options are kept as links.previous.parquet")
+def _write_epistasis(outcome: Outcome, fan: FanOut, problem: Callable[[], str | None]) -> None:
+    """Write the tables of enhancer pairs; one across groups only if there are several."""
+    pairs, table = fan.tables(problem=problem)
+    write_table(pairs, outcome.folder / "enhancer_pairs.parquet")
+    write_table(table, outcome.folder / "epistasis.parquet")
+    across = outcome.folder / "heterogeneity.parquet"
+    if table["group"].nunique() > 1:
+        outcome.heterogeneity = heterogeneity(table)
+        write_table(outcome.heterogeneity, across)
+    else:
+        across.unlink(missing_ok=True)
+    names = {number: fan.plan.groups[number].name for number in fan.plans}
+    outcome.enhancer_pairs, outcome.epistasis, outcome.unfollowed = pairs, table, fan.unfollowed
+    outcome.epistasis_plans = {name: fan.plans[number].folder.name for number, name in names.items()}
+    outcome.epistasis_stats = {name: fan.stats[number] for number, name in names.items()}
 
 
 def claim(folder: Path) -> None:
@@ -211,25 +223,3 @@ def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
     yield
     outcome.seconds[stage] = time.monotonic() - begin
     log.info("%s: %.1f s", stage, outcome.seconds[stage])
-
-
-def _record(outcome: Outcome, options: RunOptions, inputs: list[dict[str, Any]], plan: str | None) -> None:
-    links, stats = outcome.links, outcome.stats
-    provenance.write_record(
-        outcome.folder / "provenance.json",
-        options=options.model_dump(mode="json"),
-        seed=options.scan.seed,
-        plan=plan,
-        inputs=inputs,
-        seconds={stage: round(value, 3) for stage, value in outcome.seconds.items()},
-        peak_memory_mib={"driver": round(peak_mib(), 1), "worker": round(stats.peak_mib, 1)},
-        blocks={
-            "all": stats.n_blocks,
-            "found_finished": stats.n_found,
-            "computed": stats.n_computed,
-            "damaged": stats.damaged,
-            "failed": stats.failed,
-        },
-        pairs=None if links is None else {str(k): int(v) for k, v in links["status"].value_counts().items()},
-        links=outcome.n_links,
-    )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from scanlink.errors import InputError
+from scanlink.fanout import FOLLOWED
 from scanlink.run.progress import duration
+from scanlink.tl.epistasis_plan import EpistasisPlan
 from scanlink.tl.plan import Plan
 
 __all__ = ["describe"]
@@ -52,7 +55,11 @@ def describe(folder: Path) -> list[str]:
             lines += _driver(file)
         for file in sorted(path.glob("failed*.json")):
             lines += _failures(file)
+        if (path / FOLLOWED).is_file():
+            lines += _followed(plan, folder)
     lines.append(f"links             {_there(folder / 'links.parquet')}")
+    if any((path / FOLLOWED).is_file() for path in plans):
+        lines.append(f"enhancer pairs    {_there(folder / 'epistasis.parquet')}")
     record = folder / "provenance.json"
     if record.is_file():
         try:
@@ -64,6 +71,31 @@ def describe(folder: Path) -> list[str]:
         took = content.get("seconds", {}).get("total")
         lines.append(f"last finished     {content['written']}" + ("" if took is None else f", {took:.0f} s"))
     return lines
+
+
+def _followed(plan: Plan, folder: Path) -> list[str]:
+    """The enhancer pairs that follow from a scan, group by group."""
+    try:
+        said: dict[str, dict[str, Any]] = json.loads((plan.folder / FOLLOWED).read_text())
+    except (OSError, ValueError):
+        return []
+    lines, files, failures, n_there, n_blocks = [], [], [], 0, 0
+    for group in plan.groups:
+        about = said.get(group.name, {})
+        what = "no pairs" if about.get("pairs") == 0 else f"none: {about['reason']}" if "reason" in about else "not yet"
+        if about.get("plan"):
+            pairs = EpistasisPlan(plan.folder.parent / about["plan"], folder / "store")
+            there, blocks = len(pairs.parts.present()), len(pairs.blocks)
+            n_there, n_blocks = n_there + there, n_blocks + blocks
+            what = f"{there:>6} of {blocks}, {about['pairs']:,} pairs"
+            files += list(pairs.folder.glob("progress*.json"))
+            failures += [line for file in sorted(pairs.folder.glob("failed*.json")) for line in _failures(file)]
+        lines.append(f"  {group.name:<24}{what}")
+    known = f", of {len(said)} of {len(plan.groups)} groups" if len(said) < len(plan.groups) else ""
+    head = f"enhancer pairs of {plan.folder.name.removeprefix('scan-')}   {n_there} of {n_blocks} blocks{known}"
+    # One driver computes all of them; the newest file says how far it is.
+    newest = sorted(files, key=lambda file: file.stat().st_mtime)[-1:]
+    return [head, *lines, *(line for file in newest for line in _driver(file)), *failures]
 
 
 def _driver(file: Path) -> list[str]:

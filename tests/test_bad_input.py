@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bad_cases import CASES
+from bad_cases import CASES as SCANS
 from bad_files import ERROR, RUN, Case, Seen, leftovers, observe, project, scratch
+from bad_pairs import CASES as PAIRS
 
 from scanlink.io.files import save_array
 
+CASES = (*SCANS, *PAIRS)
 MESSAGES = Path(__file__).parents[1] / "docs" / "messages.md"
 COMMAND = [sys.executable, "-c", "from scanlink.cli import main; main()"]
 

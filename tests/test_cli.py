@@ -25,6 +25,7 @@ genes: data/genes.gtf.gz
 groups: {by: celltype}
 scan: {formula: "log(nUMI) + percent.mito", ladder: [[100, 0.2], [400, null]], seed: 3, block_genes: 2}
 cluster: none
+report: false
 """
 
 

@@ -1,11 +1,12 @@
 """Blocks of work on a Dask client, and the parts that they leave: knows Dask, and no statistics."""
 
 from scanlink.run.blocks import Block, cut
-from scanlink.run.driver import RunStats, run_blocks
+from scanlink.run.driver import run_blocks, run_work
 from scanlink.run.local import SMALL_SECONDS, client_for
 from scanlink.run.lock import FolderLock
 from scanlink.run.memory import peak_mib
 from scanlink.run.parts import PartError, Parts, replace_file
+from scanlink.run.work import RunStats, Work
 
 __all__ = [
     "SMALL_SECONDS",
@@ -14,9 +15,11 @@ __all__ = [
     "PartError",
     "Parts",
     "RunStats",
+    "Work",
     "client_for",
     "cut",
     "peak_mib",
     "replace_file",
     "run_blocks",
+    "run_work",
 ]

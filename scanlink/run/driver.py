@@ -1,97 +1,38 @@
 """The driver: has blocks computed, here or by the workers of a Dask client, and leaves one part a block.
 
-It knows no statistics: any picklable function of a context and a block that returns a table will do.
+It knows no statistics: any picklable function of a context and a block that returns a table will do. When a group of
+blocks is complete, further work may follow from it while other groups are still computed.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanlink.errors import RunError, first_few
+from scanlink.run.account import Account
 from scanlink.run.blocks import Block
-from scanlink.run.costs import CostModel
-from scanlink.run.events import Done, Event, Failed
-from scanlink.run.farm import Farm, Task, compute_block
-from scanlink.run.parts import Parts, replace_file
+from scanlink.run.events import Event, Tick
+from scanlink.run.farm import Farm
+from scanlink.run.here import Here
+from scanlink.run.order import Order
+from scanlink.run.parts import PartError, Parts
 from scanlink.run.progress import Progress
+from scanlink.run.work import RunStats, Task, Then, Work
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["RunStats", "run_blocks"]
+__all__ = ["run_blocks", "run_work"]
 
 log = logging.getLogger("scanlink")
 
-# When so many blocks failed and none did not, the rest would do the same.
-_HOPELESS = 20
-# A network file system may take a minute to show here what was written elsewhere.
-_SHOWN_WITHIN = 120.0
-
-
-@dataclass
-class RunStats:
-    """What a call of :func:`run_blocks` did.
-
-    Attributes
-    ----------
-    n_blocks
-        Blocks of the plan that were asked for.
-    n_found
-        Of these, the ones whose part was there already.
-    n_computed
-        The ones computed by this call.
-    damaged
-        What was wrong with each part that was there and was computed anew, by number of its block.
-    failed
-        Reason of each block that failed, by number.
-    seconds
-        Wall time.
-    task_seconds
-        Sum over tasks.
-    peak_mib
-        Largest resident memory of a process that computed a block, MiB.
-    """
-
-    n_blocks: int = 0
-    n_found: int = 0
-    n_computed: int = 0
-    seconds: float = 0.0
-    task_seconds: float = 0.0
-    peak_mib: float = 0.0
-    damaged: dict[int, str] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
-
-    def add(self, later: RunStats) -> None:
-        """Add what another call on the same blocks did."""
-        self.n_computed += later.n_computed
-        self.seconds += later.seconds
-        self.task_seconds += later.task_seconds
-        self.peak_mib = max(self.peak_mib, later.peak_mib)
-        self.damaged |= later.damaged
-        self.failed = later.failed
-
-    def raise_failures(self) -> None:
-        """Raise what was set aside.
-
-        Raises
-        ------
-        RunError
-            If blocks failed; names the first.
-        """
-        if self.failed:
-            names = [f"block {number}: {reason}" for number, reason in sorted(self.failed.items())]
-            raise RunError(
-                f"{len(self.failed)} of {self.n_blocks} blocks failed: {first_few(names, most=3)}. "
-                "The others are finished and kept; the same command tries only these again"
-            )
+# A network file system may take a minute to show here what was written elsewhere. Seconds, and seconds between looks.
+_SHOWN_WITHIN, _LOOK = 120.0, 1.0
 
 
 def run_blocks(
@@ -109,24 +50,10 @@ def run_blocks(
 
     Parameters
     ----------
-    task
-        Called as ``task(context, block)``; returns the block's table of numbers, booleans and texts.
-    context
-        Small and picklable: paths and options, never matrices.
-    blocks
-        All blocks that are wanted, finished or not.
-    parts
-        Where their tables go.
-    client
-        Dask client; None computes in this process, one block after another. Workers may come and go, and there need
-        be none at first.
-    retries
-        How often a block that raised is tried again, on a client.
-    problem
-        Called now and then, such as :meth:`FolderLock.problem`; a text stops the run.
-    name
-        Of this share of the blocks, if several drivers have one each: ``progress.json`` and ``failed.json`` beside the
-        parts, which tell how far it is and what was set aside, are called after it.
+    task, context, blocks, parts, name
+        As in :class:`scanlink.run.Work`.
+    client, retries, problem
+        As in :func:`run_work`.
 
     Returns
     -------
@@ -137,106 +64,187 @@ def run_blocks(
     Raises
     ------
     RunError
-        If the run cannot go on: the folder is lost or full, the scheduler or all workers are lost for good, or every
-        one of the first blocks fails. What is finished is kept.
+        As in :func:`run_work`.
     """
-    begin = time.monotonic()
-    parts.folder.mkdir(parents=True, exist_ok=True)
-    done, damaged = parts.inspect(blocks)
-    stats = RunStats(n_blocks=len(blocks), n_found=len(done), damaged=damaged)
-    if stats.n_found:
-        log.info("%d of %d blocks are finished already", stats.n_found, len(blocks))
-    for number, fault in damaged.items():
-        log.warning("the part of block %d is damaged and computed anew: %s", number, fault)
-    # Longest first, so that no long one is left when the others are done.
-    pending = sorted((b for b in blocks if b.number not in done), key=lambda block: (-block.cost, block.number))
-    left, model = sum(block.cost for block in pending), CostModel()
-    marker = parts.folder / f"progress{name}.json"
-    job = os.environ.get("SLURM_JOB_ID")
-    about = {"pid": os.getpid(), "job": job, "dashboard": getattr(client, "dashboard_link", None)}
-    traces: dict[int, str] = {}
-    with Progress(stats, marker, **about) as progress:
-        if client is None:
-            events = _here(task, context, pending, parts)
-        else:
-            farm = Farm(
-                client, task, context, parts, marker=marker, model=model, retries=retries, problem=problem
-            )  # fmt: skip
-            events = farm.events(pending)
-        workers = threads = 1
-        for event in events:
-            if isinstance(event, Done):
-                _count(stats, event, model)
-                left -= event.block.cost
-            elif isinstance(event, Failed):
-                left -= event.block.cost
-                stats.failed[event.block.number], traces[event.block.number] = event.reason, event.trace
-                log.error("block %d is set aside: %s", event.block.number, event.reason)
-                _give_up_if_hopeless(stats)
-            else:
-                workers, threads = event.workers, event.threads
-            rest = max(left, 0.0) * model.mean() / threads if threads and stats.n_computed else None
-            progress.tell(workers=workers, threads=threads, left=rest)
-            if client is None and (stop := problem()):
-                raise RunError(f"{stop}. What is finished is kept; the same command goes on from there")
-        _wait_until_shown(parts, [block for block in pending if block.number not in stats.failed])
-    _record_failures(parts.folder / f"failed{name}.json", stats, traces)
-    stats.seconds = time.monotonic() - begin
-    return stats
+    work = Work(task, context, blocks, parts, name)
+    return run_work([work], client=client, retries=retries, problem=problem)[work]
 
 
-def _here(task: Task, context: Any, pending: Sequence[Block], parts: Parts) -> Iterator[Event]:
-    """One block after another, in this process."""
-    for block in pending:
-        try:
-            report = compute_block(block, task=task, context=context, parts=parts)
-        except RunError:
-            # The folder cannot be written: the blocks that are left would fail in the same way.
-            raise
-        except Exception as error:
-            yield Failed(block, f"{type(error).__name__}: {error}", traceback.format_exc())
-        else:
-            yield Done(block, report.seconds, report.mib, report.found)
+def run_work(
+    works: Iterable[Work],
+    *,
+    client: Client | None = None,
+    retries: int = 2,
+    problem: Callable[[], str | None] = lambda: None,
+    then: Then | None = None,
+) -> dict[Work, RunStats]:
+    """Compute the blocks of some works whose parts are not there yet, and of the works that follow from their groups.
 
+    Parameters
+    ----------
+    works
+        What is to be computed, each with parts of its own.
+    client
+        Dask client; None computes in this process, one block after another. Workers may come and go, and there need
+        be none at first.
+    retries
+        How often a block that raised is tried again, on a client.
+    problem
+        Called now and then, such as :meth:`FolderLock.problem`; a text stops the run.
+    then
+        Called as ``then(work, group)`` in this process, once for each group of each work that is no leaf, when all
+        blocks of that group have their parts and these are seen here: found finished, or computed. Returns further
+        works, or none. Their blocks are computed while those of other groups still are. The workers have something to
+        do meanwhile, but nothing is sent to them: it may take seconds, not minutes.
 
-def _count(stats: RunStats, event: Done, model: CostModel) -> None:
-    if event.found:
-        # By a worker of this run, which died before it could say so.
-        log.debug("the part of block %d was there already", event.block.number)
-    stats.n_computed += 1
-    stats.peak_mib = max(stats.peak_mib, event.mib)
-    if event.seconds is not None and not event.found:
-        stats.task_seconds += event.seconds
-        model.observe(event.block, event.seconds)
+    Returns
+    -------
+    dict
+        What was done for each work, in the order in which they became known. A group of which blocks were set aside is
+        not gone on from, because what follows would be of a part of it only; ``unfollowed`` says so, and the same
+        command goes on from it once the blocks succeed.
 
-
-def _give_up_if_hopeless(stats: RunStats) -> None:
-    if len(stats.failed) >= _HOPELESS and not stats.n_computed:
-        reasons = list(stats.failed.values())
-        raise RunError(
-            f"the first {len(reasons)} blocks all failed, and none was computed: {first_few(dict.fromkeys(reasons))}. "
-            "Mend that first; the same command tries again"
-        )
-
-
-def _wait_until_shown(parts: Parts, blocks: Sequence[Block]) -> None:
-    """Parts written on other hosts have to be seen on this one."""
-    end, wanted = time.monotonic() + _SHOWN_WITHIN, {block.number for block in blocks}
-    while missing := wanted - parts.present():
-        if time.monotonic() > end:
-            raise RunError(
-                f"workers wrote {len(missing)} parts that do not appear in {parts.folder} on this host (blocks "
-                f"{first_few(sorted(missing))}): name a folder on a file system that driver and workers share"
-            )
-        time.sleep(1.0)
-
-
-def _record_failures(path: Path, stats: RunStats, traces: dict[int, str]) -> None:
-    if not stats.failed:
-        path.unlink(missing_ok=True)
-        return
-    content = {
-        str(number): {"reason": reason, "traceback": traces[number]} for number, reason in sorted(stats.failed.items())
+    Raises
+    ------
+    RunError
+        If the run cannot go on: the folder is lost or full, the scheduler or all workers are lost for good, or every
+        one of the first blocks of a work fails. What is finished is kept.
+    Exception
+        What ``then`` raises ends the run in the same way; but a :class:`PartError`, where parts of that group were
+        altered since they were written, has these computed anew and ``then`` called again, once.
+    """
+    accounts: dict[Work, Account] = {}
+    # Longest first, unless something waits for a group to be complete.
+    order = Order(accounts, by_group=then is not None)
+    crew: Farm | Here
+    if client is None:
+        crew = Here(order, problem=problem)
+    else:
+        crew = Farm(client, order, retries=retries, problem=problem)
+    about = {
+        "pid": os.getpid(),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "dashboard": getattr(client, "dashboard_link", None),
     }
-    text = json.dumps(content, indent=1)
-    replace_file(path, lambda temporary: temporary.write_text(text))
+    with Progress(**about) as progress, crew:
+        driver = _Driver(crew, progress, accounts, then)
+        driver.add(works)
+        while crew.busy or driver.waiting:
+            for event in crew.turn(wait=not driver.ready):
+                driver.hear(event)
+            # Not more than one group a turn, so that blocks are sent between them.
+            driver.go_on()
+            driver.tell()
+    return {work: account.stats for work, account in accounts.items()}
+
+
+class _Driver:
+    """What is known of the works, and where each group stands: open, settled, seen to be complete, closed."""
+
+    def __init__(self, crew: Farm | Here, progress: Progress, accounts: dict[Work, Account], then: Then | None) -> None:
+        self._crew, self._progress, self._accounts, self._then = crew, progress, accounts, then
+        # Settled groups whose parts are not all seen here, with the time when that is too late.
+        self._settled: list[tuple[Account, int, float]] = []
+        # Complete groups that something may follow from.
+        self.ready: deque[tuple[Account, int]] = deque()
+        self._look_at = 0.0
+        self._workers = self._threads = 1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are groups without open blocks to be dealt with."""
+        return bool(self._settled or self.ready)
+
+    def add(self, works: Iterable[Work], *, depth: int = 0) -> None:
+        """Take works on, and have computed what is not finished of them."""
+        for work in works:
+            if any(work.marker == known.marker for known in self._accounts):
+                raise ValueError(f"two works leave their parts in {work.parts.folder}: each needs a folder of its own")
+            account = Account(work, place=len(self._accounts), depth=depth)
+            self._accounts[work] = account
+            # Before a block is sent: the workers look for the file.
+            self._progress.add(account.stats, work.marker)
+            self._crew.add(account.pending)
+            for group in sorted(account.open, key=account.rank.__getitem__):
+                self._settle(account, group)
+            if not account.open:
+                self._finish(account)
+        self._look()
+
+    def hear(self, event: Event) -> None:
+        """Note what happened."""
+        if isinstance(event, Tick):
+            self._workers, self._threads = event.workers, event.threads
+            return
+        account = self._accounts[event.job.work]
+        account.hear(event)
+        self._settle(account, event.job.block.group)
+
+    def go_on(self) -> None:
+        """Look which groups are complete, and take on what follows from one of them."""
+        self._look()
+        if not self.ready:
+            return
+        assert self._then is not None
+        account, group = self.ready.popleft()
+        try:
+            works = list(self._then(account.work, group))
+        except PartError as error:
+            again = account.reopen(group)
+            if not again:
+                raise
+            log.warning("%s", error)
+            self._crew.add(again)
+            return
+        self.add(works, depth=account.depth + 1)
+        self._close(account, group)
+
+    def tell(self) -> None:
+        """Tell those who watch how far it is."""
+        accounts, rest = self._accounts.values(), None
+        if self._threads and any(account.stats.n_computed for account in accounts):
+            rest = sum(max(account.left, 0.0) * account.model.mean() for account in accounts) / self._threads
+        self._progress.tell(workers=self._workers, threads=self._threads, left=rest)
+
+    def _settle(self, account: Account, group: int) -> None:
+        if account.settled(group):
+            self._settled.append((account, group, time.monotonic() + _SHOWN_WITHIN))
+            self._look_at = 0.0
+
+    def _look(self) -> None:
+        """Parts written on other hosts have to be seen on this one before anything goes on from them."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK
+        settled, self._settled = self._settled, []
+        for account, group, end in settled:
+            hidden = account.hidden(group)
+            if not hidden:
+                self._complete(account, group)
+            elif now < end:
+                self._settled.append((account, group, end))
+            else:
+                raise RunError(
+                    f"workers wrote {len(hidden)} parts that do not appear in {account.work.parts.folder} on this host "
+                    f"(blocks {first_few(hidden)}): name a folder on a file system that driver and workers share"
+                )
+
+    def _complete(self, account: Account, group: int) -> None:
+        if self._then is None or account.work.leaf:
+            self._close(account, group)
+        elif losses := account.losses(group):
+            account.stats.unfollowed[group] = losses
+            log.info("group %d of %s is not gone on from: %s", group, account.work.parts.folder.name, losses)
+            self._close(account, group)
+        else:
+            self.ready.append((account, group))
+
+    def _close(self, account: Account, group: int) -> None:
+        account.open.remove(group)
+        if not account.open:
+            self._finish(account)
+
+    def _finish(self, account: Account) -> None:
+        account.end()
+        self._progress.finish(account.stats)

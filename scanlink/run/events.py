@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scanlink.run.blocks import Block
+from scanlink.run.work import Job
 
 __all__ = ["Done", "Event", "Failed", "Tick"]
 
@@ -15,7 +15,7 @@ class Done:
 
     Attributes
     ----------
-    block
+    job
         Which.
     seconds
         What it took; None if that was lost with a worker.
@@ -25,7 +25,7 @@ class Done:
         Whether its part was there already, left by a worker that died before it could say so.
     """
 
-    block: Block
+    job: Job
     seconds: float | None = None
     mib: float = 0.0
     found: bool = False
@@ -37,7 +37,7 @@ class Failed:
 
     Attributes
     ----------
-    block
+    job
         Which.
     reason
         In a line.
@@ -45,7 +45,7 @@ class Failed:
         Where it was raised, if it was.
     """
 
-    block: Block
+    job: Job
     reason: str
     trace: str = ""
 

@@ -11,27 +11,26 @@ import queue
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-
 from scanlink.errors import RunError, first_few
 from scanlink.run.blocks import Block
-from scanlink.run.costs import CostModel
 from scanlink.run.events import Done, Event, Failed, Tick
 from scanlink.run.memory import peak_mib
+from scanlink.run.order import Order
 from scanlink.run.parts import Parts
+from scanlink.run.work import Job, Task, Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["Farm", "Task", "compute_block"]
+__all__ = ["Farm", "compute_block"]
 
 log = logging.getLogger("scanlink")
-
-Task = Callable[[Any, Block], pa.Table]
 
 # Seconds between looks at workers, scheduler and lock, and after which what a worker said is given up.
 _LOOK, _ANSWER = 2.0, 30.0
@@ -55,22 +54,35 @@ def compute_block(block: Block, *, task: Task, context: Any, parts: Parts, marke
 
     Parameters
     ----------
-    block, task, context, parts
-        As in :func:`scanlink.run.run_blocks`.
+    block
+        Which.
+    task, context, parts
+        As in :class:`scanlink.run.Work`.
     marker
         File that the driver has just written. Where it cannot be seen, the folder is not the driver's: nothing is
         computed, and nothing written to a folder that only has the same name.
     """
     begin = time.monotonic()
     if marker is not None and not Path(marker).is_file():
-        # A look at the folder makes a network file system fetch what is new in it.
+        # A look at a folder makes a network file system fetch what is new in it; the folder itself may be new as well.
         folder = Path(marker).parent
-        if not folder.is_dir() or os.path.basename(marker) not in os.listdir(folder):
+        _names(folder.parent)
+        if os.path.basename(marker) not in _names(folder):
             return Report(0.0, 0.0, False, _address() or socket.gethostname())
     found = parts.is_done(block)
     if not found:
-        parts.write(block, task(context, block))
+        table = task(context, block)
+        # A worker that was given up for lost may have finished meanwhile: the first part stays.
+        if not parts.is_done(block):
+            parts.write(block, table)
     return Report(time.monotonic() - begin, peak_mib(), found, None)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _address() -> str | None:
@@ -83,18 +95,16 @@ def _address() -> str | None:
 
 
 class Farm:
-    """Keeps the workers of a client busy, and tells what comes back.
+    """Keeps the workers of a client busy, and tells what comes back; a context manager.
+
+    What was sent and not begun is called back when it is left by an exception.
 
     Parameters
     ----------
     client
         Dask client.
-    task, context, parts
-        As in :func:`scanlink.run.run_blocks`.
-    marker
-        As in :func:`compute_block`.
-    model
-        Learns how long blocks take; the caller tells it.
+    order
+        Which block is sent next.
     retries
         How often a block that raised is tried again.
     problem
@@ -104,52 +114,62 @@ class Farm:
     def __init__(
         self,
         client: Client,
-        task: Task,
-        context: Any,
-        parts: Parts,
+        order: Order,
         *,
-        marker: Path,
-        model: CostModel,
         retries: int = 2,
         problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.client = client
-        self._ask = {"task": task, "context": context, "parts": parts, "marker": str(marker)}
-        self._parts, self._model, self._retries, self._problem = parts, model, retries, problem
-        self._queue: list[Block] = []
-        self._running: dict[str, tuple[Future, Block]] = {}
+        self._order, self._retries, self._problem = order, retries, problem
+        self._queue: list[Job] = []
+        self._running: dict[str, tuple[Future, Job]] = {}
         self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._second_chance: set[int] = set()
-        self._blind: list[str] = []
+        self._second_chance: set[Job] = set()
+        self._blind: dict[Work, list[str]] = defaultdict(list)
         self._sent = self._workers = self._threads = 0
+        self._looked = self._sorted = float("-inf")
+        # A key that an earlier run on this client has used may still be known to a worker.
+        self._name = uuid.uuid4().hex[:8]
 
-    def events(self, pending: Sequence[Block]) -> Iterator[Event]:
-        """Compute the blocks; yields at least every few seconds, until every block is done or set aside.
+    def __enter__(self) -> Farm:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *about: object) -> None:
+        if kind is not None:
+            self._call_back()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to compute, or under way."""
+        return bool(self._queue or self._running)
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Compute these too."""
+        self._queue.extend(jobs)
+        self._sorted = float("-inf")
+
+    def turn(self, *, wait: bool = True) -> Iterator[Event]:
+        """Send blocks, and tell what has ended, after a second at the latest.
+
+        Parameters
+        ----------
+        wait
+            Whether to wait for that second; else only what has ended already is told.
 
         Raises
         ------
         RunError
-            If scheduler, lock or folder are lost, or the queue system gives no workers for good. What was sent and
-            not begun is called back then, and on any other exception.
+            If scheduler, lock or folder are lost, or the queue system gives no workers for good.
         """
-        self._queue = list(pending)
-        looked = sorted_at = -_SORT
-        try:
-            while self._queue or self._running:
-                now = time.monotonic()
-                if now - sorted_at > _SORT:
-                    # The longest last, from where they are taken: none of them is left when the others are done.
-                    self._queue.sort(key=lambda block: (self._model.seconds(block), -block.number))
-                    sorted_at = now
-                if now - looked > _LOOK:
-                    self._look()
-                    looked = now
-                    yield Tick(self._workers, self._threads)
-                self._send()
-                yield from self._settle(self._wait())
-        except BaseException:
-            self._call_back()
-            raise
+        now = time.monotonic()
+        if now - self._looked > _LOOK:
+            self._look()
+            self._looked = now
+            yield Tick(self._workers, self._threads)
+        self._send()
+        yield from self._settle(self._wait(1.0 if wait else 0.0))
+        # The caller may be busy for a while now.
+        self._send()
 
     def _look(self) -> None:
         problem = self._problem() or getattr(self.client, "scanlink_problem", lambda: None)()
@@ -172,19 +192,32 @@ class Farm:
         if room < self._threads // 20 and room < len(self._queue):
             # Not one by one: many are sent for little more than one.
             return
-        batch = [self._queue.pop() for _ in range(min(room, len(self._queue)))]
-        keys = [f"block-{block.number}-{self._parts.fingerprint[:8]}-{self._sent + i}" for i, block in enumerate(batch)]
-        self._sent += len(batch)
-        futures = self.client.map(compute_block, batch, key=keys, pure=False, retries=self._retries, **self._ask)
-        for key, future, block in zip(keys, futures, batch, strict=True):
-            self._running[key] = (future, block)
+        if time.monotonic() - self._sorted > _SORT:
+            self._order.sort(self._queue, threads=self._threads, late=self._second_chance)
+            self._sorted = time.monotonic()
+        batch: dict[Work, list[Block]] = defaultdict(list)
+        for _ in range(min(room, len(self._queue))):
+            work, block = self._queue.pop()
+            batch[work].append(block)
+        for work, blocks in batch.items():
+            self._send_blocks(work, blocks)
+
+    def _send_blocks(self, work: Work, blocks: list[Block]) -> None:
+        keys = [f"block-{block.number}-{self._name}-{self._sent + i}" for i, block in enumerate(blocks)]
+        self._sent += len(blocks)
+        futures = self.client.map(
+            compute_block, blocks, key=keys, pure=False, retries=self._retries,
+            task=work.task, context=work.context, parts=work.parts, marker=str(work.marker),
+        )  # fmt: skip
+        for key, future, block in zip(keys, futures, blocks, strict=True):
+            self._running[key] = (future, Job(work, block))
             future.add_done_callback(lambda done: self._ready.put(done.key))
 
-    def _wait(self) -> list[str]:
-        """Keys of what has ended, after a second at the latest."""
+    def _wait(self, seconds: float) -> list[str]:
+        """Keys of what has ended, after so many seconds at the latest."""
         found: list[str] = []
         try:
-            found.append(self._ready.get(timeout=1.0))
+            found.append(self._ready.get(timeout=seconds))
             while True:
                 found.append(self._ready.get_nowait())
         except queue.Empty:
@@ -195,16 +228,16 @@ class Farm:
         finished = [key for key in keys if self._running[key][0].status == "finished"]
         reports = self._reports(finished)
         for key in keys:
-            future, block = self._running.pop(key)
+            future, job = self._running.pop(key)
             if key in reports:
-                yield from self._hear(block, reports[key])
+                yield from self._hear(job, reports[key])
             elif future.status == "error":
-                yield from self._grieve(block, future)
-            elif self._parts.is_done(block):
-                yield Done(block)
+                yield from self._grieve(job, future)
+            elif job.work.parts.is_done(job.block):
+                yield Done(job)
             else:
                 # Its worker went before it could say what became of it, or the scheduler dropped it.
-                self._queue.append(block)
+                self._queue.append(job)
             future.release()
 
     def _reports(self, keys: list[str]) -> dict[str, Report]:
@@ -222,23 +255,24 @@ class Farm:
             return {}
         return dict(zip(keys, answers, strict=True))
 
-    def _hear(self, block: Block, report: Report) -> Iterator[Event]:
+    def _hear(self, job: Job, report: Report) -> Iterator[Event]:
+        blind, folder = self._blind[job.work], job.work.parts.folder
         if report.blind is None:
-            self._blind.clear()
-            yield Done(block, report.seconds, report.mib, report.found)
+            blind.clear()
+            yield Done(job, report.seconds, report.mib, report.found)
             return
-        self._queue.append(block)
-        if report.blind not in self._blind:
-            self._blind.append(report.blind)
-            log.warning("worker %s does not see the folder %s and is sent away", report.blind, self._parts.folder)
-            if len(self._blind) >= min(_BLIND, max(self._workers, 1)):
+        self._queue.append(job)
+        if report.blind not in blind:
+            blind.append(report.blind)
+            log.warning("worker %s does not see the folder %s and is sent away", report.blind, folder)
+            if len(blind) >= min(_BLIND, max(self._workers, 1)):
                 raise RunError(
-                    f"{len(self._blind)} workers, one after another, do not see the folder {self._parts.folder} "
-                    f"({first_few(self._blind, most=3)}): name a folder on a file system that driver and workers share"
+                    f"{len(blind)} workers, one after another, do not see the folder {folder} "
+                    f"({first_few(blind, most=3)}): name a folder on a file system that driver and workers share"
                 )
             self.client.retire_workers([report.blind])
 
-    def _grieve(self, block: Block, future: Future) -> Iterator[Event]:
+    def _grieve(self, job: Job, future: Future) -> Iterator[Event]:
         from distributed.scheduler import KilledWorker
 
         error = future.exception()
@@ -246,20 +280,20 @@ class Farm:
             # The folder cannot be written: the blocks that are left would fail in the same way.
             raise error
         if isinstance(error, KilledWorker):
-            if block.number not in self._second_chance:
+            if job not in self._second_chance:
                 # Perhaps the queue system killed them all, and the block is innocent: again, when the rest is done.
-                self._second_chance.add(block.number)
-                self._queue.insert(0, block)
-                log.warning("block %d is tried again at the end: its workers died", block.number)
+                self._second_chance.add(job)
+                self._queue.insert(0, job)
+                log.warning("%s is tried again at the end: its workers died", job)
                 return
             yield Failed(
-                block,
+                job,
                 f"every worker that computed it died, the last at {error.last_worker.address}: too little memory, or a "
                 "crash; see the logs of the workers",
             )
             return
         trace = "".join(traceback.format_exception(error)) if error is not None else ""
-        yield Failed(block, f"{type(error).__name__}: {error}", trace)
+        yield Failed(job, f"{type(error).__name__}: {error}", trace)
 
     def _call_back(self) -> None:
         try:

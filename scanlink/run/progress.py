@@ -36,35 +36,48 @@ class Progress:
 
     Parameters
     ----------
-    counts
-        The driver's figures, which change as it goes on.
-    file
-        Written every ten seconds, for ``scanlink status``; None writes none.
     about
-        More to be written there, such as the link of the dashboard.
+        More to be written to the files, such as the link of the dashboard.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> counts = SimpleNamespace(n_blocks=2, n_found=0, n_computed=0, failed={})
-    >>> with Progress(counts) as progress:
+    >>> with Progress() as progress:
+    ...     progress.add(counts)
     ...     counts.n_computed = 2
     ...     progress.tell(workers=1, threads=1, left=0.0)
     """
 
-    def __init__(self, counts: Counts, file: Path | None = None, **about: Any) -> None:
-        self._counts, self._file, self._about = counts, file, about
-        self._begin = self._lined = time.monotonic()
-        self._filed = -_FILE
+    def __init__(self, **about: Any) -> None:
+        self._about = about
+        self._begin = self._lined = self._filed = time.monotonic()
+        self._counts: list[Counts] = []
+        self._files: list[tuple[Counts, Path, float]] = []
         self._left: float | None = None
         self._workers = self._threads = 0
-        self._sink: _Sink = _Lines()
+        self._last = -1
+        self._sink: _Sink | None = None
 
     def __enter__(self) -> Progress:
-        if self._counts.n_blocks > self._done():
-            self._sink = _sink(self._counts.n_blocks)
-        self._write("running")
         return self
+
+    def add(self, counts: Counts, file: Path | None = None) -> None:
+        """Tell of a further work.
+
+        Parameters
+        ----------
+        counts
+            The driver's figures, which change as it goes on.
+        file
+            Written now and every ten seconds, for ``scanlink status``; None writes none.
+        """
+        self._counts.append(counts)
+        if self._sink is None and self._total() > self._done():
+            self._sink = _sink()
+        if file is not None:
+            self._files.append((counts, file, time.monotonic()))
+            self._write(self._files[-1], "running")
 
     def tell(self, *, workers: int, threads: int, left: float | None) -> None:
         """Show the figures as they are now.
@@ -74,46 +87,58 @@ class Progress:
         workers, threads
             That are there.
         left
-            Seconds that the rest will take; None if that is not known.
+            Seconds that the rest of everything that is known will take; None if that is not known.
         """
         self._workers, self._threads, self._left = workers, threads, left
-        now = time.monotonic()
-        if self._sink.due(now - self._begin, now - self._lined, self._done() == self._counts.n_blocks):
-            self._lined = now
-            self._sink.show(self._done(), self._line())
+        now, done = time.monotonic(), self._done()
+        last = done == self._total() and done != self._last
+        if self._sink is not None and self._sink.due(now - self._begin, now - self._lined, last):
+            self._lined, self._last = now, done
+            self._sink.show(done, self._total(), self._line())
         if now - self._filed > _FILE:
-            self._write("running")
+            self._filed = now
+            for file in self._files:
+                self._write(file, "running")
+
+    def finish(self, counts: Counts) -> None:
+        """One of the works is finished."""
+        for file in [file for file in self._files if file[0] is counts]:
+            self._write(file, "finished")
+            self._files.remove(file)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._sink.close(self._done(), self._line())
+        if self._sink is not None:
+            self._sink.close(self._done(), self._total(), self._line())
         told_to = isinstance(error, (KeyboardInterrupt, SystemExit))
         state = "finished" if error is None else "stopped" if told_to else "failed"
+        reason = {} if error is None else {"reason": str(error) or type(error).__name__}
         try:
-            self._write(state, **({} if error is None else {"reason": str(error) or type(error).__name__}))
+            for file in self._files:
+                self._write(file, state, **reason)
         except Exception as second:
             if error is None:
                 raise
             log.debug("progress cannot be written: %s", second)
 
+    def _total(self) -> int:
+        return sum(counts.n_blocks for counts in self._counts)
+
     def _done(self) -> int:
-        return self._counts.n_found + self._counts.n_computed
+        return sum(counts.n_found + counts.n_computed for counts in self._counts)
 
     def _line(self) -> str:
-        counts = self._counts
-        failed = f", {len(counts.failed)} set aside" if counts.failed else ""
+        n_failed = sum(len(counts.failed) for counts in self._counts)
+        failed = f", {n_failed} set aside" if n_failed else ""
         left = "" if self._left is None else f", about {duration(self._left)} left"
         return (
-            f"{self._done()} of {counts.n_blocks} blocks{failed}, {duration(time.monotonic() - self._begin)} so far"
+            f"{self._done()} of {self._total()} blocks{failed}, {duration(time.monotonic() - self._begin)} so far"
             f"{left}, {self._workers} workers"
         )
 
-    def _write(self, state: str, **more: Any) -> None:
-        if self._file is None:
-            return
-        self._filed = time.monotonic()
-        counts = self._counts
+    def _write(self, file: tuple[Counts, Path, float], state: str, **more: Any) -> None:
+        counts, path, begin = file
         content = {
             "state": state,
             "host": socket.gethostname(),
@@ -123,20 +148,20 @@ class Progress:
             "set_aside": len(counts.failed),
             "workers": self._workers,
             "threads": self._threads,
-            "seconds": round(time.monotonic() - self._begin, 1),
+            "seconds": round(time.monotonic() - begin, 1),
             "seconds_left": None if self._left is None else round(self._left, 1),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             **self._about,
             **more,
         }
         text = json.dumps(content, indent=1)
-        replace_file(self._file, lambda temporary: temporary.write_text(text))
+        replace_file(path, lambda temporary: temporary.write_text(text))
 
 
 class _Sink(Protocol):
     def due(self, so_far: float, since: float, last: bool) -> bool: ...
-    def show(self, done: int, line: str) -> None: ...
-    def close(self, done: int, line: str) -> None: ...
+    def show(self, done: int, total: int, line: str) -> None: ...
+    def close(self, done: int, total: int, line: str) -> None: ...
 
 
 class _Lines:
@@ -145,58 +170,58 @@ class _Lines:
     def due(self, so_far: float, since: float, last: bool) -> bool:
         return last or since > max(_LINE, so_far / 20)
 
-    def show(self, done: int, line: str) -> None:
+    def show(self, done: int, total: int, line: str) -> None:
         log.info("%s", line)
 
-    def close(self, done: int, line: str) -> None:
+    def close(self, done: int, total: int, line: str) -> None:
         return
 
 
 class _Bar:
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True))
         self._bar.start()
-        self._task = self._bar.add_task("", total=total)
+        self._task = self._bar.add_task("", total=None)
 
     def due(self, so_far: float, since: float, last: bool) -> bool:
         return last or since > 0.2
 
-    def show(self, done: int, line: str) -> None:
-        self._bar.update(self._task, completed=done, description=line)
+    def show(self, done: int, total: int, line: str) -> None:
+        self._bar.update(self._task, completed=done, total=total, description=line)
 
-    def close(self, done: int, line: str) -> None:
-        self.show(done, line)
+    def close(self, done: int, total: int, line: str) -> None:
+        self.show(done, total, line)
         self._bar.stop()
 
 
 class _Notebook:
     """An element of the page that is drawn anew, without an extension of the notebook."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
         from IPython.display import HTML, display
 
-        self._total, self._html = total, HTML
+        self._html = HTML
         self._handle = display(HTML(""), display_id=True)
 
     def due(self, so_far: float, since: float, last: bool) -> bool:
         return last or since > 1.0
 
-    def show(self, done: int, line: str) -> None:
-        self._handle.update(self._html(f'<progress value="{done}" max="{self._total}"></progress> {line}'))
+    def show(self, done: int, total: int, line: str) -> None:
+        self._handle.update(self._html(f'<progress value="{done}" max="{total}"></progress> {line}'))
 
-    def close(self, done: int, line: str) -> None:
-        self.show(done, line)
+    def close(self, done: int, total: int, line: str) -> None:
+        self.show(done, total, line)
 
 
-def _sink(total: int) -> _Sink:
+def _sink() -> _Sink:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None and hasattr(shell, "kernel"):
-        return _Notebook(total)
-    return _Bar(total) if sys.stderr.isatty() else _Lines()
+        return _Notebook()
+    return _Bar() if sys.stderr.isatty() else _Lines()
 
 
 def duration(seconds: float) -> str:

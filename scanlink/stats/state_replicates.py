@@ -138,7 +138,7 @@ class StateReplicates:
             solved = self._states.solve(sums, part.states, self.fit.coef[rows], others, n)
             values[rows], error[rows] = solved.coef, solved.error
             unknown |= ~solved.arrived
-        return _Contrasts(values, error, unknown)
+        return _Contrasts(values, error, np.asarray(unknown))
 
     def _refit(self, block: WeightBlock, which: NDArray[np.intp]) -> Floats:
         pieces = [in_pieces(block, which, partial(_refit_part, part, self.fit)) for part in self.fit.parts]

@@ -61,7 +61,8 @@ class StatesCells(Cells):
         """
         names, n_states = quantity_names(self.n_enhancers), 2**self.n_enhancers
         cells, umis = state_columns(self.n_enhancers)
-        n, umi = np.bincount(state, minlength=n_states), np.bincount(state, counts, minlength=n_states)
+        n = np.bincount(state, minlength=n_states)
+        umi = np.bincount(state, counts, minlength=n_states).astype(np.float64)
         result: dict[str, Any] = dict(zip(cells, n.tolist(), strict=True)) | dict(zip(umis, umi.tolist(), strict=True))
         for name in names:
             result |= {f"{kind}_{name}": 0 if kind == "n_boot" else np.nan for kind in QUANTITY}

@@ -40,7 +40,7 @@ def enhancer_pairs(
         ``peak``; ``group`` if there are several; and ``fdr``, or ``p_value`` from which Benjamini and Hochberg's is
         taken within each group. Rows whose ``status`` is not ``ok`` are no links.
     fdr
-        False discovery rate below which a pair of gene and peak is a link.
+        False discovery rate below which a pair of gene and peak is a link; 1 takes every tested pair.
     order
         Enhancers that are tested together: 2 for pairs, 3 or 4 for larger sets.
     min_distance, max_distance
@@ -141,7 +141,7 @@ def _called(links: pd.DataFrame, fdr: float) -> pd.DataFrame:
         raise MissingKeyError(
             f"the table links has neither fdr nor p_value to call links by; found {first_few(links.columns, most=20)}"
         )
-    called = rate < fdr
+    called = rate < fdr if fdr < 1 else rate.notna()
     if "status" in links.columns:
         called &= links["status"].fillna("ok") == "ok"
     return table.loc[called, ["group", "gene", "peak"]].drop_duplicates()

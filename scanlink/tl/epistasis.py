@@ -20,6 +20,7 @@ from scanlink.options import EpistasisOptions, PValue, explain
 from scanlink.run import FolderLock, RunStats, client_for, run_blocks
 from scanlink.stats import adjust
 from scanlink.tl._epistasis_task import epistasis_block
+from scanlink.tl._plan_files import PlanFiles
 from scanlink.tl._scan_task import ScanContext
 from scanlink.tl._states import QUANTITY, RERI, quantity_names, state_columns
 from scanlink.tl.enhancer_pairs import enhancer_columns
@@ -197,7 +198,7 @@ def compute_epistasis(
     return stats
 
 
-def context_of(plan: EpistasisPlan) -> ScanContext:
+def context_of(plan: PlanFiles) -> ScanContext:
     """What travels to a worker; absolute, because workers may have another working folder."""
     return ScanContext(str(plan.store.resolve()), str(plan.folder.resolve()))
 

@@ -147,10 +147,8 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
         )
     repeated = table.duplicated()
     if repeated.any():
-        raise InputError(
-            f"{int(repeated.sum())} enhancer pairs are given twice (of {first_few(table.loc[repeated, 'gene'].unique())}): drop "
-            "them"
-        )
+        genes = first_few(table.loc[repeated, "gene"].unique())
+        raise InputError(f"{int(repeated.sum())} enhancer pairs are given twice (of {genes}): drop them")
     # Groups, and the genes in them, stand together, in the order in which they first occur.
     keys = [pd.factorize(table["gene"])[0], pd.factorize(table["group"])[0]]
     return table.iloc[np.lexsort(keys)].reset_index(drop=True), columns
@@ -160,7 +158,8 @@ def _distance(table: pd.DataFrame, columns: list[str]) -> NDArray[np.float64]:
     place = parse_peaks(pd.unique(table[columns].to_numpy().ravel()))
     middle = ((place["start"] + place["end"]) // 2).astype(np.float64)
     at = np.column_stack([middle.loc[table[name]].to_numpy() for name in columns])
-    chrom = np.column_stack([pd.factorize(place["chrom"])[0][place.index.get_indexer(table[name])] for name in columns])
+    numbers = pd.factorize(place["chrom"])[0]
+    chrom = np.column_stack([numbers[place.index.get_indexer(pd.Index(table[name]))] for name in columns])
     return np.where((chrom == chrom[:, :1]).all(axis=1), np.ptp(at, axis=1), np.nan)
 
 

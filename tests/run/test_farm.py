@@ -59,15 +59,15 @@ def finished_calls(folder: Path) -> list[int]:
 @pytest.mark.slow
 def test_farm__all_workers_killed_twice(folder, blocks):
     parts = Parts(folder / "parts", "f")
-    kills: list[float] = []
+    kills: list[set[int]] = []
 
     def kill_all() -> None:
         # Called by the driver every two seconds; the workers are children's children.
-        done = len(parts.present())
-        if len(kills) < 2 and done >= 4 * (len(kills) + 1):
+        done = parts.present()
+        if len(kills) < 2 and len(done) >= 4 * (len(kills) + 1):
+            kills.append(done)
             for pid in client.run(os.getpid, nanny=False).values():
                 os.kill(pid, signal.SIGKILL)
-            kills.append(time.monotonic())
 
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 10}),
@@ -78,8 +78,10 @@ def test_farm__all_workers_killed_twice(folder, blocks):
         )  # fmt: skip
     assert len(kills) == 2
     assert (stats.n_found, stats.n_computed, stats.failed) == (0, 24, {})
-    # No block that had its part was computed again.
-    assert finished_calls(folder) == list(range(24))
+    # No block that had its part was computed again. One whose task had ended, and not the writing of its part, may be.
+    calls = finished_calls(folder)
+    assert set(calls) == set(range(24))
+    assert [calls.count(number) for number in sorted(kills[1])] == [1] * len(kills[1])
     assert parts.read(blocks)["row"].to_pylist() == list(range(24))
 
 

@@ -17,6 +17,7 @@ OPTIONS = """\
 input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 scan: {ladder: [[4000, null]], block_genes: 1}
+report: false
 """
 COMMAND = [sys.executable, "-c", "from scanlink.cli import main; main()", "run"]
 

@@ -25,6 +25,7 @@ input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {by: celltype}
 scan: {ladder: [[6000, null]], seed: 1, block_genes: 1}
+report: false
 """
 
 # For Dask's --preload: what a test does to a scan has to come before its end on a fast machine, too.
@@ -77,8 +78,8 @@ def write_profile(folder: Path, *, jobs: int = 3, pause: float = 0.2, **options:
     return path
 
 
-def digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "links.parquet").read_bytes()).hexdigest()
+def digest(folder: Path, table: str = "links") -> str:
+    return hashlib.sha256((folder / f"{table}.parquet").read_bytes()).hexdigest()
 
 
 def worker_processes(job: str | None = None) -> list[psutil.Process]:

@@ -17,6 +17,7 @@ input: {{rna: {data}/rna_matrix.rds, atac: {data}/atac_matrix.rds, cells: {data}
 genes: {data}/gencode_v44_gene_bodies.bed.gz
 groups: {{by: celltype}}
 scan: {{formula: "log(nUMI) + percent.mito", p_value: bootstrap, ladder: scent, seed: 0}}
+epistasis: {{links_fdr: 0.7, seed: 0}}
 """
 
 
@@ -37,5 +38,10 @@ def test_run__all_cell_types_of_pbmc10k(quiet_slurm, shared: Path, tmp_path):
     links = pd.read_parquet(tmp_path / "slurm" / "links.parquet")
     assert links["group"].nunique() == 29
     assert (links["status"] == "ok").sum() > 10_000
-    assert digest(tmp_path / "slurm") == digest(tmp_path / "here")
-    print(f"{blocks[1]} blocks in jobs {submitted[0]}: {len(links)} rows, the same bytes")
+    pairs = pd.read_parquet(tmp_path / "slurm" / "epistasis.parquet")
+    assert pairs["group"].nunique() > 3
+    assert (pairs["status"] == "ok").sum() > 50
+    for table in ("links", "enhancer_pairs", "epistasis"):
+        assert digest(tmp_path / "slurm", table) == digest(tmp_path / "here", table)
+    assert (tmp_path / "slurm" / "report.html").stat().st_size > 100_000
+    print(f"{blocks[1]} blocks in jobs {submitted[0]}: {len(links)} and {len(pairs)} rows, the same bytes")

@@ -22,6 +22,7 @@ genes: data/genes.gtf.gz
 groups: {by: celltype}
 scan: {ladder: [[12000, null]], seed: 1, block_genes: 1}
 cluster: none
+report: false
 """
 
 
