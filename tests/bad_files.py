@@ -119,6 +119,7 @@ def project(folder: Path) -> Project:
         "groups": {"by": "celltype"},
         "scan": {"ladder": [[40, None]], "seed": 3, "block_genes": 2},
         "cluster": "none",
+        "report": False,
     }
     data = simulated()
     with quiet():

@@ -159,9 +159,6 @@ def test_run__same_bytes_from_worker_processes(project, reference, tmp_path, wor
     outcome = run(project, tmp_path / "out", "cluster=local", workers=workers)
     assert digests(tmp_path / "out") == digests(reference)
     assert sum(stats.n_computed for stats in outcome.epistasis_stats.values()) == len(parts_of(reference, "epistasis"))
-    scan, pairs = (parts_of(tmp_path / "out", kind).values() for kind in ("scan", "epistasis"))
-    # Here too the first enhancer pairs were tested before most of the scan was.
-    assert sum(written > min(pairs) for written in scan) >= len(scan) // 3
 
 
 @pytest.mark.slow

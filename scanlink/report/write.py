@@ -25,8 +25,6 @@ __all__ = ["write_report"]
 
 # Rows that stand in the page before its script has run, and where there is none.
 _PLAIN = 25
-# Ratio of Cook's distances above which GLiMMIRS discards an interaction.
-_COOK = 5
 
 
 def write_report(folder: Path, *, rows: int = 5_000) -> Path:
@@ -90,7 +88,6 @@ def _context(run: Run, rows: int) -> dict[str, Any]:
         "links": _stage(links),
         "epistasis": _stage(pairs),
         "heterogeneity": _heterogeneity(run),
-        "influenced": _influenced(run),
         "pictures": {
             section: _rows([picture for picture in pictures if picture.section == section])
             for section in ("links", "epistasis", "heterogeneity")
@@ -118,14 +115,6 @@ def _rows(pictures: list[Picture]) -> list[tuple[Picture, str]]:
             place = "" if left else "alone"
         found.append((picture, place))
     return found
-
-
-def _influenced(run: Run) -> int:
-    """Interactions that were called and hang on few cells."""
-    epi = run.epistasis
-    if epi is None or "cook_ratio" not in epi:
-        return 0
-    return int(((epi["fdr"] < run.epistasis_alpha) & (epi["cook_ratio"] > _COOK)).sum())
 
 
 def _stage(groups: list[GroupCounts]) -> dict[str, Any]:

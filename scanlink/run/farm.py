@@ -112,12 +112,7 @@ class Farm:
     """
 
     def __init__(
-        self,
-        client: Client,
-        order: Order,
-        *,
-        retries: int = 2,
-        problem: Callable[[], str | None] = lambda: None,
+        self, client: Client, order: Order, *, retries: int = 2, problem: Callable[[], str | None] = lambda: None
     ) -> None:
         self.client = client
         self._order, self._retries, self._problem = order, retries, problem

@@ -69,7 +69,7 @@ def interaction_p(
     the product of all, and ``M = diag(mu)``::
 
         phi = max(0, sum((y_i - mu_i)^2 - y_i) / sum mu_i^2)
-        g = h - Z (Z'MZ)^-1 Z'M h,   h_i = x_i / (1 + phi mu_i)
+        g = x - Z (Z'MZ)^-1 Z'M x
         S = sum g_i (y_i - mu_i)
         K(t) = sum_i -log(1 - phi mu_i (exp(t g_i) - 1)) / phi - t g_i mu_i
 
@@ -104,13 +104,14 @@ def interaction_p(
     if not (fit.converged and np.isfinite(mu).all() and (mu > 0).all()):
         return float("nan")
     phi = max(0.0, float(np.sum((y - mu) ** 2 - y) / np.sum(mu * mu)))
-    h = (level == top) / (1.0 + phi * mu)
+    # As in Poisson regression. Weights that depend on phi would set shallow cells of the state against deep ones.
+    x = (level == top).astype(np.float64)
     z = z[:, kept]
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
-    slope = np.einsum("jk,k->j", fit.covariance[np.ix_(kept, kept)], np.einsum("ij,i->j", z, mu * h))
-    g = h - np.einsum("ij,j->i", z, slope)
+    slope = np.einsum("jk,k->j", fit.covariance[np.ix_(kept, kept)], np.einsum("ij,i->j", z, mu * x))
+    g = x - np.einsum("ij,j->i", z, slope)
     variance = float(np.sum(g * g * mu * (1.0 + phi * mu)))
-    if not variance > 1e-10 * float(np.sum(h * h * mu)):
+    if not variance > 1e-10 * float(np.sum(x * mu)):
         return float("nan")
     score = float(np.sum(g * (y - mu)))
     deviate = _deviate(score, g, mu, phi)

@@ -200,7 +200,8 @@ class StatesFit:
         Notes
         -----
         ``D_i = r_i^2 h_i / (p (1 - h_i)^2)`` with Pearson residuals and leverages, as R's ``cooks.distance`` with
-        dispersion 1. Zhou et al. 2024 (Cell Genomics 4:100672) discard interactions where the ratio is above 5.
+        dispersion 1. Zhou et al. 2024 (Cell Genomics 4:100672) discard interactions where the ratio is above 5; in
+        counts of single cells that is most of them (docs/epistasis.md).
         """
         part = self.parts[-1]
         fit = part.fit

@@ -19,7 +19,7 @@ from scanlink.io.store import Store
 from scanlink.options import EpistasisOptions, PValue, explain
 from scanlink.run import FolderLock, RunStats, client_for, run_blocks
 from scanlink.stats import adjust
-from scanlink.tl._epistasis_task import epistasis_block
+from scanlink.tl._epistasis_task import epistasis_block, result_schema
 from scanlink.tl._plan_files import PlanFiles
 from scanlink.tl._scan_task import ScanContext
 from scanlink.tl._states import QUANTITY, RERI, quantity_names, state_columns
@@ -127,7 +127,8 @@ def epistasis(
     --------
     The model-based ``p_interaction``, which is the test of Zhou et al. 2024 when the family is negative binomial,
     rejects far too often with Poisson errors where counts vary more than that (docs/epistasis.md). "No interaction"
-    means little where ``min_interaction`` is large. A ``cook_ratio`` above 5 says that a cell or two carry the result.
+    means little where ``min_interaction`` is large. ``cook_ratio`` grows with the number of cells and is above 5 for
+    most pairs without any fault: compare it between pairs of like numbers of cells.
 
     Notes
     -----
@@ -256,6 +257,8 @@ def collect_epistasis(plan: EpistasisPlan, *, set_aside: Collection[int] = ()) -
             row = np.arange(block.first, block.last)
             tables.append(pd.DataFrame({"group": block.group, "row": row, "status": "failed"}))
     table = pd.concat(tables, ignore_index=True).sort_values("row", kind="stable").reset_index(drop=True)
+    # If every block failed, nothing has brought the columns of numbers.
+    table = table.reindex(columns=result_schema(k).names)
     store, groups, row = Store.open(plan.store), plan.groups, table["row"].to_numpy()
     peaks = store.peaks.to_numpy(dtype=object)[plan.enhancers[row]]
     labels = {

@@ -152,6 +152,25 @@ def test_interaction_p__keeps_its_level_where_walds_does_not(mean, theta):
         assert wald > 0.12
 
 
+def test_interaction_p__keeps_level_and_power_with_many_cells_of_different_depth():
+    """Where the offset is not quite right, and 11 has as many cells as other states."""
+    called = {0.0: 0, 0.6: 0}
+    robust = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        state = np.repeat([0, 1, 2, 3], [500, 150, 150, 400])
+        depth = 0.6 * rng.normal(size=1200)
+        for interaction in called:
+            mu = 2.0 * np.exp(0.7 * depth + np.array([0.0, 0.4, 0.3, 0.7 + interaction])[state])
+            y = rng.poisson(mu * rng.gamma(1.0, 1.0, size=1200)).astype(float)
+            called[interaction] += interaction_p(y, state, np.ones((1200, 1)), offset=depth) < 0.05
+        fit = fit_states(y, state, np.ones((1200, 1)), offset=depth)
+        robust += abs(fit.estimates[3]) > 1.96 * fit.se_robust(fit.quantities[3])
+    # 300 sets: a standard error of .013 at .05.
+    assert called[0.0] < 0.09 * 300
+    assert called[0.6] > 0.9 * robust > 0.5 * 300
+
+
 def test_interaction_p__finds_synergy_and_redundancy_alike():
     for sign in (1.0, -1.0):
         y, state, design, offset = simulate(11, n=4000, effects=(0.4, 0.4, 0.8 + sign), mean=1.0)
