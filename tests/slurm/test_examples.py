@@ -69,9 +69,10 @@ def test_login_node__goes_on_without_its_shell(quiet_slurm, project, tmp_path):
     said = call(project, *words, PATH=_without_tmux(project, tmp_path))
     assert "0 faults" in said
     assert "it runs as process" in said
-    quiet_slurm.wait_until(lambda: (out / "links.parquet").exists(), "the links are there", seconds=120)
+    log = out / "logs" / "driver.log"
+    quiet_slurm.wait_until(lambda: log.exists() and "table:" in log.read_text(), "the driver is done", seconds=180)
     quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "the workers are gone")
-    assert "table:" in (out / "logs" / "driver.log").read_text()
+    assert n_ok(out) > 0
 
 
 def _without_tmux(project: Path, folder: Path) -> str:

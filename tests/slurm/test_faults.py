@@ -98,7 +98,8 @@ def test_job_preempted_and_started_again_by_slurm(quiet_slurm, project, scan):
     run = scan(queue="preempt", job_extra_directives=["--requeue"])
     run.wait_for_parts(5)
     jobs = quiet_slurm.running_jobs()
-    urgent = quiet_slurm._ask("sbatch", "--parsable", "-p", "debug", "-N3", "--exclusive", "--wrap", "sleep 5").strip()
+    words = ("--parsable", "-p", "debug", "-N3", "--exclusive", "--output=/dev/null", "--wrap", "sleep 5")
+    urgent = quiet_slurm._ask("sbatch", *words).strip()
     run.wait_for(lambda: run.look() and quiet_slurm.field(urgent, "JobState") == "COMPLETED", "the urgent job has run")
     restarts = [quiet_slurm.field(job, "Restarts") for job in jobs]
     run.end()
