@@ -38,7 +38,7 @@ def hollow_store(folder: Path, n_cells: int, genes: pd.DataFrame, peaks: pd.Data
     """A store whose counts were never written, with everything else that a plan reads."""
     folder.mkdir()
     made, rng = NewStore(folder), np.random.default_rng(3)
-    made.tables(cell_table(n_cells), genes.index, peaks.index)
+    made.tables(cell_table(n_cells), {"rna": genes[[]], "atac": peaks[[]]})
     for name, n, mean in (("rna", len(genes), 0.1), ("atac", len(peaks), 0.04)):
         share = rng.beta(0.5, 0.5 * (1 - mean) / mean, n)
         of_levels = [

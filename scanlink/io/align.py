@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,14 @@ from mudata import MuData
 
 from ..errors import InputError, MissingKeyError, first_few
 from .barcodes import align_cells, refuse_duplicates
-from .counts import Layer, check_counts, pick_counts
-from .disk import DiskCounts, select
+from .checks import check_matrices, need_modalities
+from .counts import Layer, pick_counts
+from .disk import select
 from .files import quiet
 from .obs import lift_obs
 from .peaks import looks_like_peaks, peak_table
 
-__all__ = ["assemble", "check", "name_features", "refuse_swapped"]
+__all__ = ["assemble", "check", "name_features", "refuse_swapped", "text_index"]
 
 log = logging.getLogger("scanlink")
 
@@ -76,9 +76,9 @@ def assemble(
     """
     with quiet():
         rna, atac = (adata.copy() if adata.is_view else adata for adata in (rna, atac))
-        sides = {"rna": _text_index(rna.obs_names), "atac": _text_index(atac.obs_names)}
+        sides = {"rna": text_index(rna.obs_names), "atac": text_index(atac.obs_names)}
         if cells is not None:
-            cells = cells.set_axis(_text_index(cells.index), axis=0)
+            cells = cells.set_axis(text_index(cells.index), axis=0)
             sides["cells"] = cells.index
         for modality, adata, what in (("rna", rna, "genes"), ("atac", atac, "peaks")):
             if adata.n_vars == 0:
@@ -140,31 +140,10 @@ def check(mdata: MuData) -> None:
     scanlink.errors.MissingKeyError: the MuData has no modality 'rna'; found: none. ...
     """
     remedy = "Pass both modalities through scanlink.io.assemble(rna, atac)"
-    for modality in ("rna", "atac"):
-        if modality not in mdata.mod:
-            found = first_few(mdata.mod) if mdata.mod else "none"
-            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {found}. {remedy}")
-    rna, atac = mdata.mod["rna"], mdata.mod["atac"]
-    refuse_swapped(rna.var, atac.var)
-    for modality, adata in (("rna", rna), ("atac", atac)):
-        refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
-        refuse_duplicates(adata.var_names, f"{'genes' if modality == 'rna' else 'peaks'} of {modality}")
-        if adata.isbacked or isinstance(adata.X, DiskCounts):
-            continue
-        matrix: Any = adata.X
-        if getattr(matrix, "format", None) != "csr":
-            kind = f"sparse {matrix.format}" if hasattr(matrix, "format") else type(matrix).__name__
-            raise InputError(f"{modality}: expected a sparse CSR matrix of raw integer counts, found {kind}. {remedy}")
-        check_counts(matrix, cells=adata.obs_names, features=adata.var_names, label=modality)
-        if matrix.dtype.kind not in "iu":
-            raise InputError(f"{modality}: expected integer counts (int32), found {matrix.dtype}. {remedy}")
-    for side, names in (("atac", atac.obs_names), ("the MuData", mdata.obs_names)):
-        if not names.equals(rna.obs_names):
-            same = len(names) == rna.n_obs and names.isin(rna.obs_names).all()
-            raise InputError(
-                f"rna and {side} have {'the same cells in a different order' if same else 'different cells'} "
-                f"({rna.n_obs:,} and {len(names):,}); the same cells in the same order were expected. {remedy}"
-            )
+    need_modalities(mdata, ("rna", "atac"), remedy)
+    atac = mdata.mod["atac"]
+    refuse_swapped(mdata.mod["rna"].var, atac.var)
+    check_matrices(mdata, {"rna": "genes", "atac": "peaks"}, remedy=remedy)
     missing = [name for name in ("chrom", "start", "end") if name not in atac.var]
     if missing:
         raise MissingKeyError(f"atac.var has no column {first_few(missing)}; coordinates were expected. {remedy}")
@@ -237,7 +216,7 @@ def name_features(rna: AnnData) -> pd.Series:
     >>> name_features(rna).to_dict(), rna.var_names.tolist()
     ({'TBCE': 'TBCE_ENSG2'}, ['TBCE_ENSG1', 'TBCE_ENSG2', 'HES4'])
     """
-    rna.var_names = _text_index(rna.var_names)
+    rna.var_names = text_index(rna.var_names)
     if "gene_ids" in rna.var and "gene_id" not in rna.var:
         rna.var = rna.var.rename(columns={"gene_ids": "gene_id"})
     if "gene_id" in rna.var:
@@ -259,7 +238,7 @@ def name_features(rna: AnnData) -> pd.Series:
 
 
 def _locate_peaks(atac: AnnData, *, one_based: bool) -> None:
-    atac.var_names = _text_index(atac.var_names)
+    atac.var_names = text_index(atac.var_names)
     refuse_duplicates(atac.var_names, "peaks of atac")
     located = peak_table(atac.var, one_based=one_based)
     # 10x repeats the name of the peak as its id and interval; once the coordinates are known these only cost memory.
@@ -267,6 +246,7 @@ def _locate_peaks(atac: AnnData, *, one_based: bool) -> None:
     atac.var = pd.concat([located.set_axis(atac.var_names, axis=0), rest], axis=1)
 
 
-def _text_index(names: pd.Index) -> pd.Index:
+def text_index(names: pd.Index) -> pd.Index:
+    """Names as plain texts."""
     text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
     return text

@@ -18,7 +18,8 @@ __all__ = ["BEDPE_COLUMNS", "INTERACT_AS", "INTERACT_COLUMNS", "bedpe", "ends_of
 log = logging.getLogger("scanlink")
 
 BEDPE_COLUMNS = ["chrom1", "start1", "end1", "chrom2", "start2", "end2", "name", "score", "strand1", "strand2"]
-_LINK_EXTRAS = ["group", "peak", "distance", "beta", "se", "p_value", "fdr"]
+# Links of a screen have the target on which the peak is.
+_LINK_EXTRAS = ["group", "target", "peak", "distance", "beta", "se", "p_value", "fdr"]
 _PAIR_EXTRAS = [
     *("group", "enhancer_1", "enhancer_2", "distance", "n_11", "beta_10", "beta_01", "beta_11"),
     *("beta_interaction", "se_robust_interaction", "p_value", "fdr", "fdr_gene"),

@@ -16,9 +16,12 @@ from scanlink.errors import InputError
 from scanlink.io.levels import LevelColumn, count_levels
 from scanlink.io.npy import ArrayFile, ArrayWriter
 
-__all__ = ["ColumnReader", "ColumnWriter", "Modality", "smallest_type"]
+__all__ = ["FEATURE", "ColumnReader", "ColumnWriter", "Modality", "smallest_type"]
 
-Modality = Literal["rna", "atac"]
+Modality = Literal["rna", "atac", "guide"]
+
+# What a feature of a modality is called; with an s, the table of their names.
+FEATURE: dict[Modality, str] = {"rna": "gene", "atac": "peak", "guide": "guide"}
 
 _TYPES = (np.uint8, np.uint16, np.int32)
 # Entries whose levels are counted in one go.
@@ -52,7 +55,7 @@ class ColumnReader:
     folder
         The store.
     modality
-        ``"rna"`` or ``"atac"``.
+        ``"rna"``, ``"atac"`` or ``"guide"``.
     checksum
         Of the store, as its manifest says. When files are opened again it must not have changed.
     """
@@ -111,10 +114,10 @@ class ColumnReader:
             )
 
     def _damaged(self, files: str, feature: int, reason: str) -> str:
-        kind = "gene" if self._modality == "rna" else "peak"
         return (
-            f"{self._folder}: {files}: {kind} number {feature} cannot be read: {reason}. The store is damaged: delete "
-            "the folder and start the command again, which makes it anew and keeps what is finished"
+            f"{self._folder}: {files}: {FEATURE[self._modality]} number {feature} cannot be read: {reason}. The "
+            "store is damaged: delete the folder and start the command again, which makes it anew and keeps what is "
+            "finished"
         )
 
 
@@ -126,7 +129,7 @@ class ColumnWriter:
     folder
         The store.
     modality
-        ``"rna"`` or ``"atac"``.
+        ``"rna"``, ``"atac"`` or ``"guide"``.
     n_features, n_entries
         How many columns there will be, and non-zero counts in all of them.
     largest

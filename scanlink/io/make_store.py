@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from mudata import MuData
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_modalities
-from scanlink.io.columns import ColumnWriter
+from scanlink.io.columns import FEATURE, ColumnWriter
 from scanlink.io.counts import CountsCheck
 from scanlink.io.disk import DiskCounts
+from scanlink.io.guide_check import stored_guides
 from scanlink.io.new_store import new_store
 from scanlink.io.spool import ENTRIES, Spool
-from scanlink.io.store import Modality, Store
+from scanlink.io.store import MULTIOME, Modality, Store
 
 __all__ = ["counts_checks", "write_store"]
 
-_KINDS: tuple[Modality, ...] = ("rna", "atac")
+_SCREEN: tuple[Modality, ...] = ("rna", "guide")
 
 
 def write_store(
-    mdata: MuData, path: str | os.PathLike[str], *, entries: int = ENTRIES, chunk_rows: int | None = None
+    mdata: MuData,
+    path: str | os.PathLike[str],
+    *,
+    modalities: Iterable[Modality] | None = None,
+    entries: int = ENTRIES,
+    chunk_rows: int | None = None,
 ) -> Store:
     """Write the store of a dataset; it appears under its name only when complete.
 
     Parameters
     ----------
     mdata
-        Modalities ``rna`` and ``atac`` with the same cells, raw counts, in memory or on disk.
+        Modalities ``rna`` and ``atac``, or ``rna`` and ``guide``, with the same cells, raw counts, in memory or on
+        disk. Of guides their targets, efficiencies, coordinates and thresholds are stored, too.
     path
         Folder to make. An existing store of that name is replaced.
+    modalities
+        Which are stored; None: ``rna`` and ``atac``, or where there is no ``atac``, ``rna`` and ``guide``.
     entries
         Non-zero counts that are sorted in memory at a time, at some 40 bytes each. What is more waits in a file beside
         the store, which needs as much space again until the store is complete.
@@ -48,7 +59,11 @@ def write_store(
     Raises
     ------
     InputError
-        If both modalities do not have the same cells, or values are no counts.
+        If modalities do not have the same cells, or values are no counts.
+    MissingKeyError
+        If a modality is not there.
+    OptionError
+        If ``modalities`` is empty, or names another.
     RunError
         If the folder cannot be written, or the disk is full.
 
@@ -68,10 +83,13 @@ def write_store(
     ...     bool(counts.sum() == data.mdata["rna"][:, store.genes[0]].X.sum())
     True
     """
-    final = Path(path)
-    barcodes = mdata["rna"].obs_names
-    if not barcodes.equals(mdata["atac"].obs_names):
-        raise InputError("rna and atac do not have the same cells in the same order: read them with scanlink.io first")
+    final, kinds = Path(path), _kinds(mdata, modalities)
+    barcodes = mdata[kinds[0]].obs_names
+    for other in kinds[1:]:
+        if not barcodes.equals(mdata[other].obs_names):
+            raise InputError(
+                f"{kinds[0]} and {other} do not have the same cells in the same order: read them with scanlink.io first"
+            )
     order = np.argsort(barcodes.to_numpy(dtype=str), kind="stable")
     place = np.empty(order.size, dtype=np.int32)
     place[order] = np.arange(order.size, dtype=np.int32)
@@ -81,10 +99,10 @@ def write_store(
             name: stack.enter_context(
                 Spool(made.folder / f"{name}_spool", mdata[name].n_vars, order.size, entries=entries)
             )
-            for name in _KINDS
+            for name in kinds
         }
-        checks = counts_checks(mdata)
-        for name, chunk in iter_modalities({name: mdata[name].X for name in _KINDS}, chunk_rows=chunk_rows):
+        checks = counts_checks(mdata, kinds)
+        for name, chunk in iter_modalities({name: mdata[name].X for name in kinds}, chunk_rows=chunk_rows):
             if not checks[name].look(chunk.block, chunk.rows, chunk.cols):
                 continue
             block, rows = canonical(chunk), place[chunk.rows]
@@ -96,10 +114,10 @@ def write_store(
                 spools[name].add(np.repeat(features, lines), rows[block.indices], block.data)
         for check in checks.values():
             check.refuse()
-        made.tables(cells, mdata["rna"].var_names, mdata["atac"].var_names)
+        made.tables(cells, {name: _features(mdata, name) for name in kinds})
         for spool in spools.values():
             spool.rest()
-        for name in _KINDS:
+        for name in kinds:
             with spools[name] as spool:
                 writer = ColumnWriter(
                     made.folder, name, n_features=mdata[name].n_vars, n_entries=spool.n_entries,
@@ -111,10 +129,34 @@ def write_store(
     return Store.open(final)
 
 
-def counts_checks(mdata: MuData) -> dict[str, CountsCheck]:
+def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:
+    """The modalities to store, in their order."""
+    wanted = modalities
+    if wanted is None:
+        wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
+    asked = list(wanted)
+    if odd := [name for name in asked if name not in FEATURE]:
+        raise OptionError(f"modalities has {first_few(odd)}, expected some of {first_few(FEATURE)}")
+    if not asked:
+        raise OptionError(f"modalities is empty, expected some of {first_few(FEATURE)}")
+    if absent := [name for name in asked if name not in mdata.mod]:
+        raise MissingKeyError(
+            f"no modality {first_few(absent)} in the data, found {first_few(mdata.mod) or 'none'}: a store has 'rna' "
+            "and 'atac', or 'rna' and 'guide'. Read the data with scanlink.io.read or scanlink.io.read_screen"
+        )
+    return tuple(name for name in FEATURE if name in asked)
+
+
+def _features(mdata: MuData, modality: Modality) -> pd.DataFrame:
+    """Names of the features as index, and what else is stored of them."""
+    var = mdata[modality].var
+    return stored_guides(var) if modality == "guide" else pd.DataFrame(index=var.index)
+
+
+def counts_checks(mdata: MuData, modalities: Iterable[str] = MULTIOME) -> dict[str, CountsCheck]:
     """A check of each modality's counts, for all that read them in pieces."""
     checks: dict[str, CountsCheck] = {}
-    for name in _KINDS:
+    for name in modalities:
         adata = mdata[name]
         matrix = adata.X
         label, hint = (matrix.selection.label, matrix.selection.hint) if isinstance(matrix, DiskCounts) else (name, "")

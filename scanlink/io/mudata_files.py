@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 from anndata import AnnData
@@ -16,9 +18,15 @@ from .disk import select
 from .files import PathLikeStr, existing_file, quiet, reading
 from .obs import index_cells
 
-__all__ = ["read_h5ad", "read_h5mu", "split_features"]
+__all__ = ["modalities_of", "open_h5mu", "read_h5ad", "read_h5mu", "split_features"]
 
 log = logging.getLogger("scanlink")
+
+# Of a type of features: what they are, the matrix that has them, and how to read it as two files.
+_KINDS = {
+    "Peaks": ("peaks", "a multiome matrix", "read(rna=, atac=)"),
+    "CRISPR Guide Capture": ("guides", "the matrix of a CRISPR screen", "read_screen(rna=, guide=)"),
+}
 
 
 def read_h5mu(
@@ -74,41 +82,78 @@ def read_h5mu(
     >>> mdata.shape
     (2, 2)
     """
-    import h5py
+    file = existing_file(path, "a .h5mu file")
+    parts, obs = open_h5mu(file, {"rna": rna_key, "atac": atac_key}, backed=backed)
+    rna, atac = parts["rna"], parts["atac"]
+    if cells is not None:
+        cells = index_cells(cells, {"rna": rna.obs_names, "atac": atac.obs_names}, barcode=barcode)
+    return assemble(rna, atac, cells, source={"path": str(file)}, obs=obs, layer=layer, one_based=one_based)
+
+
+def open_h5mu(file: Path, keys: Mapping[str, str], *, backed: bool = False) -> tuple[dict[str, AnnData], pd.DataFrame]:
+    """Two modalities of a ``.h5mu`` file as they are, by our names, and its table of cells.
+
+    Parameters
+    ----------
+    file
+        The file.
+    keys
+        What the modalities are called in the file, by our names, such as ``{"rna": "gene", "atac": "peak"}``.
+    backed
+        Whether the counts stay on disk.
+
+    Returns
+    -------
+    tuple
+        Modalities, and ``obs``, in which a prefix ``KEY:`` has become one of our names.
+
+    Raises
+    ------
+    MissingKeyError
+        If a modality does not exist; names those that do.
+    InputError
+        If the file is damaged or of another kind.
+    """
     import mudata
 
-    file = existing_file(path, "a .h5mu file")
+    wanted = " and ".join(keys)
+    present = modalities_of(file)
+    if not present:
+        raise InputError(f"{file}: no modalities were found; a .h5mu file with {wanted} was expected")
+    missing = [key for key in keys.values() if key not in present]
+    if missing:
+        raise MissingKeyError(
+            f"{file}: no modality {first_few(missing)}; modalities found: {first_few(present)}. "
+            f"Pass {' and '.join(f'{name}_key=' for name in keys)} with the names in the file"
+        )
     with reading(file, "a .h5mu file"), quiet():
-        with h5py.File(file, "r") as content:
-            if "mod" not in content:
-                raise InputError(
-                    f"{file}: a .h5mu file with the group 'mod' was expected, found the groups "
-                    f"{first_few(sorted(content)) or 'none'}. Is it a .h5ad or a 10x .h5 file? Then give it that suffix"
-                )
         if backed:
-            mod, obs = multiome_on_disk(file, (rna_key, atac_key))
+            mod, obs = multiome_on_disk(file, tuple(keys.values()))
         else:
             whole = mudata.read_h5mu(file)
             mod, obs = dict(whole.mod), whole.obs
-    if not mod:
-        raise InputError(f"{file}: no modalities were found; a .h5mu file with rna and atac was expected")
-    missing = [key for key in (rna_key, atac_key) if key not in mod]
-    if missing:
-        raise MissingKeyError(
-            f"{file}: no modality {first_few(missing)}; modalities found: {first_few(mod)}. "
-            "Pass rna_key= and atac_key= with the names in the file"
-        )
-    others = [key for key in mod if key not in (rna_key, atac_key)]
+    others = [key for key in present if key not in keys.values()]
     if others:
-        log.warning("%s: modalities other than rna and atac are dropped: %s", file, first_few(others))
-    rna, atac = mod[rna_key], mod[atac_key]
-    assert rna is not None
-    assert atac is not None
-    if cells is not None:
-        cells = index_cells(cells, {"rna": rna.obs_names, "atac": atac.obs_names}, barcode=barcode)
-    prefixes = {f"{rna_key}:": "rna:", f"{atac_key}:": "atac:"}
-    obs = _renamed(obs, prefixes)
-    return assemble(rna, atac, cells, source={"path": str(file)}, obs=obs, layer=layer, one_based=one_based)
+        log.warning("%s: modalities other than %s are dropped: %s", file, wanted, first_few(others))
+    parts = {}
+    for name, key in keys.items():
+        found = mod[key]
+        assert found is not None
+        parts[name] = found
+    return parts, _renamed(obs, {f"{key}:": f"{name}:" for name, key in keys.items()})
+
+
+def modalities_of(file: Path) -> list[str]:
+    """Names of the modalities of a ``.h5mu`` file, in their order."""
+    import h5py
+
+    with reading(file, "a .h5mu file"), h5py.File(file, "r") as content:
+        if "mod" not in content:
+            raise InputError(
+                f"{file}: a .h5mu file with the group 'mod' was expected, found the groups "
+                f"{first_few(sorted(content)) or 'none'}. Is it a .h5ad or a 10x .h5 file? Then give it that suffix"
+            )
+        return [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
 
 
 def _renamed(obs: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
@@ -155,8 +200,8 @@ def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
         return anndata.read_h5ad(file)
 
 
-def split_features(adata: AnnData, source: str) -> tuple[AnnData, AnnData]:
-    """Tell genes and peaks of one matrix apart by their feature type, as of 10x.
+def split_features(adata: AnnData, source: str, *, second: str = "Peaks") -> tuple[AnnData, AnnData]:
+    """Tell genes and peaks of one matrix apart by their feature type, as of 10x; or genes and guides.
 
     Parameters
     ----------
@@ -164,13 +209,15 @@ def split_features(adata: AnnData, source: str) -> tuple[AnnData, AnnData]:
         Genes and peaks side by side, with ``var["feature_types"]``.
     source
         The file, for messages.
+    second
+        Type of the features that are no genes: ``"Peaks"`` or ``"CRISPR Guide Capture"``.
 
     Returns
     -------
     rna
         Features of type ``Gene Expression``.
     atac
-        Features of type ``Peaks``.
+        Features of the type ``second``.
 
     Raises
     ------
@@ -184,22 +231,24 @@ def split_features(adata: AnnData, source: str) -> tuple[AnnData, AnnData]:
     >>> [part.var_names.tolist() for part in split_features(AnnData(np.ones((1, 2)), var=var), "x.h5")]
     [['NOC2L'], ['chr1:10-20']]
     """
+    what, matrix, pair = _KINDS[second]
     if "feature_types" not in adata.var:
         raise InputError(
-            f"{source}: features have no type (column feature_types), so genes and peaks cannot be told apart. "
-            "Expected a multiome matrix, or two files: read(rna=, atac=)"
+            f"{source}: features have no type (column feature_types), so genes and {what} cannot be told apart. "
+            f"Expected {matrix}, or two files: {pair}"
         )
     types = adata.var["feature_types"].astype(str)
     found = ", ".join(f"{count:,} {name!r}" for name, count in types.value_counts().items())
-    for wanted in ("Gene Expression", "Peaks"):
+    for wanted in ("Gene Expression", second):
         if not (types == wanted).any():
             raise InputError(
-                f"{source}: no features of type {wanted!r}; found {found}. A multiome matrix with 'Gene Expression' "
-                "and 'Peaks' was expected; for two files of one modality each, use read(rna=, atac=)"
+                f"{source}: no features of type {wanted!r}; found {found}. {matrix[0].upper()}{matrix[1:]} with "
+                f"'Gene Expression' and {second!r} was expected; for two files of one modality each, use {pair}"
             )
-    others = set(types) - {"Gene Expression", "Peaks"}
+    others = set(types) - {"Gene Expression", second}
     if others:
-        log.warning("%s: features that are neither genes nor peaks are dropped: %s", source, first_few(sorted(others)))
+        named = first_few(sorted(others))
+        log.warning("%s: features that are neither genes nor %s are dropped: %s", source, what, named)
     with quiet():
-        rna, atac = (select(adata, features=(types == name).to_numpy()) for name in ("Gene Expression", "Peaks"))
-    return rna, atac
+        rna, rest = (select(adata, features=(types == name).to_numpy()) for name in ("Gene Expression", second))
+    return rna, rest

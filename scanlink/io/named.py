@@ -62,7 +62,9 @@ class NamedMatrix:
         return names
 
 
-def orient(rna: NamedMatrix, atac: NamedMatrix, *, known: pd.Index | None = None) -> tuple[AnnData, AnnData]:
+def orient(
+    rna: NamedMatrix, atac: NamedMatrix, *, known: pd.Index | None = None, second: str = "atac"
+) -> tuple[AnnData, AnnData]:
     """Bring two matrices to cells x features, whichever way round their files are.
 
     Parameters
@@ -71,6 +73,8 @@ def orient(rna: NamedMatrix, atac: NamedMatrix, *, known: pd.Index | None = None
         The matrices.
     known
         Barcodes that are known from elsewhere, such as a table of cells.
+    second
+        What messages call the second matrix: ``"atac"`` or ``"guide"``.
 
     Returns
     -------
@@ -103,10 +107,10 @@ def orient(rna: NamedMatrix, atac: NamedMatrix, *, known: pd.Index | None = None
     }
     most = max(common.values())
     best = [pair for pair, n in common.items() if n == most]
-    for place, (modality, named) in enumerate((("rna", rna), ("atac", atac))):
+    for place, (modality, named) in enumerate((("rna", rna), (second, atac))):
         options = {pair[place] for pair in best} if most > 0 else set(_possible(named))
         sides[modality] = options.pop() if len(options) == 1 else _guess(named, modality, known)
-    return _cells_by_features(rna, sides["rna"]), _cells_by_features(atac, sides["atac"])
+    return _cells_by_features(rna, sides["rna"]), _cells_by_features(atac, sides[second])
 
 
 def _possible(named: NamedMatrix) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +19,13 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, RunError
+from scanlink.io.columns import FEATURE, Modality
 from scanlink.io.levels import LevelColumn, level_columns
 from scanlink.io.npy import sync_folder
-from scanlink.io.store import BARCODE, FORMAT, Store
+from scanlink.io.store import BARCODE, FORMAT, FORMAT_OF_MODALITIES, MULTIOME, Store
 
 __all__ = ["NewStore", "new_store"]
 
-# What makes the checksum of a store; all else is derived from it.
-_CONTENT = (
-    *(f"{modality}_{part}.npy" for modality in ("rna", "atac") for part in ("values", "cells", "starts")),
-    *("genes.parquet", "peaks.parquet", "cells.parquet"),
-)
 # After so long without a write its maker is taken for dead where that cannot be asked.
 _FORGOTTEN_SECONDS = 86_400.0
 
@@ -43,7 +39,7 @@ class NewStore:
     folder
         Where its files go.
     about
-        What the manifest says besides sizes and checksums: shape and levels.
+        What the manifest says besides sizes and checksums: modalities, shape and levels.
     digests
         SHA-256 of the contents of each file, by name.
     levels
@@ -55,35 +51,39 @@ class NewStore:
     digests: dict[str, str] = field(default_factory=dict)
     levels: tuple[LevelColumn, ...] = ()
 
-    def tables(self, cells: pd.DataFrame, genes: pd.Index, peaks: pd.Index) -> None:
-        """Write the table of cells, whose index is the barcode, and the names of features."""
+    def tables(self, cells: pd.DataFrame, features: Mapping[Modality, pd.DataFrame]) -> None:
+        """Write the table of cells, whose index is the barcode, and that of each modality's features, by name."""
         cells = _plain(cells)
         self.levels = level_columns(cells)
         table = cells.reset_index(names=BARCODE)
         table.to_parquet(self.folder / "cells.parquet", index=False)
         self.digests["cells.parquet"] = _digest(table)
-        for kind, names in (("genes", genes), ("peaks", peaks)):
-            table = pd.DataFrame({"name": names.to_numpy(dtype=str).astype(object)})
-            table.to_parquet(self.folder / f"{kind}.parquet", index=False)
-            self.digests[f"{kind}.parquet"] = _digest(table)
+        for modality, known in features.items():
+            columns = {name: known[name].to_numpy() for name in known.columns}
+            table = pd.DataFrame({"name": known.index.to_numpy(dtype=str).astype(object), **columns})
+            table.to_parquet(self.folder / f"{FEATURE[modality]}s.parquet", index=False)
+            self.digests[f"{FEATURE[modality]}s.parquet"] = _digest(table)
+        # Where it is not said, it is these two: stores of multiome data stay as they were before there were others.
+        self.about |= {} if tuple(features) == MULTIOME else {"modalities": list(features)}
         self.about |= {
             "n_cells": len(cells),
-            "n_genes": len(genes),
-            "n_peaks": len(peaks),
+            **{f"n_{FEATURE[modality]}s": len(known) for modality, known in features.items()},
             "levels": [{"column": c.name, "levels": list(c.levels), "n_cells": c.n_cells} for c in self.levels],
         }
 
     def take_over(self, manifest: dict[str, Any]) -> None:
-        """Shape, levels and checksums of another store, some of whose files are used."""
-        self.about = {key: manifest[key] for key in ("n_cells", "n_genes", "n_peaks", "levels")}
+        """Modalities, shape, levels and checksums of another store, some of whose files are used."""
+        own = ("format", "bytes", "digests", "sha256")
+        self.about = {key: value for key, value in manifest.items() if key not in own}
         self.digests = dict(manifest["digests"])
 
     def seal(self) -> str:
         """Write the manifest, bring everything to the disk, and give the checksum."""
-        content = "".join(f"{name} {self.digests[name]}\n" for name in _CONTENT)
+        modalities = self.about.get("modalities", MULTIOME)
+        content = "".join(f"{name} {self.digests[name]}\n" for name in _content(modalities))
         checksum = hashlib.sha256(content.encode()).hexdigest()
         manifest = {
-            "format": FORMAT,
+            "format": FORMAT_OF_MODALITIES if "modalities" in self.about else FORMAT,
             **self.about,
             "bytes": {file.name: file.stat().st_size for file in sorted(self.folder.iterdir())},
             "digests": self.digests,
@@ -95,6 +95,12 @@ class NewStore:
                 os.fsync(handle.fileno())
         sync_folder(self.folder)
         return checksum
+
+
+def _content(modalities: Iterable[Modality]) -> list[str]:
+    """The files that make the checksum of a store, in order; all else is derived from them."""
+    counts = [f"{modality}_{part}.npy" for modality in modalities for part in ("values", "cells", "starts")]
+    return [*counts, *(f"{FEATURE[modality]}s.parquet" for modality in modalities), "cells.parquet"]
 
 
 @contextmanager

@@ -24,6 +24,7 @@ def lift_obs(
     both: pd.DataFrame | None = None,
     rna: pd.DataFrame | None = None,
     atac: pd.DataFrame | None = None,
+    guide: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Gather all that is known of the cells in one table with plain names.
 
@@ -31,14 +32,14 @@ def lift_obs(
     ----------
     kept
         Barcodes of the cells. Shape ``(n_cells,)``.
-    cells, both, rna, atac
+    cells, both, rna, atac, guide
         Metadata by barcode: of a table of cells, of a file as a whole, of each modality. In this order, the first
         that has a column keeps its plain name.
 
     Returns
     -------
     Table of the cells. A column that an earlier source has with the same values is left out; with other values it
-    becomes ``rna:NAME``, ``atac:NAME`` or ``obs:NAME`` (of the file as a whole).
+    becomes ``rna:NAME``, ``atac:NAME``, ``guide:NAME`` or ``obs:NAME`` (of the file as a whole).
 
     Examples
     --------
@@ -51,14 +52,15 @@ def lift_obs(
     """
     columns: dict[str, pd.Series] = {}
     later: list[tuple[str, str, pd.Series]] = []
-    for prefix, table in (("cells", cells), ("obs", both), ("rna", rna), ("atac", atac)):
+    owners = ("rna", "atac") if guide is None else ("rna", "guide")
+    for prefix, table in (("cells", cells), ("obs", both), ("rna", rna), ("atac", atac), ("guide", guide)):
         if table is None:
             continue
         aligned = table.reindex(kept)
         for name in aligned.columns:
             # mudata before 0.4 wrote copies of the columns of a modality as 'rna:NAME' beside the global ones.
             owner, _, plain = str(name).partition(":")
-            if prefix == "obs" and plain and owner in ("rna", "atac"):
+            if prefix == "obs" and plain and owner in owners:
                 later.append((owner, plain, aligned[name]))
             else:
                 _place(columns, str(name), prefix, aligned[name])

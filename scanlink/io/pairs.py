@@ -1,4 +1,4 @@
-"""Tables of gene-peak pairs that a user brings."""
+"""Tables of gene-peak and gene-target pairs that a user brings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import pandas as pd
 from ..errors import InputError, first_few
 from .files import PathLikeStr, existing_file, reading
 
-__all__ = ["read_pairs"]
+__all__ = ["read_pairs", "read_target_pairs"]
+
+# Names that others give to the columns of a screen's pairs.
+_ALIASES = {
+    "gene": ("gene_id", "response_id", "gene_name"),
+    "target": ("intended_target_name", "grna_target", "target_id", "grna_group", "perturbation"),
+    "kind": ("pair_type",),
+}
 
 
 def read_pairs(path: PathLikeStr) -> pd.DataFrame:
@@ -39,15 +46,55 @@ def read_pairs(path: PathLikeStr) -> pd.DataFrame:
         gene        peak
     0  NOC2L  chr1:10-20
     """
-    what = "a table of pairs with columns gene and peak"
+    return _read(path, ("gene", "peak"))
+
+
+def read_target_pairs(path: PathLikeStr) -> pd.DataFrame:
+    """Read a table of the pairs of a screen.
+
+    Parameters
+    ----------
+    path
+        ``.parquet``, or text with a header, whose separator is found.
+
+    Returns
+    -------
+    The table, with at least the columns ``gene`` and ``target``; ``kind`` (``discovery`` or ``positive_control``) if
+    the file says so. Names of sceptre and of IGVF are known: ``gene_id``, ``response_id``, ``intended_target_name``,
+    ``grna_target``, ``pair_type``.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist, cannot be read, lacks a column or has no rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("gene_id,intended_target_name,pair_type\\nENSG1,e1,discovery\\n")
+    ...     file.flush()
+    ...     read_target_pairs(file.name).columns.tolist()
+    ['gene', 'target', 'kind']
+    """
+    return _read(path, ("gene", "target"))
+
+
+def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
+    what = f"a table of pairs with columns {columns[0]} and {columns[1]}"
     file = existing_file(path, what)
     with reading(file, what):
         table = pd.read_parquet(file) if file.suffix == ".parquet" else _read_text(file)
-    missing = [name for name in ("gene", "peak") if name not in table.columns]
+    if "target" in columns:
+        for name, others in _ALIASES.items():
+            known = [other for other in others if other in table.columns]
+            if name not in table.columns and known:
+                table = table.rename(columns={known[0]: name})
+    missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(
             f"{file}: no column {first_few(missing)}; found {first_few(table.columns, most=10)}. "
-            "Expected gene and peak, and distance if known"
+            f"Expected {columns[0]} and {columns[1]}, and distance if known"
         )
     if not len(table):
         raise InputError(f"{file}: the table has a header but no rows; {what} was expected")

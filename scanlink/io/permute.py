@@ -1,4 +1,4 @@
-"""A store in which no gene has anything to do with a peak: ATAC profiles dealt out anew."""
+"""A store in which no gene has anything to do with a peak, or a guide: their profiles dealt out anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
-from scanlink.io.columns import ColumnWriter
+from scanlink.io.columns import ColumnWriter, Modality
 from scanlink.io.levels import level_columns
 from scanlink.io.new_store import new_store
 from scanlink.io.store import Store
@@ -18,7 +18,7 @@ from scanlink.io.store import Store
 __all__ = ["permuted"]
 
 
-def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> Store:
+def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str], *, modality: Modality = "atac") -> Store:
     """Write a store in which cells have the whole ATAC profiles of other cells; RNA and covariates stay.
 
     Parameters
@@ -30,6 +30,8 @@ def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> S
     path
         Folder to make, as in :func:`write_store`. What does not change is linked to ``store``, not copied, where the
         file system can.
+    modality
+        Whose profiles are dealt out: ``"atac"``, or ``"guide"`` of a screen.
 
     Returns
     -------
@@ -40,6 +42,8 @@ def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> S
     ------
     InputError
         If ``source`` does not name every cell once.
+    MissingKeyError
+        If the store does not have the modality.
     RunError
         If the folder cannot be written, or the disk is full.
     """
@@ -49,20 +53,20 @@ def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str]) -> S
         raise InputError(f"source has {rows.size} positions, expected each of 0 to {places.size - 1} once")
     target = np.empty_like(places)
     target[rows] = places
-    starts = store.starts("atac")
+    starts = store.starts(modality)
     with new_store(final) as made:
         for name in store.manifest["bytes"]:
-            if not name.startswith("atac_"):
+            if not name.startswith(f"{modality}_"):
                 _link(store.path / name, made.folder / name)
         made.take_over(store.manifest)
         made.levels = level_columns(store.cells)
         writer = ColumnWriter(
-            made.folder, "atac", n_features=starts.size - 1, n_entries=int(starts[-1]),
-            largest=np.iinfo(store.value_type("atac")).max, levels=made.levels,
+            made.folder, modality, n_features=starts.size - 1, n_entries=int(starts[-1]),
+            largest=np.iinfo(store.value_type(modality)).max, levels=made.levels,
         )  # fmt: skip
         with writer:
             for feature in range(starts.size - 1):
-                cells, values = store.column("atac", feature)
+                cells, values = store.column(modality, feature)
                 cells = target[cells]
                 order = np.argsort(cells)
                 writer.add(np.array([0, cells.size]), cells[order], values[order])

@@ -20,7 +20,7 @@ from .rds import read_rds
 from .tables import read_csv_matrix, read_mtx, read_table
 from .tenx import read_10x_h5, read_10x_mtx
 
-__all__ = ["read", "read_matrices"]
+__all__ = ["as_named", "known_barcodes", "read", "read_matrices", "read_matrix"]
 
 _WHOLE = ".h5mu, .h5 (10x), .h5ad (with genes and peaks) or a 10x folder"
 _PART = ".rds, .h5ad, .mtx, .csv or .tsv"
@@ -188,14 +188,10 @@ def read_matrices(
     >>> mdata["rna"].X.toarray().tolist(), mdata["atac"].X.toarray().tolist()
     ([[0], [2]], [[0], [1]])
     """
-    genes = _matrix(rna, "rna", rna_features, barcodes)
-    peaks = _matrix(atac, "atac", atac_features, barcodes)
+    genes = read_matrix(rna, "rna", rna_features, barcodes)
+    peaks = read_matrix(atac, "atac", atac_features, barcodes)
     table = _table(cells)
-    known = None
-    if table is not None:
-        candidates = [table.index, *(table[name] for name in ([barcode] if barcode in table else table.columns))]
-        known = pd.Index(pd.concat([pd.Series(c).astype(str) for c in candidates]).unique())
-    rna_cells, atac_cells = orient(_as_named(genes, rna), _as_named(peaks, atac), known=known)
+    rna_cells, atac_cells = orient(as_named(genes, rna), as_named(peaks, atac), known=known_barcodes(table, barcode))
     # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
     rna_data = genes if isinstance(genes, AnnData) else rna_cells
     atac_data = peaks if isinstance(peaks, AnnData) else atac_cells
@@ -208,9 +204,10 @@ def read_matrices(
     return assemble(rna_data, atac_data, table, source=source, layer=layer, one_based=one_based)
 
 
-def _matrix(
+def read_matrix(
     path: PathLikeStr, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None
 ) -> NamedMatrix | AnnData:
+    """A matrix of one modality, of any format."""
     suffix = suffix_of(path)
     if suffix == ".h5ad":
         return read_h5ad(path)
@@ -228,7 +225,16 @@ def _matrix(
     raise InputError(f"{path}: unknown suffix {suffix!r} for {modality}; expected {_PART}, perhaps with .gz")
 
 
-def _as_named(found: NamedMatrix | AnnData, path: PathLikeStr) -> NamedMatrix:
+def known_barcodes(table: pd.DataFrame | None, barcode: str | None) -> pd.Index | None:
+    """All that may be barcodes in a table of cells."""
+    if table is None:
+        return None
+    candidates = [table.index, *(table[name] for name in ([barcode] if barcode in table else table.columns))]
+    return pd.Index(pd.concat([pd.Series(c).astype(str) for c in candidates]).unique())
+
+
+def as_named(found: NamedMatrix | AnnData, path: PathLikeStr) -> NamedMatrix:
+    """The names of a matrix, and where its cells are if that is known."""
     if isinstance(found, NamedMatrix):
         return found
     empty = sparse.csr_matrix(found.shape)

@@ -15,20 +15,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
-from scanlink.io.columns import ColumnReader, Modality
+from scanlink.io.columns import FEATURE, ColumnReader, Modality
 from scanlink.io.npy import ArrayFile
 from scanlink.io.parquet import read_shared
 
-__all__ = ["BARCODE", "FORMAT", "Modality", "Store"]
+__all__ = ["BARCODE", "FORMAT", "FORMAT_OF_MODALITIES", "MULTIOME", "Modality", "Store"]
 
-FORMAT = 2
+# A store of these two is of format 2, one of others of format 3, whose manifest names them.
+MULTIOME: tuple[Modality, ...] = ("rna", "atac")
+FORMAT, FORMAT_OF_MODALITIES = 2, 3
 # Column of cells.parquet that names the cell; no column of a user is called so.
 BARCODE = "__barcode__"
 
 
 @dataclass(frozen=True)
 class Store:
-    """Counts of both modalities by feature (CSC), read a column at a time, and the table of cells.
+    """Counts of each modality by feature (CSC), read a column at a time, and the table of cells.
+
+    A store of multiome data has ``rna`` and ``atac``, one of a CRISPR screen ``rna`` and ``guide``.
 
     It travels between processes as its path alone. Nothing of it is kept in memory that is as long as the features or
     the cells, unless it is asked for by name. docs/store.md has the format.
@@ -58,9 +62,11 @@ class Store:
             manifest = store.manifest
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is not a scan store: its manifest.json cannot be read ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            found = manifest.get("format") if isinstance(manifest, dict) else None
-            raise InputError(f"{path} is a store of format {found!r}, expected {FORMAT}: make it anew")
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found not in (FORMAT, FORMAT_OF_MODALITIES):
+            raise InputError(
+                f"{path} is a store of format {found!r}, expected {FORMAT} or {FORMAT_OF_MODALITIES}: make it anew"
+            )
         for name, size in manifest["bytes"].items():
             try:
                 found = (store.path / name).stat().st_size
@@ -104,21 +110,60 @@ class Store:
         return table.set_index(BARCODE).rename_axis("cell")[columns]
 
     @cached_property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Which modalities it has: ``("rna", "atac")`` of multiome data, ``("rna", "guide")`` of a screen."""
+        return tuple(self.manifest.get("modalities", MULTIOME))
+
+    @cached_property
     def genes(self) -> pd.Index:
         """Names of the genes, in stored order."""
-        return self._names("genes")
+        return self._names("rna")
 
     @cached_property
     def peaks(self) -> pd.Index:
         """Names of the peaks, in stored order."""
-        return self._names("peaks")
-
-    def _names(self, kind: str) -> pd.Index:
-        return pd.Index(pd.read_parquet(self.path / f"{kind}.parquet")["name"])
+        return self._names("atac")
 
     @cached_property
-    def _readers(self) -> dict[str, ColumnReader]:
-        return {name: ColumnReader(self.path, name, self.checksum) for name in ("rna", "atac")}
+    def guides(self) -> pd.Index:
+        """Names of the guides of a screen, in stored order."""
+        return self._names("guide")
+
+    @cached_property
+    def guide_table(self) -> pd.DataFrame:
+        """What is known of the guides: of target, efficiency, chrom, start, end, threshold those that the data had."""
+        return self._table("guide").set_index("name").rename_axis(None)
+
+    def features(self, modality: Modality) -> pd.Index:
+        """Names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``.
+
+        Raises
+        ------
+        MissingKeyError
+            If the store does not have the modality; names those that it has.
+        """
+        self._need(modality)
+        found: pd.Index = getattr(self, f"{FEATURE[modality]}s")
+        return found
+
+    def _names(self, modality: Modality) -> pd.Index:
+        return pd.Index(self._table(modality, ["name"])["name"])
+
+    def _table(self, modality: Modality, columns: list[str] | None = None) -> pd.DataFrame:
+        self._need(modality)
+        return pd.read_parquet(self.path / f"{FEATURE[modality]}s.parquet", columns=columns)
+
+    def _need(self, modality: str) -> None:
+        if modality not in self.modalities:
+            raise MissingKeyError(
+                f"the store {self.path} has no modality {modality!r}, found {first_few(self.modalities)}: multiome "
+                "data have 'rna' and 'atac', a CRISPR screen 'rna' and 'guide'. Choose the data that go with the "
+                "analysis, and a folder of its own for each"
+            )
+
+    @cached_property
+    def _readers(self) -> dict[Modality, ColumnReader]:
+        return {name: ColumnReader(self.path, name, self.checksum) for name in self.modalities}
 
     def column(self, modality: Modality, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Cells in which a feature is non-zero, and its counts there.
@@ -126,9 +171,9 @@ class Store:
         Parameters
         ----------
         modality
-            ``"rna"`` or ``"atac"``.
+            ``"rna"``, ``"atac"`` or ``"guide"``.
         feature
-            Position in ``genes`` or ``peaks``.
+            Position in ``genes``, ``peaks`` or ``guides``.
 
         Returns
         -------
@@ -139,16 +184,22 @@ class Store:
         ------
         InputError
             If the file is damaged, which the column's checksum tells; names the file and the feature.
+        MissingKeyError
+            If the store does not have the modality.
         """
+        if modality not in self._readers:
+            self._need(modality)
         return self._readers[modality].read(feature)
 
     def starts(self, modality: Modality) -> NDArray[np.int64]:
         """Where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
+        self._need(modality)
         found: NDArray[np.int64] = np.load(self.path / f"{modality}_starts.npy")
         return found
 
     def value_type(self, modality: Modality) -> np.dtype[Any]:
         """Type of the counts of a modality on disk, the smallest that holds the largest of them."""
+        self._need(modality)
         return ArrayFile(self.path / f"{modality}_values.npy").dtype
 
     def level_counts(self, modality: Modality, column: str) -> tuple[dict[str, int], NDArray[np.int32]] | None:
@@ -157,7 +208,7 @@ class Store:
         Parameters
         ----------
         modality
-            ``"rna"`` or ``"atac"``.
+            ``"rna"``, ``"atac"`` or ``"guide"``.
         column
             Of the table of cells.
 
@@ -167,6 +218,7 @@ class Store:
             Cells on each level, by its name, and counts. Shape ``(n_features, n_levels)``. None: the column has too
             many levels, or is neither text, boolean nor whole number.
         """
+        self._need(modality)
         for number, known in enumerate(self.manifest["levels"]):
             if known["column"] == column:
                 counts: NDArray[np.int32] = np.load(self.path / f"{modality}_levels_{number}.npy")
@@ -179,14 +231,13 @@ class Store:
         Raises
         ------
         MissingKeyError
-            If some are not in the store; names the first.
+            If some are not in the store, or the modality is not; names the first.
         """
-        index = (self.genes if modality == "rna" else self.peaks).get_indexer(pd.Index(names))
+        index = self.features(modality).get_indexer(pd.Index(names))
         if (index < 0).any():
             absent = pd.unique(pd.Index(names)[index < 0])
-            kind = "genes" if modality == "rna" else "peaks"
             raise MissingKeyError(
-                f"{len(absent)} {kind} of the pairs are not in the data ({first_few(absent)}): "
+                f"{len(absent)} {FEATURE[modality]}s of the pairs are not in the data ({first_few(absent)}): "
                 f"check the names, or leave those pairs out"
             )
         return index.astype(np.int32)

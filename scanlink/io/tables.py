@@ -20,6 +20,7 @@ _BARCODE_FILES = ("barcodes", "cells", "cell_names", "barcode", "colnames", "obs
 _FEATURE_FILES = {
     "rna": ("features", "genes", "gene_names", "rownames"),
     "atac": ("peaks", "peak_names", "features", "regions", "rownames"),
+    "guide": ("guides", "guide_names", "grnas", "features", "rownames"),
 }
 _ENDINGS = (".tsv", ".txt", ".csv", ".bed")
 
@@ -200,7 +201,7 @@ def read_mtx(
     path
         ``.mtx`` or ``.mtx.gz``.
     modality
-        ``"rna"`` or ``"atac"``: says which files are looked for first (``genes.tsv`` or ``peaks.tsv``).
+        ``"rna"``, ``"atac"`` or ``"guide"``: says which files are looked for first, such as ``genes.tsv``.
     features, barcodes
         Files of names; ``None`` looks beside the matrix for ``features.tsv``, ``genes.tsv``, ``peaks.tsv``,
         ``barcodes.tsv``, ``cells.tsv`` and the like, also as ``.txt``, ``.csv``, ``.gz``, and first for such names
@@ -234,10 +235,11 @@ def read_mtx(
         matrix = sparse.csr_matrix(mmread(str(file)))
     n_rows, n_columns = matrix.shape
     stem = file.name[: file.name.lower().index(".mtx")]
-    barcode_file = Path(barcodes) if barcodes else _beside(file, stem, _BARCODE_FILES, matrix.shape, "barcodes")
-    feature_file = (
-        Path(features) if features else _beside(file, stem, _FEATURE_FILES[modality], matrix.shape, "features")
+    barcode_file = (
+        Path(barcodes) if barcodes else _beside(file, stem, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     )
+    known, keyword = _FEATURE_FILES[modality], f"{modality}_features="
+    feature_file = Path(features) if features else _beside(file, stem, known, matrix.shape, "features", keyword)
     cells = _fit(read_names(barcode_file), matrix.shape)[0]
     table = _fit(read_names(feature_file), matrix.shape)
     if (len(table), len(cells)) == (n_rows, n_columns):
@@ -254,7 +256,7 @@ def read_mtx(
     return NamedMatrix(matrix, rows, columns, source=str(file), cells=side, features=var)
 
 
-def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...], what: str) -> Path:
+def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:
     # rna_features beside rna.mtx, and sample_features beside sample_matrix.mtx
     own = [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]
     own += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
@@ -267,8 +269,7 @@ def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...
         return found[0]
     raise InputError(
         f"{file}: no file with the names of its {what} was found beside it; {kinds[0]}.tsv, {kinds[1]}.tsv or "
-        f"{stem}_{kinds[0]}.tsv (also .txt, .csv, .gz) was expected. Or name the file: barcodes=, rna_features=, "
-        "atac_features="
+        f"{stem}_{kinds[0]}.tsv (also .txt, .csv, .gz) was expected. Or name the file: {keyword}"
     )
 
 

@@ -18,7 +18,7 @@ from .named import _cells_by_features
 from .obs import index_cells
 from .tables import read_mtx
 
-__all__ = ["read_10x_h5", "read_10x_mtx"]
+__all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_h5", "read_10x_mtx"]
 
 
 def read_10x_h5(
@@ -59,9 +59,14 @@ def read_10x_h5(
     Traceback (most recent call last):
     scanlink.errors.InputError: no_such_file.h5: no such file; a 10x .h5 file was expected. ...
     """
+    file = existing_file(path, "a 10x .h5 file")
+    return _finish(open_10x_h5(file, backed=backed), str(file), cells, barcode, one_based=one_based)
+
+
+def open_10x_h5(file: Path, *, backed: bool = False) -> AnnData:
+    """All features of a 10x ``.h5`` file side by side, as they are."""
     import h5py
 
-    file = existing_file(path, "a 10x .h5 file")
     with reading(file, "a 10x .h5 file"):
         with h5py.File(file, "r") as content:
             groups = sorted(content)
@@ -72,14 +77,13 @@ def read_10x_h5(
                     f"{first_few(groups) or 'none'}{kind}"
                 )
         if backed:
-            return _finish(tenx_on_disk(file), str(file), cells, barcode, one_based=one_based)
+            return tenx_on_disk(file)
         with quiet(), warnings.catch_warnings():
             # muon.read_10x_h5 is this call and the split by feature type; it takes two seconds more to import.
             warnings.filterwarnings("ignore", category=ImportWarning)
             from scanpy import read_10x_h5 as read
 
-            adata = read(file, gex_only=False)
-    return _finish(adata, str(file), cells, barcode, one_based=one_based)
+            return read(file, gex_only=False)
 
 
 def read_10x_mtx(
@@ -115,6 +119,12 @@ def read_10x_mtx(
     Traceback (most recent call last):
     scanlink.errors.InputError: ...: no matrix.mtx or matrix.mtx.gz in this folder; found no files...
     """
+    path, adata = open_10x_mtx(folder)
+    return _finish(adata, str(path), cells, barcode, one_based=one_based)
+
+
+def open_10x_mtx(folder: PathLikeStr) -> tuple[Path, AnnData]:
+    """The folder, and all features of its matrix side by side."""
     path = Path(folder)
     if path.is_file() and path.name in ("matrix.mtx", "matrix.mtx.gz"):
         path = path.parent
@@ -129,7 +139,7 @@ def read_10x_mtx(
             "folder filtered_feature_bc_matrix was expected, with matrix.mtx, features.tsv and barcodes.tsv"
         )
     named = read_mtx(matrix)
-    return _finish(_cells_by_features(named, named.cells or "columns"), str(path), cells, barcode, one_based=one_based)
+    return path, _cells_by_features(named, named.cells or "columns")
 
 
 def _finish(adata: AnnData, source: str, cells: pd.DataFrame | None, barcode: str | None, *, one_based: bool) -> MuData:

@@ -25,7 +25,7 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
     mdata
         The dataset.
     name
-        ``"rna"`` or ``"atac"``.
+        ``"rna"``, ``"atac"`` or ``"guide"``.
 
     Returns
     -------
@@ -39,8 +39,13 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
     modalities = getattr(mdata, "mod", None)
     if modalities is None:
         raise InputError(
-            f"expected a MuData with modalities 'rna' and 'atac', found {type(mdata).__name__}: read it with "
-            "scanlink.io.read"
+            f"expected a MuData with modalities 'rna' and {'guide' if name == 'guide' else 'atac'!r}, found "
+            f"{type(mdata).__name__}: read it with scanlink.io.read{'_screen' if name == 'guide' else ''}"
+        )
+    if name == "guide" and name not in modalities:
+        raise MissingKeyError(
+            f"no modality 'guide' in the data, found {first_few(modalities) or 'none'}: a CRISPR screen has 'rna' "
+            "(genes) and 'guide' (guides); read it with scanlink.io.read_screen"
         )
     if name not in modalities:
         raise MissingKeyError(

@@ -22,7 +22,7 @@ from scanlink.pp.chunks import get_modality
 if TYPE_CHECKING:
     from mudata import MuData
 
-__all__ = ["cis_pairs"]
+__all__ = ["check_intervals", "check_options", "cis_pairs", "near", "positions_of", "refuse_equal_names", "why_none"]
 
 logger = logging.getLogger("scanlink")
 
@@ -88,25 +88,20 @@ def cis_pairs(
     >>> bool(pairs["distance"].abs().max() < 103_000)
     True
     """
-    _check_options(window, anchor, overlap)
+    check_options(window, anchor, overlap)
     rna, atac = get_modality(mdata, "rna"), get_modality(mdata, "atac")
-    for what, names in (("gene", rna.var_names), ("peak", atac.var_names)):
-        if not names.is_unique:
-            twice = names[names.duplicated()].unique()
-            raise InputError(
-                f"{len(twice)} {what} names occur more than once: {first_few(twice)}. Expected unique names: call "
-                f"mdata[{'rna' if what == 'gene' else 'atac'!r}].var_names_make_unique()"
-            )
-    peaks = _check_intervals(atac.var, what="atac.var")
-    loci = _check_intervals(genes, what="the annotation")
+    refuse_equal_names(rna.var_names, "gene", "rna")
+    refuse_equal_names(atac.var_names, "peak", "atac")
+    peaks = check_intervals(atac.var, what="atac.var")
+    loci = check_intervals(genes, what="the annotation")
 
     found = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
     if only is not None:
-        found = found[found["gene"].isin(_positions(rna.var_names, only))]
+        found = found[found["gene"].isin(positions_of(rna.var_names, only))]
     loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy())
-    pairs = _near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
+    pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
-        raise InputError(_why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
+        raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
 
     warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
@@ -124,6 +119,16 @@ def cis_pairs(
     )
 
 
+def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
+    """Names of features have to be unique."""
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique()
+        raise InputError(
+            f"{len(twice)} {what} names occur more than once: {first_few(twice)}. Expected unique names: call "
+            f"mdata[{modality!r}].var_names_make_unique()"
+        )
+
+
 def _anchors(loci: pd.DataFrame, anchor: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each locus: its TSS, and the interval from which the window is measured."""
     start, end = loci["start"].to_numpy(), loci["end"].to_numpy()
@@ -138,7 +143,7 @@ def _marks(peaks: pd.DataFrame, overlap: str) -> tuple[np.ndarray, np.ndarray, n
     return (centre, start, end) if overlap == "any" else (centre, centre, centre + 1)
 
 
-def _near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> pd.DataFrame:
+def near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> pd.DataFrame:
     """Positions of genes and peaks that are near each other, and their distance; sorted, one row per pair."""
     import bioframe
 
@@ -167,7 +172,8 @@ def _near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, 
     return pairs.iloc[order].drop_duplicates(["gene", "peak"], ignore_index=True)
 
 
-def _check_options(window: int, anchor: str, overlap: str) -> None:
+def check_options(window: int, anchor: str, overlap: str) -> None:
+    """Refuse options of pairs that have an impossible value."""
     if isinstance(window, bool) or window != int(window) or window < 0:
         raise OptionError(f"window is {window!r}, expected a whole number of bp, 0 or more")
     if anchor not in ("body", "tss"):
@@ -176,7 +182,7 @@ def _check_options(window: int, anchor: str, overlap: str) -> None:
         raise OptionError(f"overlap is {overlap!r}, expected 'any' or 'center'")
 
 
-def _check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
+def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
     """The columns chrom, start, end, strand of a table, with plain types."""
     lacking = [name for name in ("chrom", "start", "end") if name not in table]
     if lacking:
@@ -206,7 +212,8 @@ def _check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
     )
 
 
-def _positions(names: pd.Index, only: Iterable[str]) -> np.ndarray:
+def positions_of(names: pd.Index, only: Iterable[str]) -> np.ndarray:
+    """Where the genes of ``only`` are."""
     wanted = pd.Index([only] if isinstance(only, str) else list(only))
     positions = names.get_indexer(wanted)
     if (positions < 0).any():
@@ -217,22 +224,24 @@ def _positions(names: pd.Index, only: Iterable[str]) -> np.ndarray:
     return positions
 
 
-def _why_none(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> str:
+def why_none(
+    loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str, what: str = "peak"
+) -> str:
     """What keeps every gene from every peak."""
     if peaks.empty or loci.empty:
-        return f"no pairs: there are {len(loci)} gene loci and {len(peaks)} peaks"
+        return f"no pairs: there are {len(loci)} gene loci and {len(peaks)} {what}s"
     ours, theirs = pd.unique(peaks["chrom"]), pd.unique(loci["chrom"])
     shared = np.intersect1d(np.asarray(ours, dtype=str), np.asarray(theirs, dtype=str))
     if len(shared) == 0:
         return (
-            f"no pairs: chromosome names differ. Found {first_few(ours, most=3)} for the peaks and "
+            f"no pairs: chromosome names differ. Found {first_few(ours, most=3)} for the {what}s and "
             f"{first_few(theirs, most=3)} "
             "for the genes; expected the same names: rename those of one side (add or remove 'chr')"
         )
     nearest = _nearest(loci, peaks, shared, anchor=anchor, overlap=overlap)
     return (
-        f"no pairs: no peak lies within {window:,} bp of any of {loci['position'].nunique()} genes; the nearest is "
-        f"{nearest:,} bp away (chromosomes of both: {first_few(shared, most=3)}). Expected genes and peaks of one "
+        f"no pairs: no {what} lies within {window:,} bp of any of {loci['position'].nunique()} genes; the nearest is "
+        f"{nearest:,} bp away (chromosomes of both: {first_few(shared, most=3)}). Expected genes and {what}s of one "
         "genome build: "
         "is the annotation of another build (hg19, hg38) or species? If not, make the window wider"
     )

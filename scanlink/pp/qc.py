@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +11,13 @@ import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pp.chunks import get_modality
-from scanlink.pp.survey import MITO_PREFIX, ModalitySums, Survey
+from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-__all__ = ["qc"]
+__all__ = ["add_rna", "missing_columns", "qc", "set_columns"]
 
 logger = logging.getLogger("scanlink")
 
@@ -70,44 +70,49 @@ def qc(
     ['batch', 'celltype', 'donor', 'nCount_ATAC', 'nFeature_ATAC', 'nFeature_RNA', 'nUMI', 'percent.mito']
     """
     modalities = {name: get_modality(mdata, name) for name in ("rna", "atac")}
-    wanted = []
-    for column, modality in _COLUMNS.items():
-        if overwrite:
-            wanted.append(column)
-        elif column in mdata.obs:
-            _check_column(mdata.obs[column], f"obs[{column!r}]")
-        elif column in modalities[modality].obs:  # where mudata >= 0.4 leaves the columns of a modality
-            values = modalities[modality].obs[column].reindex(mdata.obs_names)
-            _check_column(values, f"mdata[{modality!r}].obs[{column!r}]")
-            mdata.obs[column] = values
-        else:
-            wanted.append(column)
-
+    wanted = list(_COLUMNS) if overwrite else missing_columns(mdata, _COLUMNS)
     prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
     if survey is None:
         survey = Survey(mdata, mito_prefix=prefix)
     elif survey.mito_prefix != prefix:
         raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
     if {"nUMI", "percent.mito", "nFeature_RNA"} & set(wanted):
-        _add_rna(mdata, modalities["rna"], survey["rna"], prefix, wanted)
+        add_rna(mdata, modalities["rna"], survey, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
         sums = survey["atac"]
-        _set(mdata, {"nCount_ATAC": sums.total, "nFeature_ATAC": sums.seen}, wanted)
+        set_columns(mdata, {"nCount_ATAC": sums.total, "nFeature_ATAC": sums.seen}, wanted)
     empty = int((mdata.obs["nUMI"] <= 0).sum())
     if empty:
         logger.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)
 
 
-def _add_rna(mdata: MuData, rna: AnnData, sums: ModalitySums, mito_prefix: tuple[str, ...], wanted: list[str]) -> None:
+def missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
+    """Which columns of cells, each with the modality that it describes, are not there yet; those there are checked."""
+    wanted = []
+    for column, modality in columns.items():
+        if column in mdata.obs:
+            check_column(mdata.obs[column], f"obs[{column!r}]")
+        elif column in mdata[modality].obs:  # where mudata >= 0.4 leaves the columns of a modality
+            values = mdata[modality].obs[column].reindex(mdata.obs_names)
+            check_column(values, f"mdata[{modality!r}].obs[{column!r}]")
+            mdata.obs[column] = values
+        else:
+            wanted.append(column)
+    return wanted
+
+
+def add_rna(mdata: MuData, rna: AnnData, survey: Survey, wanted: list[str]) -> None:
+    """Columns of the genes' counts, as far as they are wanted."""
+    sums = survey["rna"]
     total = sums.total
-    _set(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
+    set_columns(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
     if "percent.mito" not in wanted:
         return
-    if not any(str(name).startswith(mito_prefix) for name in rna.var_names):
+    if not mitochondrial(rna.var, survey.mito_prefix, symbols=survey.symbols).any():
         logger.warning(
             "percent.mito is not made: none of %d genes begins with %s; give mito_prefix, or the column itself",
             rna.n_vars,
-            first_few(mito_prefix),
+            first_few(survey.mito_prefix),
         )
         return
     whole = mdata.obs["nUMI"].to_numpy(dtype=float)
@@ -121,10 +126,11 @@ def _add_rna(mdata: MuData, rna: AnnData, sums: ModalitySums, mito_prefix: tuple
             mdata.n_obs,
         )
         whole = total.astype(float)
-    _set(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
+    set_columns(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
 
 
-def _set(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:
+def set_columns(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:
+    """Add those of the columns that are wanted."""
     made = [name for name in columns if name in wanted]
     for name in made:
         mdata.obs[name] = columns[name]
@@ -132,7 +138,7 @@ def _set(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> No
         logger.info("obs has new columns: %s", first_few(made))
 
 
-def _check_column(values: pd.Series, name: str) -> None:
+def check_column(values: pd.Series, name: str) -> None:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         raise InputError(
             f"{name} has type {values.dtype}, expected numbers: convert it, or drop it (or overwrite=True) to have "

@@ -13,9 +13,10 @@ from scanlink.io.make_store import counts_checks
 from scanlink.pp.chunks import get_modality
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mudata import MuData
 
-__all__ = ["MITO_PREFIX", "ModalitySums", "Survey"]
+__all__ = ["MITO_PREFIX", "ModalitySums", "Survey", "mitochondrial"]
 
 MITO_PREFIX = ("MT-", "mt-", "MT.")
 
@@ -53,6 +54,10 @@ class Survey:
         The dataset, in memory or on disk.
     mito_prefix
         How the names of mitochondrial genes begin.
+    modalities
+        Which are read.
+    symbols
+        Look for mitochondrial genes in ``rna.var["symbol"]`` and ``["gene_name"]``, too, where genes go by identifiers.
 
     Raises
     ------
@@ -68,8 +73,15 @@ class Survey:
     True
     """
 
-    def __init__(self, mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX) -> None:
-        self._mdata = mdata
+    def __init__(
+        self,
+        mdata: MuData,
+        *,
+        mito_prefix: Iterable[str] = MITO_PREFIX,
+        modalities: Iterable[str] = ("rna", "atac"),
+        symbols: bool = False,
+    ) -> None:
+        self._mdata, self._modalities, self.symbols = mdata, tuple(modalities), symbols
         self.mito_prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
         self._found: dict[str, ModalitySums] = {}
 
@@ -79,7 +91,7 @@ class Survey:
         return self._found[modality]
 
     def _pass(self) -> dict[str, ModalitySums]:
-        data = {name: get_modality(self._mdata, name) for name in ("rna", "atac")}
+        data = {name: get_modality(self._mdata, name) for name in self._modalities}
         found = {
             name: ModalitySums(
                 *(np.zeros(adata.n_obs, dtype=np.int64) for _ in range(3)),
@@ -88,10 +100,10 @@ class Survey:
             for name, adata in data.items()
         }
         mito = {
-            name: np.array([str(feature).startswith(self.mito_prefix) for feature in adata.var_names], dtype=np.int64)
+            name: mitochondrial(adata.var, self.mito_prefix, symbols=self.symbols).astype(np.int64)
             for name, adata in data.items()
         }
-        checks = counts_checks(self._mdata)
+        checks = counts_checks(self._mdata, self._modalities)
         for name, chunk in iter_modalities({name: adata.X for name, adata in data.items()}):
             if not checks[name].look(chunk.block, chunk.rows, chunk.cols):
                 continue
@@ -111,6 +123,15 @@ class Survey:
         for check in checks.values():
             check.refuse()
         return found
+
+
+def mitochondrial(var: pd.DataFrame, prefix: tuple[str, ...], *, symbols: bool = False) -> np.ndarray:
+    """Which features are mitochondrial by their names, or if asked by their symbols. Shape ``(n_features,)``."""
+    columns = [name for name in ("symbol", "gene_name") if symbols and name in var]
+    found = np.zeros(len(var), dtype=bool)
+    for texts in (var.index, *(var[name] for name in columns)):
+        found |= np.fromiter((str(text).startswith(prefix) for text in texts), dtype=bool, count=len(var))
+    return found
 
 
 def _sums(places: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:

@@ -1,0 +1,201 @@
+"""Pairs of genes and targets of a screen that lie near each other, and those of a gene with its own promoter."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.guides import NON_TARGETING
+from scanlink.pp.annotation import match_genes, strip_version
+from scanlink.pp.chunks import get_modality
+from scanlink.pp.genome import check_intervals, check_options, near, positions_of, refuse_equal_names, why_none
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+__all__ = ["screen_pairs"]
+
+logger = logging.getLogger("scanlink")
+
+# Wider than any chromosome.
+_ANYWHERE = 1 << 40
+
+
+def screen_pairs(
+    mdata: MuData,
+    genes: pd.DataFrame,
+    *,
+    window: int = 1_000_000,
+    anchor: Literal["body", "tss"] = "tss",
+    overlap: Literal["any", "center"] = "any",
+    match: Literal["gene_id", "name"] | None = None,
+    only: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """List the targets near each gene, and the targets that are a gene's own promoter.
+
+    Parameters
+    ----------
+    mdata
+        The screen; ``guide.var`` has ``target`` and, for targets that are to be found by place, ``chrom``, ``start``,
+        ``end``. May be backed: no count is read.
+    genes
+        Annotation of the same genome build, as :func:`scanlink.io.read_genes` returns it.
+    window
+        Reach on both sides of the anchor, in bp.
+    anchor
+        ``"tss"``: ``[tss - window, tss + 1 + window)``. ``"body"``: the same around the whole gene.
+    overlap
+        ``"any"``: one base of the target in the window is enough. ``"center"``: its centre must be inside.
+    match
+        How genes of the data are found in the annotation: ``"gene_id"`` (without version), ``"name"``, or None for the
+        identifier where both have one and else the name.
+    only
+        Names of the genes wanted; None: all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair, in the order of the genes and then of the targets in the data: ``gene``, ``target``,
+        ``distance`` from the TSS to the centre of the target (bp, positive downstream; NA where the target has no
+        place or another chromosome), and ``kind``: ``"positive_control"`` where the target is called as the gene (its
+        name, symbol or identifier) or covers its TSS, else ``"discovery"``. A target that is called as a gene is paired
+        with it wherever it lies. Controls (``"non-targeting"``) are in no pair.
+
+    Raises
+    ------
+    InputError
+        If no pair is found (says whether chromosome names or positions are at fault), coordinates are impossible, a
+        target has several places, or names are not unique.
+    MissingKeyError
+        If a modality, a column, or a gene of ``only`` is not there.
+    OptionError
+        If an option has an impossible value.
+
+    Notes
+    -----
+    Distances and windows are those of :func:`scanlink.pp.cis_pairs`. A target at one gene's TSS makes ``"discovery"``
+    pairs with the other genes around it.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> from anndata import AnnData
+    >>> guide = AnnData(np.array([[7, 0], [0, 9]]))
+    >>> guide.var_names, guide.var["target"] = ["g1", "g2"], ["enh1", "NOC2L"]
+    >>> guide.var["chrom"], guide.var["start"], guide.var["end"] = "chr1", [50_000, 999], [50_100, 1_020]
+    >>> rna = AnnData(np.array([[3], [4]]))
+    >>> rna.var_names = ["NOC2L"]
+    >>> genes = pd.DataFrame({"chrom": "chr1", "start": [1_000], "end": [9_000], "strand": "+", "gene": "NOC2L"})
+    >>> screen_pairs(sl.io.assemble_screen(rna, guide), genes)
+        gene target  distance              kind
+    0  NOC2L   enh1     49050         discovery
+    1  NOC2L  NOC2L         9  positive_control
+    """
+    check_options(window, anchor, overlap)
+    rna, guide = get_modality(mdata, "rna"), get_modality(mdata, "guide")
+    refuse_equal_names(rna.var_names, "gene", "rna")
+    targets = _targets(guide.var)
+    placed = targets["chrom"].notna().to_numpy()
+    at = np.flatnonzero(placed)
+    places = check_intervals(targets[placed], what="guide.var")
+    loci = check_intervals(genes, what="the annotation")
+    found = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
+    if only is not None:
+        found = found[found["gene"].isin(positions_of(rna.var_names, only))]
+    loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy()).reset_index(drop=True)
+    pairs = near(loci, places, window=window, anchor=anchor, overlap=overlap).assign(kind="discovery")
+    # At a single base, the window is the TSS itself.
+    covering = near(loci, places, window=0, anchor="tss", overlap="any")
+    own = _called_alike(rna.var, genes, found, targets.index)
+    by_name = near(loci, places[np.isin(at, own["target"])], window=_ANYWHERE, anchor="tss", overlap="any")
+    by_name["peak"] = np.flatnonzero(np.isin(at, own["target"]))[by_name["peak"].to_numpy(dtype=np.int64)]
+    for table in (pairs, covering, by_name):
+        table["target"] = at[table["peak"].to_numpy(dtype=np.int64)]
+    own = own.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
+    control = pd.concat([own, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
+    _report(own, pairs, targets, window)
+    joined = pd.concat([control.assign(kind="positive_control"), pairs[["gene", "target", "distance", "kind"]]])
+    joined = joined.drop_duplicates(["gene", "target"]).sort_values(["gene", "target"], ignore_index=True)
+    placeless_or_named = ~placed
+    placeless_or_named[own["target"]] = True
+    if joined.empty or (pairs.empty and not placeless_or_named.all()):
+        raise InputError(why_none(loci, places, window=window, anchor=anchor, overlap=overlap, what="target"))
+    counted = joined["kind"].value_counts()
+    logger.info(
+        "%d pairs of %d genes and %d targets within %d bp of the %s, and %d positive controls",
+        counted.get("discovery", 0), joined["gene"].nunique(), joined["target"].nunique(), window,
+        "gene body" if anchor == "body" else "TSS", counted.get("positive_control", 0),
+    )  # fmt: skip
+    return pd.DataFrame(
+        {
+            "gene": rna.var_names.to_numpy(dtype=object)[joined["gene"]],
+            "target": targets.index.to_numpy(dtype=object)[joined["target"]],
+            "distance": joined["distance"].astype("Int64").array,
+            "kind": joined["kind"].to_numpy(dtype=object),
+        }
+    )
+
+
+def _targets(var: pd.DataFrame) -> pd.DataFrame:
+    """Place of each target, in the order of the data."""
+    if "target" not in var:
+        raise MissingKeyError(
+            f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
+            "scanlink.io.read_screen"
+        )
+    table = pd.DataFrame({"target": var["target"].astype(str).to_numpy(dtype=object)})
+    for name in ("chrom", "start", "end"):
+        values = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
+        table[name] = values.where(values.notna(), None).to_numpy(dtype=object)
+    each = table[table["target"] != NON_TARGETING].drop_duplicates()
+    several = each["target"][each["target"].duplicated()].unique()
+    if len(several):
+        raise InputError(
+            f"{len(several)} targets have several places in mdata['guide'].var: {first_few(several)}. Expected the "
+            "same chrom, start and end for all guides of one target: pass the data through scanlink.io.assemble_screen"
+        )
+    if each.empty:
+        raise InputError(f"all guides are controls ({NON_TARGETING!r}): there is no target to pair with genes")
+    return each.set_index("target")
+
+
+def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, found: pd.DataFrame, targets: pd.Index) -> pd.DataFrame:
+    """Positions of genes and of the targets that bear their name, symbol or identifier."""
+    names = [pd.DataFrame({"gene": np.arange(len(var)), "name": strip_version(var.index).to_numpy(dtype=object)})]
+    for column in ("symbol", "gene_id", "gene_name"):
+        if column in var:
+            texts = strip_version(var[column].astype(object)).to_numpy(dtype=object)
+            names.append(pd.DataFrame({"gene": np.arange(len(var)), "name": texts}))
+    for column in ("gene", "gene_id"):
+        if column in genes:
+            texts = strip_version(genes[column].iloc[found["locus"]]).to_numpy(dtype=object)
+            names.append(pd.DataFrame({"gene": found["gene"].to_numpy(), "name": texts}))
+    every = pd.concat(names)
+    every = every[(every["name"] != "") & every["gene"].isin(found["gene"])].drop_duplicates()
+    named = pd.DataFrame({"target": np.arange(len(targets)), "name": strip_version(targets).to_numpy(dtype=object)})
+    return every.merge(named, on="name", how="inner")[["gene", "target"]].drop_duplicates(ignore_index=True)
+
+
+def _report(own: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, window: int) -> None:
+    placed: NDArray[np.bool_] = targets["chrom"].notna().to_numpy()
+    lost = targets.index[~placed & ~np.isin(np.arange(len(targets)), own["target"])]
+    if len(lost):
+        logger.warning(
+            "%d targets have no coordinates and no gene's name, and are in no pair: %s", len(lost), first_few(lost)
+        )
+    far = own[placed[own["target"]] & ~(own["distance"].abs() <= window).to_numpy()]
+    if len(far):
+        logger.warning(
+            "%d targets that are called as a gene are not within %d bp of its TSS, or on another chromosome: %s. Are "
+            "coordinates and annotation of the same genome build?",
+            len(far), window, first_few(targets.index[far["target"]]),
+        )  # fmt: skip
+    alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], own["target"]]))
+    if len(alone):
+        logger.info("%d targets have no gene within %d bp: %s", len(alone), window, first_few(targets.index[alone]))
