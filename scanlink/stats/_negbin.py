@@ -3,6 +3,8 @@
 As in ``_newton``: no interpreter lock, one thread, sums in a fixed order. The family enters as ``alpha = 1 / theta``,
 so that ``alpha = 0`` is Poisson. Counts enter the likelihood of theta through ``times[y]``, how many cells have ``y``:
 ``digamma(y + theta) - digamma(theta)`` is the sum of ``1 / (theta + j)`` over ``j < y``, with nothing to cancel.
+A pseudocount ``added`` to all counts is a first step from ``theta`` to ``theta + added``, the same for all cells; then
+``times[k]`` are the cells with ``k + added``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
+from scanlink.stats._gamma import log_rise, slope_rise
 from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
 from scanlink.stats._vector import linear_predictor
 
@@ -26,14 +29,18 @@ _THETA_STEP = 2.220446049250313e-16**0.25
 
 
 @compiled
-def log_likelihood(counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats) -> float:
+def log_likelihood(
+    counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats, added: float
+) -> float:
     """Log likelihood, with all its constants."""
     total = 0.0
     rising = 0.0
     for y in range(1, times.size):
         # log gamma(theta + y) - log gamma(theta) - log gamma(y + 1) - y log(theta), which stays small for any theta.
-        rising += math.log1p((y - 1) * alpha) - math.log(y)
+        rising += math.log1p((y - 1 + added) * alpha) - math.log(y + added)
         total += times[y] * rising
+    if added > 0.0:
+        total += times.sum() * (log_rise(1.0 / alpha, added) - math.lgamma(1.0 + added))
     for i in range(counts.size):
         if weights[i] > 0:
             spread = math.log1p(mu[i] * alpha)
@@ -45,7 +52,9 @@ def log_likelihood(counts: Floats, weights: NDArray[np.generic], mu: Floats, alp
 
 
 @compiled
-def theta_newton(counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats) -> tuple[int, float, float]:
+def theta_newton(
+    counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats, added: float
+) -> tuple[int, float, float]:
     """Maximum-likelihood theta at given expected counts, by the steps of R's ``theta.ml``: state, theta, its error.
 
     Newton's method from the moment estimate, until a step is below ``eps ** 0.25``. In underdispersed data the
@@ -58,7 +67,7 @@ def theta_newton(counts: Floats, weights: NDArray[np.generic], mu: Floats, times
             n += weights[i]
             relative = counts[i] / mu[i] - 1.0
             spread += weights[i] * relative * relative
-    if times[0] == n:
+    if times[0] == n and added == 0.0:
         return THETA_UNDEFINED, np.nan, np.nan
     theta = n / spread
     step = 1.0
@@ -72,11 +81,15 @@ def theta_newton(counts: Floats, weights: NDArray[np.generic], mu: Floats, times
         first = 0.0
         second = 0.0
         for y in range(1, times.size):
-            r = 1.0 / (theta + (y - 1))
+            r = 1.0 / (theta + (y - 1 + added))
             first += r
             second += r * r
             score += times[y] * first
             information += times[y] * second
+        if added > 0.0:
+            first, second = slope_rise(theta, added)
+            score += n * first
+            information += n * second
         for i in range(counts.size):
             if weights[i] > 0:
                 r = 1.0 / (mu[i] + theta)
@@ -154,11 +167,11 @@ def first_predictor(counts: Floats, eta: Floats) -> None:
 
 
 @compiled
-def count_times(counts: Floats, weights: NDArray[np.generic]) -> Floats:
-    """How many cells, repeated by their weights, have each count."""
-    times = np.zeros(int(counts.max() if counts.size > 0 else 0.0) + 1)
+def count_times(counts: Floats, weights: NDArray[np.generic], added: float) -> Floats:
+    """How many cells, repeated by their weights, have each count, apart from what was added."""
+    times = np.zeros(int((counts.max() if counts.size > 0 else 0.0) - added + 0.5) + 1)
     for i in range(counts.size):
-        times[int(counts[i])] += weights[i]
+        times[int(counts[i] - added + 0.5)] += weights[i]
     return times
 
 
@@ -172,14 +185,17 @@ def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floa
 
 @compiled
 def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Floats) -> float:
-    """Twice the distance of the log likelihood from that of the saturated model at the same theta."""
+    """Twice the distance of the log likelihood from that of the saturated model at the same theta.
+
+    As in R, counts below 1 are taken for 1 in one of its logarithms, which adds a constant.
+    """
     total = 0.0
     for i in range(counts.size):
         if weights[i] == 0:
             continue
         y = counts[i]
         mu = max(np.exp(eta[i]), _MU_MIN)
-        value = y * np.log(y / mu) if y > 0 else 0.0
+        value = y * np.log(max(y, 1.0) / mu) if y > 0 else 0.0
         if alpha > 0:
             value -= (y + 1.0 / alpha) * math.log1p(alpha * (y - mu) / (1.0 + alpha * mu))
         else:
@@ -199,6 +215,7 @@ def alternate(
     mu: Floats,
     factored: Floats,
     aliased: NDArray[np.bool_],
+    added: float,
 ) -> tuple[int, int, int, float, float, float, float]:
     """Coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
 
@@ -207,16 +224,16 @@ def alternate(
     all rounds), rounds, theta, its standard error, log likelihood and deviance; ``coef`` and ``mu`` in place.
     """
     eta = np.empty(counts.size)
-    times = count_times(counts, weights)
+    times = count_times(counts, weights, added)
     state, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
     if state == ALIASED:
         return state, THETA_UNDEFINED, 0, np.nan, np.nan, np.nan, dev
     expected(design, offset, coef, eta, mu)
-    worst, theta, error = theta_newton(counts, weights, mu, times)
+    worst, theta, error = theta_newton(counts, weights, mu, times, added)
     if worst == THETA_UNDEFINED:
         return state, worst, 0, theta, error, np.nan, dev
     scale = np.sqrt(2.0 * max(1.0, times.sum() - np.count_nonzero(~aliased)))
-    likelihood = log_likelihood(counts, weights, mu, 1.0 / theta, times)
+    likelihood = log_likelihood(counts, weights, mu, 1.0 / theta, times, added)
     previous = likelihood + 2.0 * scale
     change = 1.0
     rounds = 0
@@ -225,13 +242,13 @@ def alternate(
         for i in range(eta.size):
             eta[i] = np.log(mu[i])
         state, _, dev = irls(counts, design, offset, weights, 1.0 / theta, eta, coef, target, factored, aliased)
-        theta_state, following, error = theta_newton(counts, weights, mu, times)
+        theta_state, following, error = theta_newton(counts, weights, mu, times, added)
         expected(design, offset, coef, eta, mu)
         worst = max(worst, theta_state)
         change = theta - following
         theta = following
         previous = likelihood
-        likelihood = log_likelihood(counts, weights, mu, 1.0 / theta, times)
+        likelihood = log_likelihood(counts, weights, mu, 1.0 / theta, times, added)
         if state == ALIASED:
             return state, worst, rounds, theta, error, likelihood, dev
         if not np.isfinite(dev + likelihood):
@@ -246,7 +263,7 @@ def alternate(
 
 @compiled
 def refit_alternate(
-    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int
+    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int, added: float
 ) -> Floats:
     """Coefficient ``target`` of every row of ``weights``, theta estimated in each; NaN where it is undefined."""
     p = design.shape[1]
@@ -259,7 +276,7 @@ def refit_alternate(
         # A third of the cells are not drawn: worth leaving out once for the many passes.
         drawn = np.flatnonzero(weights[r])
         outcome = alternate(
-            counts[drawn], design[drawn], offset[drawn], weights[r][drawn], coef, target, mu, factored, aliased
+            counts[drawn], design[drawn], offset[drawn], weights[r][drawn], coef, target, mu, factored, aliased, added
         )
         result[r] = np.nan if outcome[0] == ALIASED else coef[target]
     return result

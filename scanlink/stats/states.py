@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import DesignError, InputError, OptionError
 from scanlink.stats._checks import checked_regression
+from scanlink.stats.influence import cooks_distance
 from scanlink.stats.negbin import NegbinFit, fit_negbin
 from scanlink.stats.poisson import PoissonFit, fit_poisson
 from scanlink.stats.robust import SandwichKind, sandwich_influence
@@ -199,20 +200,15 @@ class StatesFit:
 
         Notes
         -----
-        ``D_i = r_i^2 h_i / (p (1 - h_i)^2)`` with Pearson residuals and leverages, as R's ``cooks.distance`` with
-        dispersion 1. Zhou et al. 2024 (Cell Genomics 4:100672) discard interactions where the ratio is above 5; in
-        counts of single cells that is most of them (docs/epistasis.md).
+        Of :func:`scanlink.stats.cooks_distance`. Zhou et al. 2024 (Cell Genomics 4:100672) discard interactions where
+        the ratio is above 5; in counts of single cells that is most of them (docs/epistasis.md).
         """
         part = self.parts[-1]
-        fit = part.fit
-        kept = ~np.isnan(np.diag(fit.covariance))
         rows = np.flatnonzero((self.state if part.cells is None else self.state[part.cells]) == self.coef.size)
-        z, mu = part.design[rows][:, kept], fit.fitted[rows]
-        shrink = 1.0 if part.theta is None else 1.0 / (1.0 + mu / part.theta)
-        leverage = mu * shrink * np.einsum("ij,jk,ik->i", z, fit.covariance[np.ix_(kept, kept)], z)
-        residual = (part.counts[rows] - mu) ** 2 / mu * shrink
+        distance = cooks_distance(
+            part.counts, part.fit.fitted, part.design, part.fit.covariance, rows=rows, theta=part.theta
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = residual * leverage / (1.0 - leverage) ** 2
             return float(distance.max(initial=0.0) / distance.mean()) if rows.size else float("nan")
 
 

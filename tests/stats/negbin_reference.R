@@ -31,3 +31,12 @@ show("even", quiet(glm.nb(even ~ peak + depth)))
 show("held", glm(counts ~ peak + depth, family = negative.binomial(1.5)), FALSE)
 show("held silent", quiet(glm(silent ~ peak + depth, family = negative.binomial(1.5))), FALSE)
 tryCatch(glm.nb(rep(0, 60) ~ peak), error = function(e) cat("    # all zero:", conditionMessage(e), "\n"))
+
+# FROM_R_PSEUDOCOUNT of negbin_data.py: counts + 0.01, which are not whole, of which an AIC that nobody asks for complains.
+mute <- function(fit) suppressWarnings(fit)
+show("plain", mute(glm.nb(counts + 0.01 ~ peak + depth)))
+show("offset", mute(glm.nb(counts + 0.01 ~ peak + depth + offset(exposure))))
+show("repeated", mute(glm.nb(counts + 0.01 ~ peak + depth, data = data.frame(counts, peak, depth)[rows, ])))
+show("separated", mute(glm.nb(silent + 0.01 ~ peak + depth)))
+show("held", mute(glm(counts + 0.01 ~ peak + depth, family = negative.binomial(1.5))), FALSE)
+show("held silent", mute(glm(silent + 0.01 ~ peak + depth, family = negative.binomial(1.5))), FALSE)
