@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo_run
 
-.PHONY: demo test lint types benchmarks clean
+.PHONY: demo test test-here test-slurm lint types benchmarks clean
 
 demo: $(VENV)/ready  ## simulate, run the whole pipeline, compare with the truth
 	$(BIN)/scanlink demo --out $(OUT)
 
-test: $(VENV)/ready  ## all tests, and the examples in the docstrings; those on Slurm look at all jobs that there are
+test: test-here test-slurm  ## all tests, and the examples in the docstrings; `make -j2 test` takes two thirds of the time
+
+test-here: $(VENV)/ready
 	$(BIN)/python -m pytest --numprocesses 2 --ignore tests/slurm
+
+test-slurm: $(VENV)/ready  ## one by one: they look at all jobs that there are
 	$(BIN)/python -m pytest tests/slurm
 
 lint: $(VENV)/ready

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/pictures.md, from simulated data; about a minute on one core.
+"""Makes the pictures of docs/pictures.md, from simulated data; some minutes on one core.
 
 python docs/pictures.py [--out docs/pictures] [--seed 3]
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from scipy.special import ndtr
 
 import scanlink as sl
 
@@ -23,6 +26,36 @@ def analysed(seed: int, n_interactions: int) -> tuple[sl.ds.Simulation, pd.DataF
     pairs = sl.pp.cis_pairs(data.mdata, data.genes)
     links = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="robust")
     return data, pairs, links, sl.tl.enhancer_pairs(links, fdr=0.1)
+
+
+def of_a_screen(seed: int) -> dict[str, Axes]:
+    """Pictures of a simulated screen, its interactions, and links that show what was planted."""
+    data = sl.tl.simulate_screen(
+        n_cells=4_000, n_genes=30, n_targets=90, guides_per_cell=12.0, effect=(-0.1, 0.3), interaction=[0, 0, 1.0],
+        seed=seed,
+    )  # fmt: skip
+    screen = sl.tl.screen(data.mdata, data.pairs, n_controls=300)
+    two = sl.tl.screen_interactions(data.mdata, data.target_pairs, n_controls=100)
+    guides = data.mdata["guide"].var
+    places = guides[guides["chrom"].notna()].drop_duplicates("target").set_index("target").loc[data.pairs["target"]]
+    rng = np.random.default_rng(seed)
+    se = rng.gamma(4, 0.025, len(places)) + 0.02
+    beta = -0.6 * data.pairs["beta"].to_numpy() + rng.normal(0, se)
+    links = pd.DataFrame(
+        {
+            "group": "K562", "gene": data.pairs["gene"], "beta": beta, "se": se,
+            "peak": [f"{row.chrom}:{int(row.start) - 100}-{int(row.end) + 100}" for row in places.itertuples()],
+            "p_value": 2 * ndtr(-np.abs(beta / se)),
+        }
+    )  # fmt: skip
+    return {
+        "screen_qq": sl.pl.qq(screen, kinds=["robust"], by="kind", top=8),
+        "screen_volcano": sl.pl.volcano(screen),
+        "screen_power": sl.pl.screen_power(two),
+        "screen_aic": sl.pl.screen_aic(two),
+        "screen_additivity": sl.pl.additivity(two),
+        "screen_links": sl.pl.screen_links(sl.tl.screen_links(screen, links, guides)),
+    }
 
 
 def main() -> None:
@@ -55,6 +88,7 @@ def main() -> None:
         "distance_decay": sl.pl.distance_decay(links),
         "heatmap": sl.pl.heatmap(links, top=20),
         "calibration": sl.pl.calibration(found),
+        **of_a_screen(options.seed),
     }
     for name, ax in made.items():
         ax.figure.savefig(options.out / f"{name}.png", dpi=DPI)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from scanlink import __version__
-from scanlink.cli_outcome import tell
+from scanlink.cli_outcome import tell, tell_screen
 from scanlink.cli_output import add_commands
 from scanlink.errors import OptionError, ScanlinkError
 from scanlink.run.stop import Stopped, stop_on_signals
@@ -90,10 +90,13 @@ def run(
 ) -> None:
     """Files to links, and to enhancer pairs that act together, and a report. Resumes by itself.
 
+    Where the file has a section ``screen``, it is a CRISPR screen: files to effects of perturbations and interactions.
+
     Exit code 0: finished; 1: an error; 3: finished, but blocks were set aside; 75: stopped by a signal, the same
     command goes on; 130: stopped by Ctrl-C.
     """
-    from scanlink import config, pipeline
+    from scanlink import config
+    from scanlink.options import RunOptions
 
     if until not in ("pairs", "links"):
         raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
@@ -101,10 +104,20 @@ def run(
         # Relative to where the command is given; in run.yaml it is relative to that file.
         cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
-    options = config.load_run(file, changes=changes)
-    outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
-    tell(outcome)
-    if outcome.failures:
+    options = config.load_any(file, changes=changes)
+    if isinstance(options, RunOptions):
+        from scanlink import pipeline
+
+        outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
+        tell(outcome)
+        failures = outcome.failures
+    else:
+        from scanlink.screen_pipeline import run_screen
+
+        found = run_screen(options, out, until=until, workers=workers, performance=performance)
+        tell_screen(found)
+        failures = found.failures
+    if failures:
         raise typer.Exit(_EXIT_SET_ASIDE)
 
 
@@ -201,7 +214,7 @@ def submit(
     if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
         cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
-    options = config.load_run(file, changes=changes)
+    options = config.load_any(file, changes=changes)
     job = driver_job(
         out, cluster=options.cluster, walltime=walltime, memory=memory, cores=cores, queue=queue, account=account,
         links=links if chain else None, extra=extra or (),
@@ -231,7 +244,7 @@ def doctor(
     from scanlink.cluster.doctor import doctor as examine
     from scanlink.cluster.doctor_report import line
 
-    options = None if file is None else config.load_run(file)
+    options = None if file is None else config.load_any(file)
     profile = cluster or ("local" if options is None else options.cluster)
     files: list[str] = []
     if options is not None:

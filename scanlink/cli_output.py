@@ -51,7 +51,7 @@ def export(
         Path | None, typer.Option(help="For h5mu: the file that is copied; left out, the input of the run.")
     ] = None,
 ) -> None:
-    """Write links and enhancer pairs for other programs."""
+    """Write links and enhancer pairs, or target-gene pairs of a screen, for other programs."""
     from scanlink.report import export_run
 
     for path in export_run(folder, format, out=out, fdr=fdr, genes=genes, data=data):

@@ -13,16 +13,36 @@ from pydantic import BaseModel, ValidationError
 from scanlink.errors import InputError, OptionError
 from scanlink.io.files import existing_file
 from scanlink.options import RunOptions, explain
+from scanlink.screen_options import ScreenRunOptions
 
-__all__ = ["load", "load_run", "save"]
+__all__ = ["load", "load_any", "load_run", "save"]
 
 M = TypeVar("M", bound=BaseModel)
+Run = TypeVar("Run", RunOptions, ScreenRunOptions)
 
-_FILES = ("path", "rna", "atac", "cells", "rna_features", "atac_features", "barcodes")
+_FILES = ("path", "rna", "atac", "guide", "guides", "cells", "rna_features", "atac_features", "barcodes")
+
+
+def load_any(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> RunOptions | ScreenRunOptions:
+    """Read run.yaml of a multiome experiment or, where it has a section ``screen``, of a CRISPR screen.
+
+    Parameters
+    ----------
+    path, changes
+        As in :func:`load_run`.
+
+    Raises
+    ------
+    OptionError
+        As there.
+    """
+    if "screen" in _read(Path(path))[0]:
+        return _absolute(load(path, ScreenRunOptions, changes=changes), Path(path).resolve().parent)
+    return load_run(path, changes=changes)
 
 
 def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> RunOptions:
-    """Read run.yaml.
+    """Read run.yaml of a multiome experiment.
 
     Parameters
     ----------
@@ -51,8 +71,7 @@ def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> Ru
     ...     load_run(file, changes=["scan.seed=7"]).scan.seed
     7
     """
-    options = load(path, RunOptions, changes=changes)
-    return _absolute(options, Path(path).resolve().parent)
+    return _absolute(load(path, RunOptions, changes=changes), Path(path).resolve().parent)
 
 
 def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterable[str] = (), known: bool = True) -> M:
@@ -157,14 +176,17 @@ def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) 
     values[key[-1]] = value
 
 
-def _absolute(options: RunOptions, folder: Path) -> RunOptions:
+def _absolute(options: Run, folder: Path) -> Run:
     def joined(path: str | None) -> str | None:
         return None if path is None else str((folder / os.path.expanduser(path)).resolve())
 
+    named = {name: joined(getattr(options.input, name)) for name in _FILES if name in type(options.input).model_fields}
     changed: dict[str, Any] = {
-        "input": options.input.model_copy(update={name: joined(getattr(options.input, name)) for name in _FILES}),
+        "input": options.input.model_copy(update=named),
         "pairs": options.pairs.model_copy(update={"path": joined(options.pairs.path)}),
     }
+    if isinstance(options, ScreenRunOptions):
+        changed["links"] = joined(options.links)
     if options.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in options.cluster:
         changed["cluster"] = joined(options.cluster)
     if options.genes is not None:

@@ -8,28 +8,23 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pandas as pd
 
 from scanlink import cluster, config
-from scanlink.errors import OptionError, RunError
 from scanlink.fanout import FOLLOWED, FanOut
 from scanlink.options import LinksOptions, RunOptions
 from scanlink.prepare import prepare
 from scanlink.results import Outcome, set_aside_old_tables, write_provenance
-from scanlink.run import SMALL_SECONDS, FolderLock, PartError, replace_file
+from scanlink.run import FolderLock, PartError, replace_file
+from scanlink.stages import claim, log_file, timed, workers_of
 from scanlink.tl.heterogeneity import heterogeneity
 from scanlink.tl.links import collect, write_table
 from scanlink.tl.plan import Plan, make_plan
 from scanlink.tl.scan import compute
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 __all__ = ["Outcome", "Until", "claim", "finish", "prepare", "run"]
 
@@ -79,12 +74,12 @@ def run(
     begin = time.monotonic()
     cluster.check(options.cluster)
     claim(folder)
-    with _log_file(folder), FolderLock(folder) as lock:
-        with _timed(outcome, "read"):
+    with log_file(folder), FolderLock(folder) as lock:
+        with timed(outcome.seconds, "read"):
             store, pairs, inputs = prepare(options, folder)
         plan, fan = None, None
         if until == "links":
-            with _timed(outcome, "plan"):
+            with timed(outcome.seconds, "plan"):
                 plan = make_plan(
                     store, pairs, folder / "parts",
                     options=options.scan, groupby=options.groups.by, groups=options.groups.only,
@@ -101,21 +96,21 @@ def run(
         replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
         if plan is not None:
             report = folder / "logs" / "performance.html" if performance else None
-            with _timed(outcome, "scan"), _workers(options.cluster, plan, workers, report) as client:
+            with timed(outcome.seconds, "scan"), workers_of(options.cluster, plan.cost, workers, report) as client:
                 if fan is None:
                     outcome.stats = compute(plan, client=client, problem=lock.problem)
                 else:
                     outcome.stats = fan.compute(client=client, problem=lock.problem)
-            with _timed(outcome, "links"):
+            with timed(outcome.seconds, "links"):
                 _write_links(outcome, plan, options.links, lock.problem)
             if fan is not None:
-                with _timed(outcome, "epistasis"):
+                with timed(outcome.seconds, "epistasis"):
                     _write_epistasis(outcome, fan, lock.problem)
         outcome.seconds["total"] = time.monotonic() - begin
         if plan is not None or not (folder / "links.parquet").exists():
             write_provenance(outcome, options, inputs, None if plan is None else plan.folder.name)
         if plan is not None and options.report:
-            with _timed(outcome, "report"):
+            with timed(outcome.seconds, "report"):
                 _write_report(outcome)
     return outcome
 
@@ -163,63 +158,3 @@ def _write_epistasis(outcome: Outcome, fan: FanOut, problem: Callable[[], str | 
     outcome.enhancer_pairs, outcome.epistasis, outcome.unfollowed = pairs, table, fan.unfollowed
     outcome.epistasis_plans = {name: fan.plans[number].folder.name for number, name in names.items()}
     outcome.epistasis_stats = {name: fan.stats[number] for number, name in names.items()}
-
-
-def claim(folder: Path) -> None:
-    """Find out now whether the folder can be written, and not after an hour."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        reason = "this is a file" if folder.is_file() else error.strerror
-        raise RunError(
-            f"the run folder {folder} cannot be written: {reason}. Name another with --out, free some space or "
-            "change its rights"
-        ) from error
-
-
-@contextmanager
-def _workers(profile: str, plan: Plan, workers: int | None, performance: Path | None) -> Iterator[Client | None]:
-    if profile == "local" and plan.cost < SMALL_SECONDS and workers is None:
-        yield None
-        return
-    with cluster.client(profile, **({} if workers is None else {"n_workers": workers})) as client, ExitStack() as stack:
-        if client is not None and performance is not None:
-            stack.enter_context(_report_to(performance))
-        yield client
-
-
-def _report_to(path: Path) -> AbstractContextManager[None]:
-    if find_spec("bokeh") is None:
-        raise OptionError("the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out")
-    from distributed import performance_report
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return performance_report(filename=str(path))
-
-
-@contextmanager
-def _log_file(folder: Path) -> Iterator[None]:
-    """What is logged goes to logs/scanlink.log as well, run after run."""
-    (folder / "logs").mkdir(exist_ok=True)
-    handler = logging.FileHandler(folder / "logs" / "scanlink.log", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    except Exception as error:
-        log.error("%s", error)
-        raise
-    finally:
-        log.removeHandler(handler)
-        handler.close()
-
-
-@contextmanager
-def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
-    begin = time.monotonic()
-    yield
-    outcome.seconds[stage] = time.monotonic() - begin
-    log.info("%s: %.1f s", stage, outcome.seconds[stage])

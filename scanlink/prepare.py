@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from scanlink.io.make_store import write_store
 from scanlink.io.pairs import read_pairs
 from scanlink.io.parquet import read_shared
 from scanlink.io.store import Store
-from scanlink.options import RunOptions
+from scanlink.options import GenesOptions, RunOptions
 from scanlink.run import replace_file
 
-__all__ = ["prepare"]
+__all__ = ["genes_file", "prepare", "prepared"]
 
 log = logging.getLogger("scanlink")
 
@@ -33,41 +34,86 @@ def prepare(options: RunOptions, folder: Path) -> tuple[Store, pd.DataFrame, lis
     tuple
         Store, table of pairs, and path, size and checksum of every input.
     """
-    genes = _genes_file(options)
-    stamp, table = folder / "store" / "prepared.json", folder / "pairs.parquet"
-    before = _earlier(stamp)
-    inputs = provenance.describe_inputs(
-        [*options.input.files, genes, options.pairs.path], known=before.get("from", {}).get("inputs", ())
+    genes = genes_file(options.genes)
+
+    def make() -> tuple[Any, dict[str, pd.DataFrame]]:
+        mdata, pairs = _read(options, genes)
+        return mdata, {"pairs": pairs}
+
+    store, tables, inputs = prepared(
+        folder,
+        asked={"input": options.input.model_dump(), "pairs": options.pairs.model_dump()},
+        files=[*options.input.files, genes, options.pairs.path],
+        names=("pairs",),
+        make=make,
     )
-    asked = {"version": __version__, "input": options.input.model_dump(), "pairs": options.pairs.model_dump()}
+    return store, tables["pairs"], inputs
+
+
+def prepared(
+    folder: Path,
+    *,
+    asked: dict[str, Any],
+    files: Sequence[str | None],
+    names: Sequence[str],
+    make: Callable[[], tuple[Any, dict[str, pd.DataFrame]]],
+) -> tuple[Store, dict[str, pd.DataFrame], list[dict[str, Any]]]:
+    """Store and tables of a run folder, made anew only if files or options are others.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    asked
+        Sections of options that decide what is made.
+    files
+        What it is made from.
+    names
+        Of the tables, each of which is ``NAME.parquet``.
+    make
+        Reads the files; returns the data and the tables.
+
+    Returns
+    -------
+    tuple
+        Store, tables by name, and path, size and checksum of every input.
+    """
+    stamp = folder / "store" / "prepared.json"
+    paths = {name: folder / f"{name}.parquet" for name in names}
+    before = _earlier(stamp)
+    inputs = provenance.describe_inputs(list(files), known=before.get("from", {}).get("inputs", ()))
+    asked = {"version": __version__, **asked}
     checksums = {"checksums": [entry["sha256"] for entry in inputs]}
     key = hashlib.sha256(json.dumps(asked | checksums, sort_keys=True).encode()).hexdigest()
+    what = f"store and {' and '.join(names)}"
     try:
-        if before and table.is_file():
+        if before and all(path.is_file() for path in paths.values()):
             store = Store.open(folder / "store")
-            made = {"store": store.checksum, "pairs": provenance.checksum(table)}
+            made = {"store": store.checksum, **{name: provenance.checksum(path) for name, path in paths.items()}}
             if before["key"] == key and made == {name: before[name] for name in made}:
-                log.info("store and pairs are there already, from the same input")
-                return store, read_shared(table), inputs
+                log.info("%s are there already, from the same input", what)
+                return store, {name: read_shared(path) for name, path in paths.items()}, inputs
             if before["key"] == key:
-                log.warning("store or pairs of an earlier run are damaged and made anew")
+                log.warning("%s of an earlier run are damaged and made anew", what.replace(" and ", " or "))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("store or pairs of an earlier run are damaged and made anew: %s", error)
+        log.warning("%s of an earlier run are damaged and made anew: %s", what.replace(" and ", " or "), error)
     origin = {**asked, "inputs": inputs}
     if before.get("key") not in (None, key) and (changed := provenance.changes(before.get("from", {}), origin)):
         log.warning(
-            "the store in %s was made from something else: %s. Store and pairs are made anew; what was computed from "
+            "the store in %s was made from something else: %s. %s are made anew; what was computed from "
             "the old ones is not used",
-            folder, "; ".join(changed),
+            folder, "; ".join(changed), what.capitalize(),
         )  # fmt: skip
-    mdata, pairs = _read(options, genes)
-    # Until the new stamp is there, nothing in the folder vouches for store and pairs.
+    mdata, tables = make()
+    # Until the new stamp is there, nothing in the folder vouches for store and tables.
     stamp.unlink(missing_ok=True)
     store = write_store(mdata, folder / "store")
-    replace_file(table, lambda temporary: pairs.to_parquet(temporary, index=False))
-    vouched = {"key": key, "store": store.checksum, "pairs": provenance.checksum(table), "from": origin}
+    for name, path in paths.items():
+        replace_file(path, lambda temporary, name=name: tables[name].to_parquet(temporary, index=False))  # type: ignore[misc]
+    sums = {name: provenance.checksum(path) for name, path in paths.items()}
+    vouched = {"key": key, "store": store.checksum, **sums, "from": origin}
     replace_file(stamp, lambda temporary: temporary.write_text(json.dumps(vouched, indent=1)))
-    return store, pairs, inputs
+    return store, tables, inputs
 
 
 def _earlier(stamp: Path) -> dict[str, Any]:
@@ -132,12 +178,11 @@ def _given_pairs(path: str, mdata: Any) -> pd.DataFrame:
     return table
 
 
-def _genes_file(options: RunOptions) -> str | None:
-    if options.genes is None:
-        return None
-    if options.genes.path is not None:
-        return options.genes.path
+def genes_file(genes: GenesOptions | None) -> str | None:
+    """Annotation that a run asked for, fetched if need be; None where pairs are given."""
+    if genes is None or genes.path is not None:
+        return None if genes is None else genes.path
     from scanlink.io import fetch_gencode
 
-    assert options.genes.gencode is not None
-    return str(fetch_gencode(options.genes.gencode))
+    assert genes.gencode is not None
+    return str(fetch_gencode(genes.gencode))

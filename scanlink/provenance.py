@@ -16,7 +16,7 @@ from typing import Any
 from scanlink import __version__
 from scanlink.run import replace_file
 
-__all__ = ["changes", "checksum", "describe_inputs", "versions", "write_record"]
+__all__ = ["changes", "checksum", "describe_inputs", "read_record", "versions", "write_record"]
 
 # Smaller files are hashed in a second.
 _BIG = 2**28
@@ -138,6 +138,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "absent"
     return found
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read provenance.json; what cannot be read is an empty record."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_record(path: Path, **content: Any) -> None:

@@ -16,7 +16,7 @@ from scanlink.options import RunOptions
 from scanlink.run import RunStats, peak_mib
 from scanlink.tl.plan import Plan
 
-__all__ = ["Outcome", "set_aside_old_tables", "write_provenance"]
+__all__ = ["Outcome", "blocks_record", "move_aside", "set_aside_old_tables", "statuses_record", "write_provenance"]
 
 log = logging.getLogger("scanlink")
 
@@ -98,10 +98,16 @@ def set_aside_old_tables(folder: Path, plan: Plan, options: RunOptions) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         same_links = same = False
     for name in ("links", *_EPISTASIS):
-        table = folder / f"{name}.parquet"
-        if table.exists() and not (same_links and (same or name == "links")):
-            os.replace(table, folder / f"{name}.previous.parquet")
-            log.warning("%s of other data or options are kept as %s.previous.parquet", name.replace("_", " "), name)
+        if not (same_links and (same or name == "links")):
+            move_aside(folder, name)
+
+
+def move_aside(folder: Path, name: str) -> None:
+    """Keep a table of other data or options under another name, if there is one."""
+    table = folder / f"{name}.parquet"
+    if table.exists():
+        os.replace(table, folder / f"{name}.previous.parquet")
+        log.warning("%s of other data or options are kept as %s.previous.parquet", name.replace("_", " "), name)
 
 
 def write_provenance(outcome: Outcome, options: RunOptions, inputs: list[dict[str, Any]], plan: str | None) -> None:
@@ -122,9 +128,9 @@ def write_provenance(outcome: Outcome, options: RunOptions, inputs: list[dict[st
     if options.epistasis is not None and outcome.epistasis is not None:
         more["epistasis"] = {
             "seed": options.epistasis.seed,
-            "groups": {name: {"plan": plans[name], **_blocks(found)} for name, found in later.items()},
+            "groups": {name: {"plan": plans[name], **blocks_record(found)} for name, found in later.items()},
             "not_followed": outcome.unfollowed,
-            "pairs": _statuses(outcome.epistasis),
+            "pairs": statuses_record(outcome.epistasis),
             "interactions": outcome.n_interactions,
         }
     provenance.write_record(
@@ -138,14 +144,15 @@ def write_provenance(outcome: Outcome, options: RunOptions, inputs: list[dict[st
             "driver": round(peak_mib(), 1),
             "worker": round(max([stats.peak_mib, *(found.peak_mib for found in later.values())]), 1),
         },
-        blocks=_blocks(stats),
-        pairs=None if links is None else _statuses(links),
+        blocks=blocks_record(stats),
+        pairs=None if links is None else statuses_record(links),
         links=outcome.n_links,
         **more,
     )
 
 
-def _blocks(stats: RunStats) -> dict[str, Any]:
+def blocks_record(stats: RunStats) -> dict[str, Any]:
+    """What is recorded of the blocks of a table."""
     return {
         "all": stats.n_blocks,
         "found_finished": stats.n_found,
@@ -155,5 +162,6 @@ def _blocks(stats: RunStats) -> dict[str, Any]:
     }
 
 
-def _statuses(table: pd.DataFrame) -> dict[str, int]:
+def statuses_record(table: pd.DataFrame) -> dict[str, int]:
+    """How many rows have each status."""
     return {str(status): int(number) for status, number in table["status"].value_counts().items()}

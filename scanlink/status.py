@@ -7,14 +7,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from scanlink.errors import InputError
 from scanlink.fanout import FOLLOWED
 from scanlink.run.progress import duration
+from scanlink.tl._plan_files import PlanFiles
 from scanlink.tl.epistasis_plan import EpistasisPlan
 from scanlink.tl.plan import Plan
+from scanlink.tl.screen_plan import ScreenPlan
 
 __all__ = ["describe"]
 
+# Class of the plans, by the first word of their folders.
+_KINDS: dict[str, type[PlanFiles]] = {"scan": Plan, "screen": ScreenPlan, "interactions": ScreenPlan}
 # Seconds after which a driver that says nothing may be dead; set-aside blocks that are named.
 _SILENT, _NAMED = 120.0, 5
 
@@ -40,26 +46,23 @@ def describe(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out")
     lines = [f"store and pairs   {_there(folder / 'pairs.parquet')}"]
-    plans = sorted(path.parent for path in folder.glob("parts/scan-*/plan.json"))
-    if not plans and not (folder / "pairs.parquet").is_file():
+    plans = {kind: sorted(path.parent for path in folder.glob(f"parts/{kind}-*/plan.json")) for kind in _KINDS}
+    if not any(plans.values()) and not (folder / "pairs.parquet").is_file():
         raise InputError(f"{folder} holds no run of scanlink: neither pairs.parquet nor parts/ is there")
-    for path in plans:
-        plan = Plan(path, folder / "store")
-        there, blocks = plan.parts.present(), plan.blocks
-        lines.append(f"scan {path.name.removeprefix('scan-')}   {len(there)} of {len(blocks)} blocks")
-        for number, group in enumerate(plan.groups):
-            mine = [block for block in blocks if block.group == number]
-            finished = sum(block.number in there for block in mine)
-            lines.append(f"  {group.name:<24}{finished:>6} of {len(mine)}")
-        for file in sorted(path.glob("progress*.json")):
-            lines += _driver(file)
-        for file in sorted(path.glob("failed*.json")):
-            lines += _failures(file)
-        if (path / FOLLOWED).is_file():
-            lines += _followed(plan, folder)
-    lines.append(f"links             {_there(folder / 'links.parquet')}")
-    if any((path / FOLLOWED).is_file() for path in plans):
-        lines.append(f"enhancer pairs    {_there(folder / 'epistasis.parquet')}")
+    for kind, kind_of in _KINDS.items():
+        for path in plans[kind]:
+            plan = kind_of(path, folder / "store")
+            lines += _blocks(plan, kind)
+            if isinstance(plan, Plan) and (path / FOLLOWED).is_file():
+                lines += _followed(plan, folder)
+    if _is_screen(folder):
+        lines.append(f"screen            {_there(folder / 'screen.parquet')}")
+        if (folder / "target_pairs.parquet").is_file():
+            lines.append(f"interactions      {_there(folder / 'interactions.parquet')}")
+    else:
+        lines.append(f"links             {_there(folder / 'links.parquet')}")
+        if any((path / FOLLOWED).is_file() for path in plans["scan"]):
+            lines.append(f"enhancer pairs    {_there(folder / 'epistasis.parquet')}")
     record = folder / "provenance.json"
     if record.is_file():
         try:
@@ -71,6 +74,30 @@ def describe(folder: Path) -> list[str]:
         took = content.get("seconds", {}).get("total")
         lines.append(f"last finished     {content['written']}" + ("" if took is None else f", {took:.0f} s"))
     return lines
+
+
+def _blocks(plan: PlanFiles, kind: str) -> list[str]:
+    """How many blocks of a plan and of each of its groups are there, and what its driver said."""
+    there, blocks, path = plan.parts.present(), plan.blocks, plan.folder
+    lines = [f"{kind} {path.name.removeprefix(f'{kind}-')}   {len(there)} of {len(blocks)} blocks"]
+    for number, group in enumerate(plan.groups):
+        mine = [block for block in blocks if block.group == number]
+        finished = sum(block.number in there for block in mine)
+        lines.append(f"  {group.name:<24}{finished:>6} of {len(mine)}")
+    for file in sorted(path.glob("progress*.json")):
+        lines += _driver(file)
+    for file in sorted(path.glob("failed*.json")):
+        lines += _failures(file)
+    return lines
+
+
+def _is_screen(folder: Path) -> bool:
+    """Whether the run in the folder is one of a screen, as its options say, or its table of guides before these."""
+    try:
+        options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        options = None
+    return "screen" in options if isinstance(options, dict) else (folder / "guides.parquet").is_file()
 
 
 def _followed(plan: Plan, folder: Path) -> list[str]:

@@ -15,18 +15,25 @@ from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.stats import adjust
 
 __all__ = [
-    "KINDS", "LEAST", "Effects", "as_text", "checked", "checked_level", "contrast_of", "effect_name", "effect_rows",
-    "exact_interval", "group_title", "minus_log10", "of_group", "p_column", "usable",
+    "ASKED", "KINDS", "LEAST", "SCREEN_KINDS", "Effects", "as_text", "asked_rows", "checked", "checked_level",
+    "contrast_of", "effect_name", "effect_rows", "exact_interval", "group_title", "minus_log10", "of_group",
+    "p_column", "usable",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
 # Column of each kind of p-value, by the name that p_value= of a scan has for it.
-KINDS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
+KINDS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail", "permutation": "p_perm"}
+# Rows of a screen that were asked for; the others are negative controls.
+ASKED = ("discovery", "positive_control")
+SCREEN_KINDS = (*ASKED, "non_targeting", "shuffled", "mismatched")
 # What a double holds below this has lost its digits.
 LEAST = 1e-300
 # Columns that say what a row is of.
-_NAMES = ("group", "gene", "peak", "enhancer_1", "enhancer_2", "enhancer_3", "enhancer_4", "fdr")
+_NAMES = (
+    *("group", "gene", "peak", "enhancer_1", "enhancer_2", "enhancer_3", "enhancer_4", "target", "target_1"),
+    *("target_2", "fdr"),
+)
 
 
 def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.DataFrame:
@@ -59,6 +66,22 @@ def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFra
             f"no row of the table {name} has group {group!r}; its groups are "
             f"{first_few(table['group'].unique(), most=40)}"
         )
+    return rows
+
+
+def asked_rows(table: pd.DataFrame, *, name: str) -> pd.DataFrame:
+    """Rows without the negative controls of a screen; other tables as they are.
+
+    Raises
+    ------
+    InputError
+        If nothing is left.
+    """
+    if "kind" not in table.columns or not ("target" in table.columns or "target_1" in table.columns):
+        return table
+    rows = table[table["kind"].isin(ASKED)]
+    if not len(rows):
+        raise InputError(f"the table {name} holds negative controls only: nothing to draw")
     return rows
 
 
@@ -99,28 +122,30 @@ def as_text(values: pd.Series) -> pd.Series:
 
 
 def contrast_of(table: pd.DataFrame, contrast: str | None) -> tuple[str | None, str]:
-    """Which effect of a table of enhancer pairs is meant, None for links, which have but one; and the table's name.
+    """Which effect of a table is meant, None for links and a screen, which have but one; and the table's name.
 
     Raises
     ------
     OptionError
-        If the table does not have the contrast, or one is named for links.
+        If the table does not have the contrast, or one is named for links or a screen.
     InputError
         If it is no table, or empty.
     """
     checked(table, [], name="given")
-    if "enhancer_1" not in table.columns:
+    pairs, two = "enhancer_1" in table.columns, "target_1" in table.columns
+    if not (pairs or two):
         if contrast is not None:
             raise OptionError(
                 f"contrast {contrast!r} is of a table of enhancer pairs, and this one has no column 'enhancer_1': "
                 "leave it out"
             )
-        return None, "links"
+        return None, "screen" if "target" in table.columns else "links"
     contrast = "interaction" if contrast is None else str(contrast)
-    known = ["interaction", *(name[5:] for name in table.columns if re.fullmatch(r"beta_[01]+", str(name))), "reri"]
+    states = [name[5:] for name in table.columns if re.fullmatch(r"beta_[01]+", str(name))]
+    known, name = (["interaction", *states, "reri"], "epi") if pairs else (["interaction", "1", "2"], "interactions")
     if contrast not in known:
-        raise OptionError(f"contrast {contrast!r} is not in the table epi; expected {', '.join(known)}")
-    return contrast, "epi"
+        raise OptionError(f"contrast {contrast!r} is not in the table {name}; expected {', '.join(known)}")
+    return contrast, name
 
 
 def effect_name(contrast: str | None) -> str:
@@ -137,6 +162,8 @@ def effect_name(contrast: str | None) -> str:
         return "interaction, additive scale (RERI)"
     if contrast == "interaction":
         return "interaction (natural log)"
+    if len(contrast) == 1:
+        return f"effect of target {contrast} alone (natural log)"
     return f"effect of {contrast} against {'0' * len(contrast)} (natural log)"
 
 
@@ -178,28 +205,31 @@ class Effects:
 
 
 def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, group: str | None) -> Effects:
-    """Links, or enhancer pairs with one of their effects.
+    """Links, a screen without its controls, or pairs with one of their effects.
 
     Parameters
     ----------
     table
-        Links or enhancer pairs.
+        Links, a screen, enhancer pairs, or interactions of a screen.
     contrast
-        Of enhancer pairs; None: the interaction.
+        Of pairs; None: the interaction.
     kind
-        Of p-value. None: for links and the interaction ``p_value`` and ``fdr`` as they are; for another contrast
-        ``"robust"``. With a kind, ``fdr`` is that of Benjamini and Hochberg within groups.
+        Of p-value. None: ``p_value`` and ``fdr`` as they are, but for another contrast than the interaction
+        ``"robust"``, or ``"wald"`` for that of one target. With a kind, ``fdr`` is that of Benjamini and Hochberg
+        within groups.
     group
         Which group; None: all.
     """
     contrast, name = contrast_of(table, contrast)
+    table = asked_rows(table, name=name)
     effect = "beta" if contrast is None else "reri" if contrast == "reri" else f"beta_{contrast}"
     title = effect_name(contrast)
     if kind is None and contrast in (None, "interaction"):
         checked(table, ["gene", effect, "p_value", "fdr"], name=name)
         rows = usable(table, [effect, "p_value"], group=group, name=name)
         return Effects(rows, effect, "p_value", title, "p-value")
-    kind = "robust" if kind is None else kind
+    if kind is None:
+        kind = "wald" if name == "interactions" else "robust"
     column = p_column(kind, contrast)
     checked(table, ["gene", effect, column], name=name)
     rows = usable(table, [effect, column], group=group, name=name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError
 from scanlink.pl._looks import SIGNS, called_points, grey_points, open_spines, two_axes
-from scanlink.pl._tables import checked, checked_level, group_title, usable
+from scanlink.pl._tables import asked_rows, checked, checked_level, group_title, usable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["additivity"]
 
 _EFFECTS = ("beta_10", "beta_01", "beta_11")
+_OF_TARGETS = ("beta_1", "beta_2", "beta_interaction")
 # Axes end this far beyond the 1st and 99th percentile, in their distance; few points are farther out.
 _FAR = 1.5
 
@@ -37,6 +38,8 @@ def additivity(
     ----------
     epi
         Table of enhancer pairs: ``beta_10``, ``beta_01`` and ``beta_11``, each against cells in which both are closed.
+        Or interactions of a screen: ``beta_1``, ``beta_2``, and their sum with ``beta_interaction``, each against
+        cells with neither perturbation; negative controls are left out.
     group
         Which group; None: all together.
     fdr
@@ -75,8 +78,13 @@ def additivity(
     ['3 pairs', '2 above the line, 1 below']
     """
     level = checked_level(fdr)
-    checked(epi, _EFFECTS, name="epi")
-    rows = usable(epi, _EFFECTS, group=group, name="epi")
+    two = isinstance(epi, pd.DataFrame) and "target_1" in epi.columns
+    name = "interactions" if two else "epi"
+    if two:
+        checked(epi, _OF_TARGETS, name=name)
+        epi = _joint(asked_rows(epi, name=name))
+    checked(epi, _EFFECTS, name=name)
+    rows = usable(epi, _EFFECTS, group=group, name=name)
     b10, b01, joint = (rows[column].to_numpy(dtype=float) for column in _EFFECTS)
     total = b10 + b01
     finite = np.isfinite(total) & np.isfinite(joint)
@@ -93,8 +101,9 @@ def additivity(
     left.axvline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
     above, below = int((difference > 0).sum()), int((difference < 0).sum())
     on = len(rows) - above - below
-    name = group_title(rows, group)
-    title = f"{name}{name and ': '}{len(rows):,} pairs\n{above:,} above the line, {below:,} below" + (
+    words = (", targets 1 + 2", " of both") if two else (", 10 + 01", ", 11")
+    of = group_title(rows, group)
+    title = f"{of}{of and ': '}{len(rows):,} pairs\n{above:,} above the line, {below:,} below" + (
         f", {on:,} on it" if on else ""
     )
     rest = ~called & ~outside
@@ -111,7 +120,7 @@ def additivity(
         left.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     left.set(
         xlim=(low, high), ylim=(low, high), aspect="equal",
-        xlabel="sum of single effects, 10 + 01 (natural log)", ylabel="joint effect, 11 (natural log)",
+        xlabel=f"sum of single effects{words[0]} (natural log)", ylabel=f"joint effect{words[1]} (natural log)",
     )  # fmt: skip
     left.set_title(title, fontsize="medium")
     if left.get_legend_handles_labels()[0]:
@@ -120,9 +129,15 @@ def additivity(
             borderaxespad=0.1, title=f"FDR {level:g}" if called.any() else None, title_fontsize="small",
             alignment="left",
         ).set_zorder(5)  # fmt: skip
-    _box(right, difference)
+    _box(right, difference, "joint − sum" if two else "11 − (10 + 01)")
     open_spines(left, right)
     return left
+
+
+def _joint(table: pd.DataFrame) -> pd.DataFrame:
+    """Interactions of a screen with the effects by state."""
+    first, second, more = (table[name].astype(float) for name in _OF_TARGETS)
+    return table.assign(beta_10=first, beta_01=second, beta_11=first + second + more)
 
 
 def _limits(values: Floats) -> tuple[float, float]:
@@ -134,7 +149,7 @@ def _limits(values: Floats) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _box(ax: Axes, difference: Floats) -> None:
+def _box(ax: Axes, difference: Floats, name: str) -> None:
     """Box plot of the differences, from their quantiles, so that millions of outliers are no matter."""
     whisker_low, q1, median, q3, whisker_high = np.quantile(difference, [0.05, 0.25, 0.5, 0.75, 0.95])
     ax.axhline(0, color="black", linewidth=0.9, zorder=0.5)
@@ -150,5 +165,5 @@ def _box(ax: Axes, difference: Floats) -> None:
         reach = max(reach, 1.15 * float(np.abs(difference).max()))
     # Adding 0 makes -0 positive.
     text = f"median {round(float(median), 3) + 0.0:+.3f}".replace("-", "−")
-    ax.set(xlim=(0.5, 1.5), ylim=(-reach, reach), ylabel="11 − (10 + 01) (natural log)")
+    ax.set(xlim=(0.5, 1.5), ylim=(-reach, reach), ylabel=f"{name} (natural log)")
     ax.set_xticks([1], [text])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,17 @@ from scipy.special import betaincinv
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pl._looks import STYLES, new_axes, open_spines
-from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
+from scanlink.pl._tables import (
+    KINDS,
+    LEAST,
+    SCREEN_KINDS,
+    checked,
+    contrast_of,
+    effect_name,
+    minus_log10,
+    of_group,
+    p_column,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +40,7 @@ def qq(
     by: str | None = None,
     contrast: str | None = None,
     group: str | None = None,
+    top: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Observed p-values against those expected if no pair were linked.
@@ -40,17 +51,22 @@ def qq(
     Parameters
     ----------
     table
-        A links table, the ``p_values`` of a :class:`scanlink.tl.Calibration`, or a table of enhancer pairs.
+        A links table, the ``p_values`` of a :class:`scanlink.tl.Calibration`, a table of enhancer pairs, or one of a
+        screen or its interactions: ``by="kind"`` sets its negative controls beside what was asked for.
     kinds
         Which p-values: ``"wald"`` (column ``p``), ``"robust"`` (``p_robust``), ``"bootstrap"`` (``p_boot``),
-        ``"tail"`` (``p_tail``); of enhancer pairs with the contrast after it. None draws each that the table has.
+        ``"tail"`` (``p_tail``), ``"permutation"`` (``p_perm``); of pairs with the contrast after it. None draws each
+        that the table has.
     by
         Column, such as ``"group"``, of which each value gets its own points.
     contrast
         Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``, whose p-values
-        are drawn.
+        are drawn. Of interactions of a screen: ``"interaction"``, ``"1"`` or ``"2"``.
     group
         Which group; None: all.
+    top
+        Highest place of the axis: smaller p-values than ``10**-top`` are arrows, so that a few of them do not squeeze
+        all others. None: as far as the p-values go.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -62,7 +78,7 @@ def qq(
     Raises
     ------
     OptionError
-        If a kind or a contrast is not known.
+        If a kind or a contrast is not known, or ``top`` is not above 0.
     MissingKeyError
         If the table lacks a column or the group.
     InputError
@@ -74,7 +90,7 @@ def qq(
     none is linked and all are independent; the band is pointwise, from the 2.5 % to the 97.5 % quantile. Pairs that
     share a gene or a peak are not independent, and stray from the band more often. Where there are several n, the band
     is that of the smallest. Of points that would cover each other one is drawn, so that the picture of millions is as
-    small as that of hundreds. What is below 1e-300 is drawn as an arrow at the upper edge, and counted.
+    small as that of hundreds. What is below 1e-300, or ``10**-top``, is an arrow at the upper edge, and counted.
 
     Examples
     --------
@@ -82,15 +98,17 @@ def qq(
     >>> [text.get_text() for text in qq(links).get_legend().get_texts()]
     ['wald (3)', 'robust (2)', '95 % band, n = 2']
     """
+    if top is not None and not (isinstance(top, (int, float)) and top > 0):
+        raise OptionError(f"top: expected a number above 0; found {top!r}")
     contrast, what = contrast_of(table, contrast)
     curves = _curves(of_group(table, group, name=what), kinds, by, contrast, what)
     ax = new_axes(ax, size=(4.8, 4.8))
     smallest = min(p.size for p in curves.values())
     largest = max(p.size for p in curves.values())
     right = np.log10(largest + 1)
-    positive = [p[p >= LEAST] for p in curves.values()]
-    top = max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
-    edge = 1.06 * top
+    least = LEAST if top is None else max(LEAST, 10.0**-top)
+    positive = [p[p >= least] for p in curves.values()]
+    edge = 1.06 * max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
     ranks = np.unique(np.geomspace(1, smallest, 200).round())
     ax.fill_between(
         -np.log10(ranks / (smallest + 1)),
@@ -104,8 +122,8 @@ def qq(
         color, marker = STYLES[list(KINDS).index(name) if name in KINDS else number]
         expected = -np.log10(np.arange(1, p.size + 1) / (p.size + 1))
         shown = _apart(expected, right)
-        lost = int(np.count_nonzero(p < LEAST))
-        label = f"{name} ({p.size:,}{f'; ↑ {lost:,} below 1e-300' if lost else ''})"
+        lost = int(np.count_nonzero(p < least))
+        label = f"{name} ({p.size:,}{f'; ↑ {lost:,} below {least:.1g}' if lost else ''})"
         inside = shown[shown >= lost]
         ax.plot(
             expected[inside], -np.log10(p[inside]), linestyle="none", marker=marker, markersize=4.5,
@@ -121,7 +139,13 @@ def qq(
     handles, names = ax.get_legend_handles_labels()
     band = next(i for i, name in enumerate(names) if name.startswith("95 %"))
     order = [*(i for i in range(len(names)) if i != band), band]
-    ax.legend([handles[i] for i in order], [names[i] for i in order], frameon=False, fontsize="small", loc="best")
+    place: Literal["best", "upper left"] = "best"
+    if least > LEAST and any(p[0] < least for p in curves.values()):
+        # Room for the legend above the arrows.
+        place = "upper left"
+        ticks = [tick for tick in ax.get_yticks() if tick <= edge]
+        ax.set(ylim=(0, (1.1 + 0.065 * len(names)) * edge), yticks=ticks)
+    ax.legend([handles[i] for i in order], [names[i] for i in order], frameon=False, fontsize="small", loc=place)
     if contrast is not None:
         ax.set_title(effect_name(contrast).replace(" (natural log)", ""))
     open_spines(ax)
@@ -138,7 +162,7 @@ def _curves(
     columns = {kind: p_column(kind, contrast) for kind in dict.fromkeys(wanted)}
     needed = [*(columns.values() if kinds is not None else []), *([by] if by is not None else [])]
     checked(table, needed, name=what)
-    parts = {"": table} if by is None else {str(name): part for name, part in table.groupby(by, sort=True)}
+    parts = {"": table} if by is None else _parts(table, by)
     out = {}
     for kind, column in columns.items():
         if column not in table.columns:
@@ -161,6 +185,12 @@ def _curves(
             "name fewer kinds= or a group=, or leave rows of the table out"
         )
     return out
+
+
+def _parts(table: pd.DataFrame, by: str) -> dict[str, pd.DataFrame]:
+    """Rows by the values of a column, in their order; kinds of a screen in that of its table."""
+    found = {str(name): part for name, part in table.groupby(by, sort=by != "kind", observed=True)}
+    return {**{name: found[name] for name in SCREEN_KINDS if name in found}, **found} if by == "kind" else found
 
 
 def _apart(expected: NDArray[np.float64], width: float) -> NDArray[np.intp]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
 from scanlink.pl._looks import MANY, SIGNS, called_points, grey_points, new_axes, open_spines
-from scanlink.pl._tables import checked_level, effect_rows, group_title, minus_log10
+from scanlink.pl._tables import LEAST, checked_level, effect_rows, group_title, minus_log10
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,7 @@ def volcano(
     group: str | None = None,
     fdr: float = 0.1,
     labels: int = 10,
+    top: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Effects against p-values, with what is called marked and the foremost named.
@@ -39,12 +40,15 @@ def volcano(
     Parameters
     ----------
     table
-        A links table, or the table of enhancer pairs of :func:`scanlink.tl.epistasis`.
+        A links table, the table of enhancer pairs of :func:`scanlink.tl.epistasis`, or one of a screen or its
+        interactions, of which the negative controls are left out.
     contrast
-        Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``.
+        Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``; of interactions of
+        a screen ``"interaction"``, ``"1"`` or ``"2"``.
     kind
-        ``"wald"``, ``"robust"``, ``"bootstrap"`` or ``"tail"``. None: for links and the interaction the columns
-        ``p_value`` and ``fdr`` of the table; for another contrast ``"robust"``.
+        ``"wald"``, ``"robust"``, ``"bootstrap"``, ``"tail"`` or ``"permutation"``. None: for links, a screen and the
+        interaction the columns ``p_value`` and ``fdr`` of the table; for another contrast ``"robust"``, or ``"wald"``
+        for that of one target.
     group
         Which group; None: all together.
     fdr
@@ -53,6 +57,9 @@ def volcano(
     labels
         How many of the called pairs are named by their gene, the smallest p-values first; those for which there is no
         room are left out.
+    top
+        Smaller p-values than ``10**-top`` are arrows at the upper edge, so that a few of them do not squeeze all
+        others. None: as far as the p-values go.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -74,8 +81,8 @@ def volcano(
     -----
     Called effects are triangles that point up above 0 and down below it; the others are grey points, and the darker the
     more pairs there are in a place. A dotted line is the largest p-value that was called, where one line parts
-    the called from the others. P-values below 1e-300, and effects beyond four times the 99th percentile, are drawn at
-    the edge and counted in the legend. Pairs whose effect is not finite are counted there too.
+    the called from the others. P-values below 1e-300 or ``10**-top``, and effects beyond four times the 99th
+    percentile, are drawn at the edge and counted in the legend. Pairs whose effect is not finite are counted there too.
 
     Examples
     --------
@@ -87,6 +94,8 @@ def volcano(
     level = checked_level(fdr)
     if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
         raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
+    if top is not None and not (isinstance(top, (int, float)) and top > 0):
+        raise OptionError(f"top: expected a number above 0; found {top!r}")
     found = effect_rows(table, contrast=contrast, kind=kind, group=group)
     rows, effect, p_column = found.rows, found.effect, found.p
     x = rows[effect].to_numpy(dtype=float)
@@ -95,12 +104,14 @@ def volcano(
         raise InputError(f"no effect in column {effect!r} is finite: nothing to draw")
     rows, x = rows[finite], x[finite]
     y, lost = minus_log10(rows[p_column], column=p_column)
+    least = LEAST if top is None else max(LEAST, 10.0**-top)
+    lost |= y > -np.log10(least)
     called = rows["fdr"].to_numpy(dtype=float) < level
     reach = min(np.abs(x).max(), _FAR * float(np.quantile(np.abs(x), 0.99))) or np.abs(x).max() or 1.0
-    top = max(y[~lost].max(initial=0.0), 1.0)
+    height = max(y[~lost].max(initial=0.0), 1.0)
     far = np.abs(x) > reach
-    x, y = np.clip(x, -1.04 * reach, 1.04 * reach), np.where(lost, 1.07 * top, y)
-    x_range, y_range = (-1.12 * reach, 1.12 * reach), (-0.02 * top, 1.14 * top)
+    x, y = np.clip(x, -1.04 * reach, 1.04 * reach), np.where(lost, 1.07 * height, y)
+    x_range, y_range = (-1.12 * reach, 1.12 * reach), (-0.02 * height, 1.14 * height)
     ax = new_axes(ax, size=(5.6, 4.6))
     ax.axvline(0, color="black", linewidth=0.8, zorder=0.5)
     edge = far | lost
@@ -112,7 +123,7 @@ def volcano(
         text = f"called, {'above' if sign > 0 else 'below'} 0 ({own.sum():,})"
         called_points(ax, x[own & ~edge], y[own & ~edge], sign, text=text, **ranges)
     for which, sign_text, text in (
-        (lost, r"$\uparrow$", f"{lost.sum():,} below 1e-300"),
+        (lost, r"$\uparrow$", f"{lost.sum():,} below {least:.1g}"),
         (far & ~lost & (x > 0), r"$\rightarrow$", f"{(far & (x > 0)).sum():,} beyond the edge"),
         (far & ~lost & (x < 0), r"$\leftarrow$", f"{(far & (x < 0)).sum():,} beyond the edge"),
     ):

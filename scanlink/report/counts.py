@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,9 @@ import pandas as pd
 from scanlink.report.words import STATUS
 
 __all__ = ["GroupCounts", "count_groups", "present_statuses"]
+
+# Columns of what a gene is tested with.
+_ENDS = ("peak", "enhancer_1", "enhancer_2", "target", "target_1", "target_2")
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class GroupCounts:
     called, up, down
         Tested rows below the false discovery rate, and of these the ones with an effect above and below 0.
     genes, peaks
-        Genes and peaks among those called.
+        Genes and peaks, or targets, among those called.
     n_cells
         Cells, None where the table does not say.
     """
@@ -49,12 +53,12 @@ class GroupCounts:
 
 
 def count_groups(table: pd.DataFrame, *, alpha: float) -> list[GroupCounts]:
-    """Count rows of links or of enhancer pairs by group and status.
+    """Count rows of links, of a screen, or of pairs by group and status.
 
     Parameters
     ----------
     table
-        Links or epistasis.
+        Links, epistasis, a screen or its interactions.
     alpha
         False discovery rate below which a row is called.
 
@@ -70,7 +74,8 @@ def count_groups(table: pd.DataFrame, *, alpha: float) -> list[GroupCounts]:
     >>> [(c.name, c.asked, c.tested, c.called, c.up) for c in count_groups(links, alpha=0.1)]
     [('B', 2, 1, 1, 1), ('T', 1, 1, 0, 0)]
     """
-    effect = table["beta" if "peak" in table else "beta_interaction"]
+    effect = table["beta" if "beta" in table else "beta_interaction"]
+    columns = [name for name in _ENDS if name in table]
     names = table["group"].astype(object).where(table["group"].notna(), "(no group)").astype(str)
     called = ((table["fdr"] < alpha) & (table["status"] == "ok")).to_numpy(dtype=bool)
     found = []
@@ -79,7 +84,7 @@ def count_groups(table: pd.DataFrame, *, alpha: float) -> list[GroupCounts]:
         mine = rows[called[rows]]
         signs = np.sign(effect.to_numpy(dtype=float)[mine])
         hits = table.iloc[mine]
-        ends = [hits["peak"]] if "peak" in table else [hits["enhancer_1"], hits["enhancer_2"]]
+        ends = [hits[column] for column in columns]
         counts = table["status"].iloc[rows].value_counts()
         found.append(
             GroupCounts(
@@ -92,13 +97,16 @@ def count_groups(table: pd.DataFrame, *, alpha: float) -> list[GroupCounts]:
     return found
 
 
-def present_statuses(groups: list[GroupCounts]) -> list[str]:
-    """Statuses that occur, in the order of :data:`~scanlink.report.words.STATUS`, unknown ones last.
+def present_statuses(groups: list[GroupCounts], *, known: Iterable[str] = STATUS) -> list[str]:
+    """Statuses that occur, in the order of those that are known, unknown ones last.
 
     Parameters
     ----------
     groups
         From :func:`count_groups`.
+    known
+        Such as :data:`~scanlink.report.words.STATUS`.
     """
     seen = {status for group in groups for status in group.statuses}
-    return [status for status in STATUS if status in seen] + sorted(seen - set(STATUS))
+    order = list(known)
+    return [status for status in order if status in seen] + sorted(seen - set(order))

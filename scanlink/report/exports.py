@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-from scanlink.errors import OptionError
+from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.export import Format, export
 from scanlink.io.files import suffix_of
 from scanlink.io.uns import copy_with_tables
 from scanlink.report.folder import Run, annotation_of, read_run
+from scanlink.report.screen_folder import ScreenRun, is_screen, read_screen_run, target_places
 
 __all__ = ["export_run"]
 
+log = logging.getLogger("scanlink")
+
+_IN_BROWSER = ("bedpe", "interact", "biginteract")
 _SUFFIX = {"bedpe": "bedpe", "interact": "interact", "biginteract": "bed", "scent": "txt", "capstone": "csv"}
 
 
@@ -24,14 +29,14 @@ def export_run(
     genes: Path | None = None,
     data: Path | None = None,
 ) -> list[Path]:
-    """Write the links and enhancer pairs of a run for another program.
+    """Write the links and enhancer pairs of a run for another program; of a screen its target-gene pairs.
 
     Parameters
     ----------
     folder
         Run folder.
     format
-        As in :func:`scanlink.io.export`.
+        As in :func:`scanlink.io.export`; of a screen only ``bedpe``, ``interact`` and ``biginteract``.
     out
         Folder of the files; None: ``exports/`` in the run folder. Of format ``h5mu`` it may be a file.
     fdr
@@ -53,8 +58,10 @@ def export_run(
     OptionError
         If the format does not exist, or there is no table for it.
     """
-    run = read_run(folder)
     chosen = format.lower()
+    if is_screen(folder):
+        return _of_screen(read_screen_run(folder), format, out=out, fdr=fdr, genes=genes)
+    run = read_run(folder)
     target = out if out is not None else folder / "exports"
     if chosen == "h5mu":
         return [_into_data(run, target, data, fdr)]
@@ -64,7 +71,7 @@ def export_run(
         raise OptionError(
             f"format {format!r} is for enhancer pairs, which this run has not: add epistasis: to run.yaml"
         )
-    in_browser = chosen in ("bedpe", "interact", "biginteract")
+    in_browser = chosen in _IN_BROWSER
     annotation = annotation_of(run, genes) if in_browser else None
     written = []
     for name in wanted:
@@ -79,6 +86,29 @@ def export_run(
             track=f"{run.folder.resolve().name} {name}",
         )  # fmt: skip
     return written
+
+
+def _of_screen(run: ScreenRun, format: str, *, out: Path | None, fdr: float | None, genes: Path | None) -> list[Path]:
+    """Target-gene pairs below a rate, as links whose peak is the target."""
+    chosen = format.lower()
+    if chosen not in _IN_BROWSER:
+        raise OptionError(
+            f"format {format!r} is for links and enhancer pairs of multiome data, and {run.folder} is the run of a "
+            f"screen: expected {', '.join(_IN_BROWSER)}, which show its target-gene pairs"
+        )
+    if run.guides is None or not {"chrom", "start", "end"} <= set(run.guides):
+        raise InputError(f"{run.folder} holds no guides.parquet with chrom, start and end, which say where targets are")
+    places = target_places(run.guides)
+    table = run.asked(run.screen)
+    table = table.assign(peak=table["target"].map(places))
+    lost = table.loc[table["peak"].isna(), "target"].unique()
+    if len(lost):
+        log.warning("%d targets have no place and are left out: %s", len(lost), first_few(lost))
+    file = (out if out is not None else run.folder / "exports") / f"screen.{_SUFFIX.get(chosen, chosen)}"
+    return export(
+        table[table["peak"].notna()], file, format=_known(chosen), genes=annotation_of(run, genes),
+        fdr=run.alpha if fdr is None else fdr, track=f"{run.folder.resolve().name} screen",
+    )  # fmt: skip
 
 
 def _known(chosen: str) -> Format:

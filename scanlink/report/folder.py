@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from scanlink.io.files import reading
 from scanlink.io.genes import read_genes
 from scanlink.io.parquet import read_shared
 
-__all__ = ["Run", "annotation_of", "read_run"]
+__all__ = ["Options", "Run", "annotation_of", "read_options", "read_record", "read_run", "read_table"]
 
 _NEEDED = {
     "links": ("group", "gene", "peak", "beta", "p_value", "fdr", "status"),
@@ -25,8 +26,19 @@ _NEEDED = {
 }
 
 
+class Options:
+    """What a run has of sections of options."""
+
+    options: dict[str, Any]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A section of the options, or an empty one."""
+        found = self.options.get(name)
+        return found if isinstance(found, dict) else {}
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Options):
     """Tables, options and record of a run; what the run did not leave is None or empty.
 
     Attributes
@@ -50,11 +62,6 @@ class Run:
     heterogeneity: pd.DataFrame | None = None
     options: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
-
-    def section(self, name: str) -> dict[str, Any]:
-        """A section of the options, or an empty one."""
-        found = self.options.get(name)
-        return found if isinstance(found, dict) else {}
 
     @property
     def alpha(self) -> float:
@@ -82,25 +89,24 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out")
-    links = _table(folder, "links")
+    links = read_table(folder, "links", _NEEDED["links"])
     if links is None:
         raise InputError(
             f"{folder} holds no links.parquet: the run has not come to its links yet (scanlink status {folder.name} "
             "says how far it is), or this is no run folder"
         )
-    record = _record(folder / "provenance.json")
+    record = read_record(folder / "provenance.json")
+    later = {name: read_table(folder, name, needed) for name, needed in _NEEDED.items() if name != "links"}
     return Run(
         folder=folder,
         links=links,
-        enhancer_pairs=_table(folder, "enhancer_pairs"),
-        epistasis=_table(folder, "epistasis"),
-        heterogeneity=_table(folder, "heterogeneity"),
-        options=_options(folder / "config.yaml") or record.get("options", {}),
+        options=read_options(folder / "config.yaml") or record.get("options", {}),
         record=record,
+        **later,
     )
 
 
-def annotation_of(run: Run, path: Path | None = None) -> pd.DataFrame | None:
+def annotation_of(run: Options, path: Path | None = None) -> pd.DataFrame | None:
     """Read the genes that a run used, or those of another file.
 
     Parameters
@@ -127,18 +133,32 @@ def annotation_of(run: Run, path: Path | None = None) -> pd.DataFrame | None:
     return None
 
 
-def _table(folder: Path, name: str) -> pd.DataFrame | None:
+def read_table(folder: Path, name: str, needed: Sequence[str]) -> pd.DataFrame | None:
+    """A table of a run folder, None where it is not there.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or lacks a column that is needed.
+    """
     path = folder / f"{name}.parquet"
     if not path.is_file():
         return None
     with reading(path, f"the table {name} of a run"):
         table = read_shared(path)
-    if absent := [column for column in _NEEDED[name] if column not in table]:
+    if absent := [column for column in needed if column not in table]:
         raise InputError(f"{path}: no column {', '.join(absent)}; the next run in this folder writes it anew")
     return table
 
 
-def _options(path: Path) -> dict[str, Any]:
+def read_options(path: Path) -> dict[str, Any]:
+    """The options of a config.yaml, none where it is not there.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
     if not path.is_file():
         return {}
     with reading(path, "the options of a run"):
@@ -148,7 +168,14 @@ def _options(path: Path) -> dict[str, Any]:
     return found
 
 
-def _record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """The record of a provenance.json, an empty one where it is not there.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
     if not path.is_file():
         return {}
     with reading(path, "the record of a run"):

@@ -11,7 +11,7 @@ from scanlink import __version__
 if TYPE_CHECKING:
     from scanlink.report.folder import Run
 
-__all__ = ["REFERENCES", "Method", "Reference", "methods_of"]
+__all__ = ["REFERENCES", "Method", "Reference", "method", "methods_of", "own_reference", "tests"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,21 @@ REFERENCES = {
         "enhancers predominantly act multiplicatively. Cell Genomics 4, 100672 (2024).",
         "10.1016/j.xgen.2024.100672",
     ),
+    "phipson": Reference(
+        "Phipson B, Smyth GK. Permutation P-values should never be zero: calculating exact P-values when permutations "
+        "are randomly drawn. Statistical Applications in Genetics and Molecular Biology 9, 39 (2010).",
+        "10.2202/1544-6115.1585",
+    ),
+    "aic": Reference(
+        "Akaike H. A new look at the statistical model identification. IEEE Transactions on Automatic Control 19, "
+        "716-723 (1974).",
+        "10.1109/TAC.1974.1100705",
+    ),
+    "replogle": Reference(
+        "Replogle JM, Saunders RA, Pogson AN, et al. Mapping information-rich genotype-phenotype landscapes with "
+        "genome-scale Perturb-seq. Cell 185, 2559-2575 (2022).",
+        "10.1016/j.cell.2022.05.013",
+    ),
     "capstone": Reference(
         "Zheng A, Hua C, Li L. Machine learning for multiomics: identifying interacting DNA elements. Capstone report, "
         "NYU Center for Data Science (2024).",
@@ -179,61 +194,67 @@ def methods_of(run: Run) -> list[Method]:
     list of Method
     """
     scan, links, epistasis = run.section("scan"), run.section("links"), run.section("epistasis")
-    version = run.record.get("versions", {}).get("scanlink", __version__)
-    own = Reference(
-        f"The scanlink developers. scanlink: enhancer-gene links from single-cell multiome data. Version {version}."
-    )
+    own = own_reference(run.record)
     found = [Method("All of the analysis, and multiome data as MuData", (own, REFERENCES["mudata"]))]
     if run.section("genes").get("gencode") is not None:
-        found.append(_method("Genes of GENCODE", "gencode"))
+        found.append(method("Genes of GENCODE", "gencode"))
     if run.section("pairs").get("highly_variable"):
-        found.append(_method("Highly variable genes by mean and dispersion", "hvg"))
-    found.append(_method("Regression of a gene's counts on the state of a peak, as in SCENT", "scent", "glm"))
+        found.append(method("Highly variable genes by mean and dispersion", "hvg"))
+    found.append(method("Regression of a gene's counts on the state of a peak, as in SCENT", "scent", "glm"))
     if scan:
-        found += _tests(scan, epistasis=False)
+        found += tests(scan, epistasis=False)
     if links:
-        found.append(_method("False discovery rate", str(links.get("method", "bh"))))
+        found.append(method("False discovery rate", str(links.get("method", "bh"))))
     if run.epistasis is not None:
         found += _interactions(epistasis)
     if run.heterogeneity is not None:
-        found.append(_method("Heterogeneity of an interaction across groups: Cochran's Q and I2", "cochran", "i2"))
+        found.append(method("Heterogeneity of an interaction across groups: Cochran's Q and I2", "cochran", "i2"))
     if str(run.options.get("cluster", "none")) != "none":
-        found.append(_method("Blocks of the analysis in parallel", "dask"))
+        found.append(method("Blocks of the analysis in parallel", "dask"))
     # What both halves of the pipeline used is named once.
     return list(dict.fromkeys(found))
 
 
-def _method(what: str, *keys: str) -> Method:
+def own_reference(record: Mapping[str, Any]) -> Reference:
+    """That of this package, in the version of a run's record."""
+    version = record.get("versions", {}).get("scanlink", __version__)
+    return Reference(
+        f"The scanlink developers. scanlink: enhancer-gene links from single-cell multiome data. Version {version}."
+    )
+
+
+def method(what: str, *keys: str) -> Method:
+    """A method and its publications, by their names in :data:`REFERENCES`; unknown ones are passed over."""
     return Method(what, tuple(REFERENCES[key] for key in keys if key in REFERENCES))
 
 
-def _tests(options: Mapping[str, Any], *, epistasis: bool) -> list[Method]:
+def tests(options: Mapping[str, Any], *, epistasis: bool) -> list[Method]:
     """What is behind the p-value that was chosen, and behind the robust errors."""
     found, kind = [], options.get("p_value")
     if options.get("family") == "negbin":
-        found.append(_method("Negative binomial regression, dispersion by maximum likelihood", "negbin"))
+        found.append(method("Negative binomial regression, dispersion by maximum likelihood", "negbin"))
     if kind == "bootstrap":
-        found.append(_method("Basic bootstrap of cells with a ladder of replicates", "boot", "scent"))
+        found.append(method("Basic bootstrap of cells with a ladder of replicates", "boot", "scent"))
     elif kind == "tail":
-        found.append(_method("Tail of the bootstrap by saddlepoint approximation", "saddlepoint", "tail"))
+        found.append(method("Tail of the bootstrap by saddlepoint approximation", "saddlepoint", "tail"))
     elif kind == "robust" and epistasis:
-        found.append(_method("Score test of the interaction by saddlepoint approximation", "rstar", "spa"))
+        found.append(method("Score test of the interaction by saddlepoint approximation", "rstar", "spa"))
     elif kind == "robust":
-        found.append(_method("Conditional randomisation test by saddlepoint approximation", "crt", "sceptre", "spacrt"))
+        found.append(method("Conditional randomisation test by saddlepoint approximation", "crt", "sceptre", "spacrt"))
     robust = str(options.get("robust", ""))
     if options.get("cluster"):
-        found.append(_method("Cluster-robust standard errors", "clusters"))
+        found.append(method("Cluster-robust standard errors", "clusters"))
     elif robust:
-        found.append(_method(f"Sandwich standard errors ({robust})", "hc0" if robust == "HC0" else "hc3"))
+        found.append(method(f"Sandwich standard errors ({robust})", "hc0" if robust == "HC0" else "hc3"))
     return found
 
 
 def _interactions(options: Mapping[str, Any]) -> list[Method]:
-    found = [_method("Interaction of two enhancers on the log scale, as in GLiMMIRS", "glimmirs")]
+    found = [method("Interaction of two enhancers on the log scale, as in GLiMMIRS", "glimmirs")]
     if options.get("model") == "separate":
-        found.append(_method("One regression for each state of the two enhancers", "capstone"))
-    found += _tests(options, epistasis=True)
-    found.append(_method("Interaction on the additive scale (RERI)", "reri"))
-    found.append(_method("Influence of single cells on an interaction (Cook's distance)", "cook"))
-    found.append(_method("False discovery rate", str(options.get("method", "bh"))))
+        found.append(method("One regression for each state of the two enhancers", "capstone"))
+    found += tests(options, epistasis=True)
+    found.append(method("Interaction on the additive scale (RERI)", "reri"))
+    found.append(method("Influence of single cells on an interaction (Cook's distance)", "cook"))
+    found.append(method("False discovery rate", str(options.get("method", "bh"))))
     return found

@@ -5,21 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from scanlink.errors import ScanlinkError
-from scanlink.report.folder import Run
-from scanlink.report.picture_plans import Plan, plans_of
+from scanlink.report.picture_plans import Plan
 from scanlink.run import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Picture", "draw"]
+__all__ = ["Picture", "draw", "legible"]
 
 log = logging.getLogger("scanlink")
 
@@ -39,7 +39,7 @@ class Picture:
     name
         Of the file in plots/, without suffix.
     section
-        ``"links"``, ``"epistasis"`` or ``"heterogeneity"``.
+        Part of the page, such as ``"links"``.
     title, alt, caption
         A heading; what is to be seen, for those who do not see it; and how it is read.
     wide
@@ -64,33 +64,39 @@ class Picture:
     reason: str = ""
 
 
-def draw(run: Run) -> list[Picture]:
-    """Draw every picture that the tables of a run have data for, into plots/.
+def draw(plans: Iterable[Plan], folder: Path) -> list[Picture]:
+    """Draw every picture that there is a plan for, into plots/.
 
     Parameters
     ----------
-    run
-        Tables; where there is nothing to draw the picture says so instead.
+    plans
+        In the order of the page; where there is nothing to draw, the picture says so instead.
+    folder
+        Run folder.
 
     Returns
     -------
     list of Picture
-        In the order of the page.
+        In the same order.
     """
-    run, genes = _legible(run)
-    return [_drawn(plan, run.folder / "plots") for plan in plans_of(run, genes)]
+    return [_drawn(plan, folder / "plots") for plan in plans]
 
 
-def _legible(run: Run) -> tuple[Run, dict[str, str]]:
-    """The run with names of genes and groups as pictures can hold them, and what stands for the genes."""
-    tables = [table for table in (run.links, run.epistasis) if table is not None]
-    names = {key: _short_names(pd.concat([table[key] for table in tables])) for key in ("group", "gene")}
+def legible(tables: Sequence[pd.DataFrame | None]) -> tuple[list[Any], dict[str, str]]:
+    """Tables with names of genes and groups as pictures can hold them, and what stands for the genes.
 
-    def shown(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(**{key: table[key].map(short) for key, short in names.items()})
-
-    epi = None if run.epistasis is None else shown(run.epistasis)
-    return replace(run, links=shown(run.links), epistasis=epi), names["gene"]
+    Parameters
+    ----------
+    tables
+        With columns ``group`` and ``gene``; None are passed over.
+    """
+    there = [table for table in tables if table is not None]
+    names = {key: _short_names(pd.concat([table[key] for table in there])) for key in ("group", "gene")}
+    shown = [
+        None if table is None else table.assign(**{key: table[key].map(short) for key, short in names.items()})
+        for table in tables
+    ]
+    return shown, names["gene"]
 
 
 def _short_names(names: pd.Series) -> dict[str, str]:

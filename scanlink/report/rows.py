@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,21 +86,25 @@ class ResultTable:
 
     @property
     def groups(self) -> list[str]:
-        """Groups that occur, in the order of their names."""
+        """What occurs in the first column, in the order of names."""
         return sorted({row[0] for row in self.rows})
 
 
-def result_table(table: pd.DataFrame, *, alpha: float, most: int = 5_000) -> ResultTable:
-    """Take the most significant rows of links or of enhancer pairs, and write their values as texts.
+def result_table(
+    table: pd.DataFrame, *, alpha: float, most: int = 5_000, columns: Sequence[Column] | None = None
+) -> ResultTable:
+    """Take the most significant rows of a table of results, and write their values as texts.
 
     Parameters
     ----------
     table
-        Links or epistasis.
+        Links or epistasis; or any with ``p_value``, ``fdr``, ``status`` and ``beta`` or ``beta_interaction``.
     alpha
         False discovery rate below which a row is called.
     most
         Rows that are taken at most.
+    columns
+        Which columns; None: those of links or of epistasis.
 
     Examples
     --------
@@ -109,21 +114,19 @@ def result_table(table: pd.DataFrame, *, alpha: float, most: int = 5_000) -> Res
     [['T', 'b', 'p', '2', '1.5e-09', '3e-09'], ['T', 'a', 'p', '1.23', '0.2', '0.2']]
     """
     tested = table[table["status"] == "ok"]
-    effect = tested["beta" if "peak" in table else "beta_interaction"].abs()
+    effect = tested["beta" if "beta" in table else "beta_interaction"].abs()
+    wanted = (_LINKS if "peak" in table else _PAIRS) if columns is None else columns
     # Among rows that sit on the floor of a bootstrap the larger effects come first.
     order = np.lexsort((-effect.to_numpy(dtype=float), tested["p_value"].to_numpy(dtype=float)))
     called = (tested["fdr"] < alpha).to_numpy(dtype=bool)[order]
     # Rates within groups do not have the order of the p-values: called rows first, whatever their group.
     order = np.concatenate([order[called], order[~called]])[:most]
     top = tested.iloc[order]
-    columns = tuple(
-        column
-        for column in (_LINKS if "peak" in table else _PAIRS)
-        if column.key in top and top[column.key].notna().any()
-    ) or tuple(column for column in (_LINKS if "peak" in table else _PAIRS) if column.key in top)
-    texts = [_texts(top[column.key], column.kind) for column in columns]
+    there = tuple(column for column in wanted if column.key in top)
+    shown = tuple(column for column in there if top[column.key].notna().any()) or there
+    texts = [_texts(top[column.key], column.kind) for column in shown]
     return ResultTable(
-        columns=columns,
+        columns=shown,
         rows=[list(row) for row in zip(*texts, strict=True)],
         n_called=min(int(called.sum()), len(top)),
         n_tested=len(tested),

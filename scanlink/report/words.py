@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FDR_WORDS", "P_VALUES", "STATUS", "asked", "formula_words"]
+__all__ = [
+    "FDR_WORDS",
+    "P_VALUES",
+    "STATUS",
+    "asked",
+    "formula_words",
+    "genes_words",
+    "groups_words",
+    "ladder_words",
+]
 
 # In the order of the table, with a sign of its own for each bar.
 STATUS = {
@@ -72,7 +81,7 @@ def asked(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     found = []
     for heading, name, words in (
-        ("Data", "input", _input), ("Genes", "genes", _genes), ("Groups", "groups", _groups),
+        ("Data", "input", _input), ("Genes", "genes", genes_words), ("Groups", "groups", groups_words),
         ("Pairs", "pairs", _pairs), ("Test", "scan", _scan), ("Links", "links", _links),
         ("Enhancer pairs", "epistasis", _epistasis),
     ):  # fmt: skip
@@ -94,13 +103,15 @@ def _input(given: Mapping[str, Any]) -> str:
     return ", ".join(parts) + layer + ("; peak names count from 1" if given.get("one_based") else "")
 
 
-def _genes(given: Mapping[str, Any]) -> str:
+def genes_words(given: Mapping[str, Any]) -> str:
+    """Where the genes are from."""
     if given.get("gencode") is not None:
         return f"GENCODE release {given['gencode']}"
     return Path(str(given.get("path"))).name
 
 
-def _groups(given: Mapping[str, Any]) -> str:
+def groups_words(given: Mapping[str, Any]) -> str:
+    """Which cells are tested together."""
     by, only = given.get("by"), given.get("only")
     if by is None:
         return "all cells as one group"
@@ -128,7 +139,7 @@ def _scan(given: Mapping[str, Any]) -> str:
         f"{P_VALUES.get(kind, kind)}"
     )
     if kind == "bootstrap":
-        text += f" ({_ladder(given.get('ladder'))}), seed {given.get('seed')}"
+        text += f" ({ladder_words(given.get('ladder'))}), seed {given.get('seed')}"
     text += f"; robust errors {given.get('robust')}"
     if given.get("cluster"):
         text += f", clustered by {given['cluster']}"
@@ -139,11 +150,12 @@ def _scan(given: Mapping[str, Any]) -> str:
     )
 
 
-def _ladder(value: Any) -> str:
+def ladder_words(value: Any, *, what: str = "replicates") -> str:
+    """A ladder of replicates, or of permutations."""
     if isinstance(value, str):
         return f"ladder {value}"
     stages = [f"{n:,}" + (f", on below {below:g}" if below is not None else "") for n, below in value or ()]
-    return "replicates " + "; ".join(stages)
+    return f"{what} " + "; ".join(stages)
 
 
 def _links(given: Mapping[str, Any]) -> str:
@@ -163,7 +175,7 @@ def _epistasis(given: Mapping[str, Any]) -> str:
         text += " with 11 coded as 2, which halves its effect"
     text += f"; interaction by {_EPI_P_VALUES.get(kind, kind)}"
     if kind == "bootstrap":
-        text += f" ({_ladder(given.get('ladder'))}), seed {given.get('seed')}"
+        text += f" ({ladder_words(given.get('ladder'))}), seed {given.get('seed')}"
     if given.get("cluster"):
         text += f"; clustered by {given['cluster']}"
     low, high = given.get("min_distance"), given.get("max_distance")

@@ -3,11 +3,17 @@
 from scanlink.stats.arrays import ArraySums, Sums, sums_on
 from scanlink.stats.bootstrap import Ladder, basic_p, climb, climb_all
 from scanlink.stats.calibrated import GeneNull, PeakNull, calibrated_p, gene_null, peak_null, robust_p
+from scanlink.stats.combine import CombinedFit, LinkComparison, compare_links, fit_combined
 from scanlink.stats.covariates import Covariates
 from scanlink.stats.design import culprit, dependent_columns, rescale
+from scanlink.stats.detectable import null_se, smallest_effect
 from scanlink.stats.fdr import adjust
-from scanlink.stats.interaction import interaction_p
+from scanlink.stats.images import Permutations, Perturbed
+from scanlink.stats.influence import cooks_distance
+from scanlink.stats.interaction import interaction_p, score_p
 from scanlink.stats.negbin import NegbinFit, fit_negbin, refit_negbin
+from scanlink.stats.permutation import GeneScore, interaction_permutation_p, permutation_p
+from scanlink.stats.perturbation import perturbation_probability
 from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
 from scanlink.stats.replicates import GeneReplicates, PairReplicates, RefittedPair
 from scanlink.stats.resample import WeightBlock, Weights, case_weights, resample_key, weights_from_indices
@@ -18,13 +24,18 @@ from scanlink.stats.states import StatesFit, SubFit, fit_states, interaction_sig
 
 __all__ = [
     "ArraySums",
+    "CombinedFit",
     "Covariates",
     "GeneNull",
     "GeneReplicates",
+    "GeneScore",
     "Ladder",
+    "LinkComparison",
     "NegbinFit",
     "PairReplicates",
     "PeakNull",
+    "Permutations",
+    "Perturbed",
     "PoissonFit",
     "RefittedPair",
     "StateReplicates",
@@ -41,15 +52,22 @@ __all__ = [
     "case_weights",
     "climb",
     "climb_all",
+    "compare_links",
+    "cooks_distance",
     "culprit",
     "dependent_columns",
+    "fit_combined",
     "fit_negbin",
     "fit_poisson",
     "fit_states",
     "gene_null",
     "interaction_p",
+    "interaction_permutation_p",
     "interaction_signs",
+    "null_se",
     "peak_null",
+    "permutation_p",
+    "perturbation_probability",
     "refit_negbin",
     "refit_poisson",
     "resample_key",
@@ -57,6 +75,8 @@ __all__ = [
     "robust_p",
     "sandwich_influence",
     "sandwich_se",
+    "score_p",
+    "smallest_effect",
     "state_names",
     "sums_on",
     "weights_from_indices",

@@ -24,6 +24,8 @@ _NAMED: dict[str, tuple[tuple[int, float | None], ...]] = {
     "capstone": ((100, 0.1), (2_500, None)),
     # Of enhancer pairs, in the same work.
     "epistasis": ((100, 0.1), (5_000, None)),
+    # Permutations of Zhou et al. 2024, who go on while p is at most 10 / permutations.
+    "glimmirs": ((100, 0.1), (1_000, 0.01), (10_000, None)),
 }
 
 
@@ -36,12 +38,14 @@ class Ladder:
     stages
         Replicates of each stage, and the p-value below which the next stage is entered; None ends the ladder.
     name
-        ``"scent"``, ``"capstone"``, ``"epistasis"`` or ``"custom"``.
+        ``"scent"``, ``"capstone"``, ``"epistasis"``, ``"glimmirs"`` or ``"custom"``.
 
     Notes
     -----
     ``"scent"`` is the ladder of SCENT 1.0.1 (Sakaue et al. 2024, Nat Genet 56:615), with a floor of 2 / 50,000;
-    ``"capstone"`` stops after 2,500, with a floor of 0.0008, and ``"epistasis"`` after 5,000.
+    ``"capstone"`` stops after 2,500, with a floor of 0.0008, and ``"epistasis"`` after 5,000. ``"glimmirs"``
+    is that of Zhou et al. 2024 (Cell Genomics 4:100672), for :func:`scanlink.stats.permutation_p`, where each stage
+    contains the one before.
     """
 
     stages: tuple[tuple[int, float | None], ...]
@@ -54,7 +58,8 @@ class Ladder:
         Parameters
         ----------
         ladder
-            ``"scent"``, ``"capstone"``, ``"epistasis"``, a list of stages such as ``[(2500, None)]``, or a ladder.
+            ``"scent"``, ``"capstone"``, ``"epistasis"``, ``"glimmirs"``, a list of stages such as ``[(2500, None)]``,
+            or a ladder.
 
         Raises
         ------

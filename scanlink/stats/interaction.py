@@ -1,4 +1,4 @@
-"""A p-value of the interaction that keeps its level in few cells: the efficient score's tail, by saddlepoint."""
+"""P-values of interactions, and of any column, that keep their level in few cells: the efficient score's tail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scanlink.stats._checks import checked_regression
 from scanlink.stats._compile import compiled
 from scanlink.stats.poisson import fit_poisson
 
-__all__ = ["interaction_p"]
+__all__ = ["interaction_p", "score_p"]
 
 Floats = NDArray[np.float64]
 
@@ -65,20 +65,9 @@ def interaction_p(
 
     Notes
     -----
-    With ``mu`` fitted by Poisson regression on covariates and all products of enhancers but that of all (``Z``), ``x``
-    the product of all, and ``M = diag(mu)``::
-
-        phi = max(0, sum((y_i - mu_i)^2 - y_i) / sum mu_i^2)
-        g = x - Z (Z'MZ)^-1 Z'M x
-        S = sum g_i (y_i - mu_i)
-        K(t) = sum_i -log(1 - phi mu_i (exp(t g_i) - 1)) / phi - t g_i mu_i
-
-    ``g`` makes S insensitive to errors of the fitted coefficients (the efficient score), and K is its cumulant
-    generating function under negative binomial counts. With ``K'(t) = s``, ``w = sign(t) sqrt(2 (t s - K))`` and
-    ``u = t sqrt(K''(t))``, ``P(S >= s) = 1 - Phi(w + log(u / w) / w)`` (Barndorff-Nielsen 1986, Biometrika 73:307;
-    of score tests in genetics Dey et al. 2017, Am J Hum Genet 101:37). Where Wald's test of Zhou et al. 2024 (Cell
-    Genomics 4:100672) takes the estimate for normal, this takes the skewness of few counts as it is.
-    ``benchmarks/epistasis.py`` prints the rejection rates of both.
+    :func:`score_p` of the product of all enhancers, with covariates and all other products as its design. Where Wald's
+    test of Zhou et al. 2024 (Cell Genomics 4:100672) takes the estimate for normal, this takes the skewness of few
+    counts as it is. ``benchmarks/epistasis.py`` prints the rejection rates of both.
 
     Examples
     --------
@@ -98,20 +87,86 @@ def interaction_p(
     top = 2**n_enhancers - 1
     # Products of some enhancers, but not of all.
     products = [((level & subset) == subset).astype(np.float64) for subset in range(1, top)]
-    z = np.ascontiguousarray(np.column_stack([c, *products]))
+    return _score_p(y, (level == top).astype(np.float64), np.ascontiguousarray(np.column_stack([c, *products])), o)
+
+
+def score_p(counts: ArrayLike, tested: ArrayLike, design: ArrayLike, *, offset: ArrayLike | None = None) -> float:
+    """P-value of "one column has no effect, given the others", without resampling and without a seed.
+
+    Parameters
+    ----------
+    counts
+        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    tested
+        The column, any numbers: of two perturbations' interaction the product of both. Shape ``(n_cells,)``.
+    design
+        Intercept, covariates and, for an interaction, its main effects. Shape ``(n_cells, n_terms)``.
+    offset
+        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
+
+    Returns
+    -------
+    float
+        Two-sided. NaN where the model without the column does not converge, or explains the column.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, counts are negative or not finite, or the column is not finite.
+    DesignError
+        If there are fewer cells than terms, or values that are not finite.
+
+    Warnings
+    --------
+    Counts are taken to vary as ``mu + phi mu^2`` with one phi for all cells, and cells as independent: cells of few
+    donors are not.
+
+    Notes
+    -----
+    With ``mu`` fitted by Poisson regression on the design ``Z``, ``x`` the column, and ``M = diag(mu)``::
+
+        phi = max(0, sum((y_i - mu_i)^2 - y_i) / sum mu_i^2)
+        g = x - Z (Z'MZ)^-1 Z'M x
+        S = sum g_i (y_i - mu_i)
+        K(t) = sum_i -log(1 - phi mu_i (exp(t g_i) - 1)) / phi - t g_i mu_i
+
+    ``g`` makes S insensitive to errors of the fitted coefficients (the efficient score), and K is its cumulant
+    generating function under negative binomial counts. With ``K'(t) = s``, ``w = sign(t) sqrt(2 (t s - K))`` and
+    ``u = t sqrt(K''(t))``, ``P(S >= s) = 1 - Phi(w + log(u / w) / w)`` (Barndorff-Nielsen 1986, Biometrika 73:307;
+    of score tests in genetics Dey et al. 2017, Am J Hum Genet 101:37).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> a, b = rng.choice([0.0, 0.4, 0.8], size=(2, 3000), p=[0.85, 0.05, 0.1])
+    >>> design = np.column_stack([np.ones(3000), a, b])
+    >>> p = [score_p(rng.poisson(np.exp(-a - 0.7 * b + interaction * a * b)), a * b, design)
+    ...      for interaction in (0.0, 2.0)]
+    >>> p[0] > 0.05, p[1] < 1e-3
+    (True, True)
+    """
+    y, z, o = checked_regression(counts, design, offset)
+    x = np.ascontiguousarray(tested, dtype=np.float64)
+    if x.shape != y.shape or not np.isfinite(x).all():
+        raise InputError(f"the tested column has shape {x.shape}, expected {y.size} finite numbers, one for each cell")
+    return _score_p(y, x, z, o)
+
+
+def _score_p(y: Floats, x: Floats, z: Floats, o: Floats) -> float:
+    """The same of what was checked."""
     fit = fit_poisson(y, z, offset=o, path="newton")
     mu, kept = fit.fitted, ~np.isnan(fit.coef)
     if not (fit.converged and np.isfinite(mu).all() and (mu > 0).all()):
         return float("nan")
     phi = max(0.0, float(np.sum((y - mu) ** 2 - y) / np.sum(mu * mu)))
     # As in Poisson regression. Weights that depend on phi would set shallow cells of the state against deep ones.
-    x = (level == top).astype(np.float64)
     z = z[:, kept]
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     slope = np.einsum("jk,k->j", fit.covariance[np.ix_(kept, kept)], np.einsum("ij,i->j", z, mu * x))
     g = x - np.einsum("ij,j->i", z, slope)
     variance = float(np.sum(g * g * mu * (1.0 + phi * mu)))
-    if not variance > 1e-10 * float(np.sum(x * mu)):
+    if not variance > 1e-10 * float(np.sum(x * x * mu)):
         return float("nan")
     score = float(np.sum(g * (y - mu)))
     deviate = _deviate(score, g, mu, phi)

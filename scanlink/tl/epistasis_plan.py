@@ -150,7 +150,7 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
         genes = first_few(table.loc[repeated, "gene"].unique())
         raise InputError(f"{int(repeated.sum())} enhancer pairs are given twice (of {genes}): drop them")
     # Groups, and the genes in them, stand together, in the order in which they first occur.
-    keys = [table.groupby(["group", "gene"], sort=False).ngroup(), pd.factorize(table["group"])[0]]
+    keys = [table.groupby(["group", "gene"], sort=False).ngroup().to_numpy(), pd.factorize(table["group"])[0]]
     return table.iloc[np.lexsort(keys)].reset_index(drop=True), columns
 
 

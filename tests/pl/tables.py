@@ -97,3 +97,61 @@ def luminance(color: object) -> float:
     from matplotlib.colors import to_rgb
 
     return float(np.dot([0.2126, 0.7152, 0.0722], to_rgb(color)))
+
+
+def screen_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.DataFrame:
+    """A screen in which one target in ten lowers its gene, and controls of each kind in which none does."""
+    rng = np.random.default_rng(seed)
+    kinds = ["discovery"] * n + [
+        kind for kind in ("shuffled", "mismatched", "non_targeting") for _ in range(n_controls)
+    ]
+    total = len(kinds)
+    asked = np.array(kinds) == "discovery"
+    se = rng.gamma(6, 0.02, total) + 0.02
+    beta = np.where(asked & (rng.random(total) < 0.1), -rng.gamma(3, 0.3, total), 0.0) + rng.normal(0, se)
+    table = pd.DataFrame(
+        {
+            "kind": pd.Categorical(kinds), "group": pd.Categorical(["all"] * total),
+            "gene": pd.Categorical.from_codes(np.arange(total) // 3, [f"G{k}" for k in range((total - 1) // 3 + 1)]),
+            "target": pd.Categorical.from_codes(np.arange(total), [f"e{k}" for k in range(total)]),
+            "beta": beta, "se": se, "se_robust": se, "min_effect": 2.8 * se, "status": "ok",
+        }
+    )  # fmt: skip
+    table["p"] = table["p_robust"] = table["p_value"] = 2 * ndtr(-np.abs(beta / se))
+    table["fdr"] = np.where(asked, adjust(np.where(asked, table["p_value"], np.nan)), np.nan)
+    return table
+
+
+def interactions_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.DataFrame:
+    """Pairs of targets, one in ten of which interact, and controls."""
+    single = screen_table(n, seed=seed, n_controls=n_controls)
+    rng = np.random.default_rng(seed + 1)
+    se = 3 * single["se"].to_numpy()
+    asked = (single["kind"] == "discovery").to_numpy()
+    more = np.where(asked & (rng.random(len(single)) < 0.1), rng.choice([-2.0, 2.0], len(single)), 0.0)
+    more = more + rng.normal(0, se)
+    table = single[["kind", "group", "gene", "status"]].assign(
+        target_1=single["target"], target_2="other", beta_1=single["beta"], p_1=single["p"],
+        beta_2=rng.normal(-0.3, 0.2, len(single)), p_2=0.5, beta_interaction=more, min_interaction=2.8 * se,
+        aic_multiplicative=100.0, aic_additive=100 + rng.normal(0.5, 2, len(single)),
+    )  # fmt: skip
+    table["p_interaction"] = table["p_robust_interaction"] = table["p_value"] = 2 * ndtr(-np.abs(more / se))
+    table["fdr"] = np.where(asked, adjust(np.where(asked, table["p_value"], np.nan)), np.nan)
+    return table
+
+
+def joint_table(n: int, *, seed: int = 0) -> pd.DataFrame:
+    """A screen beside links; of what has an effect, links have the opposite one."""
+    screen = screen_table(n, seed=seed)
+    rng = np.random.default_rng(seed + 2)
+    link = -0.5 * screen["beta"].to_numpy() + rng.normal(0, 0.1, n)
+    p = 2 * ndtr(-np.abs(link / 0.1))
+    return pd.DataFrame(
+        {
+            "group": "K562", "gene": screen["gene"].astype(str), "target": screen["target"].astype(str),
+            "peak": "chr1:1-2", "distance": 10, "beta_link": link, "se_link": 0.1, "p_link": p, "fdr_link": adjust(p),
+            "status_link": "ok", "kind": "discovery", "group_screen": "all", "gene_screen": screen["gene"].astype(str),
+            "beta_screen": screen["beta"], "se_screen": screen["se"], "p_screen": screen["p_value"],
+            "fdr_screen": screen["fdr"], "status_screen": "ok",
+        }
+    )  # fmt: skip

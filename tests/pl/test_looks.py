@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from pl.tables import epi_table, links_table, luminance
+from pl.tables import epi_table, interactions_table, joint_table, links_table, luminance, screen_table
 
 import scanlink as sl
 from scanlink.errors import InputError
@@ -30,10 +30,23 @@ DRAW = {
     "volcano of pairs": lambda table, ax: sl.pl.volcano(table, ax=ax),
     "qq of pairs": lambda table, ax: sl.pl.qq(table, ax=ax),
     "heatmap of pairs": lambda table, ax: sl.pl.heatmap(table, ax=ax),
+    "screen_links": lambda table, ax: sl.pl.screen_links(table, ax=ax),
+    "screen_power": lambda table, ax: sl.pl.screen_power(table, ax=ax),
+    "screen_aic": lambda table, ax: sl.pl.screen_aic(table, ax=ax),
+    "qq of a screen": lambda table, ax: sl.pl.qq(table, by="kind", kinds=["robust"], top=3, ax=ax),
+    "volcano of a screen": lambda table, ax: sl.pl.volcano(table, top=3, ax=ax),
+    "volcano of interactions": lambda table, ax: sl.pl.volcano(table, ax=ax),
+    "additivity of interactions": lambda table, ax: sl.pl.additivity(table, ax=ax),
 }
 
 
 def table_for(name, n):
+    if name == "screen_links":
+        return joint_table(n)
+    if name == "screen_aic" or name.endswith("interactions"):
+        return interactions_table(n, n_controls=n)
+    if name == "screen_power" or name.endswith("screen"):
+        return screen_table(n, n_controls=n)
     return epi_table(n) if name == "additivity" or name.endswith("pairs") else links_table(n, linked=0.4).assign(p=0.5)
 
 

@@ -94,7 +94,12 @@ def test_qq__curves_are_told_apart_in_grey():
 @pytest.mark.parametrize(
     ("change", "options", "error", "message"),
     [
-        ({}, {"kinds": ["bayes"]}, OptionError, "'bayes' not known; expected wald, robust, bootstrap, tail"),
+        (
+            {},
+            {"kinds": ["bayes"]},
+            OptionError,
+            "'bayes' not known; expected wald, robust, bootstrap, tail, permutation",
+        ),
         ({}, {"kinds": ["tail"]}, InputError, "column 'p_tail' has no p-value"),
         ({}, {"by": "celltype"}, MissingKeyError, "the table links has no column 'celltype'"),
         ({"p": [0.1, 2.0, 0.2]}, {}, InputError, "column 'p' runs from 0.1 to 2.0"),
@@ -112,11 +117,15 @@ def test_qq__refuses_more_curves_than_can_be_told_apart():
         qq(table, by="group")
 
 
-def test_qq__kinds_are_those_of_a_calibration():
-    from scanlink.pl._tables import KINDS
+def test_qq__kinds_are_those_of_a_calibration_and_of_a_screen():
+    from scanlink.pl._tables import KINDS, SCREEN_KINDS
+    from scanlink.tl._controls import KINDS as ROWS
     from scanlink.tl.calibrate import KINDS as OTHERS
+    from scanlink.tl.screen_table import _CHOSEN
 
-    assert KINDS == OTHERS
+    assert OTHERS.items() <= KINDS.items()
+    assert KINDS == _CHOSEN
+    assert SCREEN_KINDS == ROWS
 
 
 def test_qq__of_enhancer_pairs_is_that_of_a_contrast():

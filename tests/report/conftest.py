@@ -16,11 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import ndtr
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 import scanlink as sl
 from scanlink import config
+from scanlink.stats import adjust
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -205,3 +209,57 @@ def folder(finished, tmp_path) -> Path:
     """A copy of the finished run, without store and parts."""
     left_out = shutil.ignore_patterns("store", "parts", "logs", ".*")
     return Path(shutil.copytree(finished, tmp_path / "my run", ignore=left_out))
+
+
+SCREEN = """\
+input: data/screen.h5mu
+genes: data/genes.bed
+screen: {formula: "prep_batch + offset(log(nUMI))", n_controls: 60, seed: 3}
+interactions: {formula: "prep_batch + offset(log(nUMI))", n_controls: 30, seed: 4}
+links: data/links.parquet
+report: false
+cluster: none
+"""
+
+
+@pytest.fixture(scope="session")
+def finished_screen(tmp_path_factory) -> Path:
+    """A finished run of a simulated screen with positive controls, interactions, and links that show what is true."""
+    from scanlink.io.files import quiet
+    from scanlink.screen_pipeline import run_screen
+
+    folder = tmp_path_factory.mktemp("screen_report")
+    (folder / "data").mkdir()
+    data = sl.tl.simulate_screen(
+        n_cells=2_000, n_genes=10, n_targets=30, guides_per_cell=8.0, n_non_targeting=8, effect=(-0.5, 0.4), seed=2
+    )
+    with quiet():
+        data.mdata.write(folder / "data" / "screen.h5mu")
+    data.genes[["chrom", "start", "end", "gene"]].assign(score=0, strand=data.genes["strand"]).to_csv(
+        folder / "data" / "genes.bed", sep="\t", header=False, index=False
+    )
+    guides = data.mdata["guide"].var
+    place = guides.dropna(subset=["chrom"]).drop_duplicates("target").set_index("target")
+    own = place.loc[data.pairs["target"]]
+    rng = np.random.default_rng(0)
+    links = pd.concat(
+        data.pairs[["gene"]].assign(
+            group=group, distance=100, se=0.1, se_robust=0.1, status="ok",
+            peak=[f"{row.chrom}:{int(row.start) - 50}-{int(row.end) + 50}" for row in own.itertuples()],
+            beta=-0.5 * data.pairs["beta"] + rng.normal(0, 0.1, len(data.pairs)),
+        )
+        for group in ("K562", "B cells")
+    )  # fmt: skip
+    links["p"] = links["p_value"] = 2 * ndtr(-np.abs(links["beta"] / 0.1))
+    links["fdr"] = links.groupby("group")["p"].transform(adjust)
+    links.to_parquet(folder / "data" / "links.parquet", index=False)
+    (folder / "run.yaml").write_text(SCREEN)
+    run_screen(config.load_any(folder / "run.yaml"), folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def screen_folder(finished_screen, tmp_path) -> Path:
+    """A copy of the finished screen, without store and parts."""
+    left_out = shutil.ignore_patterns("store", "parts", "logs", ".*")
+    return Path(shutil.copytree(finished_screen, tmp_path / "my screen", ignore=left_out))

@@ -272,4 +272,4 @@ def test_page__is_in_the_wheel(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     pages = {f"scanlink/report/page/{path.name}" for path in (root / "scanlink" / "report" / "page").iterdir()}
     assert pages <= names
-    assert len(pages) == 4
+    assert len(pages) == 6

@@ -58,9 +58,9 @@
         data.columns.forEach((column, c) => {
           const cell = row.insertCell();
           cell.textContent = shown(data.rows[i][c], column.kind);
-          if (column.kind !== "text") cell.className = "n";
-          else if (c < 2) cell.className = "long";
-          else { cell.className = "peak"; cell.title = data.rows[i][c]; }
+          cell.className = column.cell;
+          // Cut off where it is too long.
+          if (column.cell === "peak") cell.title = data.rows[i][c];
         });
         return row;
       });

@@ -1,0 +1,171 @@
+"""Effects of perturbations against those of multiome links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, OptionError
+from scanlink.pl._looks import GREY, MANY, STYLES, grey_points, new_axes, open_spines, thinned
+from scanlink.pl._tables import checked, checked_level, of_group
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["screen_links"]
+
+# Up to so many points each has its intervals; above, none of the grey ones, and above the second none at all.
+_INTERVALS, _MOST_INTERVALS = 60, 300
+_FAR = 1.5
+_NORMAL = 1.959964
+
+
+def screen_links(
+    table: pd.DataFrame,
+    *,
+    group: str | None = None,
+    link_fdr: float = 0.1,
+    screen_fdr: float = 0.1,
+    kinds: tuple[str, ...] = ("discovery", "positive_control"),
+    labels: int = 8,
+    ax: Axes | None = None,
+) -> Axes:
+    """Effect of perturbing a target against the effect of the link on it, with intervals on both axes.
+
+    CRISPRi lowers what an enhancer raises, so that both agree where their signs are opposite: upper left and lower
+    right, which are shaded.
+
+    Parameters
+    ----------
+    table
+        From :func:`scanlink.tl.screen_links`. Of a target on several peaks the one with the smallest p-value of the
+        link is drawn, as :func:`scanlink.tl.screen_links_summary` counts them.
+    group
+        Which group of the links; None: all together.
+    link_fdr, screen_fdr
+        False discovery rates below which a pair is a link, and below which the screen has found it.
+    kinds
+        Of pairs of the screen.
+    labels
+        How many pairs are named by their gene, those on which both agree first; those for which there is no room are
+        left out.
+    ax
+        Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its figure is ``ax.figure``. Bars are 95 % intervals; they are left out where there are too many points.
+
+    Raises
+    ------
+    InputError
+        If the table is empty or no pair was tested on both sides.
+    MissingKeyError
+        If a column or the group is not there.
+    OptionError
+        If an option has an impossible value.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"group": "T", "group_screen": "all", "gene": list("AB"), "gene_screen": list("AB"), "target": list("uv"),
+    ...      "kind": "discovery", "beta_link": [0.5, 0.1], "se_link": 0.1, "p_link": [0.0, 0.5], "fdr_link": [0.0, 0.5],
+    ...      "status_link": "ok", "beta_screen": [-0.9, 0.2], "se_screen": 0.2, "p_screen": [0.0, 0.3],
+    ...      "fdr_screen": [0.0, 0.3], "status_screen": "ok"})
+    >>> screen_links(table).get_title()
+    'T: 2 pairs, 1 with opposite signs'
+    """
+    from scanlink.tl.screen_links_summary import counted_pairs
+
+    levels = checked_level(link_fdr, name="link_fdr"), checked_level(screen_fdr, name="screen_fdr")
+    if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
+        raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
+    checked(table, ["gene", "se_link", "se_screen"], name="table")
+    rows = counted_pairs(of_group(table, group, name="table"), kinds=kinds)
+    if not len(rows):
+        raise InputError(f"none of the {len(table):,} rows of the table was tested on both sides: nothing to draw")
+    x, y = (rows[f"beta_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
+    linked = rows["fdr_link"].to_numpy(dtype=float) < levels[0]
+    found = rows["fdr_screen"].to_numpy(dtype=float) < levels[1]
+    ax = new_axes(ax, size=(5.6, 5.0))
+    called = linked | found
+    x_range, y_range = _limits(x, called), _limits(y, called)
+    outside = (x < x_range[0]) | (x > x_range[1]) | (y < y_range[0]) | (y > y_range[1])
+    _quadrants(ax, x_range, y_range)
+    rest = ~called & ~outside
+    if len(rows) <= _INTERVALS:
+        _intervals(ax, rows[rest], GREY)
+    grey_points(ax, x[rest], y[rest], x_range=x_range, y_range=y_range, text=f"neither ({(~called).sum():,})")
+    for own, (color, marker), text in (
+        (linked & ~found, STYLES[3], "link only"),
+        (found & ~linked, STYLES[0], "screen only"),
+        (linked & found, STYLES[1], "link and screen"),
+    ):
+        if not own.any():
+            continue
+        if called.sum() <= _MOST_INTERVALS:
+            _intervals(ax, rows[own], color)
+        xs, ys, _ = thinned(x[own], y[own], x_range=x_range, y_range=y_range)
+        ax.scatter(
+            xs, ys, s=12 if xs.size < own.sum() else 30, marker=marker, color=color, linewidth=0, zorder=3,
+            rasterized=bool(own.sum() > MANY), label=f"{text} ({own.sum():,})",
+        )  # fmt: skip
+    if outside.any():
+        ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
+    names = rows["group"].unique()
+    opposite = int((np.sign(x) * np.sign(y) < 0).sum())
+    of = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
+    ax.set(
+        xlim=x_range, ylim=y_range, xlabel="effect of the link (natural log)",
+        ylabel="effect of the perturbation (natural log)",
+    )  # fmt: skip
+    ax.set_title(f"{of}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
+    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
+    open_spines(ax)
+    _write_names(ax, rows, np.column_stack([x, y]), linked, found, labels)
+    return ax
+
+
+def _limits(values: Floats, called: NDArray[np.bool_]) -> tuple[float, float]:
+    """All that is called and most of the rest, and 0."""
+    first, last = np.quantile(values, [0.01, 0.99])
+    reach = _FAR * (last - first)
+    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
+    low, high = min(low, 0.0, *values[called]), max(high, 0.0, *values[called])
+    margin = 0.08 * (high - low) or 0.5
+    return float(low - margin), float(high + margin)
+
+
+def _quadrants(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+    """Shade where signs are opposite."""
+    for x_end, y_end in ((x_range[0], y_range[1]), (x_range[1], y_range[0])):
+        ax.fill_between([min(0.0, x_end), max(0.0, x_end)], 0, y_end, color="#EEF3F7", linewidth=0, zorder=0)
+    ax.axhline(0, color="black", linewidth=0.8, zorder=0.5)
+    ax.axvline(0, color="black", linewidth=0.8, zorder=0.5)
+
+
+def _intervals(ax: Axes, rows: pd.DataFrame, color: str) -> None:
+    x, y = rows["beta_link"].to_numpy(dtype=float), rows["beta_screen"].to_numpy(dtype=float)
+    wide, high = (_NORMAL * rows[f"se_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
+    style: dict[str, Any] = {"color": color, "linewidth": 0.8, "alpha": 0.7, "zorder": 1.5}
+    ax.hlines(y, x - wide, x + wide, **style)
+    ax.vlines(x, y - high, y + high, **style)
+
+
+def _write_names(
+    ax: Axes, rows: pd.DataFrame, xy: Floats, linked: NDArray[np.bool_], found: NDArray[np.bool_], most: int
+) -> None:
+    """Genes of pairs that both sides call, then of those that the screen has found, smallest p-values first."""
+    from scanlink.pl._labels import add_labels
+
+    which = np.flatnonzero(found)
+    if not (most and which.size):
+        return
+    first = which[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[which], ~linked[which]))]
+    add_labels(ax, rows["gene"].iloc[first[:most]].astype(str).tolist(), xy[first[:most]], avoid=xy[first[:2_000]])

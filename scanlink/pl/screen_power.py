@@ -1,0 +1,108 @@
+"""How large effects and interactions had to be to be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scanlink.errors import InputError
+from scanlink.pl._looks import BLUE, new_axes, open_spines
+from scanlink.pl._tables import asked_rows, checked, group_title, usable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["screen_power"]
+
+# Steps of the curve, where there are more rows.
+_STEPS = 400
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# Factors on the upper axis.
+_FACTORS = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 4.0, 10.0, 100.0)
+
+
+def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None = None) -> Axes:
+    """Share of the tests in which an effect, or interaction, of a given size would have been seen.
+
+    Parameters
+    ----------
+    table
+        A screen (``min_effect``), its interactions, or enhancer pairs (``min_interaction``): the smallest absolute
+        effect with an 80 % chance of p < .05 at the test's own standard error, natural log. Negative controls are left
+        out.
+    group
+        Which group; None: all together.
+    ax
+        Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its figure is ``ax.figure``. Below the effect as natural log, above as a factor; the dotted line is the median.
+
+    Raises
+    ------
+    InputError
+        If the table is empty or nothing was tested.
+    MissingKeyError
+        If a column or the group is not there.
+
+    Notes
+    -----
+    Where the curve is at 30 % at an interaction of 0.7, a doubling or halving would have been seen, with a chance of
+    80 % or more and without any correction for the number of tests, in 30 % of the tests; of the others "no
+    interaction" says nothing about effects of this size. It is power at the errors that were observed, not from the
+    effects that were: these would say no more than the p-values.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"min_interaction": [0.5, 1.0, 2.0], "status": "ok"})
+    >>> screen_power(table).get_title()
+    '3 tests: half could show 1 or more'
+    """
+    two = isinstance(table, pd.DataFrame) and "min_interaction" in table.columns
+    column = "min_interaction" if two else "min_effect"
+    checked(table, [column], name="given")
+    rows = usable(asked_rows(table, name="given"), [column], group=group, name="given")
+    sizes = np.sort(rows[column].to_numpy(dtype=float))
+    known = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if not known.size:
+        raise InputError(f"column {column!r} has no finite number above 0: nothing to draw")
+    ax = new_axes(ax, size=(5.6, 4.2))
+    # Those whose effects are without bound count in the shares.
+    share = 100 * np.arange(1, known.size + 1) / sizes.size
+    shown = np.unique(np.linspace(0, known.size - 1, _STEPS).round().astype(int))
+    few = known.size <= 30
+    low, high = known[0] / 1.25, known[-1] * 1.25
+    ax.step(
+        np.concatenate([[low], known[shown], [high]]), np.concatenate([[0.0], share[shown], [share[-1]]]),
+        where="post", color=BLUE, linewidth=1.6, zorder=3,
+    )  # fmt: skip
+    if few:
+        ax.plot(known, share, linestyle="none", marker="o", markersize=5, color=BLUE, zorder=3)
+    middle = float(np.median(sizes))
+    if np.isfinite(middle):
+        ax.vlines(middle, 0, 50, color="black", linewidth=0.9, linestyle=":", zorder=2)
+        ax.hlines(50, low, middle, color="black", linewidth=0.9, linestyle=":", zorder=2)
+    what = "interaction" if two else "effect"
+    name = group_title(rows, group)
+    half = f"half could show {middle:.2g} or more" if np.isfinite(middle) else "less than half could show any"
+    ax.set(
+        xscale="log", xlim=(low, high), ylim=(0, 104), xlabel=f"smallest {what} seen with 80 % power (natural log)",
+        ylabel="tests (%)",
+    )  # fmt: skip
+    ax.set_title(f"{name}{name and ': '}{sizes.size:,} tests: {half}", fontsize="medium")
+    ax.minorticks_off()
+    ticks = [tick for tick in _TICKS if low <= tick <= high] or [middle]
+    ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    factors = [factor for factor in _FACTORS if low <= np.log(factor) <= high]
+    if factors:
+        upper = ax.secondary_xaxis("top")
+        upper.set_xticks(np.log(factors), [f"×{factor:g}" for factor in factors])
+        upper.minorticks_off()
+        upper.set_xlabel("as a factor", fontsize="small")
+        upper.tick_params(labelsize="small")
+    open_spines(ax)
+    return ax

@@ -1,0 +1,139 @@
+"""How often negative controls of a screen are rejected, against what p-values promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from scanlink.pl._tables import KINDS, exact_interval
+from scanlink.report.screen_folder import CONTROLS
+from scanlink.report.screen_words import KIND_NAMES
+
+__all__ = ["LEVELS", "ControlRates", "Rate", "control_rates", "verdict"]
+
+LEVELS = (0.05, 0.01, 0.001)
+# With fewer tests a p-value may reject twice too often and not be marked.
+_FEW = 200
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Share of the controls of a kind below a level.
+
+    Attributes
+    ----------
+    level
+        What the p-value promises.
+    share
+        Of the controls, how many have a p-value at or below it.
+    error
+        Monte-Carlo standard error of the share if controls were independent.
+    high
+        Upper end of its exact 95 % interval.
+    sign
+        1: more than promised, -1: fewer, 0: the level lies in the exact 95 % interval.
+    """
+
+    level: float
+    share: float
+    error: float
+    high: float
+    sign: int
+
+    @property
+    def text(self) -> str:
+        """Share and error in per cent."""
+        if self.share == 0:
+            return f"0 (up to {_percent(self.high)})"
+        return f"{_percent(self.share)} ± {_percent(self.error)}"
+
+
+@dataclass(frozen=True)
+class ControlRates:
+    """One kind of p-value of one kind of control: ``chosen`` where results are called on it."""
+
+    control: str
+    kind: str
+    n: int
+    chosen: bool
+    rates: tuple[Rate, ...]
+
+
+def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") -> list[ControlRates]:
+    """Rejection rates of the negative controls, for every kind of p-value that the table has.
+
+    Parameters
+    ----------
+    table
+        A screen or its interactions, with the column ``kind``.
+    p_value
+        The kind on which results are called, as the option has it.
+    end
+        Behind the names of columns: ``"_interaction"``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"kind": "shuffled", "p": [0.03, 0.2, 0.4, 0.5], "status": "ok"})
+    >>> found = control_rates(table, p_value="wald")[0]
+    >>> found.n, found.chosen, [rate.text for rate in found.rates]
+    (4, True, ['25 ± 22', '0 (up to 60)', '0 (up to 60)'])
+    """
+    out = []
+    for control in CONTROLS:
+        rows = table[(table["kind"] == control) & (table["status"] == "ok")]
+        for kind, column in KINDS.items():
+            if f"{column}{end}" not in rows:
+                continue
+            p = rows[f"{column}{end}"].to_numpy(dtype=float)
+            p = p[~np.isnan(p)]
+            if p.size:
+                rates = tuple(_rate(p, level) for level in LEVELS)
+                out.append(ControlRates(control, kind, int(p.size), kind == p_value, rates))
+    return out
+
+
+def _rate(p: np.ndarray, level: float) -> Rate:
+    k, n = int((p <= level).sum()), p.size
+    low, high = (float(end) for end in exact_interval(k, n))
+    return Rate(level, k / n, float(np.sqrt(k / n * (1 - k / n) / n)), high, (low > level) - (high < level))
+
+
+def verdict(rates: list[ControlRates]) -> list[str]:
+    """Sentences on the p-value on which results are called, one for each kind of control.
+
+    Parameters
+    ----------
+    rates
+        From :func:`control_rates`.
+    """
+    found = []
+    for own in (own for own in rates if own.chosen):
+        first, name = own.rates[0], KIND_NAMES.get(own.control, own.control)
+        off = [rate for rate in own.rates if rate.sign]
+        signs, at = {rate.sign for rate in off}, " and ".join(_level(rate.level) for rate in off)
+        word = "not as promised" if len(signs) > 1 else "more than promised" if 1 in signs else "fewer than promised"
+        if not off:
+            told = "no more or less than chance allows"
+            if own.n < _FEW:
+                told += ", but so few tests say little"
+        else:
+            told = f"{word} at {at}" if first.sign else f"as it should be, but {word} at {at}"
+            worst = max(off, key=lambda rate: rate.share / rate.level)
+            if worst.sign > 0:
+                told += f" ({worst.share / worst.level:.2g} times as many at {_level(worst.level)})"
+        found.append(
+            f"Of {own.n:,} {'test' if own.n == 1 else 'tests'} of {name} controls {_percent(first.share)} % are at or "
+            f"below .05, where 5 % should be: {told}."
+        )
+    return found
+
+
+def _level(level: float) -> str:
+    return f"{level:g}".removeprefix("0")
+
+
+def _percent(share: float) -> str:
+    value = 100 * share
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"

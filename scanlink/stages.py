@@ -1,0 +1,97 @@
+"""What all pipelines have in common: a folder that can be written, a log beside it, workers, and time taken."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanlink import cluster
+from scanlink.errors import OptionError, RunError
+from scanlink.run import SMALL_SECONDS
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["claim", "log_file", "timed", "workers_of"]
+
+log = logging.getLogger("scanlink")
+
+
+def claim(folder: Path) -> None:
+    """Find out now whether the folder can be written, and not after an hour."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        reason = "this is a file" if folder.is_file() else error.strerror
+        raise RunError(
+            f"the run folder {folder} cannot be written: {reason}. Name another with --out, free some space or "
+            "change its rights"
+        ) from error
+
+
+@contextmanager
+def workers_of(profile: str, cost: float, workers: int | None, performance: Path | None) -> Iterator[Client | None]:
+    """A client of the workers that a run asked for; None where it is computed in this process.
+
+    Parameters
+    ----------
+    profile
+        Of the cluster.
+    cost
+        Estimated seconds on one core: little work needs no workers, unless they are asked for.
+    workers
+        Local worker processes; None takes a worker a core.
+    performance
+        Where Dask's report of what workers and scheduler did goes, if it is wanted.
+    """
+    if profile == "local" and cost < SMALL_SECONDS and workers is None:
+        yield None
+        return
+    with cluster.client(profile, **({} if workers is None else {"n_workers": workers})) as client, ExitStack() as stack:
+        if client is not None and performance is not None:
+            stack.enter_context(_report_to(performance))
+        yield client
+
+
+def _report_to(path: Path) -> AbstractContextManager[None]:
+    if find_spec("bokeh") is None:
+        raise OptionError("the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out")
+    from distributed import performance_report
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return performance_report(filename=str(path))
+
+
+@contextmanager
+def log_file(folder: Path) -> Iterator[None]:
+    """What is logged goes to logs/scanlink.log as well, run after run."""
+    (folder / "logs").mkdir(exist_ok=True)
+    handler = logging.FileHandler(folder / "logs" / "scanlink.log", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        log.error("%s", error)
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the wall time of a stage, and log it."""
+    begin = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - begin
+    log.info("%s: %.1f s", stage, seconds[stage])

@@ -1,0 +1,140 @@
+"""What permutation tests need of a gene: its fit on the covariates, as tables that running sums go over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scanlink.errors import InputError
+from scanlink.stats._calibrated import orthonormal
+from scanlink.stats._checks import checked_regression, checked_theta
+from scanlink.stats._permute import LANES
+from scanlink.stats.design import rescale
+from scanlink.stats.negbin import fit_negbin
+from scanlink.stats.poisson import fit_poisson
+
+__all__ = ["GeneScore"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneScore:
+    """What permutation tests need of a gene, whatever is perturbed.
+
+    Attributes
+    ----------
+    counts
+        Raw UMI counts. Shape ``(n_cells,)``.
+    design
+        Intercept and covariates, without perturbations. Shape ``(n_cells, n_terms)``.
+    mu
+        Expected counts of the fit on ``design``. Shape ``(n_cells,)``.
+    theta
+        Inverse dispersion; infinite for Poisson counts.
+    """
+
+    counts: Floats
+    design: Floats
+    mu: Floats
+    theta: float
+
+    @classmethod
+    def of(
+        cls,
+        counts: ArrayLike,
+        design: ArrayLike,
+        *,
+        offset: ArrayLike | None = None,
+        mu: ArrayLike | None = None,
+        theta: float | None = None,
+    ) -> GeneScore:
+        """A gene with its fit on the covariates.
+
+        Parameters
+        ----------
+        counts
+            Raw UMI counts of one gene. Shape ``(n_cells,)``.
+        design
+            Intercept and covariates, without perturbations. Shape ``(n_cells, n_terms)``.
+        offset
+            Known part of the log expected count. Shape ``(n_cells,)``. Not needed beside ``mu``.
+        mu
+            Expected counts of the negative binomial, or Poisson, fit on ``design``. Shape ``(n_cells,)``. Fitted here
+            when left out.
+        theta
+            Inverse dispersion of that fit; ``inf``, or NaN as :class:`NegbinFit` has it, for a Poisson fit. Estimated
+            when both are left out.
+
+        Raises
+        ------
+        InputError
+            If shapes differ, or counts or ``mu`` are negative or not finite; if there is ``mu``, but no ``theta``.
+        DesignError
+            If the design has more terms than there are cells, or values that are not finite.
+        OptionError
+            If ``theta`` is not above 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> gene = GeneScore.of([0, 1, 2, 1], np.ones((4, 1)), theta=np.inf)
+        >>> gene.mu
+        array([1., 1., 1., 1.])
+        """
+        y, z, o = checked_regression(counts, design, offset)
+        known = None if theta is None else checked_theta(np.inf if np.isnan(theta) else theta)
+        if mu is None:
+            if known == np.inf:
+                return cls(y, z, fit_poisson(y, z, offset=o, path="newton").fitted, np.inf)
+            fit = fit_negbin(y, z, offset=o, theta=known)
+            return cls(y, z, fit.fitted, np.inf if np.isnan(fit.theta) else fit.theta)
+        expected = np.ascontiguousarray(mu, dtype=np.float64)
+        if expected.shape != y.shape or not np.isfinite(expected).all() or (expected < 0).any():
+            raise InputError(f"mu must be {y.size} finite numbers of at least 0, one for each cell")
+        if known is None:
+            raise InputError("mu was given without theta: pass that of the same fit, inf for Poisson")
+        return cls(y, z, expected, known)
+
+    @cached_property
+    def base(self) -> tuple[Floats, float]:
+        """Table of the base test, four columns together, and what the intercept's weight is.
+
+        Columns: residual r, weight w, and ``w_i b_i`` of the covariates' basis, orthonormal with weights w; of that
+        the intercept is left out, which is w itself. Shape ``(n_groups, n_cells, 4)``.
+        """
+        shrink = 1.0 / (1.0 + self.mu / self.theta)
+        weight = self.mu * shrink
+        z = rescale(self.design)
+        constant = np.flatnonzero((np.ptp(z, axis=0) == 0) & (z[0] != 0))[:1]
+        z = np.column_stack([z[:, constant], np.delete(z, constant, axis=1)])
+        basis = np.zeros(z.shape)
+        aliased = orthonormal(z, weight, basis)
+        aliased[: constant.size] = True
+        columns = [(self.counts - self.mu) * shrink, weight, *(weight * b for b in basis[:, ~aliased].T)]
+        total = float(np.sum(weight))
+        return _table(columns), 1.0 / total if constant.size and total > 0 else 0.0
+
+    @cached_property
+    def pair(self) -> tuple[Floats, Floats, float]:
+        """Table of the pair test, the sums of its columns, and the dispersion ``1 / theta``.
+
+        Columns: ``v y``, ``v m``, ``v^2 m``, ``v^2 m^2`` with ``v_i = 1 / (1 + m_i / theta)`` and m expected counts.
+        Shape ``(1, n_cells, 4)``.
+        """
+        shrink = 1.0 / (1.0 + self.mu / self.theta)
+        squared = shrink * shrink * self.mu
+        columns = [shrink * self.counts, shrink * self.mu, squared, squared * self.mu]
+        return _table(columns), np.array([np.sum(column) for column in columns]), 1.0 / self.theta
+
+
+def _table(columns: Sequence[Floats]) -> Floats:
+    """Columns, four together, the last filled up with zeros. Shape ``(n_groups, n_cells, 4)``."""
+    out = np.zeros((-(-len(columns) // LANES), columns[0].size, LANES))
+    for k, column in enumerate(columns):
+        out[k // LANES, :, k % LANES] = column
+    return out

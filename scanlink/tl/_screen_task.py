@@ -1,0 +1,216 @@
+"""What a worker does with a block of a screen: test its rows one by one, and resample or permute them together."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from scanlink.io.store import Store
+from scanlink.run import Block
+from scanlink.screen_options import InteractionOptions
+from scanlink.stats import (
+    GeneReplicates,
+    GeneScore,
+    NegbinFit,
+    Perturbed,
+    RefittedPair,
+    climb,
+    interaction_permutation_p,
+    permutation_p,
+    refit_negbin,
+    refit_poisson,
+)
+from scanlink.stats.bootstrap import ResampledPair
+from scanlink.tl._scan_task import ScanContext
+from scanlink.tl._screen_cells import Fit, Perturbation, ScreenCells, ScreenGene, theta_of
+from scanlink.tl._screen_tests import INTERACTION, SINGLE, test_target, test_two, two_design
+from scanlink.tl.screen_plan import ScreenPlan
+
+__all__ = ["screen_block", "screen_schema"]
+
+Floats = NDArray[np.float64]
+
+# What a group keeps of perturbations between genes.
+_CACHE_BYTES = 2**27
+
+
+def screen_schema(n_targets: int) -> pa.Schema:
+    """Columns of a part."""
+    numbers, end = (SINGLE, "") if n_targets == 1 else (INTERACTION, "_interaction")
+    whole = ["n_perturbed"] if n_targets == 1 else ["n_00", "n_10", "n_01", "n_11"]
+    return pa.schema(
+        [
+            ("group", pa.int32()),
+            ("row", pa.int64()),
+            *((name, pa.int64()) for name in [*whole, f"n_boot{end}", f"n_perm{end}"]),
+            *((name, pa.float64()) for name in numbers),
+            ("theta_converged", pa.bool_()),
+            *([("outlier", pa.bool_())] if n_targets > 1 else []),
+            ("status", pa.string()),
+        ]
+    )
+
+
+def screen_block(context: ScanContext, block: Block) -> pa.Table:
+    """Test the rows of one block.
+
+    Parameters
+    ----------
+    context
+        Data and plan.
+    block
+        Rows of the plan, in one group.
+
+    Returns
+    -------
+    pyarrow.Table
+        A row a test, columns of :func:`screen_schema`.
+    """
+    plan, group = _opened(context)[0], _group(context, block.group)
+    kept, rows = _Kept(group), []
+    resampled, permuted = _Resampled(group), _Permuted(group)
+    gene: ScreenGene | None = None
+    for number in range(block.first, block.last):
+        if gene is None or gene.number != plan.rows.gene[number]:
+            gene = group.gene(int(plan.rows.gene[number]))
+        names = [(int(target), int(plan.rows.shuffle[number])) for target in plan.rows.targets[number]]
+        own = [kept(*name) for name in names]
+        row, fit = test_target(group, gene, *own) if len(own) == 1 else test_two(group, gene, *own)
+        rows.append({"group": block.group, "row": number, **row})
+        if fit is not None and group.options.p_value == "bootstrap":
+            resampled.add(gene, own, fit, rows[-1])
+        elif fit is not None and group.options.p_value == "permutation":
+            permuted.add(gene, own, rows[-1])
+    resampled.climb()
+    permuted.climb()
+    return pa.Table.from_pylist(rows, schema=screen_schema(plan.rows.targets.shape[1]))
+
+
+class _Kept:
+    """Perturbations that were asked for, the latest of them kept."""
+
+    def __init__(self, group: ScreenCells) -> None:
+        self._group, self._kept = group, OrderedDict[tuple[int, int], Perturbation]()
+
+    def __call__(self, target: int, shuffle: int) -> Perturbation:
+        name = (target, shuffle)
+        if name not in self._kept:
+            while self._kept and (len(self._kept) + 1) * next(iter(self._kept.values())).nbytes > _CACHE_BYTES:
+                self._kept.popitem(last=False)
+            self._kept[name] = self._group.perturbed(target, shuffle)
+        self._kept.move_to_end(name)
+        return self._kept[name]
+
+
+class _Resampled:
+    """Rows that wait for the bootstrap, gene by gene."""
+
+    def __init__(self, group: ScreenCells) -> None:
+        self.group = group
+        self.genes: list[tuple[GeneReplicates, list[ResampledPair]]] = []
+        self.rows: list[list[dict[str, Any]]] = []
+        self._gene: ScreenGene | None = None
+
+    def add(self, gene: ScreenGene, targets: list[Perturbation], fit: Fit, row: dict[str, Any]) -> None:
+        """Let a row wait; it gets its p-value."""
+        if gene is not self._gene:
+            # Replicates of one gene share their moments; those of others are done with.
+            self.climb()
+            self._gene = gene
+            self.genes.append((GeneReplicates(self.group.covariates, gene.counts), []))
+            self.rows.append([])
+        group, pair = self.group, self.genes[-1]
+        whole = len(targets) == 1 and bool(((targets[0].x == 0) | (targets[0].x == 1)).all())
+        if not isinstance(fit, NegbinFit) and whole and not group.options.pseudocount:
+            pair[1].append(pair[0].pair(targets[0].x, fit=fit, target=group.first))
+        else:
+            pair[1].append(self._refitted(gene, targets, fit))
+        self.rows[-1].append(row)
+
+    def _refitted(self, gene: ScreenGene, targets: list[Perturbation], fit: Fit) -> RefittedPair:
+        group, counts = self.group, gene.counts
+        if len(targets) == 1:
+            design, place = np.insert(group.design, group.first, targets[0].x, axis=1), group.first
+        else:
+            design = two_design(group, targets[0].x, targets[1].x)
+            place = design.shape[1] - 1
+        refit: Callable[[NDArray[np.uint16]], Floats]
+        if isinstance(fit, NegbinFit):
+            theta = theta_of(fit)
+
+            def refit(weights: NDArray[np.uint16]) -> Floats:
+                return refit_negbin(
+                    counts, design, weights, target=place, offset=group.offset, start=fit.coef,
+                    theta=np.inf if theta is None else theta, reestimate=group.options.theta == "estimated",
+                    pseudocount=group.options.pseudocount,
+                )  # fmt: skip
+
+        else:
+
+            def refit(weights: NDArray[np.uint16]) -> Floats:
+                return refit_poisson(
+                    counts + group.options.pseudocount, design, weights, target=place, offset=group.offset,
+                    start=fit.coef,
+                )  # fmt: skip
+
+        return RefittedPair(float(fit.coef[place]), refit)
+
+    def climb(self) -> None:
+        """Climb the ladder with all that wait."""
+        end = "_interaction" if isinstance(self.group.options, InteractionOptions) else ""
+        for rows, found in zip(self.rows, climb(self.genes, self.group.ladder, self.group.weights), strict=True):
+            for row, (p, n) in zip(rows, found, strict=True):
+                row[f"p_boot{end}"], row[f"n_boot{end}"] = p, n
+        self.genes, self.rows, self._gene = [], [], None
+
+
+class _Permuted:
+    """Tests of one gene that wait for permutation: they share its running sums over permuted cells."""
+
+    def __init__(self, group: ScreenCells) -> None:
+        self.group = group
+        self.gene: ScreenGene | None = None
+        self.waiting: list[tuple[Perturbed, dict[str, Any]]] = []
+
+    def add(self, gene: ScreenGene, targets: list[Perturbation], row: dict[str, Any]) -> None:
+        """Let a row wait; it gets its p-value."""
+        if gene is not self.gene:
+            self.climb()
+            self.gene = gene
+        cells = [target.cells for target in targets]
+        self.waiting.append((cells[0] if len(cells) == 1 else Perturbed.pair(*cells), row))
+
+    def climb(self) -> None:
+        """Climb the ladder with all that wait."""
+        if self.gene is None:
+            return
+        group, fit = self.group, self.gene.fit
+        score = GeneScore.of(
+            self.gene.counts + group.options.pseudocount, group.design, mu=fit.fitted, theta=theta_of(fit) or np.inf
+        )
+        of_two = isinstance(group.options, InteractionOptions)
+        test, end = (interaction_permutation_p, "_interaction") if of_two else (permutation_p, "")
+        found = test(score, [cells for cells, _ in self.waiting], group.permuted, group.permutations)
+        for (_, row), p, n in zip(self.waiting, found.p, found.n, strict=True):
+            row[f"p_perm{end}"], row[f"n_perm{end}"] = float(p), int(n)
+        self.waiting, self.gene = [], None
+
+
+# By plan and not by path: another plan may find other counts under the same path.
+@lru_cache(maxsize=4)
+def _opened(context: ScanContext) -> tuple[ScreenPlan, Store]:
+    plan = ScreenPlan(Path(context.plan), Path(context.store))
+    return plan, plan.open_store()
+
+
+@lru_cache(maxsize=2)
+def _group(context: ScanContext, number: int) -> ScreenCells:
+    plan, store = _opened(context)
+    return ScreenCells(store, plan, number)
