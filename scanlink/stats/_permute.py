@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._draw import _philox
+from scanlink.stats._newton import factor
+from scanlink.stats._vector import weighted_products
 
-__all__ = ["LANES", "base_statistics", "draw_images", "running_sums"]
+__all__ = ["LANES", "base_statistics", "draw_images", "orthonormal_terms", "running_sums"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,6 +81,25 @@ def draw_images(
                 drawn = cells[other]
                 cells[other] = cells[base + j]
                 cells[base + j] = drawn
+
+
+@compiled
+def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
+    """Make rows orthonormal with these weights, in place; returns which ones earlier ones explain (left 0)."""
+    q = terms.shape[0]
+    root, aliased = np.zeros((q, q)), np.zeros(q, dtype=np.bool_)
+    weighted_products(terms, weight, np.empty(weight.size), root)
+    factor(root, aliased)
+    for k in range(q):
+        row = terms[k]
+        for m in range(k):
+            other, slope = terms[m], root[k, m]
+            for i in range(row.size):
+                row[i] -= slope * other[i]
+        scale = 0.0 if aliased[k] else 1.0 / root[k, k]
+        for i in range(row.size):
+            row[i] *= scale
+    return aliased
 
 
 @compiled

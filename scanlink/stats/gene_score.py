@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError
-from scanlink.stats._calibrated import orthonormal
 from scanlink.stats._checks import checked_regression, checked_theta
-from scanlink.stats._permute import LANES
+from scanlink.stats._permute import LANES, orthonormal_terms
 from scanlink.stats.design import rescale
 from scanlink.stats.negbin import fit_negbin
 from scanlink.stats.poisson import fit_poisson
@@ -111,11 +110,10 @@ class GeneScore:
         weight = self.mu * shrink
         z = rescale(self.design)
         constant = np.flatnonzero((np.ptp(z, axis=0) == 0) & (z[0] != 0))[:1]
-        z = np.column_stack([z[:, constant], np.delete(z, constant, axis=1)])
-        basis = np.zeros(z.shape)
-        aliased = orthonormal(z, weight, basis)
+        terms = np.ascontiguousarray(np.column_stack([z[:, constant], np.delete(z, constant, axis=1)]).T)
+        aliased = orthonormal_terms(terms, weight)
         aliased[: constant.size] = True
-        columns = [(self.counts - self.mu) * shrink, weight, *(weight * b for b in basis[:, ~aliased].T)]
+        columns = [(self.counts - self.mu) * shrink, weight, *(weight * term for term in terms[~aliased])]
         total = float(np.sum(weight))
         return _table(columns), 1.0 / total if constant.size and total > 0 else 0.0
 
