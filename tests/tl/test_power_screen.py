@@ -105,8 +105,21 @@ def test_run_pairs__detectable_interactions_are_detected():
     assert none["min_interaction"].std() < 0.2 * least
     planted = run_pairs([model], [least, -least], n_pairs=50, min_both=11)
     called = (planted["p_wald"] <= 0.05).groupby(planted["interaction"]).mean()
+    # What the cells could show does not depend on what is in them, even where no count is left with both.
+    gone = run_pairs([model], [-12.0], n_pairs=10, min_both=11)
+    assert gone["se"].max() > 3 * gone["min_interaction"].max()
+    np.testing.assert_allclose(gone["min_interaction"], none["min_interaction"][:10], rtol=0.2)
     # More where counts rise, fewer where they fall.
     assert called.mean() == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / 100) + 0.03)
+
+
+def test_run_pairs__takes_the_first_with_enough_cells():
+    model = model_of(n_cells=2_000, n_targets=20, seed=2)
+    both = np.array([model.n_both(gene) for gene in range(10)])
+    rows = run_pairs([model], [0.0], n_pairs=3, min_both=int(np.sort(both)[-4]))
+    assert rows["gene"].tolist() == np.flatnonzero(both >= np.sort(both)[-4])[:3].tolist()
+    rows = run_pairs([model], [0.0], n_pairs=1, min_both=int(both.max()))
+    assert rows["n_both"].tolist() == [both.max()]
 
 
 def test_power_screen__tells_of_pairs_with_too_few_cells(caplog):

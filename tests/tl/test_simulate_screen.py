@@ -135,6 +135,22 @@ def test_simulate_screen__counts_have_the_mean_and_the_variance(theta):
         assert model.cells().total.mean() == pytest.approx(50_000, abs=10)
 
 
+def test_simulate_screen__expected_counts_are_the_formula():
+    model = model_of(effect=(0.1, 0.5))
+    cells, of_gene, (first, second) = model.cells(), model.effects(3), model.known(3)
+    eta = of_gene.baseline + of_gene.first * first + of_gene.second * second - 0.7 * first * second
+    eta += cells.covariates @ of_gene.covariates + np.log(cells.total / 1e6)
+    np.testing.assert_allclose(model.expected(3, -0.7), np.exp(eta))
+
+
+def test_simulate_screen__genes_vary_independently():
+    model = model_of(baseline=(5.0, 0.0))
+    left = [model.counts(gene, 0.5) / model.expected(gene, 0.5) - 1 for gene in (0, 1)]
+    left.append(model.counts(0, 0.6) / model.expected(0, 0.6) - 1)
+    apart = np.corrcoef(left) - np.eye(3)
+    assert np.abs(apart).max() < 4 / np.sqrt(model.n_cells)
+
+
 def test_simulate_screen__truth_is_found_again():
     screen = simulate_screen(
         n_cells=8_000, n_genes=30, n_targets=60, n_non_targeting=0, guides_per_cell=20, interaction=(-0.5, 0.0, 1.0)
