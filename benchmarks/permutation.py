@@ -144,7 +144,7 @@ def table_speed(refits: int) -> None:
     print(f"\nThe same by refits, extrapolated from {refits} of them:\n\n| | seconds a refit | all 10,000,000 |")
     print("| --- " * 3 + "|")
     for name, spent in one.items():
-        print(f"| {name} | {spent:.3f} | {spent * 1e7 / 86_400:,.0f} days |")
+        print(f"| {name} | {spent:.3f} | {spent * 1e7 / 86_400:,.1f} days |")
     together, *_ = p_values(range(4), 10, "efficiencies", "glimmirs")
     alone, *_ = p_values(range(4), 10, "efficiencies", "glimmirs", alone=True)
     digests = [hashlib.sha256(one.tobytes()).hexdigest()[:16] for one in (together, alone)]
@@ -203,8 +203,9 @@ def table_levels(sets: int) -> None:
     for name, setting in SETTINGS.items():
         found = rejections(setting, sets)
         cells = [" / ".join(f"{100 * np.nanmean(p <= level):.2f}" for level in LEVELS) for p in found[:3]]
-        up = np.nanmean(found[3][found[0] <= LEVELS[0]] > 0)
-        print(f"| {name} | {cells[0]} | {100 * up:.0f} | {cells[1]} | {cells[2]} |", flush=True)
+        called = found[3][found[0] <= LEVELS[0]]
+        up = f"{100 * np.mean(called > 0):.0f}" if called.size else ""
+        print(f"| {name} | {cells[0]} | {up} | {cells[1]} | {cells[2]} |", flush=True)
 
 
 def table_fdr(repeats: int) -> None:

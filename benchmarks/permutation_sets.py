@@ -26,20 +26,36 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """One gene and two targets in 4,000 cells, each in some 5.5 % of them, more often in the second batch."""
+    """One gene and two targets in 4,000 cells, each in some 160, more often in the second batch; 16 cells have both.
+
+    Attributes
+    ----------
+    mean
+        Expected count of a cell of the first batch and average depth.
+    theta
+        Inverse dispersion.
+    effects
+        Of the first, of the second, and their interaction, natural logarithm.
+    efficiencies
+        Which the guides have, one at random in each cell; none: 1.
+    follows
+        The gene follows depth to this power; the offset says 1.
+    opens
+        A cell of e times the depth holds e to this power as many guides.
+    pair
+        The interaction is tested, else the first target.
+    """
 
     mean: float
     theta: float = 1.0
     effects: tuple[float, float, float] = (0.0, 0.0, 0.0)
     efficiencies: tuple[float, ...] = ()
-    #: The gene follows depth to this power; the offset says 1.
     follows: float = 1.0
-    #: How much deeper cells hold more guides.
     opens: float = 0.0
     pair: bool = True
 
 
-_MAIN, _NULL = (-1.0, -0.7, 0.0), (0.0, 0.0, 0.0)
+_MAIN = (-1.0, -0.7, 0.0)
 SETTINGS = {
     **{f"one target, no effect, mean {m:g}": Setting(m, pair=False) for m in (0.1, 1.0)},
     "one target, no effect, deep cells hold more guides, gene follows depth^.7, mean 1": Setting(
@@ -63,7 +79,7 @@ def _cells(setting: Setting, rng: np.random.Generator) -> tuple[Floats, Floats, 
     batch, depth = rng.integers(0, 2, n), 0.4 * rng.normal(size=n)
     design = np.column_stack([np.ones(n), batch, rng.normal(size=n)])
     likely = np.exp(-4.0 + 1.3 * batch + setting.opens * depth)
-    # A factor that both share makes cells with both: some 25.
+    # A factor that both share makes cells with both.
     shared = rng.gamma(1.0, 1.0, n)
     x = (rng.random((n, 2)) < 1 - np.exp(-likely * shared)[:, None]).astype(float)
     if setting.efficiencies:

@@ -119,7 +119,9 @@ def score_p(counts: ArrayLike, tested: ArrayLike, design: ArrayLike, *, offset: 
     Warnings
     --------
     Counts are taken to vary as ``mu + phi mu^2`` with one phi for all cells, and cells as independent: cells of few
-    donors are not.
+    donors are not. Of two targets without interaction, each in 160 of 4,000 cells, 16 with both, more often in one
+    batch, with main effects of -1 and -0.7, it rejected 4.8 to 5.7 % at .05 and 0.8 % at .01 with a mean count of 1
+    or 5, and 1.9 % and 0.3 % with one of 0.2 (``benchmarks/permutation.py``; standard errors 0.7 and 0.3).
 
     Notes
     -----

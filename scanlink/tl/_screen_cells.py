@@ -154,7 +154,8 @@ class ScreenCells(Cells):
         se = se_robust
         if isinstance(fit, NegbinFit):
             # At the estimate itself the error may be without bound, where no count is left.
-            expected = fit.fitted / np.exp(fit.coef[place] * design[:, place])
+            with np.errstate(over="ignore"):
+                expected = fit.fitted / np.exp(fit.coef[place] * design[:, place])
             se = null_se(expected, design[:, place], np.delete(design, place, axis=1), theta=theta_of(fit))
         return float(smallest_effect(se))
 
