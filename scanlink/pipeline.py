@@ -20,7 +20,7 @@ from scanlink.options import LinksOptions, RunOptions
 from scanlink.prepare import prepare
 from scanlink.results import Outcome, set_aside_old_tables, write_provenance
 from scanlink.run import FolderLock, PartError, replace_file
-from scanlink.stages import claim, log_file, timed, workers_of
+from scanlink.stages import claim, log_file, report_on, timed, workers_of
 from scanlink.tl.heterogeneity import heterogeneity
 from scanlink.tl.links import collect, write_table
 from scanlink.tl.plan import Plan, make_plan
@@ -111,19 +111,8 @@ def run(
             write_provenance(outcome, options, inputs, None if plan is None else plan.folder.name)
         if plan is not None and options.report:
             with timed(outcome.seconds, "report"):
-                _write_report(outcome)
+                outcome.report = report_on(folder)
     return outcome
-
-
-def _write_report(outcome: Outcome) -> None:
-    from scanlink.report import write_report
-
-    try:
-        outcome.report = write_report(outcome.folder)
-    except Exception as error:
-        # The tables are there; a page about them that cannot be made is no reason to fail.
-        what = f"{type(error).__name__}: {error}"
-        log.error("no report was made (%s); try again: scanlink report %s", what, outcome.folder)
 
 
 def _write_links(outcome: Outcome, plan: Plan, options: LinksOptions, problem: Callable[[], str | None]) -> None:

@@ -17,7 +17,7 @@ from scanlink.prepare_screen import prepare_screen
 from scanlink.results import blocks_record, move_aside, statuses_record
 from scanlink.run import FolderLock, PartError, RunStats, peak_mib, replace_file, run_work
 from scanlink.screen_options import ScreenRunOptions
-from scanlink.stages import claim, log_file, timed, workers_of
+from scanlink.stages import claim, log_file, report_on, timed, workers_of
 from scanlink.tl.links import write_table
 from scanlink.tl.screen import make_work
 from scanlink.tl.screen_interactions import target_pairs
@@ -144,7 +144,7 @@ def run_screen(
             _write_provenance(outcome, options, inputs, plans)
         if plans and options.report:
             with timed(outcome.seconds, "report"):
-                _write_report(outcome)
+                outcome.report = report_on(folder)
     return outcome
 
 
@@ -191,17 +191,6 @@ def _set_aside_old_tables(folder: Path, plans: dict[str, ScreenPlan]) -> None:
     for name in TABLES:
         if name not in plans or known.get(name) != plans[name].folder.name:
             move_aside(folder, name)
-
-
-def _write_report(outcome: ScreenOutcome) -> None:
-    from scanlink.report import write_report
-
-    try:
-        outcome.report = write_report(outcome.folder)
-    except Exception as error:
-        # The tables are there; a page about them that cannot be made is no reason to fail.
-        what = f"{type(error).__name__}: {error}"
-        log.error("no report was made (%s); try again: scanlink report %s", what, outcome.folder)
 
 
 def _write_provenance(

@@ -18,7 +18,7 @@ from scanlink.run import SMALL_SECONDS
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["claim", "log_file", "timed", "workers_of"]
+__all__ = ["claim", "log_file", "report_on", "timed", "workers_of"]
 
 log = logging.getLogger("scanlink")
 
@@ -95,3 +95,15 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     yield
     seconds[stage] = time.monotonic() - begin
     log.info("%s: %.1f s", stage, seconds[stage])
+
+
+def report_on(folder: Path) -> Path | None:
+    """Write the page about a finished run. The tables are there, so one that cannot be made is no reason to fail."""
+    from scanlink.report import write_report
+
+    try:
+        return write_report(folder)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        log.error("no report was made (%s); try again: scanlink report %s", what, folder)
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, RunError, first_few
 from scanlink.io.files import save_array
 from scanlink.io.store import Store
 from scanlink.run import Block, Parts, replace_file
@@ -75,6 +75,24 @@ class PlanFiles:
     def parts(self) -> Parts:
         """What the blocks leave."""
         return Parts(self.folder, self.about["fingerprint"])
+
+    def finished(self, *, set_aside: Collection[int] = ()) -> list[Block]:
+        """All blocks but those that were set aside.
+
+        Raises
+        ------
+        RunError
+            If one of them has left no part; names the first.
+        """
+        blocks = [block for block in self.blocks if block.number not in set_aside]
+        there = self.parts.present()
+        missing = [block.number for block in blocks if block.number not in there]
+        if missing:
+            raise RunError(
+                f"{len(missing)} of {len(blocks)} blocks are not finished (blocks {first_few(missing)}): "
+                "compute them first, with the same command or the missing chunks"
+            )
+        return blocks
 
     @property
     def cost(self) -> float:

@@ -14,7 +14,7 @@ import pandas as pd
 from mudata import MuData
 from pydantic import ValidationError
 
-from scanlink.errors import InputError, RunError, first_few
+from scanlink.errors import InputError
 from scanlink.io.store import Store
 from scanlink.options import EpistasisOptions, PValue, explain
 from scanlink.run import FolderLock, RunStats, client_for, run_blocks
@@ -241,14 +241,7 @@ def collect_epistasis(plan: EpistasisPlan, *, set_aside: Collection[int] = ()) -
     RunError
         If blocks are not finished, or a part is damaged; names the first.
     """
-    blocks = [block for block in plan.blocks if block.number not in set_aside]
-    there = plan.parts.present()
-    missing = [block.number for block in blocks if block.number not in there]
-    if missing:
-        raise RunError(
-            f"{len(missing)} of {len(blocks)} blocks are not finished (blocks {first_few(missing)}): compute them "
-            "first, with the same command"
-        )
+    blocks = plan.finished(set_aside=set_aside)
     columns, k = epistasis_columns(plan.n_enhancers, family=plan.options.family), plan.n_enhancers
     tables = [plan.parts.read(blocks).to_pandas()] if blocks else []
     plan.parts.sweep()

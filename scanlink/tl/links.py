@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scanlink.errors import RunError, first_few
 from scanlink.io.store import Store
 from scanlink.options import LinksOptions
 from scanlink.run import Block, replace_file
@@ -51,16 +50,9 @@ def collect(plan: Plan, options: LinksOptions, *, set_aside: Collection[int] = (
     RunError
         If blocks are not finished, or a part is damaged; names the first.
     """
-    parts, blocks = plan.parts, [block for block in plan.blocks if block.number not in set_aside]
-    there = parts.present()
-    missing = [block.number for block in blocks if block.number not in there]
-    if missing:
-        raise RunError(
-            f"{len(missing)} of {len(blocks)} blocks are not finished (blocks {first_few(missing)}): "
-            "compute them first, with the same command or the missing chunks"
-        )
-    table = parts.read(blocks).to_pandas()
-    parts.sweep()
+    blocks = plan.finished(set_aside=set_aside)
+    table = plan.parts.read(blocks).to_pandas()
+    plan.parts.sweep()
     if set_aside:
         lost = [_failed_rows(block) for block in plan.blocks if block.number in set_aside]
         table = pd.concat([table, *lost], ignore_index=True).sort_values(["group", "row"], kind="stable")

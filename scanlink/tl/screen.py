@@ -152,7 +152,7 @@ def screen(
     >>> import scanlink as sl
     >>> data = sl.tl.simulate_screen(n_cells=600, n_genes=4, n_targets=4, seed=1)
     >>> table = sl.tl.screen(data.mdata, data.pairs, controls=["shuffled"], n_controls=10)
-    >>> table["kind"].value_counts()["shuffled"]
+    >>> int((table["kind"] == "shuffled").sum())
     10
     """
     options = _options(

@@ -7,7 +7,6 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from scanlink.errors import RunError, first_few
 from scanlink.io.store import Store
 from scanlink.screen_options import TestOptions
 from scanlink.stats import adjust
@@ -64,14 +63,7 @@ def collect_screen(plan: ScreenPlan, *, set_aside: Collection[int] = ()) -> pd.D
     RunError
         If blocks are not finished, or a part is damaged; names the first.
     """
-    blocks = [block for block in plan.blocks if block.number not in set_aside]
-    there = plan.parts.present()
-    missing = [block.number for block in blocks if block.number not in there]
-    if missing:
-        raise RunError(
-            f"{len(missing)} of {len(blocks)} blocks are not finished (blocks {first_few(missing)}): compute them "
-            "first, with the same command"
-        )
+    blocks = plan.finished(set_aside=set_aside)
     rows, groups, store = plan.rows, plan.groups, Store.open(plan.store)
     n_targets = rows.targets.shape[1]
     tables = [plan.parts.read(blocks).to_pandas()] if blocks else []
