@@ -84,8 +84,8 @@ class PlanFiles:
         RunError
             If one of them has left no part; names the first.
         """
-        blocks = [block for block in self.blocks if block.number not in set_aside]
         there = self.parts.present()
+        blocks = [block for block in self.blocks if block.number not in set_aside]
         missing = [block.number for block in blocks if block.number not in there]
         if missing:
             raise RunError(
