@@ -69,7 +69,8 @@ def make(*, file: str, store: str, n_cells: int, features: int, backed: bool) ->
 def work(*, store: str, folder: str, pairs: str) -> dict:
     """Scan a few blocks as a worker does."""
     from scanlink.options import ScanOptions
-    from scanlink.tl._scan_task import ScanContext, scan_block
+    from scanlink.tl._context import ScanContext
+    from scanlink.tl._scan_task import scan_block
     from scanlink.tl.plan import Plan
 
     plan = Plan(Path(folder), Path(store))

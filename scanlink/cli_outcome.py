@@ -63,6 +63,8 @@ def _epistasis(outcome: Outcome) -> None:
 
 def tell_screen(outcome: ScreenOutcome) -> None:
     """Print what a run of a screen came to."""
+    from scanlink.screen_options import ASKED
+
     if not outcome.tables:
         print(f"store and pairs are in {outcome.folder}")
         return
@@ -70,7 +72,7 @@ def tell_screen(outcome: ScreenOutcome) -> None:
         if name not in outcome.tables:
             continue
         table, alpha = outcome.tables[name], outcome.alpha[name]
-        control = ~table["kind"].isin(["discovery", "positive_control"])
+        control = ~table["kind"].isin(ASKED)
         counts = table.loc[~control, "status"].value_counts()
         print(f"{int((~control).sum()):,} {what} asked for, {int(counts.get('ok', 0)):,} tested")
         for status, number in counts.items():

@@ -15,11 +15,12 @@ from scanlink.io.peaks import parse_peaks
 from scanlink.io.store import Store
 from scanlink.options import EpistasisOptions, GroupOptions, LinksOptions
 from scanlink.run import PartError, RunStats, Work, replace_file, run_work
+from scanlink.tl._context import context_of
 from scanlink.tl._designs import group_designs
 from scanlink.tl._epistasis_task import epistasis_block
 from scanlink.tl._scan_task import scan_block
 from scanlink.tl.enhancer_pairs import enhancer_columns, enhancer_pairs
-from scanlink.tl.epistasis import DOSAGE, collect_epistasis, compute_epistasis, context_of, epistasis_columns
+from scanlink.tl.epistasis import DOSAGE, collect_epistasis, compute_epistasis, epistasis_columns
 from scanlink.tl.epistasis_plan import EpistasisPlan, make_epistasis_plan
 from scanlink.tl.links import collect_groups
 from scanlink.tl.plan import Plan

@@ -11,6 +11,7 @@ from scanlink.errors import OptionError
 from scanlink.stats.bootstrap import Ladder
 
 __all__ = [
+    "P_COLUMNS",
     "EpistasisOptions",
     "GenesOptions",
     "GroupOptions",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 PValue = Literal["wald", "robust", "bootstrap", "tail"]
+# Column of each kind of p-value in tables of results; of a contrast it ends in "_" and its name.
+P_COLUMNS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 
 class _Options(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from dataclasses import dataclass, field
@@ -90,12 +89,12 @@ class Outcome:
 
 def set_aside_old_tables(folder: Path, plan: Plan, options: RunOptions) -> None:
     """Tables of other options must not stand in a folder whose config.yaml says something else."""
+    before = provenance.read_record(folder / "provenance.json")
     try:
-        before = json.loads((folder / "provenance.json").read_text())
         same_links = before["plan"] == plan.folder.name
         given, known = options.model_dump(mode="json"), before["options"]
         same = options.epistasis is not None and all(given[name] == known.get(name) for name in ("links", "epistasis"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         same_links = same = False
     for name in ("links", *_EPISTASIS):
         if not (same_links and (same or name == "links")):

@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scanlink.options import GenesOptions, GroupOptions, _ladder, _Options, _path_or_table
+from scanlink.options import P_COLUMNS, GenesOptions, GroupOptions, _ladder, _Options, _path_or_table
 from scanlink.stats.bootstrap import Ladder
 
 __all__ = [
+    "ASKED",
     "CONTROLS",
+    "KINDS",
+    "SCREEN_P_COLUMNS",
     "GuideOptions",
     "InteractionOptions",
     "ScreenInputOptions",
@@ -21,7 +24,11 @@ __all__ = [
 ]
 
 Control = Literal["non_targeting", "shuffled", "mismatched"]
+# Kinds of the rows of a screen, in the order of its table: those that are asked for, and negative controls.
+ASKED = ("discovery", "positive_control")
 CONTROLS: tuple[Control, ...] = ("non_targeting", "shuffled", "mismatched")
+KINDS = (*ASKED, *CONTROLS)
+SCREEN_P_COLUMNS = P_COLUMNS | {"permutation": "p_perm"}
 
 
 def _permutations(value: Any) -> Any:

@@ -9,21 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
 from ..errors import InputError, MissingKeyError, first_few
-from .barcodes import align_cells, refuse_duplicates
+from .barcodes import refuse_duplicates, text_index
 from .checks import check_matrices, need_modalities
-from .counts import Layer, pick_counts
-from .disk import select
+from .counts import Layer
 from .files import quiet
-from .obs import lift_obs
 from .peaks import looks_like_peaks, peak_table
+from .shared_cells import need_features, share_cells
 
-__all__ = ["assemble", "check", "name_features", "refuse_swapped", "text_index"]
+__all__ = ["assemble", "check", "name_features", "refuse_swapped"]
 
 log = logging.getLogger("scanlink")
 
@@ -76,42 +74,16 @@ def assemble(
     """
     with quiet():
         rna, atac = (adata.copy() if adata.is_view else adata for adata in (rna, atac))
-        sides = {"rna": text_index(rna.obs_names), "atac": text_index(atac.obs_names)}
-        if cells is not None:
-            cells = cells.set_axis(text_index(cells.index), axis=0)
-            sides["cells"] = cells.index
-        for modality, adata, what in (("rna", rna, "genes"), ("atac", atac, "peaks")):
-            if adata.n_vars == 0:
-                raise InputError(
-                    f"{modality} has {adata.n_obs:,} cells but no {what}; raw counts of {what} were expected"
-                )
+        modalities = {"rna": (rna, "genes"), "atac": (atac, "peaks")}
+        need_features(modalities)
         refuse_swapped(rna.var, atac.var)
-        kept, lost = align_cells(sides)
-        parts, renamed = {}, pd.Series(dtype=object)
-        for modality, adata in (("rna", rna), ("atac", atac)):
-            order = sides[modality].get_indexer(kept)
-            if not np.array_equal(order, np.arange(adata.n_obs)):
-                adata = select(adata, cells=order)
-            parts[modality] = pick_counts(adata, modality=modality, layer=layer)
-            parts[modality].obs_names = kept
+        shared = share_cells(modalities, cells, layer=layer)
+        parts = shared.parts
         renamed = name_features(parts["rna"])
         _locate_peaks(parts["atac"], one_based=one_based)
-        columns = lift_obs(kept, cells=cells, both=obs, rna=parts["rna"].obs, atac=parts["atac"].obs)
-        mdata = MuData(parts)
-        mdata.obs = columns
-        mdata.uns["scanlink"] = {
-            "read": {
-                "n_cells": {**{side: len(names) for side, names in sides.items()}, "kept": len(kept)},
-                "lost": lost,
-                "n_genes": parts["rna"].n_vars,
-                "n_peaks": parts["atac"].n_vars,
-                "n_renamed_genes": len(renamed),
-                "renamed_genes": ",".join(renamed),
-                "source": {name: str(path) for name, path in (source or {}).items()},
-            }
-        }
+        mdata = shared.joined(modalities, obs=obs, renamed=renamed, source=source)
     log.info(
-        "read %s cells x %s genes and %s peaks", *(f"{n:,}" for n in (len(kept), *(a.n_vars for a in parts.values())))
+        "read %s cells x %s genes and %s peaks", *(f"{n:,}" for n in (mdata.n_obs, *(a.n_vars for a in parts.values())))
     )
     return mdata
 
@@ -244,9 +216,3 @@ def _locate_peaks(atac: AnnData, *, one_based: bool) -> None:
     # 10x repeats the name of the peak as its id and interval; once the coordinates are known these only cost memory.
     rest = atac.var.drop(columns=["chrom", "start", "end", "gene_ids", "interval"], errors="ignore")
     atac.var = pd.concat([located.set_axis(atac.var_names, axis=0), rest], axis=1)
-
-
-def text_index(names: pd.Index) -> pd.Index:
-    """Names as plain texts."""
-    text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
-    return text

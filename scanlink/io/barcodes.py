@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..errors import InputError, first_few
 
-__all__ = ["align_cells", "refuse_duplicates"]
+__all__ = ["align_cells", "refuse_duplicates", "text_index"]
 
 log = logging.getLogger("scanlink")
 
@@ -145,3 +145,9 @@ def _rewritten(names: pd.Index, pattern: str, replacement: str) -> pd.Index:
     if not pattern:
         return pd.Index(pd.Series(names).str.upper())
     return pd.Index(pd.Series(names).str.replace(pattern, replacement, regex=True))
+
+
+def text_index(names: pd.Index) -> pd.Index:
+    """Names as plain texts."""
+    text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
+    return text

@@ -15,17 +15,17 @@ from anndata import AnnData
 from mudata import MuData
 
 from ..errors import InputError, first_few
-from .align import name_features, text_index
-from .barcodes import align_cells, refuse_duplicates
+from .align import name_features
+from .barcodes import refuse_duplicates, text_index
 from .checks import check_matrices
-from .counts import Layer, pick_counts
-from .disk import DiskCounts, select
+from .counts import Layer
+from .disk import DiskCounts
 from .files import quiet
 from .guide_check import check_guides
 from .guide_match import match_guides
 from .guides import NON_TARGETING, find_column, find_columns
-from .obs import lift_obs
 from .peaks import looks_like_peaks
+from .shared_cells import need_features, share_cells
 
 __all__ = ["assemble_screen", "check_screen"]
 
@@ -88,44 +88,20 @@ def assemble_screen(
     """
     with quiet():
         rna, guide = (adata.copy() if adata.is_view else adata for adata in (rna, guide))
-        sides = {"rna": text_index(rna.obs_names), "guide": text_index(guide.obs_names)}
-        if cells is not None:
-            cells = cells.set_axis(text_index(cells.index), axis=0)
-            sides["cells"] = cells.index
-        for modality, adata, what in (("rna", rna, "genes"), ("guide", guide, "guides")):
-            if adata.n_vars == 0:
-                raise InputError(f"{modality} has {adata.n_obs:,} cells but no {what}; counts of {what} were expected")
+        modalities = {"rna": (rna, "genes"), "guide": (guide, "guides")}
+        need_features(modalities)
         guide_names = text_index(guide.var_names)
         _refuse_swapped(rna.var, guide.var, guides)
         refuse_duplicates(guide_names, "guides of guide")
         known = match_guides(guide.var.set_axis(guide_names, axis=0), guides)
-        kept, lost = align_cells(sides)
-        parts = {}
-        for modality, adata in (("rna", rna), ("guide", guide)):
-            order = sides[modality].get_indexer(kept)
-            if not np.array_equal(order, np.arange(adata.n_obs)):
-                adata = select(adata, cells=order)
-            parts[modality] = pick_counts(adata, modality=modality, layer=layer)
-            parts[modality].obs_names = kept
+        shared = share_cells(modalities, cells, layer=layer)
+        parts = shared.parts
         renamed = name_features(parts["rna"])
         if not parts["guide"].var_names.astype(str).equals(guide_names):
             raise InputError("guide.raw has other guides than guide: give the counts in a layer, or in X")
         parts["guide"].var_names = guide_names
         parts["guide"].var = known
-        columns = lift_obs(kept, cells=cells, both=obs, rna=parts["rna"].obs, guide=parts["guide"].obs)
-        mdata = MuData(parts)
-        mdata.obs = columns
-        mdata.uns["scanlink"] = {
-            "read": {
-                "n_cells": {**{side: len(names) for side, names in sides.items()}, "kept": len(kept)},
-                "lost": lost,
-                "n_genes": parts["rna"].n_vars,
-                "n_guides": parts["guide"].n_vars,
-                "n_renamed_genes": len(renamed),
-                "renamed_genes": ",".join(renamed),
-                "source": {name: str(path) for name, path in (source or {}).items()},
-            }
-        }
+        mdata = shared.joined(modalities, obs=obs, renamed=renamed, source=source)
     _report(mdata)
     return mdata
 

@@ -1,4 +1,4 @@
-"""Plain text: dense matrices and tables of cells as CSV, sparse matrices as MTX with files of names."""
+"""Plain text: dense matrices, and tables of cells."""
 
 from __future__ import annotations
 
@@ -14,15 +14,7 @@ from .files import PathLikeStr, existing_file, open_text, reading, suffix_of
 from .named import NamedMatrix
 from .obs import plain_dtypes
 
-__all__ = ["read_csv_matrix", "read_mtx", "read_names", "read_table"]
-
-_BARCODE_FILES = ("barcodes", "cells", "cell_names", "barcode", "colnames", "obs_names")
-_FEATURE_FILES = {
-    "rna": ("features", "genes", "gene_names", "rownames"),
-    "atac": ("peaks", "peak_names", "features", "regions", "rownames"),
-    "guide": ("guides", "guide_names", "grnas", "features", "rownames"),
-}
-_ENDINGS = (".tsv", ".txt", ".csv", ".bed")
+__all__ = ["read_csv_matrix", "read_table", "separator_of"]
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
@@ -54,7 +46,7 @@ def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
     (['NOC2L'], ['AAAC-1', 'AAAG-1'], [[0.0, 2.0]])
     """
     file = existing_file(path, "a matrix as .csv or .tsv")
-    separator = _separator(file)
+    separator = separator_of(file)
     with reading(file, "a matrix with names of rows and columns"):
         with open_text(file) as text:
             lines = csv.reader(text, delimiter=separator)
@@ -142,7 +134,7 @@ def read_table(path: PathLikeStr) -> pd.DataFrame:
         if suffix == ".parquet":
             return plain_dtypes(pd.read_parquet(file))
         if suffix in (".csv", ".tsv", ".txt"):
-            separator = _separator(file)
+            separator = separator_of(file)
             with open_text(file) as text:
                 lines = csv.reader(text, delimiter=separator)
                 header, first = next(lines, []), next(lines, [])
@@ -154,148 +146,6 @@ def read_table(path: PathLikeStr) -> pd.DataFrame:
     raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
 
 
-def read_names(path: PathLikeStr) -> pd.DataFrame:
-    """Read a file of names without a header: one name per line, or a table such as 10x ``features.tsv``.
-
-    Parameters
-    ----------
-    path
-        ``.tsv``, ``.txt``, ``.bed`` (tabs) or ``.csv`` (commas), perhaps ``.gz``.
-
-    Returns
-    -------
-    All fields as text, columns numbered from 0.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
-    ...     _ = file.write("AAAC-1\\nAAAG-1\\n")
-    ...     file.flush()
-    ...     read_names(file.name)[0].tolist()
-    ['AAAC-1', 'AAAG-1']
-    """
-    what = "a file of names"
-    file = existing_file(path, what)
-    with reading(file, what), open_text(file) as text:
-        # A gene may be called NA or NaN, or have a quote in its name: nothing is interpreted but the separator.
-        quoting = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
-        table: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
-            text, sep=_separator(file), header=None, dtype=str, keep_default_na=False, quoting=quoting
-        )
-        # R's write.table(quote = TRUE) is read without quotes as well.
-        return pd.DataFrame({name: table[name].str.strip('"') for name in table})
-
-
-def read_mtx(
-    path: PathLikeStr,
-    *,
-    modality: str = "rna",
-    features: PathLikeStr | None = None,
-    barcodes: PathLikeStr | None = None,
-) -> NamedMatrix:
-    """Read a sparse matrix in Matrix Market format, and its names from files beside it.
-
-    Parameters
-    ----------
-    path
-        ``.mtx`` or ``.mtx.gz``.
-    modality
-        ``"rna"``, ``"atac"`` or ``"guide"``: says which files are looked for first, such as ``genes.tsv``.
-    features, barcodes
-        Files of names; ``None`` looks beside the matrix for ``features.tsv``, ``genes.tsv``, ``peaks.tsv``,
-        ``barcodes.tsv``, ``cells.tsv`` and the like, also as ``.txt``, ``.csv``, ``.gz``, and first for such names
-        that begin like the matrix, as ``rna_features.tsv`` beside ``rna.mtx``.
-
-    Returns
-    -------
-    The matrix as it is in the file, with what is known of the features.
-
-    Raises
-    ------
-    InputError
-        If names are not found, or do not fit the shape of the matrix.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "rna.mtx")
-    ...     _ = path.write_text("%%MatrixMarket matrix coordinate integer general\\n1 2 1\\n1 2 5\\n")
-    ...     _ = path.with_name("genes.tsv").write_text("NOC2L\\n")
-    ...     _ = path.with_name("cells.tsv").write_text("AAAC-1\\nAAAG-1\\n")
-    ...     matrix = read_mtx(path)
-    >>> matrix.rows.tolist(), matrix.columns.tolist(), matrix.matrix.toarray().tolist()
-    (['NOC2L'], ['AAAC-1', 'AAAG-1'], [[0, 5]])
-    """
-    from scipy.io import mmread
-
-    file = existing_file(path, "a matrix as .mtx")
-    with reading(file, "a matrix in Matrix Market format"):
-        matrix = sparse.csr_matrix(mmread(str(file)))
-    n_rows, n_columns = matrix.shape
-    stem = file.name[: file.name.lower().index(".mtx")]
-    barcode_file = (
-        Path(barcodes) if barcodes else _beside(file, stem, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
-    )
-    known, keyword = _FEATURE_FILES[modality], f"{modality}_features="
-    feature_file = Path(features) if features else _beside(file, stem, known, matrix.shape, "features", keyword)
-    cells = _fit(read_names(barcode_file), matrix.shape)[0]
-    table = _fit(read_names(feature_file), matrix.shape)
-    if (len(table), len(cells)) == (n_rows, n_columns):
-        side = "columns"  # also if square, when both ways fit: 10x and R have the features in rows
-    elif (len(cells), len(table)) == (n_rows, n_columns):
-        side = "rows"
-    else:
-        raise InputError(
-            f"{file}: the matrix has {n_rows:,} rows and {n_columns:,} columns, but {feature_file.name} has "
-            f"{len(table):,} names and {barcode_file.name} {len(cells):,}; do the three files belong together?"
-        )
-    names, var = _features(table)
-    rows, columns = (pd.Index(cells), names) if side == "rows" else (names, pd.Index(cells))
-    return NamedMatrix(matrix, rows, columns, source=str(file), cells=side, features=var)
-
-
-def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:
-    # rna_features beside rna.mtx, and sample_features beside sample_matrix.mtx
-    own = [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]
-    own += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
-    names = [f"{base}{ending}{gz}" for base in (*own, *kinds) for ending in _ENDINGS for gz in ("", ".gz")]
-    found = [file.with_name(name) for name in names if file.with_name(name).is_file()]
-    for candidate in found:
-        if len(_fit(read_names(candidate), shape)) in shape:
-            return candidate
-    if found:
-        return found[0]
-    raise InputError(
-        f"{file}: no file with the names of its {what} was found beside it; {kinds[0]}.tsv, {kinds[1]}.tsv or "
-        f"{stem}_{kinds[0]}.tsv (also .txt, .csv, .gz) was expected. Or name the file: {keyword}"
-    )
-
-
-def _fit(table: pd.DataFrame, shape: tuple[int, ...]) -> pd.DataFrame:
-    """Drop a header, which shows as one line too many, and the row numbers of R's write.csv."""
-    if len(table) - 1 in shape and len(table) not in shape:
-        table = table.iloc[1:]
-        if table.shape[1] == 2 and table[0].tolist() == [str(i + 1) for i in range(len(table))]:
-            table = table.drop(columns=0)
-        table = table.set_axis(range(table.shape[1]), axis=1)
-    return table.reset_index(drop=True)
-
-
-def _features(table: pd.DataFrame) -> tuple[pd.Index, pd.DataFrame]:
-    """Tell one column of names, 10x (id, symbol, type, ...) and BED (chrom, start, end) apart."""
-    var = pd.DataFrame(index=range(len(table)))
-    if table.shape[1] == 1:
-        return pd.Index(table[0]), var
-    if table.shape[1] >= 3 and table[1].str.isdecimal().all() and table[2].str.isdecimal().all():
-        var["chrom"], var["start"], var["end"] = table[0], table[1].astype("int64"), table[2].astype("int64")
-        return pd.Index(table[0] + ":" + table[1] + "-" + table[2]), var
-    var["gene_ids"] = table[0]
-    if table.shape[1] >= 3:
-        var["feature_types"] = table[2]
-    return pd.Index(table[1]), var
-
-
-def _separator(file: Path) -> str:
+def separator_of(file: Path) -> str:
+    """What is between the values of a text file, by its suffix."""
     return "," if suffix_of(file) == ".csv" else "\t"

@@ -13,10 +13,10 @@ from ..errors import InputError, first_few
 from .align import assemble
 from .backed import tenx_on_disk
 from .files import PathLikeStr, existing_file, quiet, reading
+from .mtx import read_mtx
 from .mudata_files import split_features
 from .named import _cells_by_features
 from .obs import index_cells
-from .tables import read_mtx
 
 __all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_h5", "read_10x_mtx"]
 

@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.screen_options import ASKED, SCREEN_P_COLUMNS
 from scanlink.stats import adjust
 
 __all__ = [
-    "ASKED", "KINDS", "LEAST", "SCREEN_KINDS", "Effects", "as_text", "asked_rows", "checked", "checked_level",
+    "KINDS", "LEAST", "Effects", "as_text", "asked_rows", "checked", "checked_level",
     "contrast_of", "effect_name", "effect_rows", "exact_interval", "group_title", "minus_log10", "of_group",
     "p_column", "usable",
 ]  # fmt: skip
@@ -23,10 +24,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 # Column of each kind of p-value, by the name that p_value= of a scan has for it.
-KINDS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail", "permutation": "p_perm"}
-# Rows of a screen that were asked for; the others are negative controls.
-ASKED = ("discovery", "positive_control")
-SCREEN_KINDS = (*ASKED, "non_targeting", "shuffled", "mismatched")
+KINDS = SCREEN_P_COLUMNS
 # What a double holds below this has lost its digits.
 LEAST = 1e-300
 # Columns that say what a row is of.

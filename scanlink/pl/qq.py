@@ -15,7 +15,6 @@ from scanlink.pl._looks import STYLES, new_axes, open_spines
 from scanlink.pl._tables import (
     KINDS,
     LEAST,
-    SCREEN_KINDS,
     checked,
     contrast_of,
     effect_name,
@@ -23,6 +22,7 @@ from scanlink.pl._tables import (
     of_group,
     p_column,
 )
+from scanlink.screen_options import KINDS as SCREEN_KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

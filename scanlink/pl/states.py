@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
 from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
 from scanlink.pp.chunks import get_modality
-from scanlink.stats import rescale, sandwich_se
-from scanlink.stats.states import StatesFit, fit_states, state_names
+from scanlink.stats import StatesFit, fit_states, rescale, sandwich_se, state_names
 from scanlink.tl._labels import group_members
 from scanlink.tl.formula import parse_formula
 

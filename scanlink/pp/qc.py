@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-__all__ = ["add_rna", "missing_columns", "qc", "set_columns"]
+__all__ = ["add_rna", "checked_survey", "missing_columns", "qc", "set_columns"]
 
 logger = logging.getLogger("scanlink")
 
@@ -71,19 +71,25 @@ def qc(
     """
     modalities = {name: get_modality(mdata, name) for name in ("rna", "atac")}
     wanted = list(_COLUMNS) if overwrite else missing_columns(mdata, _COLUMNS)
-    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
-    if survey is None:
-        survey = Survey(mdata, mito_prefix=prefix)
-    elif survey.mito_prefix != prefix:
-        raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
+    sums = checked_survey(survey, mdata, mito_prefix)
     if {"nUMI", "percent.mito", "nFeature_RNA"} & set(wanted):
-        add_rna(mdata, modalities["rna"], survey, wanted)
+        add_rna(mdata, modalities["rna"], sums, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
-        sums = survey["atac"]
-        set_columns(mdata, {"nCount_ATAC": sums.total, "nFeature_ATAC": sums.seen}, wanted)
+        peaks = sums["atac"]
+        set_columns(mdata, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
     empty = int((mdata.obs["nUMI"] <= 0).sum())
     if empty:
         logger.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)
+
+
+def checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[str], **made: Any) -> Survey:
+    """The survey that was given, or one made as the further options have it, if none was."""
+    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    if survey is None:
+        return Survey(mdata, mito_prefix=prefix, **made)
+    if survey.mito_prefix != prefix:
+        raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
+    return survey
 
 
 def missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:

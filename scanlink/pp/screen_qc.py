@@ -6,10 +6,9 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from scanlink.errors import OptionError
 from scanlink.pp.chunks import get_modality
 from scanlink.pp.guides import guide_counts
-from scanlink.pp.qc import add_rna, missing_columns, set_columns
+from scanlink.pp.qc import add_rna, checked_survey, missing_columns, set_columns
 from scanlink.pp.survey import MITO_PREFIX, Survey
 
 if TYPE_CHECKING:
@@ -81,13 +80,9 @@ def screen_qc(
     rna = get_modality(mdata, "rna")
     get_modality(mdata, "guide")
     wanted = list(_COLUMNS) if overwrite else missing_columns(mdata, _COLUMNS)
-    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
-    if survey is None:
-        survey = Survey(mdata, mito_prefix=prefix, modalities=("rna",), symbols=True)
-    elif survey.mito_prefix != prefix:
-        raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
+    sums = checked_survey(survey, mdata, mito_prefix, modalities=("rna",), symbols=True)
     if {"nUMI", "percent.mito", "nFeature_RNA"} & set(wanted):
-        add_rna(mdata, rna, survey, wanted)
+        add_rna(mdata, rna, sums, wanted)
     called, umis = guide_counts(mdata)
     found = {"guide_count": called, "guide_UMI": umis}
     set_columns(mdata, found, wanted)

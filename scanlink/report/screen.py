@@ -14,11 +14,12 @@ from scanlink.report.parts import arranged, frame, record_of, searchable, stage
 from scanlink.report.pictures import draw, legible
 from scanlink.report.rows import Column, result_table
 from scanlink.report.screen_controls import control_rates, verdict
-from scanlink.report.screen_folder import ASKED, CONTROLS, ScreenRun, target_places
+from scanlink.report.screen_folder import ScreenRun, target_places
 from scanlink.report.screen_joint import FILE, joint_of
 from scanlink.report.screen_methods import screen_methods
 from scanlink.report.screen_pictures import screen_plans
 from scanlink.report.words import FDR_WORDS
+from scanlink.screen_options import ASKED, CONTROLS
 
 __all__ = ["context"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scanlink.pl._tables import KINDS, exact_interval
-from scanlink.report.screen_folder import CONTROLS
 from scanlink.report.screen_words import KIND_NAMES
+from scanlink.screen_options import CONTROLS
 
 __all__ = ["LEVELS", "ControlRates", "Rate", "control_rates", "verdict"]
 

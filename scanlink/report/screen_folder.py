@@ -12,16 +12,15 @@ import pandas as pd
 from scanlink.errors import InputError, ScanlinkError
 from scanlink.pp.annotation import strip_version
 from scanlink.report.folder import Options, annotation_of, read_options, read_record, read_table
+from scanlink.screen_options import ASKED
 
-__all__ = ["ASKED", "CONTROLS", "ScreenRun", "is_screen", "read_screen_run", "target_places"]
+__all__ = ["ScreenRun", "is_screen", "read_screen_run", "target_places"]
 
 _NEEDED = {
     "screen": ("kind", "group", "gene", "target", "beta", "p_value", "fdr", "status"),
     "interactions": ("kind", "group", "gene", "target_1", "target_2", "beta_interaction", "p_value", "fdr", "status"),
     "guides": ("target",),
 }
-ASKED = ("discovery", "positive_control")
-CONTROLS = ("non_targeting", "shuffled", "mismatched")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pandas as pd
 from scanlink import pl
 from scanlink.pl._tables import KINDS
 from scanlink.report.picture_plans import Plan
-from scanlink.report.screen_folder import ASKED, ScreenRun
+from scanlink.report.screen_folder import ScreenRun
 from scanlink.report.screen_words import P_VALUES
+from scanlink.screen_options import ASKED
 
 __all__ = ["screen_plans"]
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from scanlink.report.words import FDR_WORDS, formula_words, genes_words, groups_words, ladder_words
+from scanlink.report.words import P_VALUES as SCAN_P_VALUES
+from scanlink.report.words import STATUS as SCAN_STATUS
 
 __all__ = ["KIND_NAMES", "KIND_WORDS", "P_VALUES", "STATUS", "asked"]
 
+_COMMON = ("collinear", "not_converged", "too_few_cells", "too_few_clusters", "failed")
 # In the order of the table, with a colour of its own for each bar.
 STATUS = {
     "ok": "tested",
@@ -17,11 +20,7 @@ STATUS = {
     "few_perturbed": "too few cells have the perturbation, or are without it",
     "too_few_11": "too few cells have both perturbations",
     "separated": "no count of the gene in cells with or without a perturbation: the effect is without bound",
-    "collinear": "the covariates leave nothing to estimate",
-    "not_converged": "the fit did not converge",
-    "too_few_cells": "the group has too few cells",
-    "too_few_clusters": "the cells come from too few clusters, such as donors",
-    "failed": "the block was set aside after errors; the same command tries it again",
+    **{name: SCAN_STATUS[name] for name in _COMMON},
 }
 
 KIND_NAMES = {"positive_control": "positive control", "non_targeting": "non-targeting"}
@@ -33,13 +32,7 @@ KIND_WORDS = {
     "mismatched": "targets with genes on other chromosomes",
 }
 
-P_VALUES = {
-    "wald": "model-based Wald p-value",
-    "robust": "conditional randomisation test by saddlepoint",
-    "bootstrap": "bootstrap of cells",
-    "tail": "saddlepoint tail of the bootstrap",
-    "permutation": "permutation of the perturbation among cells",
-}
+P_VALUES = SCAN_P_VALUES | {"permutation": "permutation of the perturbation among cells"}
 _TWO = P_VALUES | {"robust": "score test by saddlepoint, counts overdispersed"}
 
 

@@ -2,7 +2,7 @@
 
 from scanlink.run.blocks import Block, cut
 from scanlink.run.driver import run_blocks, run_work
-from scanlink.run.local import SMALL_SECONDS, client_for
+from scanlink.run.local import SMALL_SECONDS, check_client, client_for
 from scanlink.run.lock import FolderLock
 from scanlink.run.memory import peak_mib
 from scanlink.run.parts import PartError, Parts, replace_file
@@ -16,6 +16,7 @@ __all__ = [
     "Parts",
     "RunStats",
     "Work",
+    "check_client",
     "client_for",
     "cut",
     "peak_mib",

@@ -6,12 +6,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from scanlink.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["SMALL_SECONDS", "available_cores", "client_for"]
+__all__ = ["SMALL_SECONDS", "available_cores", "check_client", "client_for"]
 
 # Starting workers and compiling the kernels in them is not worth less work than this.
 SMALL_SECONDS = 10.0
@@ -23,6 +25,20 @@ def available_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
+
+
+def check_client(client: Any) -> None:
+    """Refuse what is no Dask client before anything is computed.
+
+    Raises
+    ------
+    InputError
+        If it is neither None nor a client.
+    """
+    if client is not None and not hasattr(client, "submit"):
+        raise InputError(
+            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
+        )
 
 
 @contextmanager

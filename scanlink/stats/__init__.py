@@ -20,7 +20,8 @@ from scanlink.stats.resample import WeightBlock, Weights, case_weights, resample
 from scanlink.stats.robust import sandwich_influence, sandwich_se
 from scanlink.stats.saddlepoint import TailP, bootstrap_tail
 from scanlink.stats.state_replicates import StateReplicates
-from scanlink.stats.states import StatesFit, SubFit, fit_states, interaction_signs, state_names
+from scanlink.stats.states import fit_states
+from scanlink.stats.states_fit import StatesFit, SubFit, interaction_signs, state_names
 
 __all__ = [
     "ArraySums",

@@ -13,7 +13,7 @@ from scanlink.stats.moments import GeneMoments
 from scanlink.stats.replicates import LOOSE, Shared, in_pieces
 from scanlink.stats.resample import WeightBlock
 from scanlink.stats.state_moments import StateMoments, StateSums
-from scanlink.stats.states import StatesFit, SubFit
+from scanlink.stats.states_fit import StatesFit, SubFit
 
 __all__ = ["StateReplicates"]
 

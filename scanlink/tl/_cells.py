@@ -6,17 +6,32 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from scanlink.io.store import Modality, Store
-from scanlink.stats import Covariates, Weights, resample_key, sums_on
+from scanlink.stats import Covariates, NegbinFit, PoissonFit, Weights, resample_key, sums_on
 from scanlink.tl._plan_files import PlanFiles
 
-__all__ = ["Cells"]
+__all__ = ["Cells", "Fit", "theta_of", "two_sided"]
 
 Floats = NDArray[np.float64]
 
+Fit = PoissonFit | NegbinFit
+
 # What a group keeps of weights between blocks.
 _WEIGHTS_BYTES = 2**27
+# Of confidence intervals.
+_LEVEL = 0.95
+
+
+def two_sided(z: float) -> float:
+    """P-value of a standard normal statistic."""
+    return float(2.0 * ndtr(-abs(z)))
+
+
+def theta_of(fit: Fit) -> float | None:
+    """Inverse dispersion of a fit; None for Poisson counts, or where they vary no more than these and have none."""
+    return fit.theta if isinstance(fit, NegbinFit) and not np.isnan(fit.theta) else None
 
 
 class Cells:
@@ -58,3 +73,18 @@ class Cells:
         out = np.zeros(self.n)
         out[place[inside]] = 1.0 if binary else values[inside]
         return out
+
+    def robust_wald(self, estimate: float, se: float) -> float:
+        """P-value of an estimate with a robust error, NaN without one; with few clusters, of t."""
+        if not se > 0:
+            return float("nan")
+        if self.clusters is None:
+            return two_sided(estimate / se)
+        # Few clusters: their number less one says how well the error is known.
+        return float(2.0 * stdtr(int(self.clusters.max()), -abs(estimate / se)))
+
+    def interval(self, estimate: float, se: float) -> tuple[float, float]:
+        """95 % confidence interval."""
+        upper = 0.5 + _LEVEL / 2
+        factor = ndtri(upper) if self.clusters is None else stdtrit(int(self.clusters.max()), upper)
+        return estimate - float(factor) * se, estimate + float(factor) * se

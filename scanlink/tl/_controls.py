@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "N_ASKED", "Rows", "add_controls"]
+from scanlink.screen_options import CONTROLS, KINDS
+
+__all__ = ["Rows", "add_controls"]
 
 log = logging.getLogger("scanlink")
 
-# In the order of the table. False discovery rates are taken over the first two.
-KINDS = ("discovery", "positive_control", "non_targeting", "shuffled", "mismatched")
-N_ASKED = 2
 
 Integers = NDArray[np.int32]
 
@@ -88,7 +87,7 @@ def add_controls(
     n = asked.gene.size
     wanted = max(n, 1000) if n_controls is None else n_controls
     parts = [asked]
-    for name in KINDS[N_ASKED:]:
+    for name in CONTROLS:
         if name not in controls:
             continue
         rng = np.random.default_rng([seed, KINDS.index(name)])

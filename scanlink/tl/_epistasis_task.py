@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scanlink.io.store import Store
 from scanlink.run import Block
 from scanlink.stats import GeneReplicates, Ladder, StateReplicates, StatesFit, climb_all
-from scanlink.tl._scan_task import ScanContext
+from scanlink.tl._context import ScanContext, opener
 from scanlink.tl._states import QUANTITY, RERI, StatesCells, quantity_names, state_columns
 from scanlink.tl.epistasis_plan import EpistasisPlan
 
@@ -56,7 +53,7 @@ def epistasis_block(context: ScanContext, block: Block) -> pa.Table:
     pyarrow.Table
         A row a pair, columns of :func:`result_schema`.
     """
-    plan, group = _opened(context)[0], _group(context, block.group)
+    plan, group = _open(context, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, NDArray[np.bool_]] = {}
     waiting: list[tuple[int, NDArray[np.float64], list[tuple[StatesFit, dict[str, Any]]]]] = []
@@ -104,14 +101,4 @@ def _resample(
             row["p_boot_reri"] = float(p[-1])
 
 
-# By plan and not by path: another plan may find other counts under the same path.
-@lru_cache(maxsize=4)
-def _opened(context: ScanContext) -> tuple[EpistasisPlan, Store]:
-    plan = EpistasisPlan(Path(context.plan), Path(context.store))
-    return plan, plan.open_store()
-
-
-@lru_cache(maxsize=2)
-def _group(context: ScanContext, number: int) -> StatesCells:
-    plan, store = _opened(context)
-    return StatesCells(store, plan, number)
+_open = opener(EpistasisPlan, StatesCells)

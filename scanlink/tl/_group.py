@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtr
 
 from scanlink.io.store import Store
 from scanlink.options import ScanOptions
@@ -17,7 +16,6 @@ from scanlink.stats import (
     Ladder,
     NegbinFit,
     PeakNull,
-    PoissonFit,
     bootstrap_tail,
     fit_negbin,
     fit_poisson,
@@ -26,7 +24,7 @@ from scanlink.stats import (
     robust_p,
     sandwich_se,
 )
-from scanlink.tl._cells import Cells
+from scanlink.tl._cells import Cells, Fit, theta_of, two_sided
 from scanlink.tl.plan import Plan
 
 __all__ = ["NUMBERS", "GeneCounts", "GroupCells", "PeakCounts"]
@@ -89,7 +87,7 @@ class GroupCells(Cells):
         """The design with the peak where R's formula has it."""
         return np.insert(self.design, self.target, peak.counts, axis=1)
 
-    def test(self, gene: GeneCounts, peak: PeakCounts) -> tuple[dict[str, Any], PoissonFit | NegbinFit | None]:
+    def test(self, gene: GeneCounts, peak: PeakCounts) -> tuple[dict[str, Any], Fit | None]:
         """All columns of one pair but those of the bootstrap, and the fit if there is one."""
         result: dict[str, Any] = dict.fromkeys(NUMBERS, np.nan)
         result |= {"n_boot": 0, "frac_gene": np.nan, "frac_peak": np.nan, "theta_converged": None}
@@ -100,7 +98,8 @@ class GroupCells(Cells):
         if result["status"] is not None:
             return result, None
         design = self.design_with(peak)
-        fit, theta = self._fit(gene.counts, design)
+        fit = self._fit(gene.counts, design)
+        theta = theta_of(fit)
         if np.isnan(fit.coef).any():
             result["status"] = "collinear"
             return result, None
@@ -108,7 +107,7 @@ class GroupCells(Cells):
         if not (fit.converged and np.isfinite(beta) and np.isfinite(se)):
             result["status"] = "not_converged"
             return result, None
-        result |= {"beta": beta, "se": se, "z": beta / se, "p": _two_sided(beta / se), "status": "ok"}
+        result |= {"beta": beta, "se": se, "z": beta / se, "p": two_sided(beta / se), "status": "ok"}
         if isinstance(fit, NegbinFit):
             result |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
         result["se_robust"] = sandwich_se(
@@ -122,20 +121,13 @@ class GroupCells(Cells):
         ).p  # fmt: skip
         return result, fit
 
-    def _fit(self, counts: Floats, design: Floats) -> tuple[PoissonFit | NegbinFit, float | None]:
+    def _fit(self, counts: Floats, design: Floats) -> Fit:
         if self.options.family == "poisson":
-            return fit_poisson(counts, design, offset=self.offset), None
-        fit = fit_negbin(counts, design, offset=self.offset)
-        # Counts that vary no more than Poisson counts have no theta.
-        return fit, None if np.isnan(fit.theta) else fit.theta
+            return fit_poisson(counts, design, offset=self.offset)
+        return fit_negbin(counts, design, offset=self.offset)
 
     def _robust_p(self, gene: GeneCounts, peak: PeakCounts, beta: float, se_robust: float) -> float:
-        if self.clusters is None:
-            return robust_p(gene.null, peak.null)
-        if not se_robust > 0:
-            return np.nan
-        # Few clusters: their number less one says how well the error is known.
-        return float(2.0 * stdtr(int(self.clusters.max()), -abs(beta / se_robust)))
+        return robust_p(gene.null, peak.null) if self.clusters is None else self.robust_wald(beta, se_robust)
 
     def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
         if self.about.status in ("too_few_cells", "too_few_clusters"):
@@ -153,7 +145,3 @@ class GroupCells(Cells):
         if counts[opened].sum() == 0 or (counts[~opened].sum() == 0 and not opened.all()):
             return "separated"
         return None
-
-
-def _two_sided(z: float) -> float:
-    return float(2.0 * ndtr(-abs(z)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = ["checked_pairs", "cluster_codes", "group_members"]
+__all__ = ["checked_pairs", "cluster_codes", "group_members", "group_names"]
 
 log = logging.getLogger("scanlink")
 
@@ -52,6 +53,19 @@ def checked_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     # Pairs of a gene stand together, genes in the order in which they first occur.
     order = np.argsort(pd.factorize(table["gene"])[0], kind="stable")
     return table.iloc[order].reset_index(drop=True)
+
+
+def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
+    """Groups that a user names, as texts; None for all.
+
+    Raises
+    ------
+    InputError
+        If it is a text, whose letters would be taken for groups.
+    """
+    if isinstance(groups, str):
+        raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
+    return None if groups is None else tuple(map(str, groups))
 
 
 def group_members(

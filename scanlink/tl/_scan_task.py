@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from scanlink.io.store import Store
 from scanlink.run import Block
-from scanlink.stats import GeneReplicates, NegbinFit, PoissonFit, RefittedPair, climb, refit_negbin
+from scanlink.stats import GeneReplicates, NegbinFit, PoissonFit, climb
 from scanlink.stats.bootstrap import ResampledPair
+from scanlink.tl._context import ScanContext, opener
 from scanlink.tl._group import NUMBERS, GeneCounts, GroupCells, PeakCounts
+from scanlink.tl._refits import refitted
 from scanlink.tl.plan import Plan
 
-__all__ = ["RESULT_SCHEMA", "ScanContext", "scan_block"]
+__all__ = ["RESULT_SCHEMA", "scan_block"]
 
 # What a group keeps of peaks between pairs.
 _CACHE_BYTES = 2**26
@@ -39,14 +36,6 @@ RESULT_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class ScanContext:
-    """Where the data and the plan are; all that travels to a worker besides the block."""
-
-    store: str
-    plan: str
-
-
 def scan_block(context: ScanContext, block: Block) -> pa.Table:
     """Test the pairs of one block.
 
@@ -62,7 +51,7 @@ def scan_block(context: ScanContext, block: Block) -> pa.Table:
     pyarrow.Table
         A row a pair, columns of ``RESULT_SCHEMA``.
     """
-    plan, group = _opened(context)[0], _group(context, block.group)
+    plan, group = _open(context, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, PeakCounts] = {}
     waiting = _Waiting(group)
@@ -111,26 +100,16 @@ class _Waiting:
             self.bytes += 16 * self.group.n
         pair: ResampledPair
         if isinstance(fit, NegbinFit):
-            pair = self._negbin(self.counts, peak, fit)
+            pair = refitted(
+                fit, self.counts.counts, partial(self.group.design_with, peak), target=self.group.target,
+                offset=self.group.offset, reestimate=self.group.options.theta == "estimated",
+            )  # fmt: skip
             self.bytes += 8 * self.group.n
         else:
             pair = self.gene.pair(peak.counts, fit=fit, target=self.group.target)
             self.bytes += pair.nbytes
         self.genes[-1][1].append(pair)
         self.rows[-1].append(row)
-
-    def _negbin(self, gene: GeneCounts, peak: PeakCounts, fit: NegbinFit) -> RefittedPair:
-        group = self.group
-        # Without overdispersion there is no theta, and the fit is that of Poisson counts.
-        theta = fit.theta if fit.theta > 0 else np.inf
-
-        def refit(weights: NDArray[np.uint16]) -> NDArray[np.float64]:
-            return refit_negbin(
-                gene.counts, group.design_with(peak), weights, target=group.target, offset=group.offset,
-                start=fit.coef, theta=theta, reestimate=group.options.theta == "estimated",
-            )  # fmt: skip
-
-        return RefittedPair(float(fit.coef[group.target]), refit)
 
     def resample(self) -> None:
         """Climb the ladder with all that wait."""
@@ -140,14 +119,4 @@ class _Waiting:
         self.genes, self.rows, self.gene, self.bytes = [], [], None, 0
 
 
-# By plan and not by path: another plan may find other counts under the same path.
-@lru_cache(maxsize=4)
-def _opened(context: ScanContext) -> tuple[Plan, Store]:
-    plan = Plan(Path(context.plan), Path(context.store))
-    return plan, plan.open_store()
-
-
-@lru_cache(maxsize=2)
-def _group(context: ScanContext, number: int) -> GroupCells:
-    plan, store = _opened(context)
-    return GroupCells(store, plan, number)
+_open = opener(Plan, GroupCells)

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from scanlink.io.store import Store
 from scanlink.stats import (
@@ -17,7 +16,6 @@ from scanlink.stats import (
     PeakNull,
     Permutations,
     Perturbed,
-    PoissonFit,
     fit_negbin,
     fit_poisson,
     gene_null,
@@ -27,18 +25,15 @@ from scanlink.stats import (
     resample_key,
     smallest_effect,
 )
-from scanlink.tl._cells import Cells
+from scanlink.tl._cells import Cells, Fit, theta_of
 from scanlink.tl.screen_plan import ScreenPlan
 
-__all__ = ["Fit", "Perturbation", "ScreenCells", "ScreenGene", "theta_of"]
+__all__ = ["Perturbation", "ScreenCells", "ScreenGene"]
 
 Floats = NDArray[np.float64]
-Fit = PoissonFit | NegbinFit
 
 # Probabilities of perturbation are told apart in so many steps by the calibrated p-value, which takes whole numbers.
 _STEPS = 50
-# Of confidence intervals.
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -137,18 +132,6 @@ class ScreenCells(Cells):
             return fit_poisson(counts + pseudocount, design, offset=known)
         return fit_negbin(counts, design, offset=known, pseudocount=pseudocount)
 
-    def two_sided(self, z: float) -> float:
-        """P-value of a Wald statistic whose error is robust: with few clusters, of t."""
-        if self.clusters is None:
-            return float(2.0 * ndtr(-abs(z)))
-        return float(2.0 * stdtr(int(self.clusters.max()), -abs(z)))
-
-    def half_width(self, se: float) -> float:
-        """Of a 95 % confidence interval."""
-        upper = 0.5 + _LEVEL / 2
-        factor = ndtri(upper) if self.clusters is None else stdtrit(int(self.clusters.max()), upper)
-        return float(factor) * se
-
     def least_effect(self, fit: Fit, design: Floats, place: int, se_robust: float) -> float:
         """Smallest absolute coefficient of a column with an 80 % chance of p < .05."""
         se = se_robust
@@ -163,8 +146,3 @@ class ScreenCells(Cells):
         """Whether a gene has too few counts to be tested."""
         n = np.count_nonzero(counts)
         return bool(n < self.options.min_nonzero or not n > self.options.min_fraction * self.n)
-
-
-def theta_of(fit: Fit) -> float | None:
-    """Inverse dispersion of a fit; None for Poisson counts, or where there is none."""
-    return fit.theta if isinstance(fit, NegbinFit) and not np.isnan(fit.theta) else None

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from scanlink.io.store import Store
 from scanlink.run import Block
 from scanlink.screen_options import InteractionOptions
 from scanlink.stats import (
     GeneReplicates,
     GeneScore,
-    NegbinFit,
     Perturbed,
-    RefittedPair,
+    PoissonFit,
     climb,
     interaction_permutation_p,
     permutation_p,
-    refit_negbin,
-    refit_poisson,
 )
 from scanlink.stats.bootstrap import ResampledPair
-from scanlink.tl._scan_task import ScanContext
-from scanlink.tl._screen_cells import Fit, Perturbation, ScreenCells, ScreenGene, theta_of
-from scanlink.tl._screen_tests import INTERACTION, SINGLE, test_target, test_two, two_design
+from scanlink.tl._cells import Fit, theta_of
+from scanlink.tl._context import ScanContext, opener
+from scanlink.tl._refits import refitted
+from scanlink.tl._screen_cells import Perturbation, ScreenCells, ScreenGene
+from scanlink.tl._screen_tests import INTERACTION, SINGLE, single_design, test_target, test_two, two_design
 from scanlink.tl.screen_plan import ScreenPlan
 
 __all__ = ["screen_block", "screen_schema"]
@@ -73,7 +69,7 @@ def screen_block(context: ScanContext, block: Block) -> pa.Table:
     pyarrow.Table
         A row a test, columns of :func:`screen_schema`.
     """
-    plan, group = _opened(context)[0], _group(context, block.group)
+    plan, group = _open(context, block.group)
     kept, rows = _Kept(group), []
     resampled, permuted = _Resampled(group), _Permuted(group)
     gene: ScreenGene | None = None
@@ -110,65 +106,43 @@ class _Kept:
 
 
 class _Resampled:
-    """Rows that wait for the bootstrap, gene by gene."""
+    """Tests of one gene that wait for the bootstrap: they share its moments."""
 
     def __init__(self, group: ScreenCells) -> None:
         self.group = group
-        self.genes: list[tuple[GeneReplicates, list[ResampledPair]]] = []
-        self.rows: list[list[dict[str, Any]]] = []
-        self._gene: ScreenGene | None = None
+        self.gene: ScreenGene | None = None
+        self.replicates: GeneReplicates | None = None
+        self.waiting: list[tuple[ResampledPair, dict[str, Any]]] = []
 
     def add(self, gene: ScreenGene, targets: list[Perturbation], fit: Fit, row: dict[str, Any]) -> None:
         """Let a row wait; it gets its p-value."""
-        if gene is not self._gene:
-            # Replicates of one gene share their moments; those of others are done with.
+        group, options = self.group, self.group.options
+        if gene is not self.gene or self.replicates is None:
             self.climb()
-            self._gene = gene
-            self.genes.append((GeneReplicates(self.group.covariates, gene.counts), []))
-            self.rows.append([])
-        group, pair = self.group, self.genes[-1]
-        whole = len(targets) == 1 and bool(((targets[0].x == 0) | (targets[0].x == 1)).all())
-        if not isinstance(fit, NegbinFit) and whole and not group.options.pseudocount:
-            pair[1].append(pair[0].pair(targets[0].x, fit=fit, target=group.first))
+            self.gene, self.replicates = gene, GeneReplicates(group.covariates, gene.counts)
+        x = [target.x for target in targets]
+        pair: ResampledPair
+        calls = len(x) == 1 and bool(((x[0] == 0) | (x[0] == 1)).all())
+        if isinstance(fit, PoissonFit) and calls and not options.pseudocount:
+            pair = self.replicates.pair(x[0], fit=fit, target=group.first)
         else:
-            pair[1].append(self._refitted(gene, targets, fit))
-        self.rows[-1].append(row)
-
-    def _refitted(self, gene: ScreenGene, targets: list[Perturbation], fit: Fit) -> RefittedPair:
-        group, counts = self.group, gene.counts
-        if len(targets) == 1:
-            design, place = np.insert(group.design, group.first, targets[0].x, axis=1), group.first
-        else:
-            design = two_design(group, targets[0].x, targets[1].x)
-            place = design.shape[1] - 1
-        refit: Callable[[NDArray[np.uint16]], Floats]
-        if isinstance(fit, NegbinFit):
-            theta = theta_of(fit)
-
-            def refit(weights: NDArray[np.uint16]) -> Floats:
-                return refit_negbin(
-                    counts, design, weights, target=place, offset=group.offset, start=fit.coef,
-                    theta=np.inf if theta is None else theta, reestimate=group.options.theta == "estimated",
-                    pseudocount=group.options.pseudocount,
-                )  # fmt: skip
-
-        else:
-
-            def refit(weights: NDArray[np.uint16]) -> Floats:
-                return refit_poisson(
-                    counts + group.options.pseudocount, design, weights, target=place, offset=group.offset,
-                    start=fit.coef,
-                )  # fmt: skip
-
-        return RefittedPair(float(fit.coef[place]), refit)
+            design, place = (single_design, group.first) if len(x) == 1 else (two_design, fit.coef.size - 1)
+            pair = refitted(
+                fit, gene.counts, partial(design, group, *x), target=place, offset=group.offset,
+                reestimate=options.theta == "estimated", pseudocount=options.pseudocount,
+            )  # fmt: skip
+        self.waiting.append((pair, row))
 
     def climb(self) -> None:
         """Climb the ladder with all that wait."""
+        if self.replicates is None:
+            return
+        pairs = [pair for pair, _ in self.waiting]
+        (found,) = climb([(self.replicates, pairs)], self.group.ladder, self.group.weights)
         end = "_interaction" if isinstance(self.group.options, InteractionOptions) else ""
-        for rows, found in zip(self.rows, climb(self.genes, self.group.ladder, self.group.weights), strict=True):
-            for row, (p, n) in zip(rows, found, strict=True):
-                row[f"p_boot{end}"], row[f"n_boot{end}"] = p, n
-        self.genes, self.rows, self._gene = [], [], None
+        for (_, row), (p, n) in zip(self.waiting, found, strict=True):
+            row[f"p_boot{end}"], row[f"n_boot{end}"] = p, n
+        self.gene, self.replicates, self.waiting = None, None, []
 
 
 class _Permuted:
@@ -203,14 +177,4 @@ class _Permuted:
         self.waiting, self.gene = [], None
 
 
-# By plan and not by path: another plan may find other counts under the same path.
-@lru_cache(maxsize=4)
-def _opened(context: ScanContext) -> tuple[ScreenPlan, Store]:
-    plan = ScreenPlan(Path(context.plan), Path(context.store))
-    return plan, plan.open_store()
-
-
-@lru_cache(maxsize=2)
-def _group(context: ScanContext, number: int) -> ScreenCells:
-    plan, store = _opened(context)
-    return ScreenCells(store, plan, number)
+_open = opener(ScreenPlan, ScreenCells)

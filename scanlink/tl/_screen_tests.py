@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from scanlink.screen_options import InteractionOptions, ScreenOptions
 from scanlink.stats import (
@@ -18,9 +17,10 @@ from scanlink.stats import (
     sandwich_se,
     score_p,
 )
-from scanlink.tl._screen_cells import Fit, Perturbation, ScreenCells, ScreenGene, theta_of
+from scanlink.tl._cells import Fit, theta_of, two_sided
+from scanlink.tl._screen_cells import Perturbation, ScreenCells, ScreenGene
 
-__all__ = ["INTERACTION", "SINGLE", "test_target", "test_two"]
+__all__ = ["INTERACTION", "SINGLE", "single_design", "test_target", "test_two", "two_design"]
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def test_target(group: ScreenCells, gene: ScreenGene, target: Perturbation) -> t
             row["status"] = "separated"
     if row["status"] is not None:
         return row, None
-    design, place = np.insert(group.design, group.first, x, axis=1), group.first
+    design, place = single_design(group, x), group.first
     fit = group.fit(counts, design)
     row["status"] = _unusable(fit, [place])
     if row["status"] is not None:
@@ -67,14 +67,11 @@ def test_target(group: ScreenCells, gene: ScreenGene, target: Perturbation) -> t
         counts + group.options.pseudocount, fit.fitted, design, fit.covariance, target=place,
         kind=group.options.robust, theta=theta, clusters=group.clusters,
     )  # fmt: skip
-    row |= {"beta": beta, "se": se, "z": beta / se, "p": _normal(beta / se), "se_robust": se_robust, "status": "ok"}
+    row |= {"beta": beta, "se": se, "z": beta / se, "p": two_sided(beta / se), "se_robust": se_robust, "status": "ok"}
     row["min_effect"] = group.least_effect(fit, design, place, se_robust)
     if isinstance(fit, NegbinFit):
         row |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
-    if group.clusters is None:
-        row["p_robust"] = robust_p(gene.null, target.null)
-    elif se_robust > 0:
-        row["p_robust"] = group.two_sided(beta / se_robust)
+    row["p_robust"] = robust_p(gene.null, target.null) if group.clusters is None else group.robust_wald(beta, se_robust)
     row["p_tail"] = bootstrap_tail(
         counts + group.options.pseudocount, design, target=place, estimate=beta, offset=group.offset, start=fit.coef,
         theta=theta, clusters=group.clusters,
@@ -113,24 +110,24 @@ def test_two(
         return row, None
     for name, place in zip(("1", "2", "interaction"), places, strict=True):
         beta, se = float(fit.coef[place]), float(fit.se[place])
-        row |= {f"beta_{name}": beta, f"se_{name}": se, f"p_{name}": _normal(beta / se)}
+        row |= {f"beta_{name}": beta, f"se_{name}": se, f"p_{name}": two_sided(beta / se)}
     theta, y, last = theta_of(fit), counts + group.options.pseudocount, places[-1]
     se_robust = sandwich_se(
         y, fit.fitted, design, fit.covariance, target=last, kind=group.options.robust, theta=theta,
         clusters=group.clusters,
     )  # fmt: skip
     beta = row["beta_interaction"]
-    width = group.half_width(row["se_interaction"] if group.options.p_value == "wald" else se_robust)
+    low, high = group.interval(beta, row["se_interaction"] if group.options.p_value == "wald" else se_robust)
     row |= {
-        "se_robust_interaction": se_robust, "ci_low_interaction": beta - width, "ci_high_interaction": beta + width,
+        "se_robust_interaction": se_robust, "ci_low_interaction": low, "ci_high_interaction": high,
         "min_interaction": group.least_effect(fit, design, last, se_robust), "status": "ok",
     }  # fmt: skip
     if isinstance(fit, NegbinFit):
         row |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
     if group.clusters is None:
         row["p_robust_interaction"] = score_p(counts, a * b, design[:, :-1], offset=group.offset)
-    elif se_robust > 0:
-        row["p_robust_interaction"] = group.two_sided(beta / se_robust)
+    else:
+        row["p_robust_interaction"] = group.robust_wald(beta, se_robust)
     row["p_tail_interaction"] = bootstrap_tail(
         y, design, target=last, estimate=beta, offset=group.offset, start=fit.coef, theta=theta,
         clusters=group.clusters,
@@ -144,6 +141,11 @@ def test_two(
         )  # fmt: skip
         row |= {"aic_multiplicative": found.aic_multiplicative, "aic_additive": found.aic_additive}
     return row, fit
+
+
+def single_design(group: ScreenCells, x: Floats) -> Floats:
+    """Intercept, perturbation, covariates. Shape ``(n_cells, n_terms)``."""
+    return np.insert(group.design, group.first, x, axis=1)
 
 
 def two_design(group: ScreenCells, a: Floats, b: Floats) -> Floats:
@@ -165,7 +167,7 @@ def _outlier(group: ScreenCells, counts: Floats, design: Floats, fit: Fit, state
     if cells.size > 1 and counts[cells].sum() > counts[cells[int(np.argmax(distance))]]:
         trimmed = group.fit(counts[rest], design[rest], offset=group.offset[rest])
         if _unusable(trimmed, [design.shape[1] - 1]) is None:
-            found["p_trimmed_interaction"] = _normal(float(trimmed.coef[-1] / trimmed.se[-1]))
+            found["p_trimmed_interaction"] = two_sided(float(trimmed.coef[-1] / trimmed.se[-1]))
     return found
 
 
@@ -174,7 +176,3 @@ def _unusable(fit: Fit, places: list[int]) -> str | None:
         return "collinear"
     estimates = np.concatenate([fit.coef[places], fit.se[places]])
     return None if fit.converged and np.isfinite(estimates).all() else "not_converged"
-
-
-def _normal(z: float) -> float:
-    return float(2.0 * ndtr(-abs(z)))

@@ -6,12 +6,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from scanlink.errors import DesignError
 from scanlink.io.store import Store
-from scanlink.stats import StatesFit, bootstrap_tail, calibrated_p, fit_states, interaction_p, state_names
-from scanlink.tl._cells import Cells
+from scanlink.stats import (
+    StatesFit,
+    bootstrap_tail,
+    calibrated_p,
+    fit_states,
+    interaction_p,
+    smallest_effect,
+    state_names,
+)
+from scanlink.tl._cells import Cells, two_sided
 from scanlink.tl.epistasis_plan import EpistasisPlan
 
 __all__ = ["QUANTITY", "RERI", "StatesCells", "quantity_names", "state_columns"]
@@ -21,8 +28,6 @@ Floats = NDArray[np.float64]
 # What is told of each contrast and of the interaction.
 QUANTITY = ("beta", "se", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail", "ci_low", "ci_high")
 RERI = ("reri", "se_reri", "p_reri", "se_robust_reri", "p_robust_reri", "ci_low_reri", "ci_high_reri", "p_boot_reri")
-# Of confidence intervals, and of the smallest interaction that would be seen.
-_LEVEL, _ALPHA, _POWER = 0.95, 0.05, 0.8
 
 
 def quantity_names(n_enhancers: int) -> list[str]:
@@ -91,7 +96,7 @@ class StatesCells(Cells):
         robust = [fit.se_robust(row, kind=options.robust) for row in fit.quantities]
         for k, name in enumerate(names):
             beta = float(estimates[k])
-            result |= {f"beta_{name}": beta, f"se_{name}": ses[k], f"p_{name}": _two_sided(beta / ses[k])}
+            result |= {f"beta_{name}": beta, f"se_{name}": ses[k], f"p_{name}": two_sided(beta / ses[k])}
             result |= {f"se_robust_{name}": robust[k], f"p_robust_{name}": self._robust_p(fit, counts, k, robust[k])}
             low, high = self._interval(beta, ses[k], robust[k])
             result |= {f"ci_low_{name}": low, f"ci_high_{name}": high, f"p_tail_{name}": self._tail_p(fit, k)}
@@ -99,10 +104,10 @@ class StatesCells(Cells):
         se, se_robust = fit.se(gradient), fit.se_robust(gradient, kind=options.robust)
         low, high = self._interval(reri, se, se_robust)
         result |= {
-            "reri": reri, "se_reri": se, "p_reri": _two_sided(reri / se),
-            "se_robust_reri": se_robust, "p_robust_reri": self._wald_p(reri, se_robust),
+            "reri": reri, "se_reri": se, "p_reri": two_sided(reri / se),
+            "se_robust_reri": se_robust, "p_robust_reri": self.robust_wald(reri, se_robust),
             "ci_low_reri": low, "ci_high_reri": high,
-            "min_interaction": float(ndtri(_POWER) - ndtri(_ALPHA / 2)) * robust[-1],
+            "min_interaction": float(smallest_effect(robust[-1])),
             "cook_ratio": fit.cook_ratio(), "status": "ok",
         }  # fmt: skip
         last = fit.parts[-1]
@@ -114,7 +119,7 @@ class StatesCells(Cells):
         """P-value that keeps its level where few cells are in a state; with clusters, of the robust error."""
         options = self.options
         if self.clusters is not None or (options.coding == "dosage" and quantity == fit.coef.size):
-            return self._wald_p(float(fit.estimates[quantity]), se_robust)
+            return self.robust_wald(float(fit.estimates[quantity]), se_robust)
         if quantity == fit.coef.size:
             return interaction_p(counts, fit.state, self.design, n_enhancers=self.n_enhancers, offset=self.offset)
         # A state against the first is a peak that is open or closed, and these are all the cells.
@@ -146,19 +151,8 @@ class StatesCells(Cells):
             theta=part.theta, clusters=clusters,
         ).p  # fmt: skip
 
-    def _wald_p(self, estimate: float, se: float) -> float:
-        if not se > 0:
-            return np.nan
-        if self.clusters is None:
-            return _two_sided(estimate / se)
-        # Few clusters: their number less one says how well the error is known.
-        return float(2.0 * stdtr(int(self.clusters.max()), -abs(estimate / se)))
-
     def _interval(self, estimate: float, se: float, se_robust: float) -> tuple[float, float]:
-        upper = 0.5 + _LEVEL / 2
-        factor = ndtri(upper) if self.clusters is None else stdtrit(int(self.clusters.max()), upper)
-        width = float(factor) * (se if self.options.p_value == "wald" else se_robust)
-        return estimate - width, estimate + width
+        return self.interval(estimate, se if self.options.p_value == "wald" else se_robust)
 
     def _untestable(self, n: NDArray[np.int64], umi: Floats) -> str | None:
         if self.about.status is not None:
@@ -166,7 +160,3 @@ class StatesCells(Cells):
         if n.min() < self.options.min_cells:
             return "too_few_11"
         return "separated" if umi.min() == 0 else None
-
-
-def _two_sided(z: float) -> float:
-    return float(2.0 * ndtr(-abs(z)))

@@ -23,22 +23,20 @@ from scipy.special import betaincinv
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.permute import permuted
 from scanlink.io.store import Store
-from scanlink.options import LinksOptions, ScanOptions, explain
-from scanlink.run import client_for
-from scanlink.tl._labels import checked_pairs, group_members
+from scanlink.options import P_COLUMNS, LinksOptions, ScanOptions, explain
+from scanlink.run import check_client, client_for
+from scanlink.tl._labels import checked_pairs, group_members, group_names
+from scanlink.tl._stores import store_of
 from scanlink.tl.links import collect
 from scanlink.tl.plan import make_plan
-from scanlink.tl.scan import compute, store_of
+from scanlink.tl.scan import compute
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["KINDS", "Calibration", "calibrate"]
+__all__ = ["Calibration", "calibrate"]
 
 log = logging.getLogger("scanlink")
-
-# Kinds of p-values as ``p_value=`` names them, and their columns in the table of links.
-KINDS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 _BINS = 10
 
@@ -146,7 +144,7 @@ def calibrate(
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary, ExitStack() as stack:
         folder = Path(out if out is not None else temporary).resolve()
         store = store_of(mdata, folder)
-        members = group_members(store.cells, groupby, None if groups is None else tuple(map(str, groups)))
+        members = group_members(store.cells, groupby, group_names(groups))
         strata_of = _strata(store.cells, members, [strata] if isinstance(strata, str) else list(strata or []))
         _report_alone(strata_of, least=chosen.min_cells)
         found: list[pd.DataFrame] = []
@@ -197,12 +195,8 @@ def _checked_options(
         raise OptionError(f"n_permutations: expected a whole number of at least 1; found {n_permutations!r}")
     if not len(levels) or not all(0 < level < 1 for level in levels):
         raise OptionError(f"levels: expected numbers between 0 and 1; found {list(levels)}")
-    if client is not None and not hasattr(client, "submit"):
-        raise InputError(
-            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
-        )
-    if isinstance(groups, str):
-        raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
+    check_client(client)
+    group_names(groups)
     return chosen
 
 
@@ -280,7 +274,7 @@ def _rates(p_values: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
         parts = {"all": p_values, **parts}
     rows = []
     for group, part in parts.items():
-        for kind, column in KINDS.items():
+        for kind, column in P_COLUMNS.items():
             p = part[column].to_numpy(dtype=float)
             p = p[~np.isnan(p)]
             for level in levels if p.size else []:

@@ -14,18 +14,16 @@ import pandas as pd
 from mudata import MuData
 from pydantic import ValidationError
 
-from scanlink.errors import InputError
 from scanlink.io.store import Store
-from scanlink.options import EpistasisOptions, PValue, explain
-from scanlink.run import FolderLock, RunStats, client_for, run_blocks
+from scanlink.options import P_COLUMNS, EpistasisOptions, PValue, explain
+from scanlink.run import FolderLock, RunStats, check_client, client_for, run_blocks
 from scanlink.stats import adjust
+from scanlink.tl._context import context_of
 from scanlink.tl._epistasis_task import epistasis_block, result_schema
-from scanlink.tl._plan_files import PlanFiles
-from scanlink.tl._scan_task import ScanContext
 from scanlink.tl._states import QUANTITY, RERI, quantity_names, state_columns
+from scanlink.tl._stores import store_of
 from scanlink.tl.enhancer_pairs import enhancer_columns
 from scanlink.tl.epistasis_plan import EpistasisPlan, make_epistasis_plan
-from scanlink.tl.scan import store_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,7 +32,6 @@ __all__ = ["collect_epistasis", "compute_epistasis", "epistasis", "epistasis_col
 
 log = logging.getLogger("scanlink")
 
-_CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 DOSAGE = (
     "coding 'dosage' counts two open enhancers as 2, so that beta_11 is half of the log fold change: it falls below "
     "beta_10 + beta_01 wherever effects multiply. Use it to reproduce published tables, not to judge synergy"
@@ -160,10 +157,7 @@ def epistasis(
         )  # fmt: skip
     except ValidationError as error:
         raise explain(error, EpistasisOptions) from None
-    if client is not None and not hasattr(client, "submit"):
-        raise InputError(
-            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
-        )
+    check_client(client)
     if coding == "dosage":
         log.warning(DOSAGE)
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
@@ -197,11 +191,6 @@ def compute_epistasis(
         stats.n_blocks, stats.n_found, stats.n_computed, stats.seconds,
     )  # fmt: skip
     return stats
-
-
-def context_of(plan: PlanFiles) -> ScanContext:
-    """What travels to a worker; absolute, because workers may have another working folder."""
-    return ScanContext(str(plan.store.resolve()), str(plan.folder.resolve()))
 
 
 def epistasis_columns(n_enhancers: int, *, family: str = "poisson") -> list[str]:
@@ -264,7 +253,7 @@ def collect_epistasis(plan: EpistasisPlan, *, set_aside: Collection[int] = ()) -
     whole = [name for name in columns if name.startswith("n_boot_")] + state_columns(k)[0]
     table[whole] = table[whole].fillna(0).astype(np.int64)
     found = pd.concat([pd.DataFrame(labels), table.drop(columns=["group", "row"])], axis=1)
-    found["p_value"] = found[f"{_CHOSEN[plan.options.p_value]}_interaction"]
+    found["p_value"] = found[f"{P_COLUMNS[plan.options.p_value]}_interaction"]
     found["fdr"], found["fdr_gene"] = (_rates(found, keys, plan.options) for keys in (["group"], ["group", "gene"]))
     return found[columns]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scanlink.io.store import Store
-from scanlink.options import LinksOptions
+from scanlink.options import P_COLUMNS, LinksOptions
 from scanlink.run import Block, replace_file
 from scanlink.stats import adjust
 from scanlink.tl.plan import Plan
@@ -23,8 +23,6 @@ COLUMNS = [
     *("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail"),
     *("p_value", "fdr", "status"),
 ]
-
-_CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 
 def collect(plan: Plan, options: LinksOptions, *, set_aside: Collection[int] = ()) -> pd.DataFrame:
@@ -105,7 +103,7 @@ def _labelled(plan: Plan, table: pd.DataFrame, options: LinksOptions) -> pd.Data
     extra = ["theta", "theta_converged"] if plan.options.family == "negbin" else []
     for name in extra:
         links[name] = table[name].to_numpy()
-    links["p_value"] = links[_CHOSEN[plan.options.p_value]]
+    links["p_value"] = links[P_COLUMNS[plan.options.p_value]]
     links["fdr"] = add_fdr(links, options)
     return links[COLUMNS + extra]
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from scanlink.errors import InputError, OptionError
+from scanlink.run import check_client
 from scanlink.stats.detectable import null_se, smallest_effect
 from scanlink.stats.interaction import score_p
 from scanlink.stats.negbin import fit_negbin
@@ -126,10 +127,7 @@ def power_screen(
     sizes = [float(size) for size in interaction]
     if not sizes or not np.isfinite(sizes).all() or not len(guides_per_cell):
         raise OptionError("guides_per_cell and interaction: expected lists of numbers, with at least one each")
-    if client is not None and not hasattr(client, "submit"):
-        raise InputError(
-            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
-        )
+    check_client(client)
     models = [
         ScreenModel(
             n_cells, n_targets, guides_per_target, 0, float(mean), tuple(efficiencies), efficiency_noise, perturbation,

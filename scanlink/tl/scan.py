@@ -13,12 +13,14 @@ import pandas as pd
 from mudata import MuData
 from pydantic import ValidationError
 
-from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.make_store import write_store
+from scanlink.errors import OptionError
 from scanlink.io.store import Store
 from scanlink.options import LinksOptions, PValue, ScanOptions, explain
-from scanlink.run import FolderLock, RunStats, client_for, run_blocks
-from scanlink.tl._scan_task import ScanContext, scan_block
+from scanlink.run import FolderLock, RunStats, check_client, client_for, run_blocks
+from scanlink.tl._context import context_of
+from scanlink.tl._labels import group_names
+from scanlink.tl._scan_task import scan_block
+from scanlink.tl._stores import store_of
 from scanlink.tl.links import collect
 from scanlink.tl.plan import Plan, make_plan
 
@@ -173,12 +175,8 @@ def scan(
         fdr = LinksOptions(method=fdr_method, scope=fdr_scope)
     except ValidationError as error:
         raise OptionError("\n".join(f"fdr_{line}" for line in str(explain(error, LinksOptions)).splitlines())) from None
-    if client is not None and not hasattr(client, "submit"):
-        raise InputError(
-            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
-        )
-    if isinstance(groups, str):
-        raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
+    check_client(client)
+    chosen = group_names(groups)
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
         folder = Path(out if out is not None else temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +188,7 @@ def scan(
                 folder / "parts",
                 options=options,
                 groupby=groupby,
-                groups=None if groups is None else tuple(map(str, groups)),
+                groups=chosen,
             )
             with client_for(client, cost=plan.cost) as workers:
                 compute(plan, client=workers, problem=lock.problem).raise_failures()
@@ -222,41 +220,10 @@ def compute(
         # Dealt out by turns from the costliest on, so that the slices take about equally long.
         dealt = sorted(blocks, key=lambda block: (-block.cost, block.number))
         blocks = dealt[chunk[0] - 1 :: chunk[1]]
-    # Absolute, because workers may have another working folder.
-    context = ScanContext(str(plan.store.resolve()), str(plan.folder.resolve()))
     name = "" if chunk is None or chunk == (1, 1) else f"-{chunk[0]}-of-{chunk[1]}"
-    stats = run_blocks(scan_block, context, blocks, plan.parts, client=client, problem=problem, name=name)
+    stats = run_blocks(scan_block, context_of(plan), blocks, plan.parts, client=client, problem=problem, name=name)
     log.info(
         "scan: %d blocks, %d found finished, %d computed in %.1f s",
         stats.n_blocks, stats.n_found, stats.n_computed, stats.seconds,
     )  # fmt: skip
     return stats
-
-
-def store_of(mdata: MuData | Store | str | os.PathLike[str], folder: Path) -> Store:
-    """The scan store of whatever the counts are in, made below ``folder`` if need be.
-
-    Raises
-    ------
-    InputError
-        If it is none of these, or not as a scan needs it.
-    """
-    if isinstance(mdata, Store):
-        return mdata
-    if isinstance(mdata, (str, os.PathLike)):
-        return Store.open(mdata)
-    if not isinstance(mdata, MuData):
-        raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with 'rna' and 'atac', or a scan store")
-    from scanlink.io import check
-
-    for modality in ("rna", "atac"):
-        if modality in mdata.mod and mdata[modality].isbacked:
-            raise InputError(
-                f"{modality} is on disk (backed): call mdata = scanlink.pp.filter_features(mdata), which reads in "
-                "pieces and returns what is kept in memory"
-            )
-    check(mdata)
-    if not mdata.obs.columns.is_unique:
-        twice = mdata.obs.columns[mdata.obs.columns.duplicated()]
-        raise InputError(f"obs has columns of the same name ({first_few(twice)}): rename or drop them")
-    return write_store(mdata, folder / "store")

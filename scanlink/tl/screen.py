@@ -12,15 +12,14 @@ import pandas as pd
 from mudata import MuData
 from pydantic import ValidationError
 
-from scanlink.errors import InputError
-from scanlink.io.make_store import write_store
 from scanlink.io.store import Store
 from scanlink.options import explain
-from scanlink.run import FolderLock, Work, client_for, run_work
-from scanlink.screen_options import InteractionOptions, ScreenOptions
-from scanlink.tl._controls import KINDS
+from scanlink.run import FolderLock, Work, check_client, client_for, run_work
+from scanlink.screen_options import CONTROLS, InteractionOptions, ScreenOptions
+from scanlink.tl._context import context_of
+from scanlink.tl._labels import group_names
 from scanlink.tl._screen_task import screen_block
-from scanlink.tl.epistasis import context_of
+from scanlink.tl._stores import store_of
 from scanlink.tl.screen_plan import ScreenPlan, make_screen_plan
 from scanlink.tl.screen_table import collect_screen
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 __all__ = ["make_work", "scan_screen", "screen"]
-
-_ALL = KINDS[2:]
 
 
 def screen(
@@ -54,7 +51,7 @@ def screen(
     min_fraction: float = 0.0,
     min_nonzero: int = 5,
     min_cells: int = 10,
-    controls: Sequence[str] = _ALL,
+    controls: Sequence[str] = CONTROLS,
     n_controls: int | None = None,
     fdr_method: str = "bh",
     block_genes: int | None = None,
@@ -187,20 +184,16 @@ def scan_screen(
     out: str | os.PathLike[str] | None,
 ) -> pd.DataFrame:
     """Plan, compute and collect a screen, whether of single targets or of two."""
-    if client is not None and not hasattr(client, "submit"):
-        raise InputError(
-            f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
-        )
-    if isinstance(groups, str):
-        raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
+    check_client(client)
+    chosen = group_names(groups)
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
         folder = Path(out if out is not None else temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder) as lock:
-            store, table = _store_of(mdata, guides, folder)
+            store, table = _counts_and_guides(mdata, guides, folder)
             plan = make_screen_plan(
                 store, table, pairs, folder / "parts", options=options, groupby=groupby,
-                groups=None if groups is None else tuple(map(str, groups)),
+                groups=chosen,
             )  # fmt: skip
             with client_for(client, cost=plan.cost) as workers:
                 _compute(plan, workers, lock.problem)
@@ -217,27 +210,20 @@ def _compute(plan: ScreenPlan, client: Client | None, problem: Callable[[], str 
         stats.raise_failures()
 
 
-def _store_of(
+def _counts_and_guides(
     mdata: MuData | Store | str | os.PathLike[str], guides: pd.DataFrame | None, folder: Path
 ) -> tuple[Store, pd.DataFrame]:
     """Store of the counts, made below ``folder`` if need be, and table of guides."""
-    if isinstance(mdata, MuData):
-        from scanlink.io import check_screen
-        from scanlink.pp import assign_guides
+    from scanlink.io import check_screen
+    from scanlink.pp import assign_guides
 
-        check_screen(mdata)
-        if "threshold" not in mdata["guide"].var:
-            assign_guides(mdata)
-        known = mdata["guide"].var
-        if guides is None:
-            guides = known
-        elif "threshold" not in guides.columns:
-            guides = guides.assign(threshold=known["threshold"].reindex(guides.index))
-        # It may have peaks, too.
-        return write_store(mdata, folder / "store", modalities=("rna", "guide")), guides
-    if not isinstance(mdata, (Store, str, os.PathLike)):
-        raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with 'rna' and 'guide', or a store")
-    store = mdata if isinstance(mdata, Store) else Store.open(mdata)
-    if "guide" not in store.modalities:
-        raise InputError(f"the store {store.path} holds {', '.join(store.modalities)}, expected rna and guide")
-    return store, store.guide_table if guides is None else guides
+    # A MuData may have peaks, too.
+    store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
+    if not isinstance(mdata, MuData):
+        return store, store.guide_table if guides is None else guides
+    if "threshold" not in mdata["guide"].var:
+        assign_guides(mdata)
+    known = mdata["guide"].var
+    if guides is None:
+        return store, known
+    return store, guides if "threshold" in guides else guides.assign(threshold=known["threshold"].reindex(guides.index))

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.screen_options import InteractionOptions
-from scanlink.tl._controls import KINDS
+from scanlink.screen_options import ASKED, CONTROLS, InteractionOptions
 from scanlink.tl.screen import _options, scan_screen
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from scanlink.io.store import Store
 
 __all__ = ["screen_interactions", "target_pairs"]
-
-_ALL = KINDS[2:]
 
 
 def target_pairs(
@@ -64,7 +61,7 @@ def target_pairs(
         raise MissingKeyError(
             f"the table of pairs has no column {first_few(absent)}; found {first_few(pairs.columns, most=10)}"
         )
-    table = pairs[pairs["kind"].isin(KINDS[:2])] if "kind" in pairs.columns else pairs
+    table = pairs[pairs["kind"].isin(ASKED)] if "kind" in pairs.columns else pairs
     table = table[["gene", "target"]].astype(str).drop_duplicates()
     place = _places(guides)
     if max_distance is not None and place is None:
@@ -121,7 +118,7 @@ def screen_interactions(
     min_nonzero: int = 5,
     min_cells: int = 10,
     additive: bool = True,
-    controls: Sequence[str] = _ALL,
+    controls: Sequence[str] = CONTROLS,
     n_controls: int | None = None,
     fdr_method: str = "bh",
     block_genes: int | None = None,

@@ -11,8 +11,8 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.peaks import parse_peaks
 from scanlink.pp.annotation import strip_version
+from scanlink.screen_options import ASKED
 from scanlink.stats import adjust
-from scanlink.tl._controls import KINDS, N_ASKED
 
 __all__ = ["screen_links"]
 
@@ -138,9 +138,9 @@ def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str) -> pd.DataFram
 def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
     rows = _rows(screen, _SCREEN, "screen")
     rows["gene_screen"], rows["target"] = screen["gene"].astype(str), screen["target"].astype(str)
-    rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else KINDS[0]
+    rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else ASKED[0]
     rows["group_screen"] = screen["group"].astype(str) if "group" in screen.columns else "all"
-    rows = rows[rows["kind"].isin(KINDS[:N_ASKED])]
+    rows = rows[rows["kind"].isin(ASKED)]
     if rows.empty:
         raise InputError("the table screen has no row that was asked for, only negative controls: give all of it")
     return rows.assign(row=np.arange(len(rows)))

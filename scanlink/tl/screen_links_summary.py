@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, OptionError, first_few
-from scanlink.tl._controls import KINDS, N_ASKED
+from scanlink.screen_options import ASKED
 
 __all__ = ["counted_pairs", "screen_links_summary"]
 
@@ -24,7 +24,7 @@ def screen_links_summary(
     *,
     link_fdr: float = 0.1,
     screen_fdr: float = 0.1,
-    kinds: Sequence[str] = KINDS[:1],
+    kinds: Sequence[str] = ASKED[:1],
 ) -> pd.DataFrame:
     """Count where a screen and links agree, group by group of the links.
 
@@ -99,8 +99,8 @@ def counted_pairs(table: pd.DataFrame, *, kinds: Sequence[str]) -> pd.DataFrame:
             f"the table has no column {first_few(absent)}; expected one of scanlink.tl.screen_links, all of it"
         )
     wanted = [kinds] if isinstance(kinds, str) else list(kinds)
-    if unknown := [name for name in wanted if name not in KINDS[:N_ASKED]]:
-        raise OptionError(f"kinds: {first_few(unknown)} not known; expected {' or '.join(KINDS[:N_ASKED])}")
+    if unknown := [name for name in wanted if name not in ASKED]:
+        raise OptionError(f"kinds: {first_few(unknown)} not known; expected {' or '.join(ASKED)}")
     usable = table["kind"].isin(wanted)
     for end in ("link", "screen"):
         usable &= (table[f"status_{end}"] == "ok") & np.isfinite(table[f"beta_{end}"].astype(float))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.store import Store
 from scanlink.run import cut
-from scanlink.screen_options import InteractionOptions, ScreenOptions, TestOptions
+from scanlink.screen_options import ASKED, KINDS, InteractionOptions, ScreenOptions, TestOptions
 from scanlink.stats import Ladder
-from scanlink.tl._controls import KINDS, N_ASKED, Rows, add_controls
+from scanlink.tl._controls import Rows, add_controls
 from scanlink.tl._designs import Group, group_designs
 from scanlink.tl._plan_files import PlanFiles, write_plan
 from scanlink.tl._targets import Targets, targets_of
@@ -155,10 +155,10 @@ def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
         raise InputError("the table of pairs has rows without a gene or target: remove them")
     table = pairs[["gene", *columns]].astype(str)
     table["distance"] = pd.to_numeric(pairs["distance"], errors="coerce") if "distance" in pairs.columns else np.nan
-    table["kind"] = pairs["kind"].astype(str) if "kind" in pairs.columns else KINDS[0]
-    if absent := sorted(set(table["kind"]) - set(KINDS[:N_ASKED])):
+    table["kind"] = pairs["kind"].astype(str) if "kind" in pairs.columns else ASKED[0]
+    if absent := sorted(set(table["kind"]) - set(ASKED)):
         raise InputError(
-            f"kind {first_few(absent)} in the table of pairs is not known: expected {' or '.join(KINDS[:N_ASKED])}. "
+            f"kind {first_few(absent)} in the table of pairs is not known: expected {' or '.join(ASKED)}. "
             "Negative controls are made by scanlink, see the option controls"
         )
     if n_targets == 2 and (same := table["target_1"] == table["target_2"]).any():

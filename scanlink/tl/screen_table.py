@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 
 from scanlink.io.store import Store
-from scanlink.screen_options import TestOptions
+from scanlink.screen_options import ASKED, KINDS, SCREEN_P_COLUMNS, TestOptions
 from scanlink.stats import adjust
-from scanlink.tl._controls import KINDS, N_ASKED
 from scanlink.tl._screen_task import screen_schema
 from scanlink.tl._screen_tests import INTERACTION
 from scanlink.tl.screen_plan import ScreenPlan, target_columns
 
 __all__ = ["collect_screen", "screen_columns"]
-
-_CHOSEN = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail", "permutation": "p_perm"}
 
 
 def screen_columns(n_targets: int = 1) -> list[str]:
@@ -75,7 +72,7 @@ def collect_screen(plan: ScreenPlan, *, set_aside: Collection[int] = ()) -> pd.D
     # If every block failed, nothing has brought the columns of numbers.
     table = pd.concat(tables, ignore_index=True).reindex(columns=screen_schema(n_targets).names)
     kind = rows.kind[table["row"].to_numpy()]
-    table = table.iloc[np.lexsort([table["row"], table["group"], kind >= N_ASKED])].reset_index(drop=True)
+    table = table.iloc[np.lexsort([table["row"], table["group"], kind >= len(ASKED)])].reset_index(drop=True)
     row = table["row"].to_numpy()
     distance = rows.distance[row]
     labels = {
@@ -92,14 +89,14 @@ def collect_screen(plan: ScreenPlan, *, set_aside: Collection[int] = ()) -> pd.D
     whole = [name for name in table.columns if name.startswith("n_")]
     table[whole] = table[whole].fillna(0).astype(np.int64)
     found = pd.concat([pd.DataFrame(labels), table.drop(columns=["group", "row"])], axis=1)
-    found["p_value"] = found[_CHOSEN[plan.options.p_value] + ("" if n_targets == 1 else "_interaction")]
+    found["p_value"] = found[SCREEN_P_COLUMNS[plan.options.p_value] + ("" if n_targets == 1 else "_interaction")]
     found["fdr"] = _rates(found, plan.options)
     return found[screen_columns(n_targets)]
 
 
 def _rates(table: pd.DataFrame, options: TestOptions) -> np.ndarray:
     out, p_values = np.full(len(table), np.nan), table["p_value"].to_numpy()
-    asked = table["kind"].isin(KINDS[:N_ASKED]).to_numpy()
+    asked = table["kind"].isin(ASKED).to_numpy()
     for members in table.groupby("group", sort=False).indices.values():
         own = members[asked[members]]
         out[own] = adjust(p_values[own], method=options.method)

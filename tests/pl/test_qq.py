@@ -117,17 +117,6 @@ def test_qq__refuses_more_curves_than_can_be_told_apart():
         qq(table, by="group")
 
 
-def test_qq__kinds_are_those_of_a_calibration_and_of_a_screen():
-    from scanlink.pl._tables import KINDS, SCREEN_KINDS
-    from scanlink.tl._controls import KINDS as ROWS
-    from scanlink.tl.calibrate import KINDS as OTHERS
-    from scanlink.tl.screen_table import _CHOSEN
-
-    assert OTHERS.items() <= KINDS.items()
-    assert KINDS == _CHOSEN
-    assert SCREEN_KINDS == ROWS
-
-
 def test_qq__of_enhancer_pairs_is_that_of_a_contrast():
     epi = epi_table(60, groups=("T", "B"))
     ax = qq(epi)

@@ -18,9 +18,10 @@ from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block
 from scanlink.tl import _costs
+from scanlink.tl._context import ScanContext
 from scanlink.tl._costs import PairCosts, nonzero_cells
 from scanlink.tl._labels import group_members
-from scanlink.tl._scan_task import ScanContext, scan_block
+from scanlink.tl._scan_task import scan_block
 from scanlink.tl.plan import Plan, make_plan
 
 
