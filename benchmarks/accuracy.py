@@ -21,15 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pairs import hard_pair, real_pairs
 
-from scanlink.stats import (
-    Covariates,
-    GeneReplicates,
-    WeightBlock,
-    Weights,
-    basic_p,
-    refit_poisson,
-    resample_key,
-)
+from scanlink.stats import Covariates, GeneReplicates, WeightBlock, Weights, basic_p, refit_poisson, resample_key
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference import load_simulated

@@ -31,9 +31,14 @@ def write_tenx(path: Path, n_cells: int, *, n_genes: int = 20_000, n_peaks: int 
         matrix = file.create_group("matrix")
         for name, dtype in (("data", np.int32), ("indices", np.int64)):
             matrix.create_dataset(
-                name, shape=(0,), maxshape=(None,), chunks=(1 << 17,), dtype=dtype, compression="gzip",
+                name,
+                shape=(0,),
+                maxshape=(None,),
+                chunks=(1 << 17,),
+                dtype=dtype,
+                compression="gzip",
                 compression_opts=1,
-            )  # fmt: skip
+            )
         ends = [0]
         for first in range(0, n_cells, AT_ONCE):
             size = min(AT_ONCE, n_cells - first)

@@ -147,11 +147,19 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load before {load:.1f}")
     show(
         f"Sleeping tasks of 0 and of {options.seconds:g} s",
-        ["workers", "tasks of 0 s", "ms each", "processor ms of driver and scheduler",
-         f"tasks of {options.seconds:g} s", "s in all", "efficiency",
-         f"of {options.seconds / 2:g} to {1.5 * options.seconds:g} s", "processor ms each"],
+        [
+            "workers",
+            "tasks of 0 s",
+            "ms each",
+            "processor ms of driver and scheduler",
+            f"tasks of {options.seconds:g} s",
+            "s in all",
+            "efficiency",
+            f"of {options.seconds / 2:g} to {1.5 * options.seconds:g} s",
+            "processor ms each",
+        ],
         [measure(number, options.seconds, options.rounds) for number in options.workers],
-    )  # fmt: skip
+    )
     show(
         "Blocks of one run, 20 workers",
         ["blocks", "s in all", "processor ms each", "MiB of driver and scheduler before", "MiB more", "tasks left"],

@@ -82,7 +82,7 @@ def calibration(numbers: list[int], sets: int, seed: int) -> None:
     for number in numbers:
         p, hc3 = simulate(
             SETTINGS[names[number - 1]], sets, (seed, number), negbin=own[NEGBIN], bootstrap=own[BOOTSTRAP]
-        )  # fmt: skip
+        )
         rows = []
         for method, column, n in zip(METHODS, p.T, own, strict=True):
             tested = column[:n][~np.isnan(hc3[:n])]

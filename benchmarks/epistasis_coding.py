@@ -21,9 +21,15 @@ FITS = {
 def coding(*, seed: int, n_cells: int = 4_000, n_genes: int = 300, picture: Path = PICTURE) -> dict[str, pd.DataFrame]:
     """Simulate links without interactions, fit their pairs with each coding, print a table and draw the picture."""
     simulation = sl.ds.simulate(
-        n_cells=n_cells, n_genes=n_genes, n_peaks=6 * n_genes, celltypes={"all": 1.0}, n_links=3 * n_genes,
-        n_interactions=0, effect=(0.1, 0.6), seed=seed,
-    )  # fmt: skip
+        n_cells=n_cells,
+        n_genes=n_genes,
+        n_peaks=6 * n_genes,
+        celltypes={"all": 1.0},
+        n_links=3 * n_genes,
+        n_interactions=0,
+        effect=(0.1, 0.6),
+        seed=seed,
+    )
     planted = sl.tl.enhancer_pairs(simulation.links.assign(group="all", fdr=0.0))
     links = sl.tl.scan(simulation.mdata, simulation.links[["gene", "peak"]], p_value="robust", min_fraction=0.0)
     found = sl.tl.enhancer_pairs(links)[["gene", "enhancer_1", "enhancer_2"]]

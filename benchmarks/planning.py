@@ -27,9 +27,9 @@ from store import child_of, peak_mib
 
 import scanlink as sl
 from scanlink.io.files import quiet
-from scanlink.io.new_store import NewStore
-from scanlink.io.store import Store
 from scanlink.options import ScanOptions
+from scanlink.store.new import NewStore
+from scanlink.store.store import Store
 
 CHROMOSOMES, LENGTH = 23, 135_000_000
 
@@ -71,7 +71,7 @@ def places(rng: np.random.Generator, n: int, length: int, label: str) -> pd.Data
 def plan(*, store: str, pairs: str, folder: str, groupby: str, options: dict) -> dict:
     """Make the plan as a run does that goes on."""
     from scanlink.io.parquet import read_shared
-    from scanlink.tl.plan import make_plan
+    from scanlink.tl.scan.rows import make_plan
 
     idle = peak_mib()
     begin = time.perf_counter()
@@ -105,20 +105,28 @@ def main() -> None:
             rna, atac = AnnData(obs=bare, var=genes), AnnData(obs=bare, var=peaks)
             mdata = MuData({"rna": rna, "atac": atac})
         sl.pp.cis_pairs(mdata, genes.assign(gene=genes.index, gene_id=genes.index, strand="+")).to_parquet(pairs)
-        print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {given.cells:,} cells x "
-              f"{given.genes:,} genes x {given.peaks:,} peaks\n")  # fmt: skip
+        print(
+            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {given.cells:,} cells x "
+            f"{given.genes:,} genes x {given.peaks:,} peaks\n"
+        )
         print("| groups by | clusters | groups | pairs | blocks | hours of work | s | MiB (idle) | MB of plan |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for groupby, cluster in (("celltype", None), ("celltype", "donor"), ("donor", None)):
             found = child_of(
-                __file__, "plan", store=str(store), pairs=str(pairs), folder=place, groupby=groupby,
+                __file__,
+                "plan",
+                store=str(store),
+                pairs=str(pairs),
+                folder=place,
+                groupby=groupby,
                 options={"cluster": cluster},
-            )  # fmt: skip
+            )
             print(
                 f"| {groupby} | {cluster or 'none'} | {found['groups']} | {found['pairs']:,} | {found['blocks']:,} "
                 f"| {found['hours']:,.0f} | {found['seconds']:.0f} | {found['mib']:.0f} ({found['idle']:.0f}) "
-                f"| {found['mb']:.0f} |", flush=True,
-            )  # fmt: skip
+                f"| {found['mb']:.0f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -251,10 +251,16 @@ def table_parts(case: Case, rounds: int) -> None:
         ("features of the gene", made, 4 * n * m / BLOCK, n * m / BLOCK, None, ""),
         ("sums of the gene", summed, n, n * m, blas, f"sgemm {m} x {n:,} x {BLOCK}"),
         ("sums of the pair", pair_summed, n_open, n_open * own, blas_open, f"sgemm {own} x {n_open:,} x {BLOCK}"),
-        ("Newton", solved - pair_summed, 4 * n_classes * own, newton, newton / dgemm * 1e6,
-         f"{steps} iterations at the rate of dgemm"),
+        (
+            "Newton",
+            solved - pair_summed,
+            4 * n_classes * own,
+            newton,
+            newton / dgemm * 1e6,
+            f"{steps} iterations at the rate of dgemm",
+        ),
         ("certainty, refits", replicates - solved, None, None, None, "first block"),
-    ]  # fmt: skip
+    ]
     print(f"\nWhere the microseconds go, n = {n:,}, {q} covariates, {n_open} open cells, blocks of {BLOCK}:\n")
     print("| part | us a replicate | bytes | memory us | multiply-adds | processor us | otherwise us | which is |")
     print("| --- " * 8 + "|")

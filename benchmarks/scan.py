@@ -26,11 +26,11 @@ import yaml
 from genome import write_group
 
 import scanlink as sl
-from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.stats import bootstrap_tail, fit_poisson, gene_null, peak_null, robust_p, sandwich_se
-from scanlink.tl._group import GroupCells
-from scanlink.tl.plan import make_plan
+from scanlink.store.store import Store
+from scanlink.tl.scan.cells import GroupCells
+from scanlink.tl.scan.rows import make_plan
 
 SHARED = Path(os.environ.get("SCANLINK_SHARED", Path(__file__).parents[2] / "shared")).resolve() / "data"
 PBMC = SHARED / "pbmc10k"

@@ -42,9 +42,14 @@ def main() -> None:
         )
         seconds = time.monotonic() - started
         boot = sl.tl.screen(
-            mdata, pairs, formula=FORMULA, p_value="bootstrap", ladder=[(1000, None)], n_controls=given.bootstrap,
+            mdata,
+            pairs,
+            formula=FORMULA,
+            p_value="bootstrap",
+            ladder=[(1000, None)],
+            n_controls=given.bootstrap,
             client=client,
-        )  # fmt: skip
+        )
         both = sl.tl.target_pairs(pairs, mdata["guide"].var)
         two = sl.tl.screen_interactions(mdata, both, formula=FORMULA, min_both=1, controls=[], client=client)
         ten = sl.tl.screen_interactions(mdata, both, formula=FORMULA, controls=[], client=client)

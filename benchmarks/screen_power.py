@@ -30,17 +30,21 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from scanlink.ds.screen_model import ScreenModel
 from scanlink.stats import compare_links
-from scanlink.tl._simulated import ScreenModel
-from scanlink.tl.power_screen import run_pairs
+from scanlink.tl.interactions.power import run_pairs
 
 GUIDES = (15.0, 20.0, 30.0, 50.0)
 PLANTED = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 # Power, and of how many pairs; about 500 where they do not say.
 PUBLISHED = {
-    (15, 0.5): (0.079, 291), (15, 1.0): (0.285, 291), (15, 2.0): (0.711, 291), (20, 1.0): (0.37, 500),
-    (30, 1.0): (0.57, 500), (50, 1.0): (0.83, 500),
-}  # fmt: skip
+    (15, 0.5): (0.079, 291),
+    (15, 1.0): (0.285, 291),
+    (15, 2.0): (0.711, 291),
+    (20, 1.0): (0.37, 500),
+    (30, 1.0): (0.57, 500),
+    (50, 1.0): (0.83, 500),
+}
 FALSE_POSITIVES = ".03-.05"
 OTHERWISE = {
     "as published": {},
@@ -58,12 +62,22 @@ _PER_TASK = 25
 def model_of(guides_per_cell: float, seed: int, **changes) -> ScreenModel:
     return ScreenModel(
         **{
-            "n_cells": 50_000, "n_targets": 1_000, "guides_per_target": 2, "n_non_targeting": 0,
-            "guides_per_cell": guides_per_cell, "efficiencies": (6.0, 3.0), "efficiency_noise": None,
-            "perturbation": "probability", "baseline": (2.95, 1.55), "effect": (0.02, 0.16),
-            "combine": "multiplicative", "theta": 1.5, "seed": seed, **changes,
+            "n_cells": 50_000,
+            "n_targets": 1_000,
+            "guides_per_target": 2,
+            "n_non_targeting": 0,
+            "guides_per_cell": guides_per_cell,
+            "efficiencies": (6.0, 3.0),
+            "efficiency_noise": None,
+            "perturbation": "probability",
+            "baseline": (2.95, 1.55),
+            "effect": (0.02, 0.16),
+            "combine": "multiplicative",
+            "theta": 1.5,
+            "seed": seed,
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def share(called: pd.Series) -> tuple[float, float]:

@@ -50,7 +50,7 @@ def make(*, file: str, store: str, n_cells: int, features: int, backed: bool) ->
     """Read, sum, and write the store; ``features``: every that many-th."""
     import scanlink as sl
     from scanlink.io.disk import select
-    from scanlink.io.make_store import write_store
+    from scanlink.store.make import write_store
 
     idle = peak_mib()
     begin = time.perf_counter()
@@ -69,9 +69,9 @@ def make(*, file: str, store: str, n_cells: int, features: int, backed: bool) ->
 def work(*, store: str, folder: str, pairs: str) -> dict:
     """Scan a few blocks as a worker does."""
     from scanlink.options import ScanOptions
-    from scanlink.tl._context import ScanContext
-    from scanlink.tl._scan_task import scan_block
-    from scanlink.tl.plan import Plan
+    from scanlink.tl.context import ScanContext
+    from scanlink.tl.scan.block import scan_block
+    from scanlink.tl.scan.rows import Plan
 
     plan = Plan(Path(folder), Path(store))
     context = ScanContext(store, folder)
@@ -84,22 +84,25 @@ def work(*, store: str, folder: str, pairs: str) -> dict:
 
 def planned(*, store: str, folder: str, pairs: str) -> dict:
     """Write a plan for the worker."""
-    from scanlink.io.store import Store
     from scanlink.options import ScanOptions
-    from scanlink.tl.plan import make_plan
+    from scanlink.store.store import Store
+    from scanlink.tl.scan.rows import make_plan
 
     table = pd.read_parquet(pairs)
     begin = time.perf_counter()
     plan = make_plan(
-        Store.open(store), table, Path(folder), options=ScanOptions(p_value="robust", block_genes=30),
+        Store.open(store),
+        table,
+        Path(folder),
+        options=ScanOptions(p_value="robust", block_genes=30),
         groupby="celltype",
-    )  # fmt: skip
+    )
     return {"folder": str(plan.folder), "seconds": time.perf_counter() - begin, "mib": peak_mib()}
 
 
 def read(*, store: str, n: int) -> dict:
     """Milliseconds to read a column: first from the disk, then from the cache of the system."""
-    from scanlink.io.store import Store
+    from scanlink.store.store import Store
 
     opened = Store.open(store)
     rng = np.random.default_rng(0)
@@ -151,14 +154,20 @@ def main() -> None:
     parser.add_argument("--given")
     options = parser.parse_args()
     if options.job:
-        print(json.dumps({"make": make, "planned": planned, "work": work, "read": read}[options.job](
-            **json.loads(options.given))))  # fmt: skip
+        print(
+            json.dumps(
+                {"make": make, "planned": planned, "work": work, "read": read}[options.job](**json.loads(options.given))
+            )
+        )
         return
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.genes:,} genes x "
-          f"{options.peaks:,} peaks\n")  # fmt: skip
-    print("| cells | counts | 10x .h5 GB | read | s open + sum + store | maker MiB (idle) | store GB "
-          "| worker MiB (idle) | with half the features | open ms | gene ms cold / warm | peak ms cold / warm |"
-          )  # fmt: skip
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.genes:,} genes x "
+        f"{options.peaks:,} peaks\n"
+    )
+    print(
+        "| cells | counts | 10x .h5 GB | read | s open + sum + store | maker MiB (idle) | store GB "
+        "| worker MiB (idle) | with half the features | open ms | gene ms cold / warm | peak ms cold / warm |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
         for n_cells in options.cells:
@@ -178,17 +187,25 @@ def one_size(folder: Path, n_cells: int, options: argparse.Namespace) -> None:
         manifest = json.loads((whole / "manifest.json").read_text())
         counts = sum((manifest["bytes"][f"{name}_cells.npy"] - 128) // 4 for name in ("rna", "atac"))
         seconds = made["seconds"]
-        cells = [f"{n_cells:,}", f"{counts:,}", f"{file.stat().st_size / 1e9:.2f}",
-                 "in pieces" if backed else "in memory",
-                 " + ".join(f"{seconds[name]:.0f}" for name in ("open", "sum", "store")),
-                 f"{made['mib']:.0f} ({made['idle']:.0f})", f"{size_of(whole):.2f}"]  # fmt: skip
+        cells = [
+            f"{n_cells:,}",
+            f"{counts:,}",
+            f"{file.stat().st_size / 1e9:.2f}",
+            "in pieces" if backed else "in memory",
+            " + ".join(f"{seconds[name]:.0f}" for name in ("open", "sum", "store")),
+            f"{made['mib']:.0f} ({made['idle']:.0f})",
+            f"{size_of(whole):.2f}",
+        ]
         if backed:
             times = child("read", store=str(whole), n=200)
             full = worker_memory(folder, whole)
             child("make", store=str(half), features=2, **given)
             less = worker_memory(folder, half)
-            cells += [f"{full['mib']:.0f} ({full['idle']:.0f})", f"{less['mib']:.0f} ({less['idle']:.0f})",
-                      f"{times['open']:.1f}"]  # fmt: skip
+            cells += [
+                f"{full['mib']:.0f} ({full['idle']:.0f})",
+                f"{less['mib']:.0f} ({less['idle']:.0f})",
+                f"{times['open']:.1f}",
+            ]
             cells += [f"{times[f'{m} cold']:.2f} / {times[f'{m} warm']:.2f}" for m in ("rna", "atac")]
         else:
             cells += ["", "", "", "", ""]

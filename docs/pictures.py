@@ -31,9 +31,14 @@ def analysed(seed: int, n_interactions: int) -> tuple[sl.ds.Simulation, pd.DataF
 def of_a_screen(seed: int) -> dict[str, Axes]:
     """Pictures of a simulated screen, its interactions, and links that show what was planted."""
     data = sl.tl.simulate_screen(
-        n_cells=4_000, n_genes=30, n_targets=90, guides_per_cell=12.0, effect=(-0.1, 0.3), interaction=[0, 0, 1.0],
+        n_cells=4_000,
+        n_genes=30,
+        n_targets=90,
+        guides_per_cell=12.0,
+        effect=(-0.1, 0.3),
+        interaction=[0, 0, 1.0],
         seed=seed,
-    )  # fmt: skip
+    )
     screen = sl.tl.screen(data.mdata, data.pairs, n_controls=300)
     two = sl.tl.screen_interactions(data.mdata, data.target_pairs, n_controls=100)
     guides = data.mdata["guide"].var
@@ -43,11 +48,14 @@ def of_a_screen(seed: int) -> dict[str, Axes]:
     beta = -0.6 * data.pairs["beta"].to_numpy() + rng.normal(0, se)
     links = pd.DataFrame(
         {
-            "group": "K562", "gene": data.pairs["gene"], "beta": beta, "se": se,
+            "group": "K562",
+            "gene": data.pairs["gene"],
+            "beta": beta,
+            "se": se,
             "peak": [f"{row.chrom}:{int(row.start) - 100}-{int(row.end) + 100}" for row in places.itertuples()],
             "p_value": 2 * ndtr(-np.abs(beta / se)),
         }
-    )  # fmt: skip
+    )
     return {
         "screen_qq": sl.pl.qq(screen, kinds=["robust"], by="kind", top=8),
         "screen_volcano": sl.pl.volcano(screen),
@@ -68,9 +76,14 @@ def main() -> None:
     data, pairs, links, enhancers = analysed(options.seed, 25)
     epi = sl.tl.epistasis(data.mdata, enhancers, groupby="celltype", p_value="robust")
     found = sl.tl.calibrate(
-        data.mdata, pairs, groupby="celltype", strata="nUMI", n_permutations=3, p_value="robust",
+        data.mdata,
+        pairs,
+        groupby="celltype",
+        strata="nUMI",
+        n_permutations=3,
+        p_value="robust",
         levels=(0.05, 0.01, 0.001),
-    )  # fmt: skip
+    )
     best = epi.loc[epi["p_value"].idxmin()]
     gene = data.genes[data.genes["gene"] == best["gene"]].iloc[0]
     region = (gene["chrom"], int(gene["start"]) - 400_000, int(gene["end"]) + 400_000)

@@ -95,8 +95,8 @@ def run(
     Exit code 0: finished; 1: an error; 3: finished, but blocks were set aside; 75: stopped by a signal, the same
     command goes on; 130: stopped by Ctrl-C.
     """
-    from scanlink import config
     from scanlink.options import RunOptions
+    from scanlink.pipeline import config
 
     if until not in ("pairs", "links"):
         raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
@@ -106,13 +106,13 @@ def run(
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
     options = config.load_any(file, changes=changes)
     if isinstance(options, RunOptions):
-        from scanlink import pipeline
+        from scanlink.pipeline import run as pipeline
 
         outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
         tell(outcome)
         failures = outcome.failures
     else:
-        from scanlink.screen_pipeline import run_screen
+        from scanlink.pipeline.screen_pipeline import run_screen
 
         found = run_screen(options, out, until=until, workers=workers, performance=performance)
         tell_screen(found)
@@ -147,7 +147,7 @@ def scan(
     set_: Changes = None,
 ) -> None:
     """Test one slice of the pairs, without Dask; scanlink merge joins the slices."""
-    from scanlink import slices
+    from scanlink.pipeline import slices
 
     outcome = slices.scan_slice(store, pairs, out, chunk=_chunk(chunk), options_file=options_file, changes=set_ or [])
     stats = outcome.stats
@@ -164,8 +164,9 @@ def merge(
     set_: Changes = None,
 ) -> None:
     """Join the slices of a scan into links.parquet."""
-    from scanlink import config, pipeline, slices
     from scanlink.options import SliceOptions
+    from scanlink.pipeline import config, slices
+    from scanlink.pipeline import run as pipeline
 
     if options_file is None and (folder / "config.yaml").is_file():
         options_file = folder / "config.yaml"
@@ -177,7 +178,7 @@ def merge(
 @app.command()
 def status(folder: Annotated[Path, typer.Argument(help="Run folder.", metavar="DIR")]) -> None:
     """How far a run is, from any shell that sees its folder."""
-    from scanlink.status import describe
+    from scanlink.pipeline.status import describe
 
     print("\n".join(describe(folder)))
 
@@ -207,18 +208,25 @@ def submit(
     ] = False,
 ) -> None:
     """Run the driver as a Slurm job, or as a chain of jobs until the run is done."""
-    from scanlink import config
     from scanlink.cluster.submit import driver_job
     from scanlink.cluster.submit import submit as submit_job
+    from scanlink.pipeline import config
 
     if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
         cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
     options = config.load_any(file, changes=changes)
     job = driver_job(
-        out, cluster=options.cluster, walltime=walltime, memory=memory, cores=cores, queue=queue, account=account,
-        links=links if chain else None, extra=extra or (),
-    )  # fmt: skip
+        out,
+        cluster=options.cluster,
+        walltime=walltime,
+        memory=memory,
+        cores=cores,
+        queue=queue,
+        account=account,
+        links=links if chain else None,
+        extra=extra or (),
+    )
     if dry_run:
         print(job.script(), end="")
         return
@@ -240,9 +248,9 @@ def doctor(
     workers: Annotated[int, typer.Option(min=1, max=2, help="Workers that are started.")] = 1,
 ) -> None:
     """Look for everything that would keep a run from working with a profile. Exit code 1: there is a fault."""
-    from scanlink import config
-    from scanlink.cluster.doctor import doctor as examine
-    from scanlink.cluster.doctor_report import line
+    from scanlink.cluster.doctor.examine import doctor as examine
+    from scanlink.cluster.doctor.report import line
+    from scanlink.pipeline import config
 
     options = None if file is None else config.load_any(file)
     profile = cluster or ("local" if options is None else options.cluster)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from scanlink.pipeline import Outcome
+    from scanlink.pipeline.run import Outcome
+    from scanlink.pipeline.screen_pipeline import ScreenOutcome
     from scanlink.run import RunStats
-    from scanlink.screen_pipeline import ScreenOutcome
 
 __all__ = ["tell", "tell_screen"]
 

@@ -52,7 +52,7 @@ def export(
     ] = None,
 ) -> None:
     """Write links and enhancer pairs, or target-gene pairs of a screen, for other programs."""
-    from scanlink.report import export_run
+    from scanlink.pipeline.export import export_run
 
     for path in export_run(folder, format, out=out, fdr=fdr, genes=genes, data=data):
         print(path)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from scanlink import config, pipeline
+from scanlink.files import replace_file
+from scanlink.pipeline import config
+from scanlink.pipeline import run as pipeline
 from scanlink.pl.recovery import label, recovery
-from scanlink.run import replace_file
 
 __all__ = ["compare", "compare_interactions", "run"]
 

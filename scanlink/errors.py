@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = [
-    "DesignError",
-    "InputError",
-    "MissingKeyError",
-    "OptionError",
-    "RunError",
-    "ScanlinkError",
-    "first_few",
-]
+__all__ = ["DesignError", "InputError", "MissingKeyError", "OptionError", "RunError", "ScanlinkError", "first_few"]
 
 
 class ScanlinkError(Exception):

@@ -97,11 +97,7 @@ CASES = (
     # Genes and pairs
     Case("the wrong genome build", wrong_build, "no peak .*build"),
     Case("other names of chromosomes", moved_genes(chrom="NC_000001.11"), "NC_000001.11.*chr1|chr1.*NC_000001.11"),
-    Case(
-        "another species",
-        mouse_genes,
-        "none of the .* genes of the data is in the annotation",
-    ),
+    Case("another species", mouse_genes, "none of the .* genes of the data is in the annotation"),
     Case(
         "pairs without a column", own_pairs("gene,region\nGENE1,chr1:1-2\n"), "no column 'peak'; found 'gene', 'region'"
     ),

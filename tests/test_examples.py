@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import scanlink as sl
-from scanlink import config
+from scanlink.pipeline import config
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

@@ -19,14 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import scanlink as sl
-from scanlink import config, pipeline
 from scanlink.errors import DesignError, MissingKeyError, OptionError
-from scanlink.fanout import FanOut
-from scanlink.io.store import Store
 from scanlink.options import EpistasisOptions, GroupOptions, LinksOptions, RunOptions
-from scanlink.results import Outcome
-from scanlink.status import describe
-from scanlink.tl.plan import Plan
+from scanlink.pipeline import config
+from scanlink.pipeline import run as pipeline
+from scanlink.pipeline.fanout import FanOut
+from scanlink.pipeline.results import Outcome
+from scanlink.pipeline.status import describe
+from scanlink.store.store import Store
+from scanlink.tl.scan.rows import Plan
 
 OPTIONS = """\
 input: data/multiome.h5mu
@@ -219,7 +220,8 @@ def lose(folder: Path, group: str, kind: str) -> tuple[Path, bytes]:
 
 def forget() -> None:
     """Workers remember what they have read of a plan; this process was one."""
-    from scanlink.tl import _epistasis_task, _scan_task
+    from scanlink.tl.epistasis import block as _epistasis_task
+    from scanlink.tl.scan import block as _scan_task
 
     for module in (_epistasis_task, _scan_task):
         module._opened.cache_clear()
@@ -286,9 +288,12 @@ def fan_of(folder: Path, kind: type[FanOut] = FanOut, **links: object) -> FanOut
     options = config.load(folder / "config.yaml", RunOptions)
     assert options.epistasis is not None
     return kind(
-        plan_of(folder), Store.open(folder / "store"),
-        links=LinksOptions(**links), epistasis=options.epistasis, groups=options.groups,
-    )  # fmt: skip
+        plan_of(folder),
+        Store.open(folder / "store"),
+        links=LinksOptions(**links),
+        epistasis=options.epistasis,
+        groups=options.groups,
+    )
 
 
 def test_fan_out__parts_altered_while_it_runs_are_computed_anew(reference, tmp_path, caplog):
@@ -438,9 +443,12 @@ def test_run_options__the_section_may_be_left_out(project, tmp_path):
 def test_fan_out__dosage_is_warned_of(reference, caplog):
     epistasis = EpistasisOptions(model="separate", coding="dosage", p_value="wald")
     FanOut(
-        plan_of(reference), Store.open(reference / "store"),
-        links=LinksOptions(), epistasis=epistasis, groups=GroupOptions(by="celltype"),
-    )  # fmt: skip
+        plan_of(reference),
+        Store.open(reference / "store"),
+        links=LinksOptions(),
+        epistasis=epistasis,
+        groups=GroupOptions(by="celltype"),
+    )
     assert "coding 'dosage' counts two open enhancers as 2" in caplog.text
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import scanlink as sl
-from scanlink import pipeline, provenance
 from scanlink.io.disk import DiskCounts
 from scanlink.options import RunOptions
+from scanlink.pipeline import record as provenance
+from scanlink.pipeline import run as pipeline
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import scanlink as sl
-from scanlink import config
 from scanlink.errors import InputError, OptionError
 from scanlink.io.files import quiet
+from scanlink.pipeline import config
+from scanlink.pipeline.screen_pipeline import ScreenOutcome, run_screen
 from scanlink.screen_options import ScreenRunOptions
-from scanlink.screen_pipeline import ScreenOutcome, run_screen
 
 OPTIONS = """\
 input: {path: data/screen.h5mu}
@@ -78,9 +78,15 @@ def test_run__leaves_the_tables_of_the_library(project, reference):
     screen = sl.tl.screen(mdata, pairs, formula=formula, n_controls=12, seed=3)
     both = sl.tl.target_pairs(pairs, mdata["guide"].var)
     two = sl.tl.screen_interactions(
-        mdata, both, formula=formula, p_value="permutation", permutations=[(50, 0.3), (200, None)],
-        controls=["shuffled"], n_controls=6, seed=3,
-    )  # fmt: skip
+        mdata,
+        both,
+        formula=formula,
+        p_value="permutation",
+        permutations=[(50, 0.3), (200, None)],
+        controls=["shuffled"],
+        n_controls=6,
+        seed=3,
+    )
     for name, table in (("screen", screen), ("interactions", two)):
         found = pd.read_parquet(reference / f"{name}.parquet")
         pd.testing.assert_frame_equal(
@@ -156,9 +162,12 @@ def test_cell_cycle__is_scored_when_a_formula_asks(project, tmp_path):
         mdata.write(tmp_path / "bare.h5mu")
     with pytest.raises(InputError, match=r"S|cell cycle|cell-cycle"):
         run(
-            project, tmp_path / "other", f"input.path={tmp_path / 'bare.h5mu'}",
-            "screen.formula=s_score + offset(log(nUMI))", "interactions=null",
-        )  # fmt: skip
+            project,
+            tmp_path / "other",
+            f"input.path={tmp_path / 'bare.h5mu'}",
+            "screen.formula=s_score + offset(log(nUMI))",
+            "interactions=null",
+        )
     assert not (tmp_path / "other" / "screen.parquet").exists()
 
 

@@ -1,7 +1,7 @@
 """A Dask client, from a profile."""
 
 from scanlink.cluster.client import check, client, problem
-from scanlink.cluster.doctor import Check, Report, doctor
+from scanlink.cluster.doctor.examine import Check, Report, doctor
 from scanlink.cluster.profile import ArrayOptions, Jobs, Profile, load_profile
 from scanlink.cluster.submit import driver_job, submit
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from scanlink.cluster.profile import load_profile
 from scanlink.cluster.submit_script import CORES, DriverJob, mebibytes
 from scanlink.errors import OptionError, RunError
-from scanlink.run.parts import replace_file
+from scanlink.files import replace_file
 
 __all__ = ["DriverJob", "driver_job", "job_name", "submit", "waiting_or_running"]
 

@@ -18,20 +18,46 @@ __all__ = ["HG38", "MITOCHONDRIAL", "lay_out", "write_gtf"]
 
 # Lengths of the autosomes of hg38, in bp; chrX is kept for the genes that have no peak.
 HG38 = {
-    "chr1": 248_956_422, "chr2": 242_193_529, "chr3": 198_295_559, "chr4": 190_214_555, "chr5": 181_538_259,
-    "chr6": 170_805_979, "chr7": 159_345_973, "chr8": 145_138_636, "chr9": 138_394_717, "chr10": 133_797_422,
-    "chr11": 135_086_622, "chr12": 133_275_309, "chr13": 114_364_328, "chr14": 107_043_718, "chr15": 101_991_189,
-    "chr16": 90_338_345, "chr17": 83_257_441, "chr18": 80_373_285, "chr19": 58_617_616, "chr20": 64_444_167,
-    "chr21": 46_709_983, "chr22": 50_818_468,
-}  # fmt: skip
+    "chr1": 248_956_422,
+    "chr2": 242_193_529,
+    "chr3": 198_295_559,
+    "chr4": 190_214_555,
+    "chr5": 181_538_259,
+    "chr6": 170_805_979,
+    "chr7": 159_345_973,
+    "chr8": 145_138_636,
+    "chr9": 138_394_717,
+    "chr10": 133_797_422,
+    "chr11": 135_086_622,
+    "chr12": 133_275_309,
+    "chr13": 114_364_328,
+    "chr14": 107_043_718,
+    "chr15": 101_991_189,
+    "chr16": 90_338_345,
+    "chr17": 83_257_441,
+    "chr18": 80_373_285,
+    "chr19": 58_617_616,
+    "chr20": 64_444_167,
+    "chr21": 46_709_983,
+    "chr22": 50_818_468,
+}
 CHR_X = 156_040_895
 # Protein-coding genes of human mitochondria: name, start (0-based), end, strand.
 MITOCHONDRIAL = (
-    ("MT-ND1", 3306, 4262, "+"), ("MT-ND2", 4469, 5511, "+"), ("MT-CO1", 5903, 7445, "+"), ("MT-CO2", 7585, 8269, "+"),
-    ("MT-ATP8", 8365, 8572, "+"), ("MT-ATP6", 8526, 9207, "+"), ("MT-CO3", 9206, 9990, "+"),
-    ("MT-ND3", 10058, 10404, "+"), ("MT-ND4L", 10469, 10766, "+"), ("MT-ND4", 10759, 12137, "+"),
-    ("MT-ND5", 12336, 14148, "+"), ("MT-ND6", 14148, 14673, "-"), ("MT-CYB", 14746, 15887, "+"),
-)  # fmt: skip
+    ("MT-ND1", 3306, 4262, "+"),
+    ("MT-ND2", 4469, 5511, "+"),
+    ("MT-CO1", 5903, 7445, "+"),
+    ("MT-CO2", 7585, 8269, "+"),
+    ("MT-ATP8", 8365, 8572, "+"),
+    ("MT-ATP6", 8526, 9207, "+"),
+    ("MT-CO3", 9206, 9990, "+"),
+    ("MT-ND3", 10058, 10404, "+"),
+    ("MT-ND4L", 10469, 10766, "+"),
+    ("MT-ND4", 10759, 12137, "+"),
+    ("MT-ND5", 12336, 14148, "+"),
+    ("MT-ND6", 14148, 14673, "-"),
+    ("MT-CYB", 14746, 15887, "+"),
+)
 
 _GENES_PER_BLOCK = 5
 _LONGEST_BLOCK = 1_000_000
@@ -114,10 +140,15 @@ def _place_genes(rng: np.random.Generator, blocks: pd.DataFrame, n_genes: int) -
     kind = np.where(rng.random(n_genes) < 0.85, "protein_coding", "lncRNA")
     table = pd.DataFrame(
         {
-            "chrom": blocks["chrom"].to_numpy()[block], "start": start, "end": start + length, "strand": strand,
-            "gene_type": kind, "role": "cis", "block": block,
+            "chrom": blocks["chrom"].to_numpy()[block],
+            "start": start,
+            "end": start + length,
+            "strand": strand,
+            "gene_type": kind,
+            "role": "cis",
+            "block": block,
         }
-    ).sort_values(["block", "start", "end"], ignore_index=True)  # fmt: skip
+    ).sort_values(["block", "start", "end"], ignore_index=True)
     table["gene"] = [f"GENE{n}" for n in range(1, n_genes + 1)]
     return table
 
@@ -161,11 +192,16 @@ def _far_genes(rng: np.random.Generator, n: int) -> pd.DataFrame:
     start = np.sort(rng.choice(CHR_X // 100_000 - 1, size=n, replace=False)) * 100_000
     return pd.DataFrame(
         {
-            "chrom": "chrX", "start": start, "end": start + rng.integers(2_000, 60_000, size=n),
-            "strand": np.where(rng.random(n) < 0.5, "+", "-"), "gene": [f"HOUSE{i}" for i in range(1, n + 1)],
-            "gene_type": "protein_coding", "role": "background", "block": -1,
+            "chrom": "chrX",
+            "start": start,
+            "end": start + rng.integers(2_000, 60_000, size=n),
+            "strand": np.where(rng.random(n) < 0.5, "+", "-"),
+            "gene": [f"HOUSE{i}" for i in range(1, n + 1)],
+            "gene_type": "protein_coding",
+            "role": "background",
+            "block": -1,
         }
-    )  # fmt: skip
+    )
 
 
 def _mitochondrial_genes() -> pd.DataFrame:

@@ -201,13 +201,29 @@ def simulate(
     cis = genes[genes["role"] == "cis"]
     usual = [name for name, part in types.items() if part >= 0.1 * sum(types.values())] or list(types)
     truth = plant(
-        stream(seed, 8), genes=cis, peaks=peaks, celltypes=usual, n_links=n_links, n_interactions=n_interactions,
-        effect=effect, interaction_effect=interaction_effect,
-    )  # fmt: skip
+        stream(seed, 8),
+        genes=cis,
+        peaks=peaks,
+        celltypes=usual,
+        n_links=n_links,
+        n_interactions=n_interactions,
+        effect=effect,
+        interaction_effect=interaction_effect,
+    )
     parameters = make_parameters(
-        seed=seed, n_cells=n_cells, celltypes=types, n_donors=n_donors, n_batches=n_batches, donor_sd=donor_sd,
-        batch_sd=batch_sd, block_sd=block_sd, dispersion=dispersion, genes=genes, peaks=peaks, truth=truth,
-    )  # fmt: skip
+        seed=seed,
+        n_cells=n_cells,
+        celltypes=types,
+        n_donors=n_donors,
+        n_batches=n_batches,
+        donor_sd=donor_sd,
+        batch_sd=batch_sd,
+        block_sd=block_sd,
+        dispersion=dispersion,
+        genes=genes,
+        peaks=peaks,
+        truth=truth,
+    )
     rna_var = genes.set_index("gene")[["gene_id", "chrom", "start", "end", "strand"]]
     # As 10x writes it, without the version, whereas the annotation has one.
     rna_var["gene_id"] = rna_var["gene_id"].str.replace(r"\.\d+$", "", regex=True)

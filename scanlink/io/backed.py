@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
-from .disk import counts_on_disk
-from .files import quiet
+from scanlink.io.disk import counts_on_disk
+from scanlink.io.files import quiet
 
 __all__ = ["anndata_on_disk", "has_old_layout", "multiome_on_disk", "tenx_on_disk"]
 

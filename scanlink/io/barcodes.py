@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ..errors import InputError, first_few
+from scanlink.errors import InputError, first_few
 
 __all__ = ["align_cells", "refuse_duplicates", "text_index"]
 

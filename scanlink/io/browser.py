@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, first_few
-from .peaks import parse_peaks
-from .places import gene_places
+from scanlink.errors import InputError, first_few
+from scanlink.io.peaks import parse_peaks
+from scanlink.io.places import gene_places
 
 __all__ = ["BEDPE_COLUMNS", "INTERACT_AS", "INTERACT_COLUMNS", "bedpe", "ends_of", "interact"]
 
@@ -91,9 +91,11 @@ def ends_of(
     places = gene_places(table, ends.set_axis(["chrom", "start", "end"], axis=1), genes=genes)
     body = anchor == "body"
     return ends.assign(
-        chrom2=places["chrom"], start2=places["start" if body else "tss"],
-        end2=places["end"] if body else places["tss"] + 1, strand2=places["strand"],
-    )  # fmt: skip
+        chrom2=places["chrom"],
+        start2=places["start" if body else "tss"],
+        end2=places["end"] if body else places["tss"] + 1,
+        strand2=places["strand"],
+    )
 
 
 def _intervals(names: pd.Series, *, one_based: bool) -> pd.DataFrame:

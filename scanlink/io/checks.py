@@ -7,10 +7,10 @@ from typing import Any
 
 from mudata import MuData
 
-from ..errors import InputError, MissingKeyError, first_few
-from .barcodes import refuse_duplicates
-from .counts import check_counts
-from .disk import DiskCounts
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.barcodes import refuse_duplicates
+from scanlink.io.counts import check_counts
+from scanlink.io.disk import DiskCounts
 
 __all__ = ["check_matrices", "need_modalities"]
 

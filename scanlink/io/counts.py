@@ -10,8 +10,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from ..errors import InputError, MissingKeyError, first_few
-from .disk import DiskCounts
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.disk import DiskCounts
 
 __all__ = ["CountsCheck", "Layer", "check_counts", "pick_counts", "to_counts"]
 

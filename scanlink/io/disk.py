@@ -183,8 +183,10 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
     """
     from anndata import AnnData
 
-    index = tuple(slice(None) if given is None else _positions(given, n)
-                  for given, n in zip((cells, features), adata.shape, strict=True))  # fmt: skip
+    index = tuple(
+        slice(None) if given is None else _positions(given, n)
+        for given, n in zip((cells, features), adata.shape, strict=True)
+    )
     if not any(isinstance(matrix, _Counts) for matrix in (adata.X, *adata.layers.values())):
         return adata[index].copy()
     obs, var = _lines(adata.obs, index[0]), _lines(adata.var, index[1])
@@ -207,10 +209,12 @@ def together(matrices: list[_Counts], length: int | None = None) -> Iterator[tup
     """Pieces of matrices that have one source and the same cells, read once; a chunk of each."""
     source = matrices[0].selection.source
     places = [
-        tuple(_places(chosen, n) for chosen, n in zip((one.selection.rows, one.selection.columns), source.shape,
-                                                      strict=True))
+        tuple(
+            _places(chosen, n)
+            for chosen, n in zip((one.selection.rows, one.selection.columns), source.shape, strict=True)
+        )
         for one in matrices
-    ]  # fmt: skip
+    ]
     by_column = source.kind == "csc"
     major = places[0][by_column]
     for start, stop, block in source.pieces(length, None if major is None else major >= 0):

@@ -10,11 +10,11 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, MissingKeyError, OptionError, first_few
-from .browser import INTERACT_AS, bedpe, ends_of, interact, placed
-from .files import PathLikeStr, suffix_of
-from .uns import copy_with_tables
-from .whole import write_whole
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.files import FULL_DISK, replace_file
+from scanlink.io.browser import INTERACT_AS, bedpe, ends_of, interact, placed
+from scanlink.io.files import PathLikeStr, suffix_of
+from scanlink.io.uns import copy_with_tables
 
 __all__ = ["Format", "export"]
 
@@ -137,9 +137,15 @@ def export(
         lines = interact(rows, ends)
         header = "" if chosen == "biginteract" else _track_line(track or target.stem, links=what == "links") + "\n#"
     text = lines.to_csv(
-        sep="\t", index=False, header=chosen != "biginteract", na_rep=".", float_format="%.6g",
-        quoting=csv.QUOTE_NONE, escapechar="\\", lineterminator="\n",
-    )  # fmt: skip
+        sep="\t",
+        index=False,
+        header=chosen != "biginteract",
+        na_rep=".",
+        float_format="%.6g",
+        quoting=csv.QUOTE_NONE,
+        escapechar="\\",
+        lineterminator="\n",
+    )
     written = [_write_text(target, header + text)]
     if chosen == "biginteract":
         written.append(_write_text(target.with_name(f"{target.name}.as"), INTERACT_AS))
@@ -211,9 +217,12 @@ def _by_group(table: pd.DataFrame, path: Path, columns: pd.DataFrame, *, separat
         part = columns[groups == name]
         # R quotes texts in a CSV, and SCENT nothing.
         text = part.to_csv(
-            sep=separator, index=False, na_rep="NA", lineterminator="\n",
+            sep=separator,
+            index=False,
+            na_rep="NA",
+            lineterminator="\n",
             quoting=csv.QUOTE_MINIMAL if separator == " " else csv.QUOTE_NONNUMERIC,
-        )  # fmt: skip
+        )
         written.append(_write_text(file, text))
     return written
 
@@ -228,4 +237,4 @@ def _track_line(name: str, *, links: bool) -> str:
 
 
 def _write_text(path: Path, text: str) -> Path:
-    return write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), advice=FULL_DISK)

@@ -18,7 +18,7 @@ import mudata
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, ScanlinkError
+from scanlink.errors import InputError, ScanlinkError
 
 __all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "save_array", "suffix_of"]
 

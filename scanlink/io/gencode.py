@@ -10,8 +10,8 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from ..errors import OptionError, RunError
-from .files import PathLikeStr
+from scanlink.errors import OptionError, RunError
+from scanlink.io.files import PathLikeStr
 
 __all__ = ["fetch_gencode"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, OptionError, first_few
-from .files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.errors import InputError, OptionError, first_few
+from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["read_genes"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingKeyError, first_few
-from .guides import GUIDE_COLUMNS, NON_TARGETING, guide_table
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.guides import GUIDE_COLUMNS, NON_TARGETING, guide_table
 
 __all__ = ["check_guides", "stored_guides"]
 

@@ -6,9 +6,9 @@ import logging
 
 import pandas as pd
 
-from ..errors import InputError, first_few
-from .guides import GUIDE_COLUMNS, find_column, find_columns, guide_table
-from .obs import plain_dtypes
+from scanlink.errors import InputError, first_few
+from scanlink.io.guides import GUIDE_COLUMNS, find_column, find_columns, guide_table
+from scanlink.io.obs import plain_dtypes
 
 __all__ = ["match_guides"]
 
@@ -105,8 +105,11 @@ def _rows(var: pd.DataFrame, table: pd.DataFrame, label: str) -> pd.DataFrame:
     if len(more):
         log.warning(
             "%s: %s of %s guides are not in the matrix and left out: %s",
-            label, f"{len(more):,}", f"{len(values):,}", first_few(more),
-        )  # fmt: skip
+            label,
+            f"{len(more):,}",
+            f"{len(values):,}",
+            first_few(more),
+        )
     rows = table.iloc[values.get_indexer_for(names)].set_axis(var.index, axis=0)
     return rows if column is None else rows.drop(columns=[column])
 

@@ -10,15 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingKeyError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = [
-    "GUIDE_COLUMNS",
-    "NON_TARGETING",
-    "find_column",
-    "find_columns",
-    "guide_table",
-]
+__all__ = ["GUIDE_COLUMNS", "NON_TARGETING", "find_column", "find_columns", "guide_table"]
 
 log = logging.getLogger("scanlink")
 
@@ -147,8 +141,11 @@ def _targets(table: pd.DataFrame, label: str) -> pd.Series:
         if named.any():
             log.warning(
                 "%s: %d guides have a target (%s) but are not targeting by column %r; they are taken as controls",
-                label, int(named.sum()), first_few(target[named].unique()), said,
-            )  # fmt: skip
+                label,
+                int(named.sum()),
+                first_few(target[named].unique()),
+                said,
+            )
         control = control | untargeted
     others = sorted(set(target[control].dropna()) - {NON_TARGETING})
     if others:
@@ -225,8 +222,10 @@ def _places(table: pd.DataFrame, target: pd.Series, label: str) -> dict[str, Any
     if len(wide):
         log.warning(
             "%s: guides of one target lie more than %s bp apart: %s. Are these several targets of one name?",
-            label, f"{_WIDEST:,}", first_few(wide),
-        )  # fmt: skip
+            label,
+            f"{_WIDEST:,}",
+            first_few(wide),
+        )
     placeless = target[targeted & ~target.isin(hull.index).to_numpy()].unique()
     if len(placeless):
         log.warning("%s: %d targets have no coordinates: %s", label, len(placeless), first_few(placeless))

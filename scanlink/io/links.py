@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
-from ..errors import InputError, first_few
-from .files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.errors import InputError, first_few
+from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["LINK_COLUMNS", "read_links"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 from scipy import sparse
 
-from ..errors import InputError
-from .files import PathLikeStr, existing_file, open_text, reading, suffix_of
-from .named import NamedMatrix
-from .tables import separator_of
+from scanlink.errors import InputError
+from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.named import NamedMatrix
+from scanlink.io.tables import separator_of
 
 __all__ = ["read_mtx", "read_names"]
 

@@ -10,13 +10,13 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from ..errors import InputError, MissingKeyError, first_few
-from .align import assemble
-from .backed import anndata_on_disk, has_old_layout, multiome_on_disk
-from .counts import Layer
-from .disk import select
-from .files import PathLikeStr, existing_file, quiet, reading
-from .obs import index_cells
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.align import assemble
+from scanlink.io.backed import anndata_on_disk, has_old_layout, multiome_on_disk
+from scanlink.io.counts import Layer
+from scanlink.io.disk import select
+from scanlink.io.files import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.obs import index_cells
 
 __all__ = ["modalities_of", "open_h5mu", "read_h5ad", "read_h5mu", "split_features"]
 

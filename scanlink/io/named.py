@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
-from ..errors import InputError, first_few
-from .files import quiet
-from .peaks import looks_like_peaks
+from scanlink.errors import InputError, first_few
+from scanlink.io.files import quiet
+from scanlink.io.peaks import looks_like_peaks
 
 __all__ = ["NamedMatrix", "orient"]
 

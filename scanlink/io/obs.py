@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, MissingKeyError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 
 __all__ = ["index_cells", "lift_obs", "plain_dtypes"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import InputError, first_few
-from .files import PathLikeStr, existing_file, reading
+from scanlink.errors import InputError, first_few
+from scanlink.io.files import PathLikeStr, existing_file, reading
 
 __all__ = ["read_pairs", "read_target_pairs"]
 

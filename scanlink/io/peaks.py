@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, first_few
+from scanlink.errors import InputError, first_few
 
 __all__ = ["looks_like_peaks", "parse_peaks", "peak_table"]
 

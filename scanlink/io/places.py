@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import MissingKeyError, first_few
+from scanlink.errors import MissingKeyError, first_few
 
 __all__ = ["gene_places"]
 

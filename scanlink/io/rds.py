@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ..errors import InputError
-from .files import PathLikeStr, existing_file, reading
-from .named import NamedMatrix
-from .obs import plain_dtypes
+from scanlink.errors import InputError
+from scanlink.io.files import PathLikeStr, existing_file, reading
+from scanlink.io.named import NamedMatrix
+from scanlink.io.obs import plain_dtypes
 
 __all__ = ["read_rds"]
 

@@ -9,17 +9,17 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from ..errors import InputError, OptionError
-from .align import assemble
-from .counts import Layer
-from .files import PathLikeStr, existing_file, suffix_of
-from .mtx import read_mtx
-from .mudata_files import read_h5ad, read_h5mu, split_features
-from .named import NamedMatrix, orient
-from .obs import index_cells
-from .rds import read_rds
-from .tables import read_csv_matrix, read_table
-from .tenx import read_10x_h5, read_10x_mtx
+from scanlink.errors import InputError, OptionError
+from scanlink.io.align import assemble
+from scanlink.io.counts import Layer
+from scanlink.io.files import PathLikeStr, existing_file, suffix_of
+from scanlink.io.mtx import read_mtx
+from scanlink.io.mudata_files import read_h5ad, read_h5mu, split_features
+from scanlink.io.named import NamedMatrix, orient
+from scanlink.io.obs import index_cells
+from scanlink.io.rds import read_rds
+from scanlink.io.tables import read_csv_matrix, read_table
+from scanlink.io.tenx import read_10x_h5, read_10x_mtx
 
 __all__ = ["as_named", "known_barcodes", "read", "read_matrices", "read_matrix"]
 

@@ -14,18 +14,18 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from ..errors import InputError, first_few
-from .align import name_features
-from .barcodes import refuse_duplicates, text_index
-from .checks import check_matrices
-from .counts import Layer
-from .disk import DiskCounts
-from .files import quiet
-from .guide_check import check_guides
-from .guide_match import match_guides
-from .guides import NON_TARGETING, find_column, find_columns
-from .peaks import looks_like_peaks
-from .shared_cells import need_features, share_cells
+from scanlink.errors import InputError, first_few
+from scanlink.io.align import name_features
+from scanlink.io.barcodes import refuse_duplicates, text_index
+from scanlink.io.checks import check_matrices
+from scanlink.io.counts import Layer
+from scanlink.io.disk import DiskCounts
+from scanlink.io.files import quiet
+from scanlink.io.guide_check import check_guides
+from scanlink.io.guide_match import match_guides
+from scanlink.io.guides import NON_TARGETING, find_column, find_columns
+from scanlink.io.peaks import looks_like_peaks
+from scanlink.io.shared_cells import need_features, share_cells
 
 __all__ = ["assemble_screen", "check_screen"]
 
@@ -158,8 +158,9 @@ def _report(mdata: MuData) -> None:
     log.info(
         "read %s cells x %s genes and %s guides: %s of %s targets, %s non-targeting",
         *(f"{n:,}" for n in (mdata.n_obs, rna.n_vars, guide.n_vars, guide.n_vars - n_controls)),
-        f"{targets[targets != NON_TARGETING].nunique():,}", f"{n_controls:,}",
-    )  # fmt: skip
+        f"{targets[targets != NON_TARGETING].nunique():,}",
+        f"{n_controls:,}",
+    )
     if not n_controls:
         log.warning("no guide is non-targeting: a screen without controls cannot show that its tests are calibrated")
     if not isinstance(guide.X, DiskCounts):

@@ -11,11 +11,11 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from ..errors import InputError
-from .barcodes import align_cells, text_index
-from .counts import Layer, pick_counts
-from .disk import select
-from .obs import lift_obs
+from scanlink.errors import InputError
+from scanlink.io.barcodes import align_cells, text_index
+from scanlink.io.counts import Layer, pick_counts
+from scanlink.io.disk import select
+from scanlink.io.obs import lift_obs
 
 __all__ = ["SharedCells", "need_features", "share_cells"]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ..errors import InputError
-from .files import PathLikeStr, existing_file, open_text, reading, suffix_of
-from .named import NamedMatrix
-from .obs import plain_dtypes
+from scanlink.errors import InputError
+from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.named import NamedMatrix
+from scanlink.io.obs import plain_dtypes
 
 __all__ = ["read_csv_matrix", "read_table", "separator_of"]
 
@@ -124,7 +124,7 @@ def read_table(path: PathLikeStr) -> pd.DataFrame:
     what = "a table of cells as .csv, .tsv, .txt, .parquet or .rds"
     file, suffix = existing_file(path, what), suffix_of(path)
     if suffix == ".rds":
-        from .rds import read_rds
+        from scanlink.io.rds import read_rds
 
         found = read_rds(file)
         if isinstance(found, NamedMatrix):

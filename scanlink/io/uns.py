@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..errors import InputError, MissingKeyError, first_few
-from .files import PathLikeStr, existing_file, quiet, suffix_of
-from .whole import write_whole
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.files import FULL_DISK, replace_file
+from scanlink.io.files import PathLikeStr, existing_file, quiet, suffix_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -124,7 +124,7 @@ def copy_with_tables(
             for name, table in plain.items():
                 write_elem(handle["uns"][key], name, table)
 
-    return write_whole(target, write)
+    return replace_file(target, write, advice=FULL_DISK)
 
 
 def _for_file(table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -108,8 +108,11 @@ def called_links(
         log.warning(
             "%d links to peaks in %s are of genes that the annotation does not have on %s (%s) and are not drawn: are "
             "names and identifiers mixed up?",
-            len(strange), where, where.chrom, first_few(strange.unique()),
-        )  # fmt: skip
+            len(strange),
+            where,
+            where.chrom,
+            first_few(strange.unique()),
+        )
     found = found.merge(annotation[["gene", "tss"]], on="gene")
     # A name may stand for several loci: the nearest is meant.
     found["away"] = (found["middle"] - found["tss"]).abs()

@@ -52,12 +52,15 @@ class _Placer(Artist):
                 (
                     (offset, moved)
                     for offset, moved in _candidates(box.width, box.height, x, y, scale)
-                    if room.x0 <= moved.x0 and moved.x1 <= room.x1 and room.y0 <= moved.y0 and moved.y1 <= room.y1
+                    if room.x0 <= moved.x0
+                    and moved.x1 <= room.x1
+                    and room.y0 <= moved.y0
+                    and moved.y1 <= room.y1
                     and not any(moved.overlaps(other) for other in taken)
                     and not _holds(moved, points, _POINT * scale)
                 ),
                 None,
-            )  # fmt: skip
+            )
             label.set_visible(place is not None)
             if place is None:
                 continue
@@ -80,17 +83,16 @@ def _candidates(
         for angle in _ANGLES:
             dx = np.cos(angle) * (reach * scale + width / 2)
             dy = np.sin(angle) * (reach * scale + height / 2)
-            yield (
-                (float(dx), float(dy)),
-                Bbox.from_bounds(x + dx - width / 2, y + dy - height / 2, width, height),
-            )
+            yield ((float(dx), float(dy)), Bbox.from_bounds(x + dx - width / 2, y + dy - height / 2, width, height))
 
 
 def _holds(box: Bbox, points: NDArray[np.float64], margin: float) -> bool:
     inside = (
-        (points[:, 0] > box.x0 - margin) & (points[:, 0] < box.x1 + margin)
-        & (points[:, 1] > box.y0 - margin) & (points[:, 1] < box.y1 + margin)
-    )  # fmt: skip
+        (points[:, 0] > box.x0 - margin)
+        & (points[:, 0] < box.x1 + margin)
+        & (points[:, 1] > box.y0 - margin)
+        & (points[:, 1] < box.y1 + margin)
+    )
     return bool(inside.any())
 
 
@@ -102,12 +104,7 @@ def _gaps(box: Bbox, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def add_labels(
-    ax: Axes,
-    names: Sequence[str],
-    xy: NDArray[np.float64],
-    *,
-    avoid: NDArray[np.float64],
-    size: float = 8.0,
+    ax: Axes, names: Sequence[str], xy: NDArray[np.float64], *, avoid: NDArray[np.float64], size: float = 8.0
 ) -> list[Annotation]:
     """Write names beside points, the first ones first; those for which there is no room are not shown.
 
@@ -129,12 +126,18 @@ def add_labels(
     """
     labels = [
         ax.annotate(
-            name, (float(x), float(y)), xytext=(0, 0), textcoords="offset points", ha="center", va="center",
-            fontsize=size, zorder=4,
+            name,
+            (float(x), float(y)),
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=size,
+            zorder=4,
             arrowprops={"arrowstyle": "-", "color": "#555555", "linewidth": 0.6, "shrinkA": 0.0, "shrinkB": 2.5},
         )
         for name, (x, y) in zip(names, xy, strict=True)
-    ]  # fmt: skip
+    ]
     for label in labels:
         label.set_in_layout(False)
     if labels:

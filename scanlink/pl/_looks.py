@@ -13,18 +13,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "BLUE", "GREY", "MANY", "ORANGE", "SIGNS", "STYLES", "called_points", "grey_points", "new_axes", "open_spines",
-    "thinned", "two_axes",
-]  # fmt: skip
+    "BLUE",
+    "GREY",
+    "MANY",
+    "ORANGE",
+    "SIGNS",
+    "STYLES",
+    "called_points",
+    "grey_points",
+    "new_axes",
+    "open_spines",
+    "thinned",
+    "two_axes",
+]
 
 Floats = NDArray[np.float64]
 
 # Colour-blind safe (Okabe and Ito 2008), and told apart by shape without colour. The first four are those of the kinds
 # of p-values.
 STYLES = (
-    ("#D55E00", "o"), ("#0072B2", "s"), ("#000000", "^"), ("#009E73", "D"),
-    ("#CC79A7", "v"), ("#E69F00", "X"), ("#56B4E9", "P"), ("#777777", "*"),
-)  # fmt: skip
+    ("#D55E00", "o"),
+    ("#0072B2", "s"),
+    ("#000000", "^"),
+    ("#009E73", "D"),
+    ("#CC79A7", "v"),
+    ("#E69F00", "X"),
+    ("#56B4E9", "P"),
+    ("#777777", "*"),
+)
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#AAAAAA"
 # Looks of effects above and below 0: colour, marker, and line of arcs.
 SIGNS: dict[int, tuple[str, str, Any]] = {1: (BLUE, "^", "-"), -1: (ORANGE, "v", (0, (3.5, 1.5)))}
@@ -130,9 +146,15 @@ def grey_points(
     dense = xs.size < x.size
     shade = 0.78 - 0.5 * np.log(counts) / max(np.log(counts.max(initial=1)), 1.0)
     ax.scatter(
-        xs, ys, s=3 if dense else 12 if x.size > _FEW else 30, linewidth=0, zorder=1, rasterized=dense,
-        c=np.repeat(shade[:, None], 3, axis=1) if dense else GREY, label="_points",
-    )  # fmt: skip
+        xs,
+        ys,
+        s=3 if dense else 12 if x.size > _FEW else 30,
+        linewidth=0,
+        zorder=1,
+        rasterized=dense,
+        c=np.repeat(shade[:, None], 3, axis=1) if dense else GREY,
+        label="_points",
+    )
     # The legend shows one point of the size of the others.
     ax.plot([], [], linestyle="none", marker="o", markersize=4, color=GREY, markeredgewidth=0, label=text)
 
@@ -144,6 +166,13 @@ def called_points(
     xs, ys, _ = thinned(x, y, x_range=x_range, y_range=y_range)
     color, marker, _ = SIGNS[sign]
     ax.scatter(
-        xs, ys, s=10 if xs.size < x.size else 26 if x.size > _FEW else 40, marker=marker, color=color, linewidth=0,
-        zorder=2, rasterized=bool(x.size > MANY), label=text,
-    )  # fmt: skip
+        xs,
+        ys,
+        s=10 if xs.size < x.size else 26 if x.size > _FEW else 40,
+        marker=marker,
+        color=color,
+        linewidth=0,
+        zorder=2,
+        rasterized=bool(x.size > MANY),
+        label=text,
+    )

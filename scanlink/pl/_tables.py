@@ -16,10 +16,23 @@ from scanlink.screen_options import ASKED, SCREEN_P_COLUMNS
 from scanlink.stats import adjust
 
 __all__ = [
-    "KINDS", "LEAST", "Effects", "as_text", "asked_rows", "checked", "checked_level",
-    "contrast_of", "effect_name", "effect_rows", "exact_interval", "group_title", "minus_log10", "of_group",
-    "p_column", "usable",
-]  # fmt: skip
+    "KINDS",
+    "LEAST",
+    "Effects",
+    "as_text",
+    "asked_rows",
+    "checked",
+    "checked_level",
+    "contrast_of",
+    "effect_name",
+    "effect_rows",
+    "exact_interval",
+    "group_title",
+    "minus_log10",
+    "of_group",
+    "p_column",
+    "usable",
+]
 
 Floats = NDArray[np.float64]
 

@@ -119,23 +119,40 @@ def draw_genes(ax: Axes, placed: list[Placed], *, top: float, per_point: float) 
         if not own:
             continue
         ax.hlines(
-            heights, [gene.start for gene in own], [max(gene.end, gene.start + per_point) for gene in own], color=color,
-            linewidth=4.0, zorder=2, rasterized=many,
-        )  # fmt: skip
+            heights,
+            [gene.start for gene in own],
+            [max(gene.end, gene.start + per_point) for gene in own],
+            color=color,
+            linewidth=4.0,
+            zorder=2,
+            rasterized=many,
+        )
         for strand, marker in (("+", ">"), ("-", "<")):
             which = [number for number, gene in enumerate(own) if gene.strand == strand and gene.name is not None]
             ax.plot(
                 [own[number].end if strand == "+" else own[number].start for number in which],
                 [heights[number] for number in which],
-                linestyle="none", marker=marker, markersize=6.5, color=color, markeredgewidth=0, zorder=2.5,
+                linestyle="none",
+                marker=marker,
+                markersize=6.5,
+                color=color,
+                markeredgewidth=0,
+                zorder=2.5,
                 rasterized=many,
-            )  # fmt: skip
+            )
         for gene, height in zip(own, heights, strict=True):
             if gene.name is not None:
                 ax.text(
-                    gene.name_at, height + 3.0, gene.name, ha="center", va="bottom", fontsize=_NAME, color=color,
-                    fontweight="bold" if linked else "normal", clip_on=True,
-                )  # fmt: skip
+                    gene.name_at,
+                    height + 3.0,
+                    gene.name,
+                    ha="center",
+                    va="bottom",
+                    fontsize=_NAME,
+                    color=color,
+                    fontweight="bold" if linked else "normal",
+                    clip_on=True,
+                )
 
 
 def draw_peaks(ax: Axes, peaks: pd.DataFrame, *, bottom: float, height: float, per_point: float) -> None:
@@ -152,16 +169,27 @@ def draw_peaks(ax: Axes, peaks: pd.DataFrame, *, bottom: float, height: float, p
                     Rectangle((x - width / 2, bottom + height * (1 - size) / 2), width, height * size)
                     for x, width in zip(middle, wide, strict=True)
                 ],
-                facecolor=color, edgecolor="none", zorder=2 + linked, rasterized=len(own) > 1_000,
+                facecolor=color,
+                edgecolor="none",
+                zorder=2 + linked,
+                rasterized=len(own) > 1_000,
             ),
             autolim=False,
-        )  # fmt: skip
+        )
 
 
 def draw_curves(
-    ax: Axes, left: Floats, right: Floats, sign: NDArray[Any], strength: Floats, *, base: float, height: float,
-    longest: float, rasterized: bool,
-) -> None:  # fmt: skip
+    ax: Axes,
+    left: Floats,
+    right: Floats,
+    sign: NDArray[Any],
+    strength: Floats,
+    *,
+    base: float,
+    height: float,
+    longest: float,
+    rasterized: bool,
+) -> None:
     """Half ellipses that are higher the longer they are; broad and dark the stronger; dashed below 0."""
     turn = np.linspace(0.0, np.pi, 41)
     rise = height * (0.12 + 0.88 * np.sqrt(np.abs(right - left) / (longest or 1.0)))
@@ -174,11 +202,16 @@ def draw_curves(
             continue
         ax.add_collection(
             LineCollection(
-                list(curves[own]), linewidths=THIN + (THICK - THIN) * strength[own], linestyles=[dash],
-                colors=_tints(color, strength[own]), zorder=1.5, rasterized=rasterized, capstyle="butt",
+                list(curves[own]),
+                linewidths=THIN + (THICK - THIN) * strength[own],
+                linestyles=[dash],
+                colors=_tints(color, strength[own]),
+                zorder=1.5,
+                rasterized=rasterized,
+                capstyle="butt",
             ),
             autolim=False,
-        )  # fmt: skip
+        )
 
 
 def _tints(color: str, strength: Floats) -> Floats:

@@ -113,22 +113,36 @@ def additivity(
         if own.any():
             word = "more than multiplied" if sign > 0 else "less than multiplied"
             called_points(
-                left, total[own & ~outside], joint[own & ~outside], sign, x_range=(low, high), y_range=(low, high),
+                left,
+                total[own & ~outside],
+                joint[own & ~outside],
+                sign,
+                x_range=(low, high),
+                y_range=(low, high),
                 text=f"{word} ({own.sum():,})",
-            )  # fmt: skip
+            )
     if outside.any():
         left.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     left.set(
-        xlim=(low, high), ylim=(low, high), aspect="equal",
-        xlabel=f"sum of single effects{words[0]} (natural log)", ylabel=f"joint effect{words[1]} (natural log)",
-    )  # fmt: skip
+        xlim=(low, high),
+        ylim=(low, high),
+        aspect="equal",
+        xlabel=f"sum of single effects{words[0]} (natural log)",
+        ylabel=f"joint effect{words[1]} (natural log)",
+    )
     left.set_title(title, fontsize="medium")
     if left.get_legend_handles_labels()[0]:
         left.legend(
-            loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4,
-            borderaxespad=0.1, title=f"FDR {level:g}" if called.any() else None, title_fontsize="small",
+            loc="best",
+            fontsize="small",
+            framealpha=0.85,
+            edgecolor="none",
+            handletextpad=0.4,
+            borderaxespad=0.1,
+            title=f"FDR {level:g}" if called.any() else None,
+            title_fontsize="small",
             alignment="left",
-        ).set_zorder(5)  # fmt: skip
+        ).set_zorder(5)
     _box(right, difference, "joint − sum" if two else "11 − (10 + 01)")
     open_spines(left, right)
     return left
@@ -155,9 +169,12 @@ def _box(ax: Axes, difference: Floats, name: str) -> None:
     ax.axhline(0, color="black", linewidth=0.9, zorder=0.5)
     ax.bxp(
         [{"med": median, "q1": q1, "q3": q3, "whislo": whisker_low, "whishi": whisker_high, "fliers": []}],
-        widths=0.5, showfliers=False, patch_artist=True, boxprops={"facecolor": "#DDDDDD"},
+        widths=0.5,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": "#DDDDDD"},
         medianprops={"color": "black", "linewidth": 2},
-    )  # fmt: skip
+    )
     if difference.size <= 10:
         ax.plot(np.ones(difference.size), difference, linestyle="none", marker="o", markersize=4, color="#555555")
     reach = 1.15 * max(abs(whisker_low), abs(whisker_high), 1e-3)

@@ -195,9 +195,16 @@ def _strength(drawn: pd.DataFrame, width: str) -> Floats:
 
 
 def _draw_arcs(
-    ax: Axes, drawn: pd.DataFrame, strength: Floats, rows: NDArray[np.intp], *, base: float, height: float,
-    scale: float, longest: float,
-) -> None:  # fmt: skip
+    ax: Axes,
+    drawn: pd.DataFrame,
+    strength: Floats,
+    rows: NDArray[np.intp],
+    *,
+    base: float,
+    height: float,
+    scale: float,
+    longest: float,
+) -> None:
     from scanlink.pl._tracks import draw_curves
 
     # Weakest first, so that the strongest are on top.
@@ -205,15 +212,27 @@ def _draw_arcs(
     part = drawn.iloc[rows]
     sign = np.where(part["beta"] < 0, -1, 1)
     draw_curves(
-        ax, part["tss"].to_numpy(dtype=float), part["middle"].to_numpy(dtype=float), sign,
-        strength[rows] / (scale or 1.0), base=base, height=height, longest=longest,
+        ax,
+        part["tss"].to_numpy(dtype=float),
+        part["middle"].to_numpy(dtype=float),
+        sign,
+        strength[rows] / (scale or 1.0),
+        base=base,
+        height=height,
+        longest=longest,
         rasterized=len(drawn) > _MANY_ARCS,
-    )  # fmt: skip
+    )
     starts = np.unique(part["tss"].to_numpy())
     ax.plot(
-        starts, np.full(starts.size, base), linestyle="none", marker="|", markersize=7, color="black", zorder=3,
+        starts,
+        np.full(starts.size, base),
+        linestyle="none",
+        marker="|",
+        markersize=7,
+        color="black",
+        zorder=3,
         rasterized=starts.size > 500,
-    )  # fmt: skip
+    )
 
 
 def _draw_pairs(ax: Axes, pairs: pd.DataFrame, *, top: float) -> None:
@@ -225,11 +244,16 @@ def _draw_pairs(ax: Axes, pairs: pd.DataFrame, *, top: float) -> None:
     order = np.argsort(size, kind="stable")[-_MOST_ARCS:]
     part = pairs.iloc[order]
     draw_curves(
-        ax, part["left"].to_numpy(dtype=float), part["right"].to_numpy(dtype=float),
-        np.where(part["beta_interaction"] < 0, -1, 1), size[order] / (size.max(initial=0.0) or 1.0),
-        base=top, height=-(_PAIRS - 4.0), longest=float((pairs["right"] - pairs["left"]).abs().max()),
+        ax,
+        part["left"].to_numpy(dtype=float),
+        part["right"].to_numpy(dtype=float),
+        np.where(part["beta_interaction"] < 0, -1, 1),
+        size[order] / (size.max(initial=0.0) or 1.0),
+        base=top,
+        height=-(_PAIRS - 4.0),
+        longest=float((pairs["right"] - pairs["left"]).abs().max()),
         rasterized=len(pairs) > _MANY_ARCS,
-    )  # fmt: skip
+    )
 
 
 def _legend(ax: Axes, drawn: pd.DataFrame, pairs: pd.DataFrame | None, scale: float, width: str) -> None:
@@ -255,9 +279,16 @@ def _legend(ax: Axes, drawn: pd.DataFrame, pairs: pd.DataFrame | None, scale: fl
         columns = int(axes_points(ax)[0] / 100)
         columns = len(handles) if columns >= len(handles) else min(max(columns, 1), 2)
         ax.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, fontsize="small",
-            ncols=columns, borderaxespad=0.2, columnspacing=1.4, handlelength=2.6,
-        )  # fmt: skip
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            frameon=False,
+            fontsize="small",
+            ncols=columns,
+            borderaxespad=0.2,
+            columnspacing=1.4,
+            handlelength=2.6,
+        )
 
 
 def _x_axis(ax: Axes, where: Region, notes: list[str]) -> None:

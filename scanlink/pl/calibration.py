@@ -83,15 +83,27 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
         ax.vlines(x, *ends, color=color, linewidth=1.2, linestyle=("-", "--", "-.", ":")[number % 4], zorder=2)
         some = ratio > 0
         ax.plot(
-            x[some], ratio[some], linestyle="none", marker=marker, markersize=6, markerfacecolor="white",
-            markeredgecolor=color, markeredgewidth=1.4, label=kind, zorder=3,
-        )  # fmt: skip
+            x[some],
+            ratio[some],
+            linestyle="none",
+            marker=marker,
+            markersize=6,
+            markerfacecolor="white",
+            markeredgecolor=color,
+            markeredgewidth=1.4,
+            label=kind,
+            zorder=3,
+        )
         ax.scatter(x[~some], np.full((~some).sum(), 1.15 * low), s=90, marker=r"$\downarrow$", color=color, zorder=3)
     ax.set(
-        xscale="log", yscale="log", ylim=(low, high), xlim=(levels[-1] * 2, levels[0] / 2),
-        xlabel="nominal level", ylabel="observed / expected share of p ≤ level",
+        xscale="log",
+        yscale="log",
+        ylim=(low, high),
+        xlim=(levels[-1] * 2, levels[0] / 2),
+        xlabel="nominal level",
+        ylabel="observed / expected share of p ≤ level",
         title=f"{group}: {table['n_tests'].max():,} tests",
-    )  # fmt: skip
+    )
     ax.set_xticks(levels, [f"{level:g}" for level in levels])
     ax.minorticks_off()
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]

@@ -150,9 +150,17 @@ def _edges(edges: Sequence[float] | None, most: float) -> Floats:
 
 
 def _medians(
-    ax: Axes, effect: Floats, place: NDArray[np.int64], bins: NDArray[np.int64], *, color: str, face: str, marker: str,
-    shift: float, text: str,
-) -> float:  # fmt: skip
+    ax: Axes,
+    effect: Floats,
+    place: NDArray[np.int64],
+    bins: NDArray[np.int64],
+    *,
+    color: str,
+    face: str,
+    marker: str,
+    shift: float,
+    text: str,
+) -> float:
     """Medians with their intervals; returns the largest number that should be seen."""
     order = np.argsort(place, kind="stable")
     ends = np.searchsorted(place[order], np.append(bins, bins[-1] + 1))
@@ -170,9 +178,17 @@ def _medians(
             ax.vlines(number + shift, *interval, color=color, linewidth=1.4, zorder=2)
             highs.append(interval[1])
     ax.plot(
-        x, medians, linestyle="none", marker=marker, markersize=5, markerfacecolor=face, markeredgecolor=color,
-        markeredgewidth=1.2, zorder=3, label=f"{text} ({effect.size:,})",
-    )  # fmt: skip
+        x,
+        medians,
+        linestyle="none",
+        marker=marker,
+        markersize=5,
+        markerfacecolor=face,
+        markeredgecolor=color,
+        markeredgewidth=1.2,
+        zorder=3,
+        label=f"{text} ({effect.size:,})",
+    )
     most = max(medians, default=0.0)
     return min(max([*highs, most]), 2.0 * most)
 

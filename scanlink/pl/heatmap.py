@@ -121,9 +121,13 @@ def heatmap(
     ax.set_yticks(np.arange(shape[0]), _labels(chosen, keys), fontsize=small)
     long = max(len(column) for column in columns) > 4
     ax.set_xticks(
-        np.arange(shape[1]), columns, fontsize="small", rotation=45 if long else 0, ha="right" if long else "center",
+        np.arange(shape[1]),
+        columns,
+        fontsize="small",
+        rotation=45 if long else 0,
+        ha="right" if long else "center",
         rotation_mode="anchor" if long else "default",
-    )  # fmt: skip
+    )
     join = "; " if shape[1] >= 8 else "\n"
     ax.set_title(f"bold sign: FDR < {level:g}{join}hatched: not tested", fontsize="small", loc="left")
     return ax
@@ -181,9 +185,15 @@ def _draw(ax: Axes, effect: Floats, called: NDArray[np.bool_], name: str) -> Non
     ax.patch.set(hatch="/////", edgecolor="#C8C8C8", facecolor="white", linewidth=0)
     edges = [np.arange(size + 1) - 0.5 for size in effect.shape[::-1]]
     mesh = ax.pcolormesh(
-        *edges, np.ma.masked_invalid(effect), cmap=_COLORS, vmin=-limit, vmax=limit, edgecolors="white", linewidth=0.6,
+        *edges,
+        np.ma.masked_invalid(effect),
+        cmap=_COLORS,
+        vmin=-limit,
+        vmax=limit,
+        edgecolors="white",
+        linewidth=0.6,
         rasterized=effect.size > 2_000,
-    )  # fmt: skip
+    )
     norm, colors = Normalize(-limit, limit, clip=True), colormaps[_COLORS]
     for row, column in zip(*np.nonzero(np.isfinite(effect)), strict=True):
         value = effect[row, column]
@@ -193,10 +203,16 @@ def _draw(ax: Axes, effect: Floats, called: NDArray[np.bool_], name: str) -> Non
         dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.55
         marked = bool(called[row, column])
         ax.text(
-            column, row, "+" if value > 0 else "−", ha="center", va="center", clip_on=True,
-            fontsize=10 if marked else 6, fontweight="bold" if marked else "normal",
+            column,
+            row,
+            "+" if value > 0 else "−",
+            ha="center",
+            va="center",
+            clip_on=True,
+            fontsize=10 if marked else 6,
+            fontweight="bold" if marked else "normal",
             color="white" if dark else "black" if marked else "#444444",
-        )  # fmt: skip
+        )
     ax.set(xlim=(-0.5, effect.shape[1] - 0.5), ylim=(effect.shape[0] - 0.5, -0.5))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

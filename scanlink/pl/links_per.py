@@ -95,9 +95,11 @@ def links_per(
         *([f"mean {counts.mean():.2f}", f"most {counts.max():,}"] if counts.size else []),
     ]
     ax.set(
-        xlabel=f"linked {other}", ylabel=f"{of}s", xlim=(0.3, last + 0.7),
+        xlabel=f"linked {other}",
+        ylabel=f"{of}s",
+        xlim=(0.3, last + 0.7),
         ylim=(0, 1.22 * max(heights.max(), 1) if last > 8 else 1.12 * max(heights.max(), 1)),
-    )  # fmt: skip
+    )
     ax.set_title(f"{title}\n{', '.join(detail)}", fontsize="medium")
     ax.set_xticks(shown, [f"{number}{'+' if more and number == last else ''}" for number in shown])
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -12,16 +12,7 @@ from scipy.special import betaincinv
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pl._looks import STYLES, new_axes, open_spines
-from scanlink.pl._tables import (
-    KINDS,
-    LEAST,
-    checked,
-    contrast_of,
-    effect_name,
-    minus_log10,
-    of_group,
-    p_column,
-)
+from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
 from scanlink.screen_options import KINDS as SCREEN_KINDS
 
 if TYPE_CHECKING:
@@ -114,8 +105,11 @@ def qq(
         -np.log10(ranks / (smallest + 1)),
         -np.log10(betaincinv(ranks, smallest + 1 - ranks, 0.025)),
         -np.log10(betaincinv(ranks, smallest + 1 - ranks, 0.975)),
-        color="#DDDDDD", linewidth=0, label=f"95 % band, n = {smallest:,}", zorder=0,
-    )  # fmt: skip
+        color="#DDDDDD",
+        linewidth=0,
+        label=f"95 % band, n = {smallest:,}",
+        zorder=0,
+    )
     ax.plot([0, right], [0, right], color="black", linewidth=0.8, zorder=1)
     for number, (name, p) in enumerate(curves.items()):
         # A kind has the same looks in every picture.
@@ -126,16 +120,27 @@ def qq(
         label = f"{name} ({p.size:,}{f'; ↑ {lost:,} below {least:.1g}' if lost else ''})"
         inside = shown[shown >= lost]
         ax.plot(
-            expected[inside], -np.log10(p[inside]), linestyle="none", marker=marker, markersize=4.5,
-            markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.0, label=label, clip_on=False, zorder=3,
-        )  # fmt: skip
+            expected[inside],
+            -np.log10(p[inside]),
+            linestyle="none",
+            marker=marker,
+            markersize=4.5,
+            markerfacecolor="none",
+            markeredgecolor=color,
+            markeredgewidth=1.0,
+            label=label,
+            clip_on=False,
+            zorder=3,
+        )
         if lost:
             beyond = shown[shown < lost]
             ax.scatter(expected[beyond], np.full(beyond.size, edge), s=70, marker=r"$\uparrow$", color=color, zorder=3)
     ax.set(
-        xlabel="expected p-value (−log10)", ylabel="observed p-value (−log10)",
-        xlim=(0, 1.04 * right), ylim=(0, 1.06 * edge),
-    )  # fmt: skip
+        xlabel="expected p-value (−log10)",
+        ylabel="observed p-value (−log10)",
+        xlim=(0, 1.04 * right),
+        ylim=(0, 1.06 * edge),
+    )
     handles, names = ax.get_legend_handles_labels()
     band = next(i for i, name in enumerate(names) if name.startswith("95 %"))
     order = [*(i for i in range(len(names)) if i != band), band]

@@ -66,9 +66,14 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     for found, face in ((True, _COLORS["planted"]), (False, "none")):
         part = planted[called[planted.index] == found]
         left.scatter(
-            part["beta_true"], part["beta"], s=22, facecolor=face, edgecolor=_COLORS["planted"], linewidth=0.8,
+            part["beta_true"],
+            part["beta"],
+            s=22,
+            facecolor=face,
+            edgecolor=_COLORS["planted"],
+            linewidth=0.8,
             label=f"{'called' if found else 'missed'} ({len(part)})",
-        )  # fmt: skip
+        )
     ends = np.array([planted["beta_true"].min(), planted["beta_true"].max()]) if len(planted) else np.zeros(2)
     left.plot(ends, ends, color="black", linewidth=0.8)
     left.set(xlabel="planted effect (natural log)", ylabel="estimated effect (natural log)", title="Planted links")
@@ -77,9 +82,14 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     for kind in reversed(_COLORS):
         part = tested[tested["kind"] == kind]
         right.scatter(
-            part["beta"], -np.log10(part["p_value"].clip(lower=1e-300)), s=14, color=_COLORS[kind], alpha=0.8,
-            linewidth=0, label=f"{kind}: {int(called[part.index].sum())} of {len(part)} called",
-        )  # fmt: skip
+            part["beta"],
+            -np.log10(part["p_value"].clip(lower=1e-300)),
+            s=14,
+            color=_COLORS[kind],
+            alpha=0.8,
+            linewidth=0,
+            label=f"{kind}: {int(called[part.index].sum())} of {len(part)} called",
+        )
     if called.any():
         right.axhline(-np.log10(tested.loc[called, "p_value"].max()), color="black", linewidth=0.8, linestyle=":")
     right.set(

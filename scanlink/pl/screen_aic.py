@@ -81,18 +81,26 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
         (middle < -_CLEAR, ORANGE, "\\\\", "add", int((difference < -_CLEAR).sum())),
     ):
         ax.bar(
-            middle[own], counts[own], width=width, color=color, hatch=hatch, edgecolor="white", linewidth=0.6,
+            middle[own],
+            counts[own],
+            width=width,
+            color=color,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.6,
             label=f"{text} ({number:,})",
-        )  # fmt: skip
+        )
     ax.axvline(0, color="black", linewidth=0.9)
     some = counts[counts > 0]
     if some.max() > _SPREAD * some.min():
         ax.set(yscale="log", ylim=(0.6, 3 * some.max()))
     name = group_title(rows, group)
     ax.set(
-        xlim=(-reach, reach), xlabel="AIC of adding − AIC of multiplying", ylabel="pairs",
+        xlim=(-reach, reach),
+        xlabel="AIC of adding − AIC of multiplying",
+        ylabel="pairs",
         title=f"{name}{name and ': '}{difference.size:,} pairs",
-    )  # fmt: skip
+    )
     ticks = [tick for tick in ax.get_xticks() if -reach <= tick <= reach]
     beyond = farthest > reach
     ends = {reach: "≥ ", -reach: "≤ "} if beyond else {}
@@ -100,8 +108,13 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
         sorted({*ticks, *ends}), [f"{ends.get(t, '')}{t:g}".replace("-", "−") for t in sorted({*ticks, *ends})]
     )
     ax.legend(
-        loc="upper left", fontsize="small", framealpha=0.85, edgecolor="none", alignment="left",
-        title="difference above 2 to either side", title_fontsize="small",
-    )  # fmt: skip
+        loc="upper left",
+        fontsize="small",
+        framealpha=0.85,
+        edgecolor="none",
+        alignment="left",
+        title="difference above 2 to either side",
+        title_fontsize="small",
+    )
     open_spines(ax)
     return ax

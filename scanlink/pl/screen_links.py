@@ -81,7 +81,7 @@ def screen_links(
     >>> screen_links(table).get_title()
     'T: 2 pairs, 1 with opposite signs'
     """
-    from scanlink.tl.screen_links_summary import counted_pairs
+    from scanlink.tl.screen_links.summary import counted_pairs
 
     levels = checked_level(link_fdr, name="link_fdr"), checked_level(screen_fdr, name="screen_fdr")
     if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
@@ -113,18 +113,27 @@ def screen_links(
             _intervals(ax, rows[own], color)
         xs, ys, _ = thinned(x[own], y[own], x_range=x_range, y_range=y_range)
         ax.scatter(
-            xs, ys, s=12 if xs.size < own.sum() else 30, marker=marker, color=color, linewidth=0, zorder=3,
-            rasterized=bool(own.sum() > MANY), label=f"{text} ({own.sum():,})",
-        )  # fmt: skip
+            xs,
+            ys,
+            s=12 if xs.size < own.sum() else 30,
+            marker=marker,
+            color=color,
+            linewidth=0,
+            zorder=3,
+            rasterized=bool(own.sum() > MANY),
+            label=f"{text} ({own.sum():,})",
+        )
     if outside.any():
         ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     names = rows["group"].unique()
     opposite = int((np.sign(x) * np.sign(y) < 0).sum())
     of = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
     ax.set(
-        xlim=x_range, ylim=y_range, xlabel="effect of the link (natural log)",
+        xlim=x_range,
+        ylim=y_range,
+        xlabel="effect of the link (natural log)",
         ylabel="effect of the perturbation (natural log)",
-    )  # fmt: skip
+    )
     ax.set_title(f"{of}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
     ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
     open_spines(ax)

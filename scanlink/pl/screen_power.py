@@ -77,9 +77,13 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
     few = known.size <= 30
     low, high = known[0] / 1.25, known[-1] * 1.25
     ax.step(
-        np.concatenate([[low], known[shown], [high]]), np.concatenate([[0.0], share[shown], [share[-1]]]),
-        where="post", color=BLUE, linewidth=1.6, zorder=3,
-    )  # fmt: skip
+        np.concatenate([[low], known[shown], [high]]),
+        np.concatenate([[0.0], share[shown], [share[-1]]]),
+        where="post",
+        color=BLUE,
+        linewidth=1.6,
+        zorder=3,
+    )
     if few:
         ax.plot(known, share, linestyle="none", marker="o", markersize=5, color=BLUE, zorder=3)
     middle = float(np.median(sizes))
@@ -90,9 +94,12 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
     name = group_title(rows, group)
     half = f"half could show {middle:.2g} or more" if np.isfinite(middle) else "less than half could show any"
     ax.set(
-        xscale="log", xlim=(low, high), ylim=(0, 104), xlabel=f"smallest {what} seen with 80 % power (natural log)",
+        xscale="log",
+        xlim=(low, high),
+        ylim=(0, 104),
+        xlabel=f"smallest {what} seen with 80 % power (natural log)",
         ylabel="tests (%)",
-    )  # fmt: skip
+    )
     ax.set_title(f"{name}{name and ': '}{sizes.size:,} tests: {half}", fontsize="medium")
     ax.minorticks_off()
     ticks = [tick for tick in _TICKS if low <= tick <= high] or [middle]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
 from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
 from scanlink.pp.chunks import get_modality
+from scanlink.pp.formula import parse_formula
 from scanlink.stats import StatesFit, fit_states, rescale, sandwich_se, state_names
-from scanlink.tl._labels import group_members
-from scanlink.tl.formula import parse_formula
+from scanlink.tl.labels import group_members
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -248,14 +248,28 @@ def _draw_cells(ax: Axes, place: int, own: Floats) -> float:
     half = _WIDTH * float(own.std(ddof=1)) / np.sqrt(own.size) if own.size >= _ENOUGH else 0.0
     if half:
         ax.errorbar(
-            place - 0.14, mean, [[min(half, mean)], [half]], ecolor=color, elinewidth=1.4, capsize=3, zorder=2,
+            place - 0.14,
+            mean,
+            [[min(half, mean)], [half]],
+            ecolor=color,
+            elinewidth=1.4,
+            capsize=3,
+            zorder=2,
             linestyle="none",
-        )  # fmt: skip
+        )
     shown = "mean of the cells" not in ax.get_legend_handles_labels()[1]
     ax.plot(
-        place - 0.14, mean, linestyle="none", marker="o", markersize=7, markerfacecolor="white", markeredgecolor=color,
-        markeredgewidth=1.5, zorder=3, label="mean of the cells" if shown else "_mean",
-    )  # fmt: skip
+        place - 0.14,
+        mean,
+        linestyle="none",
+        marker="o",
+        markersize=7,
+        markerfacecolor="white",
+        markeredgecolor=color,
+        markeredgewidth=1.5,
+        zorder=3,
+        label="mean of the cells" if shown else "_mean",
+    )
     return mean + half
 
 
@@ -269,13 +283,27 @@ def _draw_fit(ax: Axes, means: _Means) -> float:
         # Intervals that cannot be told are left out.
         known = np.isfinite(low) & np.isfinite(high)
         ax.errorbar(
-            place[known], middle[known], [(middle - low)[known], (high - middle)[known]], linestyle="none",
-            ecolor=color, elinewidth=1.4, capsize=3, zorder=2,
-        )  # fmt: skip
+            place[known],
+            middle[known],
+            [(middle - low)[known], (high - middle)[known]],
+            linestyle="none",
+            ecolor=color,
+            elinewidth=1.4,
+            capsize=3,
+            zorder=2,
+        )
         ax.plot(
-            place, middle, linestyle="none", marker=marker, markersize=6.5, color=color, zorder=3, label=text,
-            markerfacecolor=color if marker == "s" else "white", markeredgewidth=1.5,
-        )  # fmt: skip
+            place,
+            middle,
+            linestyle="none",
+            marker=marker,
+            markersize=6.5,
+            color=color,
+            zorder=3,
+            label=text,
+            markerfacecolor=color if marker == "s" else "white",
+            markeredgewidth=1.5,
+        )
     middles = np.append(means.fitted[:, 0], means.expected[0])
     ends = np.append(means.fitted[:, 2], means.expected[2])
     # An interval that is wider than all else is cut, or nothing else could be seen.

@@ -129,8 +129,17 @@ def volcano(
     ):
         if which.any():
             colors = np.where(~called[which], "#777777", np.where(x[which] > 0, SIGNS[1][0], SIGNS[-1][0]))
-            ax.scatter(x[which], y[which], s=60, marker=sign_text, color=colors, linewidth=0, zorder=2, label=text,
-                       rasterized=bool(which.sum() > MANY))  # fmt: skip
+            ax.scatter(
+                x[which],
+                y[which],
+                s=60,
+                marker=sign_text,
+                color=colors,
+                linewidth=0,
+                zorder=2,
+                label=text,
+                rasterized=bool(which.sum() > MANY),
+            )
     if not finite.all():
         ax.plot([], [], linestyle="none", label=f"{(~finite).sum():,} without a finite effect")
     p = rows[p_column].to_numpy(dtype=float)

@@ -46,11 +46,7 @@ _UNIT = 2.0**32
 
 
 def cell_cycle(
-    mdata: MuData,
-    *,
-    s_genes: Iterable[str] = S_GENES,
-    g2m_genes: Iterable[str] = G2M_GENES,
-    overwrite: bool = False,
+    mdata: MuData, *, s_genes: Iterable[str] = S_GENES, g2m_genes: Iterable[str] = G2M_GENES, overwrite: bool = False
 ) -> None:
     """Add ``s_score`` and ``g2m_score`` to ``mdata.obs``.
 
@@ -147,8 +143,9 @@ def _depth(mdata: MuData, total: NDArray[np.int64]) -> NDArray[np.float64]:
             logger.warning(
                 "nUMI in obs is missing or below the sum of the counts in %d of %d cells (is it logged?); expression "
                 "is taken per sum of the counts",
-                int((~(given >= total)).sum()), mdata.n_obs,
-            )  # fmt: skip
+                int((~(given >= total)).sum()),
+                mdata.n_obs,
+            )
     return np.maximum(depth, 1.0)
 
 

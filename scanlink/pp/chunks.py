@@ -55,13 +55,7 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
     return modalities[name]
 
 
-def check_counts(
-    chunk: Chunk,
-    *,
-    what: str,
-    cells: pd.Index | None = None,
-    features: pd.Index | None = None,
-) -> None:
+def check_counts(chunk: Chunk, *, what: str, cells: pd.Index | None = None, features: pd.Index | None = None) -> None:
     """Refuse a piece that holds anything but raw counts.
 
     Parameters

@@ -107,9 +107,13 @@ def cis_pairs(
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
     logger.info(
         "%d pairs of %d genes and %d peaks within %d bp of the %s; %d genes have no peak there",
-        len(pairs), pairs["gene"].nunique(), pairs["peak"].nunique(), window,
-        "gene body" if anchor == "body" else "TSS", without,
-    )  # fmt: skip
+        len(pairs),
+        pairs["gene"].nunique(),
+        pairs["peak"].nunique(),
+        window,
+        "gene body" if anchor == "body" else "TSS",
+        without,
+    )
     return pd.DataFrame(
         {
             "gene": rna.var_names.to_numpy(dtype=object)[pairs["gene"]],

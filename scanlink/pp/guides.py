@@ -99,8 +99,10 @@ def assign_guides(
     kept = int(called.sum())
     logger.info(
         "%s of %s positive counts of guides are at or above the threshold; %.2f guides per cell on average",
-        f"{kept:,}", f"{counts.nnz:,}", kept / max(guide.n_obs, 1),
-    )  # fmt: skip
+        f"{kept:,}",
+        f"{counts.nnz:,}",
+        kept / max(guide.n_obs, 1),
+    )
     absent = guide.var_names[called == 0]
     if len(absent):
         logger.warning(
@@ -262,16 +264,23 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
         logger.warning(
             "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
             "their own take the threshold %d: %s",
-            int((~own).sum()), otherwise, first_few(names[~own]),
-        )  # fmt: skip
+            int((~own).sum()),
+            otherwise,
+            first_few(names[~own]),
+        )
         pooled = otherwise
     elif not own.all():
         few = sum(fit is None for fit in fits)
         logger.info(
             "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
             "without two components: %s",
-            int((~own).sum()), pooled, few, _FEWEST_CELLS, int((~own).sum()) - few, first_few(names[~own]),
-        )  # fmt: skip
+            int((~own).sum()),
+            pooled,
+            few,
+            _FEWEST_CELLS,
+            int((~own).sum()) - few,
+            first_few(names[~own]),
+        )
     found = [fit.threshold if fit is not None else None for fit in fits]
     least = np.array([pooled if one is None else one for one in found], dtype=np.int64)
     spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))

@@ -26,11 +26,7 @@ _COLUMNS = {"nUMI": "rna", "percent.mito": "rna", "nFeature_RNA": "rna", "nCount
 
 
 def qc(
-    mdata: MuData,
-    *,
-    mito_prefix: Iterable[str] = MITO_PREFIX,
-    overwrite: bool = False,
-    survey: Survey | None = None,
+    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
 ) -> None:
     """Add to ``mdata.obs`` the covariates that it lacks.
 

@@ -129,9 +129,13 @@ def screen_pairs(
     counted = joined["kind"].value_counts()
     logger.info(
         "%d pairs of %d genes and %d targets within %d bp of the %s, and %d positive controls",
-        counted.get("discovery", 0), joined["gene"].nunique(), joined["target"].nunique(), window,
-        "gene body" if anchor == "body" else "TSS", counted.get("positive_control", 0),
-    )  # fmt: skip
+        counted.get("discovery", 0),
+        joined["gene"].nunique(),
+        joined["target"].nunique(),
+        window,
+        "gene body" if anchor == "body" else "TSS",
+        counted.get("positive_control", 0),
+    )
     return pd.DataFrame(
         {
             "gene": rna.var_names.to_numpy(dtype=object)[joined["gene"]],
@@ -194,8 +198,10 @@ def _report(own: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, windo
         logger.warning(
             "%d targets that are called as a gene are not within %d bp of its TSS, or on another chromosome: %s. Are "
             "coordinates and annotation of the same genome build?",
-            len(far), window, first_few(targets.index[far["target"]]),
-        )  # fmt: skip
+            len(far),
+            window,
+            first_few(targets.index[far["target"]]),
+        )
     alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], own["target"]]))
     if len(alone):
         logger.info("%d targets have no gene within %d bp: %s", len(alone), window, first_few(targets.index[alone]))

@@ -19,21 +19,11 @@ __all__ = ["screen_qc"]
 logger = logging.getLogger("scanlink")
 
 # Column of mdata.obs, and the modality that it describes.
-_COLUMNS = {
-    "nUMI": "rna",
-    "percent.mito": "rna",
-    "nFeature_RNA": "rna",
-    "guide_count": "guide",
-    "guide_UMI": "guide",
-}
+_COLUMNS = {"nUMI": "rna", "percent.mito": "rna", "nFeature_RNA": "rna", "guide_count": "guide", "guide_UMI": "guide"}
 
 
 def screen_qc(
-    mdata: MuData,
-    *,
-    mito_prefix: Iterable[str] = MITO_PREFIX,
-    overwrite: bool = False,
-    survey: Survey | None = None,
+    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
 ) -> None:
     """Add to ``mdata.obs`` the covariates of a screen that it lacks.
 
@@ -92,12 +82,16 @@ def screen_qc(
             logger.warning(
                 "%s in obs is kept as it is, but by the guides in the data it is another number in %d of %d cells: "
                 "made with other thresholds, or of more guides? overwrite=True computes it anew",
-                name, other, mdata.n_obs,
-            )  # fmt: skip
+                name,
+                other,
+                mdata.n_obs,
+            )
     empty, bare = int((mdata.obs["nUMI"] <= 0).sum()), int((called == 0).sum())
     if empty:
         logger.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)
     logger.info(
-        "%d of %d cells hold no guide, the others %.1f on average", bare, mdata.n_obs,
+        "%d of %d cells hold no guide, the others %.1f on average",
+        bare,
+        mdata.n_obs,
         called.sum() / max(mdata.n_obs - bare, 1),
-    )  # fmt: skip
+    )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scanlink.io.chunks import canonical, iter_modalities
-from scanlink.io.make_store import counts_checks
 from scanlink.pp.chunks import get_modality
+from scanlink.store.make import counts_checks
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -88,12 +88,17 @@ def count_groups(table: pd.DataFrame, *, alpha: float) -> list[GroupCounts]:
         counts = table["status"].iloc[rows].value_counts()
         found.append(
             GroupCounts(
-                name=str(name), asked=len(rows), statuses={str(k): int(v) for k, v in counts.items()},
-                called=len(mine), up=int((signs > 0).sum()), down=int((signs < 0).sum()),
-                genes=int(hits["gene"].nunique()), peaks=int(pd.concat(ends).nunique()),
+                name=str(name),
+                asked=len(rows),
+                statuses={str(k): int(v) for k, v in counts.items()},
+                called=len(mine),
+                up=int((signs > 0).sum()),
+                down=int((signs < 0).sum()),
+                genes=int(hits["gene"].nunique()),
+                peaks=int(pd.concat(ends).nunique()),
                 n_cells=int(table["n_cells"].iloc[rows[0]]) if "n_cells" in table else None,
             )
-        )  # fmt: skip
+        )
     return found
 
 

@@ -70,7 +70,4 @@ def _record(run: Run) -> dict[str, Any]:
         for group, counts in later.get("groups", {}).items()
     }
     seeds = {name: run.section(name).get("seed") for name in ("scan", "epistasis")}
-    return {
-        **record_of(run.record, blocks=blocks, seeds=seeds),
-        "not_followed": later.get("not_followed", {}),
-    }
+    return {**record_of(run.record, blocks=blocks, seeds=seeds), "not_followed": later.get("not_followed", {})}

@@ -61,50 +61,60 @@ def _of_links(run: Run) -> Iterator[Plan]:
     up = int((called["beta"] > 0).sum())
     least = f"; the smallest is {tested['p_value'].min():.1g}" if len(tested) else ""
     yield Plan(
-        "qq_links", "links", "P-values against what chance would give",
+        "qq_links",
+        "links",
+        "P-values against what chance would give",
         f"Quantile-quantile plot of the p-values of {len(tested):,} tested pairs{least}.",
         "Each point is a p-value, as observed (up) and as expected if no pair were linked (right). Points along the "
         "diagonal are as chance has them; those that leave it at the upper right are links. Points that leave it from "
         "the start say that p-values are too small, or that most pairs are linked.",
         lambda: pl.qq(tested),
-    )  # fmt: skip
+    )
     kind = run.section("scan").get("p_value")
     if 1 < groups <= _CURVES and kind in P_VALUES:
         yield Plan(
-            "qq_links_by_group", "links", "P-values by group",
+            "qq_links_by_group",
+            "links",
+            "P-values by group",
             f"Quantile-quantile plot of the p-values on which links were called, one curve for each of {groups} "
             "groups.",
             "As before, for the p-value on which links were called, a curve a group. Groups with more cells leave the "
             "diagonal earlier, as more of their links can be seen.",
             lambda: pl.qq(tested, kinds=[kind], by="group"),
-        )  # fmt: skip
+        )
     yield Plan(
-        "volcano_links", "links", "Effects and p-values of links",
+        "volcano_links",
+        "links",
+        "Effects and p-values of links",
         f"Volcano plot of {len(tested):,} tested pairs: {len(called):,} called, {up:,} with a positive effect and "
         f"{len(called) - up:,} with a negative one.",
         "Each point is a tested pair: to the right expression is higher where the peak is open, to the left it is "
         "lower; the higher, the smaller the p-value. Called pairs are coloured triangles; the foremost are named.",
         lambda: pl.volcano(tested, fdr=alpha),
-    )  # fmt: skip
+    )
     if "distance" in tested:
         yield Plan(
-            "distance_decay", "links", "Links by distance",
+            "distance_decay",
+            "links",
+            "Links by distance",
             f"Share of the tested pairs that are links, and median size of their effects, by the distance of gene and "
             f"peak, over {len(tested):,} tested pairs.",
             "Above: of the pairs at a distance from the TSS, how many in a hundred are links; enhancers thin out with "
             "distance, so the line should fall. Below: how large effects are. Bars are 95 % intervals.",
             lambda: pl.distance_decay(tested, fdr=alpha),
-        )  # fmt: skip
+        )
     ends: tuple[tuple[Literal["gene", "peak"], str], ...] = (("gene", "peaks"), ("peak", "genes"))
     for of, other in ends:
         yield Plan(
-            f"links_per_{of}", "links", f"Links per {of}",
+            f"links_per_{of}",
+            "links",
+            f"Links per {of}",
             f"Number of {of}s by how many {other} they are linked to; {called[of].nunique():,} {of}s have a link.",
             f"Each bar counts the {of}s with so many linked {other}"
             + (", in each group by itself" if groups > 1 else "")
             + ". Those without a link are counted in the title.",
             partial(pl.links_per, tested, of=of, fdr=alpha),
-        )  # fmt: skip
+        )
 
 
 def _of_loci(run: Run, names: dict[str, str]) -> Iterator[Plan]:
@@ -134,14 +144,16 @@ def _of_loci(run: Run, names: dict[str, str]) -> Iterator[Plan]:
 
         plain = gene.replace(r"\$", "$")
         yield Plan(
-            f"arcs_{number}", "links", f"Links around {plain}",
+            f"arcs_{number}",
+            "links",
+            f"Links around {plain}",
             f"Arcs from {plain} to {mine['peak'].nunique()} linked peaks in {mine['group'].nunique()} groups, over the "
             "peaks and genes of the region.",
             f"Each arc is a link, from the first base of a gene to the middle of a peak; the broader, the larger the "
             f"effect, and dashed where expression is lower. A panel a group with a link of {plain}{more}."
             + ("" if _pairs_of(run, mine) is None else " Pairs of enhancers that interact hang below the peaks."),
             make,
-        )  # fmt: skip
+        )
 
 
 def _renamed(genes: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
@@ -183,32 +195,38 @@ def _of_pairs(run: Run) -> Iterator[Plan]:
     called = tested[tested["fdr"] < alpha]
     synergy = int((called["beta_interaction"] > 0).sum())
     yield Plan(
-        "qq_interaction", "epistasis", "P-values of interactions against what chance would give",
+        "qq_interaction",
+        "epistasis",
+        "P-values of interactions against what chance would give",
         f"Quantile-quantile plot of the p-values of the interaction of {len(tested):,} enhancer pairs.",
         "Read as that of the links. Points along the diagonal mean that the enhancers of these pairs multiply: each "
         "does what it does, whatever the other does.",
         lambda: pl.qq(tested),
-    )  # fmt: skip
+    )
     yield Plan(
-        "volcano_interaction", "epistasis", "Interactions and their p-values",
+        "volcano_interaction",
+        "epistasis",
+        "Interactions and their p-values",
         f"Volcano plot of the interaction of {len(tested):,} enhancer pairs: {synergy:,} called synergy, "
         f"{len(called) - synergy:,} called redundancy.",
         "To the right of 0 both enhancers together do more than the product of their single effects (synergy), to the "
         "left less (redundancy, saturation). Called pairs are coloured triangles.",
         lambda: pl.volcano(tested, fdr=alpha),
-    )  # fmt: skip
+    )
     if "beta_11" not in tested:
         # Of three enhancers and more there is no plane to draw in.
         return
     above = tested["beta_interaction"] > 0 if len(tested) else pd.Series(dtype=bool)
     share = f"{100 * above.mean():.0f} % of the points lie above the identity line." if len(above) else ""
     yield Plan(
-        "additivity", "epistasis", "Single effects against the joint effect",
+        "additivity",
+        "epistasis",
+        "Single effects against the joint effect",
         f"Sum of the two single effects against the effect of both for {len(tested):,} enhancer pairs. {share}",
         "On the line the effects of two enhancers multiply (their logarithms add). Above it the pair does more than "
         "that, below it less. The box on the right shows by how much: its line is the median, 0 where pairs multiply.",
         lambda: pl.additivity(tested, fdr=alpha),
-    )  # fmt: skip
+    )
 
 
 def _of_groups(run: Run) -> Iterator[Plan]:
@@ -217,20 +235,24 @@ def _of_groups(run: Run) -> Iterator[Plan]:
     tested = links[links["status"] == "ok"]
     if (groups := tested["group"].nunique()) > 1:
         yield Plan(
-            "heatmap_links", "heterogeneity", "The foremost links across groups",
+            "heatmap_links",
+            "heterogeneity",
+            "The foremost links across groups",
             f"Heat map of the effects of the foremost links in {groups} groups of cells.",
             "A row a pair of gene and peak, a column a group: blue where expression is higher with the peak open, red "
             "where it is lower. The sign in a cell is bold where the pair is a link; hatched cells were not tested.",
             lambda: pl.heatmap(tested, fdr=run.alpha),
-        )  # fmt: skip
+        )
     if epi is None:
         return
     pairs = epi[epi["status"] == "ok"]
     if (groups := pairs["group"].nunique()) > 1 and "enhancer_3" not in epi:
         yield Plan(
-            "heatmap_interaction", "heterogeneity", "The foremost interactions across groups",
+            "heatmap_interaction",
+            "heterogeneity",
+            "The foremost interactions across groups",
             f"Heat map of the interactions of the foremost enhancer pairs in {groups} groups of cells.",
             "A row a pair of enhancers, a column a group: blue is synergy, red redundancy. The sign in a cell is bold "
             "where an interaction is called; hatched cells were not tested.",
             lambda: pl.heatmap(pairs, fdr=run.epistasis_alpha),
-        )  # fmt: skip
+        )

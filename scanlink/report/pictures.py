@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scanlink.errors import ScanlinkError
+from scanlink.files import replace_file
 from scanlink.report.picture_plans import Plan
-from scanlink.run import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,6 +134,9 @@ def _drawn(plan: Plan, folder: Path) -> Picture:
     figure.savefig(buffer, dpi=_DPI, format="png", facecolor="white")
     replace_file(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
     return Picture(
-        **words, data=base64.b64encode(buffer.getvalue()).decode(),
-        wide=size[0] > _WIDE, width=round(96 * size[0]), height=round(96 * size[1]),
-    )  # fmt: skip
+        **words,
+        data=base64.b64encode(buffer.getvalue()).decode(),
+        wide=size[0] > _WIDE,
+        width=round(96 * size[0]),
+        height=round(96 * size[1]),
+    )

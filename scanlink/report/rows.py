@@ -46,12 +46,7 @@ _PAIRS = (
     Column("se_robust_interaction", "robust s.e.", "num", "sandwich standard error of the interaction"),
     Column("p_value", "p-value", "p", "of the interaction, the kind that was chosen"),
     Column("fdr", "FDR", "p", "false discovery rate within the group"),
-    Column(
-        "cook_ratio",
-        "Cook ratio",
-        "num",
-        "influence of the foremost cell of 11 over their mean",
-    ),
+    Column("cook_ratio", "Cook ratio", "num", "influence of the foremost cell of 11 over their mean"),
     Column("n_11", "cells 11", "int", "cells in which both are open"),
     Column("n_111", "cells 111", "int", "cells in which all three are open"),
     Column("beta_10", "effect 10", "num", "log fold change where only enhancer 1 is open, against neither"),

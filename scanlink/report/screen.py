@@ -133,9 +133,12 @@ def _searchable(
     asked = asked.assign(kind=asked["kind"].replace(screen_words.KIND_NAMES))
     found = result_table(asked, alpha=alpha, most=rows, columns=(*first, *genes, *columns))
     return searchable(
-        found, name, alpha=alpha, filter_by=("Group", "all groups") if several else ("Kind", "all kinds"),
+        found,
+        name,
+        alpha=alpha,
+        filter_by=("Group", "all groups") if several else ("Kind", "all kinds"),
         find="gene or target",
-    )  # fmt: skip
+    )
 
 
 def _stage(run: ScreenRun, table: pd.DataFrame, alpha: float, several: bool) -> dict[str, Any]:
@@ -194,8 +197,10 @@ def _power(table: pd.DataFrame) -> dict[str, Any] | None:
     least = tested["min_interaction"].dropna().to_numpy(dtype=float)
     tenth, half = (float(np.quantile(least, share)) for share in (0.1, 0.5))
     # A factor of a million says no more than "any".
-    words = {name: f"{np.exp(value):,.2g}" if value < 10 else "thousands" for name, value in
-             (("tenth", tenth), ("half", half))}  # fmt: skip
+    words = {
+        name: f"{np.exp(value):,.2g}" if value < 10 else "thousands"
+        for name, value in (("tenth", tenth), ("half", half))
+    }
     doubled = float((least <= np.log(2)).mean())
     found = {"tenth": f"{tenth:.2g}", "half": f"{half:.2g}", "factor": words, "doubled": f"{100 * doubled:.0f}"}
     if {"aic_additive", "aic_multiplicative"} <= set(tested):

@@ -12,9 +12,9 @@ from scanlink.errors import ScanlinkError
 from scanlink.io.links import read_links
 from scanlink.report.rows import Column, ResultTable, result_table
 from scanlink.report.screen_folder import ScreenRun
-from scanlink.tl.links import write_table
-from scanlink.tl.screen_links import screen_links
-from scanlink.tl.screen_links_summary import screen_links_summary
+from scanlink.tl.scan.table import write_table
+from scanlink.tl.screen_links.call import screen_links
+from scanlink.tl.screen_links.summary import screen_links_summary
 
 __all__ = ["Joint", "joint_of"]
 
@@ -93,9 +93,11 @@ def joint_of(run: ScreenRun, *, most: int) -> Joint | None:
     write_table(table, path)
     both = (table["status_link"] == "ok") & (table["status_screen"] == "ok")
     shown = table.assign(
-        beta=table["beta_screen"], p_value=table["p_screen"], fdr=table["fdr_screen"],
+        beta=table["beta_screen"],
+        p_value=table["p_screen"],
+        fdr=table["fdr_screen"],
         status=both.map({True: "ok", False: "untested"}),
-    )  # fmt: skip
+    )
     summary = screen_links_summary(table, link_fdr=run.alpha, screen_fdr=run.alpha)
     return Joint(
         name,

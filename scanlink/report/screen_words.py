@@ -54,10 +54,15 @@ def asked(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     found = []
     for heading, name, words in (
-        ("Data", "input", _input), ("Genes", "genes", genes_words), ("Groups", "groups", groups_words),
-        ("Guides", "guides", _guides), ("Pairs", "pairs", _pairs), ("Effects", "screen", _screen),
-        ("Controls", "screen", _controls), ("Interactions", "interactions", _interactions),
-    ):  # fmt: skip
+        ("Data", "input", _input),
+        ("Genes", "genes", genes_words),
+        ("Groups", "groups", groups_words),
+        ("Guides", "guides", _guides),
+        ("Pairs", "pairs", _pairs),
+        ("Effects", "screen", _screen),
+        ("Controls", "screen", _controls),
+        ("Interactions", "interactions", _interactions),
+    ):
         section = options.get(name)
         if isinstance(section, Mapping):
             found.append((heading, words(section)))

@@ -6,16 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "FDR_WORDS",
-    "P_VALUES",
-    "STATUS",
-    "asked",
-    "formula_words",
-    "genes_words",
-    "groups_words",
-    "ladder_words",
-]
+__all__ = ["FDR_WORDS", "P_VALUES", "STATUS", "asked", "formula_words", "genes_words", "groups_words", "ladder_words"]
 
 # In the order of the table, with a sign of its own for each bar.
 STATUS = {
@@ -81,10 +72,14 @@ def asked(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     found = []
     for heading, name, words in (
-        ("Data", "input", _input), ("Genes", "genes", genes_words), ("Groups", "groups", groups_words),
-        ("Pairs", "pairs", _pairs), ("Test", "scan", _scan), ("Links", "links", _links),
+        ("Data", "input", _input),
+        ("Genes", "genes", genes_words),
+        ("Groups", "groups", groups_words),
+        ("Pairs", "pairs", _pairs),
+        ("Test", "scan", _scan),
+        ("Links", "links", _links),
         ("Enhancer pairs", "epistasis", _epistasis),
-    ):  # fmt: skip
+    ):
         section = options.get(name)
         if isinstance(section, Mapping):
             found.append((heading, words(section)))

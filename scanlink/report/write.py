@@ -8,10 +8,10 @@ from pathlib import Path
 
 import jinja2
 
+from scanlink.files import replace_file
 from scanlink.report import multiome, screen
 from scanlink.report.folder import read_run
 from scanlink.report.screen_folder import is_screen, read_screen_run
-from scanlink.run import replace_file
 from scanlink.run.progress import duration
 
 __all__ = ["write_report"]
@@ -56,8 +56,12 @@ def _template(name: str) -> jinja2.Template:
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     surroundings.filters |= {
-        "count": "{:,}".format, "sign": _sign, "duration": duration, "number": _number, "percent": _percent,
-    }  # fmt: skip
+        "count": "{:,}".format,
+        "sign": _sign,
+        "duration": duration,
+        "number": _number,
+        "percent": _percent,
+    }
     return surroundings.get_template(name)
 
 

@@ -5,7 +5,7 @@ from scanlink.run.driver import run_blocks, run_work
 from scanlink.run.local import SMALL_SECONDS, check_client, client_for
 from scanlink.run.lock import FolderLock
 from scanlink.run.memory import peak_mib
-from scanlink.run.parts import PartError, Parts, replace_file
+from scanlink.run.parts import PartError, Parts
 from scanlink.run.work import RunStats, Work
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "client_for",
     "cut",
     "peak_mib",
-    "replace_file",
     "run_blocks",
     "run_work",
 ]

@@ -8,10 +8,10 @@ import time
 from collections import Counter, defaultdict
 
 from scanlink.errors import RunError, first_few
+from scanlink.files import replace_file
 from scanlink.run.blocks import Block
 from scanlink.run.costs import CostModel
 from scanlink.run.events import Done, Failed
-from scanlink.run.parts import replace_file
 from scanlink.run.work import Job, RunStats, Work
 
 __all__ = ["Account"]

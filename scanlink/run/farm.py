@@ -201,9 +201,16 @@ class Farm:
         keys = [f"block-{block.number}-{self._name}-{self._sent + i}" for i, block in enumerate(blocks)]
         self._sent += len(blocks)
         futures = self.client.map(
-            compute_block, blocks, key=keys, pure=False, retries=self._retries,
-            task=work.task, context=work.context, parts=work.parts, marker=str(work.marker),
-        )  # fmt: skip
+            compute_block,
+            blocks,
+            key=keys,
+            pure=False,
+            retries=self._retries,
+            task=work.task,
+            context=work.context,
+            parts=work.parts,
+            marker=str(work.marker),
+        )
         for key, future, block in zip(keys, futures, blocks, strict=True):
             self._running[key] = (future, Job(work, block))
             future.add_done_callback(lambda done: self._ready.put(done.key))

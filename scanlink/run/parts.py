@@ -6,8 +6,7 @@ import hashlib
 import json
 import os
 import re
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scanlink.errors import RunError
+from scanlink.files import replace_file
 from scanlink.run.blocks import Block
 
-__all__ = ["PartError", "Parts", "content_digest", "replace_file"]
+__all__ = ["PartError", "Parts", "content_digest"]
 
 _KEY = b"scanlink_part"
 _NAME = re.compile(r"block-(\d{6,})\.parquet")
@@ -156,38 +156,3 @@ def content_digest(table: pa.Table) -> str:
         else:
             digest.update(column.fill_null(pa.scalar(0).cast(column.type)).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make a file under a temporary name beside ``path``, then move it there.
-
-    Raises
-    ------
-    RunError
-        If the folder cannot be written or the disk is full; the file of that name, if any, is left as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with open(temporary, "rb") as handle:
-            # A full or lost disk shows here at the latest, and not after the part counts as done.
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        _forget(temporary)
-        raise RunError(
-            f"{path} cannot be written: {error.strerror or error}. Free some space or name another folder; "
-            "what is finished stays, and the same command goes on from there"
-        ) from error
-    except BaseException:
-        _forget(temporary)
-        raise
-
-
-def _forget(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        # The folder is lost; what was wrong in the first place is told, not this.
-        return

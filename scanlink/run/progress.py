@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from scanlink.run.parts import replace_file
+from scanlink.files import replace_file
 
 __all__ = ["Counts", "Progress", "duration"]
 

@@ -64,11 +64,7 @@ def solve(
     width = _LANES
     # Monomials of degree up to k come first: prefix[k] of them.
     terms = (prefix[degree], prefix[max(degree - 1, 0)], prefix[max(degree - 2, 0)])
-    loose = (
-        prefix[fluctuation_degree],
-        prefix[max(fluctuation_degree - 1, 0)],
-        prefix[max(fluctuation_degree - 2, 0)],
-    )
+    loose = (prefix[fluctuation_degree], prefix[max(fluctuation_degree - 1, 0)], prefix[max(fluctuation_degree - 2, 0)])
     theta = np.empty((p, width))
     powers = np.empty((n_monomials, width))
     gradient = np.empty((p, width))

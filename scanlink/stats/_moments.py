@@ -20,10 +20,7 @@ LANES = 64
 # Multiplication and addition in one instruction nearly double the speed, and leave the order of the sums alone.
 @compiled_contracted
 def weighted_sums(
-    weights: NDArray[np.uint8],
-    cells: NDArray[np.int64],
-    features: NDArray[np.float32],
-    out: NDArray[np.float32],
+    weights: NDArray[np.uint8], cells: NDArray[np.int64], features: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
     """``out[k, r] = sum over cells of (weight - 1) features[cell, k]``, in the order of ``cells``.
 

@@ -196,9 +196,8 @@ def _solved(
 
 @compiled
 def _projected(
-    sums: Floats, x: Floats, mu: Floats, g: Floats,
-    l10: float, l20: float, l21: float, d0: float, d1: float, d2: float,
-) -> float:  # fmt: skip
+    sums: Floats, x: Floats, mu: Floats, g: Floats, l10: float, l20: float, l21: float, d0: float, d1: float, d2: float
+) -> float:
     """The product less what the main effects say of it, with expected counts as weights, and the score along that."""
     n = mu.size
     s0 = s1 = s2 = square = 0.0

@@ -10,16 +10,7 @@ from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import first_predictor, irls
-from scanlink.stats._newton import (
-    _ETA_MAX,
-    ALIASED,
-    CONVERGED,
-    NOT_CONVERGED,
-    Floats,
-    factor,
-    glm_path,
-    solve_factored,
-)
+from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
 from scanlink.stats._vector import linear_predictor
 
 

@@ -59,12 +59,7 @@ def smallest_effect(se: ArrayLike, *, alpha: float = 0.05, power: float = 0.8) -
 
 
 def null_se(
-    expected: ArrayLike,
-    tested: ArrayLike,
-    design: ArrayLike,
-    *,
-    theta: float | None = None,
-    dispersion: float = 0.0,
+    expected: ArrayLike, tested: ArrayLike, design: ArrayLike, *, theta: float | None = None, dispersion: float = 0.0
 ) -> float:
     """Standard error that the coefficient of a column has where its effect is nothing, the other columns fitted too.
 
@@ -138,9 +133,7 @@ def null_se(
     w = mu if theta is None else mu / (1.0 + mu / theta)
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     weighted = z * w[:, None]
-    slope = np.linalg.lstsq(
-        np.einsum("ij,ik->jk", weighted, z), np.einsum("ij,i->j", weighted, x), rcond=None
-    )[0]  # fmt: skip
+    slope = np.linalg.lstsq(np.einsum("ij,ik->jk", weighted, z), np.einsum("ij,i->j", weighted, x), rcond=None)[0]
     g = x - np.einsum("ij,j->i", z, slope)
     information = float(np.sum(g * g * w))
     if not information > 1e-10 * float(np.sum(x * x * w)):

@@ -23,12 +23,7 @@ _MAX_STEPS = 200
 
 
 def interaction_p(
-    counts: ArrayLike,
-    state: ArrayLike,
-    design: ArrayLike,
-    *,
-    n_enhancers: int = 2,
-    offset: ArrayLike | None = None,
+    counts: ArrayLike, state: ArrayLike, design: ArrayLike, *, n_enhancers: int = 2, offset: ArrayLike | None = None
 ) -> float:
     """P-value of "the effects of the enhancers multiply", without resampling and without a seed.
 

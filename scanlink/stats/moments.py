@@ -135,11 +135,7 @@ class PairMoments:
         self.slopes_data = np.einsum("i,ij->j", gene.counts, z)
 
     def replicates(
-        self,
-        weights: NDArray[np.uint8],
-        features: NDArray[np.float32],
-        shared: NDArray[np.float32],
-        n_replicates: int,
+        self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
     ) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
         """Coefficients of a block of replicates.
 
@@ -174,16 +170,37 @@ class PairMoments:
         data = np.empty((self.start.size, padded))
         counted = np.empty((self.level_design.shape[0], padded))
         sum_counts(
-            own[:, n_own], shared[:, n_own + 1 :], self.counted, self.slopes_data, self.design, self.level_of_class,
-            data, counted,
-        )  # fmt: skip
+            own[:, n_own],
+            shared[:, n_own + 1 :],
+            self.counted,
+            self.slopes_data,
+            self.design,
+            self.level_of_class,
+            data,
+            counted,
+        )
         n_targets = self.targets.size
         coef, error = np.empty((n_targets, n_replicates)), np.empty((n_targets, n_replicates))
         state = np.empty(n_replicates, dtype=np.uint8)
         solve(
-            data, self.moments, own, self.design, self.start,
-            monomials.parent, monomials.axis, monomials.exponent, monomials.up, monomials.prefix,
-            monomials.degree, monomials.own_degree, self.norms, covariates.furthest, self.targets,
-            n_replicates, coef, error, state,
-        )  # fmt: skip
+            data,
+            self.moments,
+            own,
+            self.design,
+            self.start,
+            monomials.parent,
+            monomials.axis,
+            monomials.exponent,
+            monomials.up,
+            monomials.prefix,
+            monomials.degree,
+            monomials.own_degree,
+            self.norms,
+            covariates.furthest,
+            self.targets,
+            n_replicates,
+            coef,
+            error,
+            state,
+        )
         return coef, error, state == SOLVED, counted[:, :n_replicates]

@@ -9,13 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import OptionError
-from scanlink.stats._checks import (
-    checked_regression,
-    checked_rows,
-    checked_start,
-    checked_target,
-    checked_weights,
-)
+from scanlink.stats._checks import checked_regression, checked_rows, checked_start, checked_target, checked_weights
 from scanlink.stats._newton import CONVERGED, glm_path, inverse_information, newton, refit_like_r
 from scanlink.stats._refit import refit, two_levels
 

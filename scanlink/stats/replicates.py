@@ -73,13 +73,7 @@ class GeneReplicates:
         features = self.moments.features()
         return Shared(block, features, self.moments.sums(block.cells, features))
 
-    def pair(
-        self,
-        peak: ArrayLike,
-        *,
-        fit: PoissonFit | None = None,
-        target: int = 1,
-    ) -> PairReplicates:
+    def pair(self, peak: ArrayLike, *, fit: PoissonFit | None = None, target: int = 1) -> PairReplicates:
         """A pair of this gene.
 
         Parameters
@@ -186,10 +180,9 @@ class PairReplicates:
             block,
             which,
             lambda rows: refit_poisson(
-                self.gene.counts, design, rows, target=self.target, offset=self.gene.covariates.offset,
-                start=self.start,
+                self.gene.counts, design, rows, target=self.target, offset=self.gene.covariates.offset, start=self.start
             ),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)

@@ -107,11 +107,7 @@ class StateMoments:
         return sum(cells.nbytes for cells in (*self.cells, *self.expressed) if cells is not None)
 
     def sums(
-        self,
-        weights: NDArray[np.uint8],
-        features: NDArray[np.float32],
-        shared: NDArray[np.float32],
-        n_replicates: int,
+        self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
     ) -> StateSums:
         """Weighted sums over the classes.
 
@@ -171,15 +167,36 @@ class StateMoments:
         padded, n_own = own.shape[2], monomials.n_own
         data, counted = np.empty((start.size, padded)), np.empty((used.size, padded))
         sum_counts(
-            own[:, n_own], slopes, self.counted[used], self.slopes[used].sum(axis=0), design, np.arange(used.size),
-            data, counted,
-        )  # fmt: skip
+            own[:, n_own],
+            slopes,
+            self.counted[used],
+            self.slopes[used].sum(axis=0),
+            design,
+            np.arange(used.size),
+            data,
+            counted,
+        )
         found, error = np.empty((len(states), n_replicates)), np.empty((len(states), n_replicates))
         state = np.empty(n_replicates, dtype=np.uint8)
         solve(
-            data, self.moments[used], own, design, start,
-            monomials.parent, monomials.axis, monomials.exponent, monomials.up, monomials.prefix,
-            monomials.degree, monomials.own_degree, self.norms[used], covariates.furthest, targets,
-            n_replicates, found, error, state,
-        )  # fmt: skip
+            data,
+            self.moments[used],
+            own,
+            design,
+            start,
+            monomials.parent,
+            monomials.axis,
+            monomials.exponent,
+            monomials.up,
+            monomials.prefix,
+            monomials.degree,
+            monomials.own_degree,
+            self.norms[used],
+            covariates.furthest,
+            targets,
+            n_replicates,
+            found,
+            error,
+            state,
+        )
         return Solved(found, error, state == SOLVED)

@@ -198,9 +198,15 @@ class StatesFit:
             if clusters is not None and part.cells is not None:
                 clusters = clusters[part.cells]
             found = sandwich_influence(
-                part.counts, part.fit.fitted, part.design, part.fit.covariance,
-                target=part.combination(own), kind=kind, theta=part.theta, clusters=clusters,
-            )  # fmt: skip
+                part.counts,
+                part.fit.fitted,
+                part.design,
+                part.fit.covariance,
+                target=part.combination(own),
+                kind=kind,
+                theta=part.theta,
+                clusters=clusters,
+            )
             if self.clusters is not None:
                 total[: found.size] += found
             elif part.cells is not None:

@@ -7,12 +7,12 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from scanlink.io.store import Store
 from scanlink.screen_options import ASKED, KINDS, SCREEN_P_COLUMNS, TestOptions
 from scanlink.stats import adjust
-from scanlink.tl._screen_task import screen_schema
-from scanlink.tl._screen_tests import INTERACTION
-from scanlink.tl.screen_plan import ScreenPlan, target_columns
+from scanlink.store.store import Store
+from scanlink.tl.screen_block import screen_schema
+from scanlink.tl.screen_rows import ScreenPlan, target_columns
+from scanlink.tl.screen_tests import INTERACTION
 
 __all__ = ["collect_screen", "screen_columns"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import scanlink as sl
-from scanlink.cluster.doctor_host import check_address
-from scanlink.cluster.doctor_remedies import remedy_for, remedy_for_reason
-from scanlink.cluster.doctor_report import Report
-from scanlink.cluster.doctor_versions import check_versions, versions
+from scanlink.cluster.doctor.host import check_address
+from scanlink.cluster.doctor.remedies import remedy_for, remedy_for_reason
+from scanlink.cluster.doctor.report import Report
+from scanlink.cluster.doctor.versions import check_versions, versions
 from scanlink.cluster.profile import load_profile
 
 

@@ -194,9 +194,16 @@ def recover(simulation: sl.ds.Simulation, group: str) -> pd.DataFrame:
 def test_simulate__poisson_regression_recovers_the_effects(group):
     # Also the slope of log(nUMI), which is 1: depth acts exactly as the scan's model has it.
     simulation = sl.ds.simulate(
-        n_cells=24_000, n_genes=15, n_peaks=80, n_links=24, n_interactions=6, celltypes={"T": 1, "B": 1},
-        donor_sd=0, batch_sd=0, seed=2,
-    )  # fmt: skip
+        n_cells=24_000,
+        n_genes=15,
+        n_peaks=80,
+        n_links=24,
+        n_interactions=6,
+        celltypes={"T": 1, "B": 1},
+        donor_sd=0,
+        batch_sd=0,
+        seed=2,
+    )
     found = recover(simulation, group)
     z = (found["estimate"] - found["true"]) / found["se"]
     assert len(z) > 25
@@ -207,9 +214,16 @@ def test_simulate__poisson_regression_recovers_the_effects(group):
 
 def test_simulate__counts_have_the_dispersion_asked():
     simulation = sl.ds.simulate(
-        n_cells=20_000, n_genes=10, n_peaks=50, n_links=0, n_interactions=0, celltypes={"T": 1}, donor_sd=0, batch_sd=0,
+        n_cells=20_000,
+        n_genes=10,
+        n_peaks=50,
+        n_links=0,
+        n_interactions=0,
+        celltypes={"T": 1},
+        donor_sd=0,
+        batch_sd=0,
         dispersion=0.8,
-    )  # fmt: skip
+    )
     mdata = simulation.mdata
     gene = mdata["rna"].X[:, :10].toarray()
     exposure = mdata.obs["nUMI"].to_numpy()[:, None] * gene.sum(axis=0) / mdata.obs["nUMI"].sum()

@@ -14,10 +14,10 @@ import scipy.sparse as sp
 
 from scanlink import ds
 from scanlink.errors import InputError
-from scanlink.io.columns import ColumnReader, ColumnWriter
-from scanlink.io.make_store import write_store
-from scanlink.io.npy import ArrayFile
-from scanlink.io.store import Store
+from scanlink.store.columns import ColumnReader, ColumnWriter
+from scanlink.store.make import write_store
+from scanlink.store.npy import ArrayFile
+from scanlink.store.store import Store
 
 
 def written(folder, counts):
@@ -158,7 +158,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from scanlink.io.columns import ColumnReader, ColumnWriter
+from scanlink.store.columns import ColumnReader, ColumnWriter
 folder, n = Path(sys.argv[1]), 400_000
 folder.mkdir()
 (folder / "manifest.json").write_text('{"sha256": "known"}')
@@ -171,7 +171,7 @@ with writer:
 READ = """
 import sys
 from pathlib import Path
-from scanlink.io.columns import ColumnReader
+from scanlink.store.columns import ColumnReader
 def resident():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 reader = ColumnReader(Path(sys.argv[1]), "rna", "known")

@@ -45,13 +45,21 @@ def epi() -> pd.DataFrame:
         }
     )
     for name, values in (
-        ("beta_10", [0.5, np.nan, 0.1, 0.2]), ("beta_01", [0.3, np.nan, 0.1, 0.2]),
-        ("beta_11", [1.2, np.nan, 0.0, 0.3]), ("fdr_gene", [1e-4, np.nan, 0.2, 0.5]),
-        ("p_10", [0.01] * n), ("p_01", [0.02] * n), ("p_11", [0.03] * n),
-        ("p_boot_10", [0.04] * n), ("p_boot_01", [np.nan] * n), ("p_boot_11", [4e-4] * n),
-        ("beta_interaction", [0.4, np.nan, -0.2, -0.1]), ("se_robust_interaction", [0.1, np.nan, 0.1, 0.1]),
-        ("p_value", [1e-4, np.nan, 0.2, 0.5]), ("fdr", [1e-3, np.nan, 0.4, 0.6]),
-    ):  # fmt: skip
+        ("beta_10", [0.5, np.nan, 0.1, 0.2]),
+        ("beta_01", [0.3, np.nan, 0.1, 0.2]),
+        ("beta_11", [1.2, np.nan, 0.0, 0.3]),
+        ("fdr_gene", [1e-4, np.nan, 0.2, 0.5]),
+        ("p_10", [0.01] * n),
+        ("p_01", [0.02] * n),
+        ("p_11", [0.03] * n),
+        ("p_boot_10", [0.04] * n),
+        ("p_boot_01", [np.nan] * n),
+        ("p_boot_11", [4e-4] * n),
+        ("beta_interaction", [0.4, np.nan, -0.2, -0.1]),
+        ("se_robust_interaction", [0.1, np.nan, 0.1, 0.1]),
+        ("p_value", [1e-4, np.nan, 0.2, 0.5]),
+        ("fdr", [1e-3, np.nan, 0.4, 0.6]),
+    ):
         table[name] = values
     table["status"] = ["ok", "too_few_11", "ok", "ok"]
     return table
@@ -178,9 +186,12 @@ def test_capstone__has_the_columns_of_the_paper_a_file_a_group(epi, tmp_path):
     table = pd.read_csv(files[0])
     assert list(table) == [
         *("gene", "enhancer1", "enhancer2"),
-        *(f"{what}_{which}" for which in ("enhancer1", "enhancer2", "both")
-          for what in ("intercept", "beta.estimate", "beta.pvalue", "bootstrap.pvalue")),
-    ]  # fmt: skip
+        *(
+            f"{what}_{which}"
+            for which in ("enhancer1", "enhancer2", "both")
+            for what in ("intercept", "beta.estimate", "beta.pvalue", "bootstrap.pvalue")
+        ),
+    ]
     assert table.loc[0, ["beta.estimate_enhancer1", "beta.estimate_enhancer2", "beta.estimate_both"]].tolist() == [
         0.5,
         0.3,
@@ -236,8 +247,16 @@ def test_index__does_not_matter(links, simulation, tmp_path):
 
 
 def test_genes_of_the_same_name__get_the_locus_of_the_distance(tmp_path):
-    genes = pd.DataFrame({"chrom": ["chr1", "chr1", "chr2"], "start": [1000, 5000, 1000], "end": [2000, 6000, 2000],
-                          "strand": ["+", "-", "+"], "gene": "A", "gene_id": ["i1", "i2", "i3"]})  # fmt: skip
+    genes = pd.DataFrame(
+        {
+            "chrom": ["chr1", "chr1", "chr2"],
+            "start": [1000, 5000, 1000],
+            "end": [2000, 6000, 2000],
+            "strand": ["+", "-", "+"],
+            "gene": "A",
+            "gene_id": ["i1", "i2", "i3"],
+        }
+    )
     peaks = ["chr1-900-1000", "chr1-6099-6101", "chr2-1100-1200"]
     links = pd.DataFrame({"gene": "A", "peak": peaks, "distance": [-50, -101, 150]})
     links = links.assign(group="g", beta=0.1, fdr=0.5, p_value=0.1, status="ok")

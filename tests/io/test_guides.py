@@ -30,13 +30,17 @@ def test_guide_table__is_the_hull_of_the_guides_of_a_target():
 @pytest.mark.parametrize(
     "names",
     [
-        {"target": "intended_target_name", "chrom": "intended_target_chr", "start": "intended_target_start",
-         "end": "intended_target_end"},
+        {
+            "target": "intended_target_name",
+            "chrom": "intended_target_chr",
+            "start": "intended_target_start",
+            "end": "intended_target_end",
+        },
         {"target": "grna_target", "chrom": "chr", "efficiency": "Guide.Efficiency"},
         {"target": "target_id", "chrom": "Target Chromosome", "start": "target_site.start", "end": "target_site.stop"},
         {"target": "gRNA_group", "chrom": "seqnames", "start": "chromStart", "end": "chromEnd"},
     ],
-)  # fmt: skip
+)
 def test_guide_table__knows_other_names_of_columns(names):
     pd.testing.assert_frame_equal(guide_table(TABLE.rename(columns=names)), guide_table(TABLE))
 
@@ -49,9 +53,20 @@ def test_guide_table__takes_the_place_of_the_target_before_that_of_the_guide():
 
 @pytest.mark.parametrize(
     "label",
-    ["NTC", "ntc_12", "Non-Targeting", "nontargeting3", "non_targeting_control_7", "negative_control", "neg-ctrl-4",
-     "safe-targeting", "scrambled", "control", "non-targeting guide 5"],
-)  # fmt: skip
+    [
+        "NTC",
+        "ntc_12",
+        "Non-Targeting",
+        "nontargeting3",
+        "non_targeting_control_7",
+        "negative_control",
+        "neg-ctrl-4",
+        "safe-targeting",
+        "scrambled",
+        "control",
+        "non-targeting guide 5",
+    ],
+)
 def test_guide_table__knows_controls_by_their_label(label, caplog):
     caplog.set_level(logging.INFO, logger="scanlink")
     table = TABLE.assign(target=TABLE["target"].replace("non-targeting", label))
@@ -101,20 +116,26 @@ def test_guide_table__says_when_guides_of_a_target_are_far_apart(caplog):
     [
         ({"target": ["enh1", None, "", "NOC2L", "NTC", "NTC"]}, r"2 of 6 guides have no target \('g2', 'g3'\)"),
         ({"target": ["NTC"] * 6}, "all 6 guides are controls"),
-        ({"efficiency": [50, 80, np.nan, 100, np.nan, np.nan]}, r"3 efficiencies in column 'efficiency' are not from 0 "
-         r"to 1, such as 50 of guide g1. Divide percentages by 100"),
+        (
+            {"efficiency": [50, 80, np.nan, 100, np.nan, np.nan]},
+            r"3 efficiencies in column 'efficiency' are not from 0 "
+            r"to 1, such as 50 of guide g1. Divide percentages by 100",
+        ),
         ({"efficiency": [0.5, -0.1, np.nan, 1, np.nan, np.nan]}, "such as -0.1 of guide g2"),
         ({"efficiency": ["good", "0.5", None, "1", None, None]}, r"1 values in column 'efficiency' are not numbers"),
         ({"chrom": ["chr1", "chr2", "chr1", "chr1", None, None]}, "guides of one target are on different chromosomes"),
-        ({"start": [50_100, 50_200, 90_000, 999, -9, -9]}, r"1 guides have impossible coordinates \('g1'\), the first "
-         r"chr1:50100-50100. Expected a chromosome and 0 <= start < end"),
+        (
+            {"start": [50_100, 50_200, 90_000, 999, -9, -9]},
+            r"1 guides have impossible coordinates \('g1'\), the first "
+            r"chr1:50100-50100. Expected a chromosome and 0 <= start < end",
+        ),
         ({"start": [-50, 50_200, 90_000, 999, -9, -9]}, "impossible coordinates"),
         ({"start": [0.5, 50_200, 90_000, 999, -9, -9]}, "impossible coordinates"),
         ({"end": [np.inf, 50_300, 90_100, 1_020, -9, -9]}, "impossible coordinates"),
         ({"chrom": [None, "chr1", "chr1", "chr1", None, None]}, "impossible coordinates"),
         ({"targeting": ["maybe"] * 6}, "column 'targeting' has 'maybe'; expected True, and False for controls"),
     ],
-)  # fmt: skip
+)
 def test_guide_table__refuses_what_is_impossible(change, message):
     with pytest.raises(InputError, match=message):
         guide_table(TABLE.assign(**change))
@@ -138,7 +159,7 @@ def test_match_guides__finds_the_column_of_names_and_keeps_the_rest():
     assert found.index.equals(var.index)
     assert found["target"].tolist() == GUIDES["target"].tolist()[::-1]
     assert found.columns.tolist() == [
-        *("target", "efficiency", "chrom", "start", "end", "guide_name", "pool", "feature"),
+        *("target", "efficiency", "chrom", "start", "end", "guide_name", "pool", "feature")
     ]
     by_index = match_guides(var, TABLE)
     assert by_index["target"].tolist() == found["target"].tolist()
@@ -160,12 +181,16 @@ def test_match_guides__leaves_out_guides_that_are_not_in_the_matrix_and_says_so(
     ("names", "table", "message"),
     [
         (["g1", "g9", "g8"], GUIDES, r"2 of 3 guides of the matrix are not in it \('g9', 'g8'\): add a row for each"),
-        (["x1"], GUIDES, r"none of the 1 guides of the matrix is in it: the matrix has such as 'x1', column 'guide' "
-         r"such as 'g1', 'g2'; columns found"),
+        (
+            ["x1"],
+            GUIDES,
+            r"none of the 1 guides of the matrix is in it: the matrix has such as 'x1', column 'guide' "
+            r"such as 'g1', 'g2'; columns found",
+        ),
         (["g1"], pd.concat([GUIDES, GUIDES[:1]]), r"1 guides are there more than once in column 'guide' \('g1'\)"),
         (["g1"], "guides.csv", "the table of guides is a str, expected a table"),
     ],
-)  # fmt: skip
+)
 def test_match_guides__refuses_tables_of_other_guides(names, table, message):
     with pytest.raises(InputError, match=message):
         match_guides(pd.DataFrame(index=names), table)

@@ -15,16 +15,16 @@ import pytest
 import scanlink as sl
 from scanlink import ds
 from scanlink.errors import InputError, RunError
-from scanlink.io import new_store as module
 from scanlink.io.files import quiet
-from scanlink.io.make_store import write_store
-from scanlink.io.store import Store
+from scanlink.store import new as module
+from scanlink.store.make import write_store
+from scanlink.store.store import Store
 
 MAKE = """
 import sys, resource, signal
 import scanlink as sl
 from scanlink.errors import RunError
-from scanlink.io.make_store import write_store
+from scanlink.store.make import write_store
 mdata = sl.io.read(sys.argv[1], backed=True)
 if len(sys.argv) > 3:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -83,8 +83,10 @@ def test_write_store__a_full_disk_leaves_nothing(file, tmp_path, share):
     out.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", MAKE, str(file), str(out / "store"), str(int(largest * share))],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "the scan store" in done.stdout
     assert "cannot be written: File too large. Free some space" in done.stdout
     assert list(out.iterdir()) == []

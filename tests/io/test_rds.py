@@ -53,8 +53,11 @@ def test_read_rds__real_matrix_and_table(shared) -> None:
     table = read_rds(shared / "pbmc10k" / "metafile.rds")
     assert isinstance(table, pd.DataFrame)
     assert table.dtypes.astype(str).to_dict() == {
-        "cell": "category", "nUMI": "float64", "celltype": "category", "percent.mito": "float64"
-    }  # fmt: skip
+        "cell": "category",
+        "nUMI": "float64",
+        "celltype": "category",
+        "percent.mito": "float64",
+    }
     assert table.index[0] == "AAACAGCCAAGGAATC-1"
 
 

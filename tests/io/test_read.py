@@ -271,11 +271,7 @@ BAD = {
     "nothing": (lambda f, d: {}, OptionError, r"needs a path .* or both rna= and atac="),
     "only rna": (lambda f, d: {"rna": f / "x.rds"}, OptionError, "or both rna= and atac="),
     "all": (lambda f, d: {"path": f, "rna": f}, OptionError, "not all of them"),
-    "backed folder": (
-        lambda f, d: {"path": f, "backed": True},
-        OptionError,
-        "one file .* not with a folder",
-    ),
+    "backed folder": (lambda f, d: {"path": f, "backed": True}, OptionError, "one file .* not with a folder"),
     "backed pair": (lambda f, d: {"rna": "x", "atac": "y", "backed": True}, OptionError, "works with one file"),
     "layer 10x": (lambda f, d: {"path": "x.h5", "layer": "counts"}, OptionError, "10x files have no layers"),
     "folder as rna": (

@@ -261,7 +261,7 @@ def changed(rna=None, guide=None, cells=None, names=None):
         ({"names": ["g1", "g1", "g3", "g4", "nt1", "nt2"]}, "1 of the guides of guide occurs more than once: 'g1'"),
         ({"names": ["g1", "g2", "g3", "g4", "nt1", "nt9"]}, r"1 of 6 guides of the matrix are not in it \('nt9'\)"),
     ],
-)  # fmt: skip
+)
 def test_assemble_screen__refuses_what_is_wrong(change, message):
     with pytest.raises(InputError, match=message):
         sl.io.assemble_screen(*changed(**change), guides=GUIDES)

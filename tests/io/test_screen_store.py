@@ -14,9 +14,9 @@ import scanlink as sl
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.files import quiet
-from scanlink.io.make_store import write_store
-from scanlink.io.permute import permuted
-from scanlink.io.store import Store
+from scanlink.store.make import write_store
+from scanlink.store.permute import permuted
+from scanlink.store.store import Store
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanlink.io.levels import count_levels, level_columns
-from scanlink.io.spool import Spool
+from scanlink.store.levels import count_levels, level_columns
+from scanlink.store.spool import Spool
 
 
 @settings(deadline=None)

@@ -12,10 +12,10 @@ import pytest
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, RunError
 from scanlink.io.files import quiet
-from scanlink.io.make_store import write_store
-from scanlink.io.npy import ArrayWriter
-from scanlink.io.permute import permuted
-from scanlink.io.store import Store
+from scanlink.store.make import write_store
+from scanlink.store.npy import ArrayWriter
+from scanlink.store.permute import permuted
+from scanlink.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,12 @@ def assert_counts(mdata, multiome) -> None:
     np.testing.assert_array_equal(mdata["atac"].X.toarray(), multiome.atac)
     assert mdata["rna"].var["gene_id"].tolist() == multiome.gene_ids
     assert mdata["rna"].var_names.tolist() == [
-        "MIR1302-2HG", "NOC2L", "HLA-A", "TBCE_ENSG00000000003", "TBCE_ENSG00000000004"
-    ]  # fmt: skip
+        "MIR1302-2HG",
+        "NOC2L",
+        "HLA-A",
+        "TBCE_ENSG00000000003",
+        "TBCE_ENSG00000000004",
+    ]
     assert mdata["atac"].var_names.tolist() == multiome.peaks
     assert mdata["atac"].var["start"].tolist() == [9, 30, 5, 100]
 

@@ -39,7 +39,7 @@ def links_table(n: int, *, seed: int = 0, n_groups: int = 1, linked: float = 0.0
             "p_value": 2 * ndtr(-np.abs(beta / se)),
             "status": "ok",
         }
-    )  # fmt: skip
+    )
     table["fdr"] = table.groupby("group", observed=True)["p_value"].transform(adjust)
     return table
 
@@ -51,11 +51,12 @@ def epi_table(n: int, *, seed: int = 0, groups: tuple[str, ...] = ("T",)) -> pd.
     start = 10_000 * np.arange(n)
     table = pd.DataFrame(
         {
-            "group": rng.choice(groups, n), "gene": [f"G{k // 3}" for k in range(n)],
+            "group": rng.choice(groups, n),
+            "gene": [f"G{k // 3}" for k in range(n)],
             "enhancer_1": [f"chr1:{a}-{a + 800}" for a in start],
             "enhancer_2": [f"chr1:{a + 4_000}-{a + 4_600}" for a in start],
         }
-    )  # fmt: skip
+    )
     effect = {name: rng.normal(0.3, 0.3, n) for name in ("10", "01")}
     effect["interaction"] = np.where(rng.random(n) < 0.1, rng.choice([-1.0, 1.0], n), 0.0) + rng.normal(0, se)
     effect["11"] = effect["10"] + effect["01"] + effect["interaction"]
@@ -111,12 +112,17 @@ def screen_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.DataFrame:
     beta = np.where(asked & (rng.random(total) < 0.1), -rng.gamma(3, 0.3, total), 0.0) + rng.normal(0, se)
     table = pd.DataFrame(
         {
-            "kind": pd.Categorical(kinds), "group": pd.Categorical(["all"] * total),
+            "kind": pd.Categorical(kinds),
+            "group": pd.Categorical(["all"] * total),
             "gene": pd.Categorical.from_codes(np.arange(total) // 3, [f"G{k}" for k in range((total - 1) // 3 + 1)]),
             "target": pd.Categorical.from_codes(np.arange(total), [f"e{k}" for k in range(total)]),
-            "beta": beta, "se": se, "se_robust": se, "min_effect": 2.8 * se, "status": "ok",
+            "beta": beta,
+            "se": se,
+            "se_robust": se,
+            "min_effect": 2.8 * se,
+            "status": "ok",
         }
-    )  # fmt: skip
+    )
     table["p"] = table["p_robust"] = table["p_value"] = 2 * ndtr(-np.abs(beta / se))
     table["fdr"] = np.where(asked, adjust(np.where(asked, table["p_value"], np.nan)), np.nan)
     return table
@@ -131,10 +137,17 @@ def interactions_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.Data
     more = np.where(asked & (rng.random(len(single)) < 0.1), rng.choice([-2.0, 2.0], len(single)), 0.0)
     more = more + rng.normal(0, se)
     table = single[["kind", "group", "gene", "status"]].assign(
-        target_1=single["target"], target_2="other", beta_1=single["beta"], p_1=single["p"],
-        beta_2=rng.normal(-0.3, 0.2, len(single)), p_2=0.5, beta_interaction=more, min_interaction=2.8 * se,
-        aic_multiplicative=100.0, aic_additive=100 + rng.normal(0.5, 2, len(single)),
-    )  # fmt: skip
+        target_1=single["target"],
+        target_2="other",
+        beta_1=single["beta"],
+        p_1=single["p"],
+        beta_2=rng.normal(-0.3, 0.2, len(single)),
+        p_2=0.5,
+        beta_interaction=more,
+        min_interaction=2.8 * se,
+        aic_multiplicative=100.0,
+        aic_additive=100 + rng.normal(0.5, 2, len(single)),
+    )
     table["p_interaction"] = table["p_robust_interaction"] = table["p_value"] = 2 * ndtr(-np.abs(more / se))
     table["fdr"] = np.where(asked, adjust(np.where(asked, table["p_value"], np.nan)), np.nan)
     return table
@@ -148,10 +161,23 @@ def joint_table(n: int, *, seed: int = 0) -> pd.DataFrame:
     p = 2 * ndtr(-np.abs(link / 0.1))
     return pd.DataFrame(
         {
-            "group": "K562", "gene": screen["gene"].astype(str), "target": screen["target"].astype(str),
-            "peak": "chr1:1-2", "distance": 10, "beta_link": link, "se_link": 0.1, "p_link": p, "fdr_link": adjust(p),
-            "status_link": "ok", "kind": "discovery", "group_screen": "all", "gene_screen": screen["gene"].astype(str),
-            "beta_screen": screen["beta"], "se_screen": screen["se"], "p_screen": screen["p_value"],
-            "fdr_screen": screen["fdr"], "status_screen": "ok",
+            "group": "K562",
+            "gene": screen["gene"].astype(str),
+            "target": screen["target"].astype(str),
+            "peak": "chr1:1-2",
+            "distance": 10,
+            "beta_link": link,
+            "se_link": 0.1,
+            "p_link": p,
+            "fdr_link": adjust(p),
+            "status_link": "ok",
+            "kind": "discovery",
+            "group_screen": "all",
+            "gene_screen": screen["gene"].astype(str),
+            "beta_screen": screen["beta"],
+            "se_screen": screen["se"],
+            "p_screen": screen["p_value"],
+            "fdr_screen": screen["fdr"],
+            "status_screen": "ok",
         }
-    )  # fmt: skip
+    )

@@ -42,21 +42,27 @@ def legend(ax):
 def genes():
     return pd.DataFrame(
         {
-            "chrom": ["chr1", "chr1", "chr2"], "start": [5_000, 30_000, 5_000], "end": [9_000, 34_000, 9_000],
-            "strand": ["+", "-", "+"], "gene": ["A", "B", "C"],
+            "chrom": ["chr1", "chr1", "chr2"],
+            "start": [5_000, 30_000, 5_000],
+            "end": [9_000, 34_000, 9_000],
+            "strand": ["+", "-", "+"],
+            "gene": ["A", "B", "C"],
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
 def links():
     return pd.DataFrame(
         {
-            "group": ["T", "T", "B", "T", "T"], "gene": ["A", "B", "A", "A", "C"],
+            "group": ["T", "T", "B", "T", "T"],
+            "gene": ["A", "B", "A", "A", "C"],
             "peak": ["chr1:2000-2500", "chr1:15000-15400", "chr1:15000-15400", "chr1:50000-50400", "chr2:1000-1100"],
-            "beta": [0.5, -0.2, 0.1, 0.3, 0.9], "fdr": [1e-8, 0.01, 0.02, 0.5, 0.001], "status": "ok",
+            "beta": [0.5, -0.2, 0.1, 0.3, 0.9],
+            "fdr": [1e-8, 0.01, 0.02, 0.5, 0.001],
+            "status": "ok",
         }
-    )  # fmt: skip
+    )
 
 
 def test_arcs__run_from_the_first_transcribed_base_to_the_middle_of_the_peak(links, genes):
@@ -108,10 +114,14 @@ def test_arcs__linked_peaks_and_genes_are_black_others_grey(links, genes):
 def test_arcs__pairs_of_enhancers_hang_below_the_peaks(links, genes):
     epi = pd.DataFrame(
         {
-            "group": ["T", "T"], "gene": "A", "enhancer_1": "chr1:2000-2500",
-            "enhancer_2": ["chr1:15000-15400", "chr1:50000-50400"], "beta_interaction": [-0.7, 0.4], "fdr": [0.01, 0.4],
+            "group": ["T", "T"],
+            "gene": "A",
+            "enhancer_1": "chr1:2000-2500",
+            "enhancer_2": ["chr1:15000-15400", "chr1:50000-50400"],
+            "beta_interaction": [-0.7, 0.4],
+            "fdr": [0.01, 0.4],
         }
-    )  # fmt: skip
+    )
     ax = arcs(links, genes, "chr1:1-60,000", groups="T", epi=epi)
     assert labels(ax)[1] == "1 pair"
     hanging = [curve for curve in curves(ax) if curve[-1].min() < curve[0][1] - 1]
@@ -151,10 +161,13 @@ def test_arcs__names_of_genes_do_not_overlap(width):
     start = np.sort(rng.integers(0, 1_000_000, 60))
     crowd = pd.DataFrame(
         {
-            "chrom": "chr1", "start": start, "end": start + rng.integers(500, 60_000, 60),
-            "strand": rng.choice(["+", "-", "."], 60), "gene": [f"GENE-{k}" for k in range(60)],
+            "chrom": "chr1",
+            "start": start,
+            "end": start + rng.integers(500, 60_000, 60),
+            "strand": rng.choice(["+", "-", "."], 60),
+            "gene": [f"GENE-{k}" for k in range(60)],
         }
-    )  # fmt: skip
+    )
     table = links_table(300, linked=0.2)
     table = table.assign(gene=rng.choice(crowd["gene"], 300))
     ax = arcs(table, crowd, "chr1:0-1,000,000", ax=Figure(figsize=(width, 4), layout="constrained").subplots())

@@ -18,12 +18,15 @@ from scanlink.tl import Calibration
 def found():
     table = pd.DataFrame(
         {
-            "group": ["all"] * 4 + ["T"], "kind": ["wald", "wald", "robust", "robust", "wald"],
-            "level": [0.05, 0.001, 0.05, 0.001, 0.05], "n_tests": [900] * 4 + [400],
-            "ratio": [1.5, 4.0, 1.0, 0.0, 9.0], "ratio_low": [1.2, 2.0, 0.8, 0.0, 1.0],
+            "group": ["all"] * 4 + ["T"],
+            "kind": ["wald", "wald", "robust", "robust", "wald"],
+            "level": [0.05, 0.001, 0.05, 0.001, 0.05],
+            "n_tests": [900] * 4 + [400],
+            "ratio": [1.5, 4.0, 1.0, 0.0, 9.0],
+            "ratio_low": [1.2, 2.0, 0.8, 0.0, 1.0],
             "ratio_high": [1.9, 8.0, 1.3, 3.7, 20.0],
         }
-    )  # fmt: skip
+    )
     return Calibration(table, pd.DataFrame())
 
 

@@ -31,11 +31,15 @@ def signs(ax):
 def links():
     return pd.DataFrame(
         {
-            "group": ["T", "B", "T", "B", "T"], "gene": ["A", "A", "C", "C", "D"], "peak": ["p", "p", "q", "q", "r"],
-            "beta": [0.5, -0.2, -0.4, np.nan, 0.3], "p_value": [1e-6, 0.3, 1e-4, np.nan, 1e-3],
-            "fdr": [1e-5, 0.4, 1e-3, np.nan, 1e-2], "status": ["ok", "ok", "ok", "peak_rare", "ok"],
+            "group": ["T", "B", "T", "B", "T"],
+            "gene": ["A", "A", "C", "C", "D"],
+            "peak": ["p", "p", "q", "q", "r"],
+            "beta": [0.5, -0.2, -0.4, np.nan, 0.3],
+            "p_value": [1e-6, 0.3, 1e-4, np.nan, 1e-3],
+            "fdr": [1e-5, 0.4, 1e-3, np.nan, 1e-2],
+            "status": ["ok", "ok", "ok", "peak_rare", "ok"],
         }
-    )  # fmt: skip
+    )
 
 
 def test_heatmap__draws_effects_signs_and_gaps(links):
@@ -43,9 +47,7 @@ def test_heatmap__draws_effects_signs_and_gaps(links):
     assert rows(ax) == ["A  p", "D  r", "C  q"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["T", "B"]
     np.testing.assert_array_equal(matrix(ax), [[0.5, -0.2], [0.3, np.nan], [-0.4, np.nan]])
-    assert signs(ax) == {
-        (0, 0): ("+", True), (0, 1): ("−", False), (1, 0): ("+", True), (2, 0): ("−", True),
-    }  # fmt: skip
+    assert signs(ax) == {(0, 0): ("+", True), (0, 1): ("−", False), (1, 0): ("+", True), (2, 0): ("−", True)}
     assert ax.patch.get_hatch() == "/////"
     assert ax.figure.axes[-1].get_ylabel() == "effect (natural log)"
 

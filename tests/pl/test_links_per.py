@@ -19,10 +19,13 @@ def heights(ax):
 def links():
     return pd.DataFrame(
         {
-            "group": ["T", "T", "T", "T", "B"], "gene": ["A", "A", "A", "B", "A"], "peak": ["p", "q", "r", "p", "p"],
-            "fdr": [0.01, 0.02, 0.9, 0.03, 0.04], "status": "ok",
+            "group": ["T", "T", "T", "T", "B"],
+            "gene": ["A", "A", "A", "B", "A"],
+            "peak": ["p", "q", "r", "p", "p"],
+            "fdr": [0.01, 0.02, 0.9, 0.03, 0.04],
+            "status": "ok",
         }
-    )  # fmt: skip
+    )
 
 
 def test_links_per__counts_within_groups(links):

@@ -17,8 +17,15 @@ from scanlink.errors import InputError
 from scanlink.pl._looks import MANY, SIGNS, STYLES, thinned
 from scanlink.pl._tables import as_text, exact_interval
 
-GENES = pd.DataFrame({"chrom": "chr1", "start": 45_000 * np.arange(8), "end": 45_000 * np.arange(8) + 9_000,
-                      "strand": "+", "gene": [f"G{k}" for k in range(8)]})  # fmt: skip
+GENES = pd.DataFrame(
+    {
+        "chrom": "chr1",
+        "start": 45_000 * np.arange(8),
+        "end": 45_000 * np.arange(8) + 9_000,
+        "strand": "+",
+        "gene": [f"G{k}" for k in range(8)],
+    }
+)
 DRAW = {
     "qq": lambda table, ax: sl.pl.qq(table, ax=ax),
     "volcano": lambda table, ax: sl.pl.volcano(table, ax=ax),

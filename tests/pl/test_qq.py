@@ -30,10 +30,13 @@ def points(ax):
 def links():
     return pd.DataFrame(
         {
-            "group": ["T", "T", "B"], "p": [0.5, 0.01, 0.2], "p_robust": [0.3, 0.03, np.nan],
-            "p_boot": [np.nan] * 3, "p_tail": [np.nan] * 3,
+            "group": ["T", "T", "B"],
+            "p": [0.5, 0.01, 0.2],
+            "p_robust": [0.3, 0.03, np.nan],
+            "p_boot": [np.nan] * 3,
+            "p_tail": [np.nan] * 3,
         }
-    )  # fmt: skip
+    )
 
 
 def test_qq__draws_the_kinds_that_the_table_has(links):

@@ -13,11 +13,15 @@ from scanlink.pl import recovery
 def tables():
     links = pd.DataFrame(
         {
-            "group": ["T", "T", "T", "B"], "gene": ["g", "g", "h", "g"], "peak": ["a", "b", "a", "a"],
-            "beta": [0.5, 0.1, 0.0, 0.4], "p_value": [1e-4, 0.02, 0.5, 0.3], "fdr": [1e-3, 0.05, 0.6, 0.4],
+            "group": ["T", "T", "T", "B"],
+            "gene": ["g", "g", "h", "g"],
+            "peak": ["a", "b", "a", "a"],
+            "beta": [0.5, 0.1, 0.0, 0.4],
+            "p_value": [1e-4, 0.02, 0.5, 0.3],
+            "fdr": [1e-3, 0.05, 0.6, 0.4],
             "status": "ok",
         }
-    )  # fmt: skip
+    )
     return links, pd.DataFrame({"group": [""], "gene": ["g"], "peak": ["a"], "beta": [0.6]})
 
 

@@ -119,10 +119,12 @@ def test_links__draws_each_pair_once_by_what_calls_it():
     opposite = int((table["beta_link"] * table["beta_screen"] < 0).sum())
     assert ax.get_title() == f"K562: 400 pairs, {opposite} with opposite signs"
     assert legend(ax) == [
-        f"neither ({(~linked & ~found).sum()})", f"link only ({(linked & ~found).sum()})",
-        f"screen only ({(found & ~linked).sum()})", f"link and screen ({(linked & found).sum()})",
+        f"neither ({(~linked & ~found).sum()})",
+        f"link only ({(linked & ~found).sum()})",
+        f"screen only ({(found & ~linked).sum()})",
+        f"link and screen ({(linked & found).sum()})",
         *legend(ax)[4:],
-    ]  # fmt: skip
+    ]
     drawn = next(c for c in ax.collections if c.get_label().startswith("link and screen"))
     both = table[linked & found]
     np.testing.assert_allclose(sorted(drawn.get_offsets()[:, 1]), sorted(both["beta_screen"]))
@@ -136,8 +138,11 @@ def test_links__draws_intervals_where_they_can_be_told():
     bars = [c for c in ax.collections if hasattr(c, "get_segments") and c.get_segments()]
     ends = np.array([segment[:, 0] for c in bars for segment in c.get_segments() if np.ptp(segment[:, 1]) == 0])
     np.testing.assert_allclose(np.sort(np.ptp(ends, axis=1)), 3 * [2 * 1.959964 * 0.1], rtol=1e-6)
-    assert not [c for c in screen_links(joint_table(3_000)).collections if hasattr(c, "get_segments") and
-                len(c.get_segments()) > 300]  # fmt: skip
+    assert not [
+        c
+        for c in screen_links(joint_table(3_000)).collections
+        if hasattr(c, "get_segments") and len(c.get_segments()) > 300
+    ]
 
 
 def test_links__categories_are_told_apart_in_grey_or_by_shape():
@@ -151,13 +156,16 @@ def test_links__categories_are_told_apart_in_grey_or_by_shape():
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: screen_links(pd.concat([joint_table(30_000)] * 20, ignore_index=True).assign(
-            target=lambda t: np.arange(len(t)).astype(str))),
+        lambda: screen_links(
+            pd.concat([joint_table(30_000)] * 20, ignore_index=True).assign(
+                target=lambda t: np.arange(len(t)).astype(str)
+            )
+        ),
         lambda: screen_power(pd.concat([screen_table(30_000)] * 100, ignore_index=True)),
         lambda: screen_aic(pd.concat([interactions_table(30_000)] * 100, ignore_index=True)),
     ],
     ids=["links", "power", "aic"],
-)  # fmt: skip
+)
 def test_pictures__of_millions_are_small(draw):
     found = sizes(draw())
     assert found["png"] < 300_000

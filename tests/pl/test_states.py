@@ -82,9 +82,14 @@ def test_states__interaction_is_that_of_the_table(simulated, family):
     assert len(epi)
     for row in epi.itertuples():
         ax = states(
-            simulated.mdata, row.gene, row.enhancer_1, row.enhancer_2, groupby="celltype", group="CD14-Mono",
+            simulated.mdata,
+            row.gene,
+            row.enhancer_1,
+            row.enhancer_2,
+            groupby="celltype",
+            group="CD14-Mono",
             family=family,
-        )  # fmt: skip
+        )
         numbers = (row.beta_interaction, row.ci_low_interaction, row.ci_high_interaction)
         text = "interaction {:+.2f} (95 % interval {:+.2f} to {:+.2f})".format(*numbers).replace("-", "−")
         assert ax.get_title() == f"{row.gene}, CD14-Mono\n{text}"

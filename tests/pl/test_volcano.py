@@ -25,10 +25,14 @@ def points(ax):
 def three():
     return pd.DataFrame(
         {
-            "group": "T", "gene": ["A", "B", "C"], "beta": [0.5, -0.4, 0.1], "p_value": [1e-6, 1e-4, 0.5],
-            "fdr": [3e-6, 1.5e-4, 0.5], "status": "ok",
+            "group": "T",
+            "gene": ["A", "B", "C"],
+            "beta": [0.5, -0.4, 0.1],
+            "p_value": [1e-6, 1e-4, 0.5],
+            "fdr": [3e-6, 1.5e-4, 0.5],
+            "status": "ok",
         }
-    )  # fmt: skip
+    )
 
 
 def test_volcano__draws_each_pair_where_it_belongs(three):

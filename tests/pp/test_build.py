@@ -34,10 +34,14 @@ def data(shared, name) -> tuple[pd.DataFrame, list[str]]:
 @pytest.mark.parametrize(
     ("name", "build", "right"),
     [
-        ("pbmc10k", "hg38", True), ("pbmc10k", "hg19", False), ("a549", "hg19", True), ("a549", "hg38", False),
-        ("bmmc", "hg38", True), ("bmmc", "hg19", False),
+        ("pbmc10k", "hg38", True),
+        ("pbmc10k", "hg19", False),
+        ("a549", "hg19", True),
+        ("a549", "hg38", False),
+        ("bmmc", "hg38", True),
+        ("bmmc", "hg19", False),
     ],
-)  # fmt: skip
+)
 def test_tss_enrichment__tells_builds_apart_on_real_data(shared, name, build, right):
     peaks, names = data(shared, name)
     genes = bounds(shared, build)

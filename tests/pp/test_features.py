@@ -72,9 +72,7 @@ def test_filter_features__keeps_what_numpy_would_keep(mdata):
         assert list(mdata[name].var_names) == list(before[name].var_names[keep])
         assert (before[name].X[:, keep] != mdata[name].X).nnz == 0
         assert mdata[name].var.equals(before[name].var[keep])
-        assert mdata.uns["scanlink"]["filter"][name] == {
-            "min_fraction": 0.1, "kept": keep.sum(), "lost": (~keep).sum(),
-        }  # fmt: skip
+        assert mdata.uns["scanlink"]["filter"][name] == {"min_fraction": 0.1, "kept": keep.sum(), "lost": (~keep).sum()}
     assert mdata.n_vars == mdata["rna"].n_vars + mdata["atac"].n_vars
     assert mdata.obs.equals(before.obs)
 

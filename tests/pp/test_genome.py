@@ -187,9 +187,11 @@ def test_cis_pairs__joins_the_loci_of_a_name(caplog):
 def test_cis_pairs__matches_identifiers_without_version_first():
     # Two loci of one name, told apart by their identifiers; the data call the gene differently.
     genes = annotation(
-        ("chr1", 1_000, 2_000, "+", "A"), ("chr2", 1_000, 2_000, "+", "A"), ("chr1", 1_000, 2_000, "+", "B"),
+        ("chr1", 1_000, 2_000, "+", "A"),
+        ("chr2", 1_000, 2_000, "+", "A"),
+        ("chr1", 1_000, 2_000, "+", "B"),
         ids=["ENSG01.4", "ENSG02.1", ""],
-    )  # fmt: skip
+    )
     data_genes = pd.DataFrame({"gene_id": ["ENSG02", None]}, index=["old-name", "B"])
     peaks = peak_table(("chr1", 100, 200), ("chr2", 100, 200))
     found = sl.pp.cis_pairs(layout_mudata(data_genes, peaks), genes)

@@ -23,14 +23,22 @@ from scipy.special import ndtr
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 import scanlink as sl
-from scanlink import config
+from scanlink.pipeline import config
 from scanlink.stats import adjust
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-    "--remote-debugging-port=0", "--hide-scrollbars",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-port=0",
+    "--hide-scrollbars",
+)
 LAPTOP, PHONE = (1366, 768), (390, 844)
 KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), " ": (32, " ")}
 
@@ -195,7 +203,7 @@ cluster: none
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """A finished run with enhancer pairs; tests copy it before they change it."""
-    from scanlink import pipeline
+    from scanlink.pipeline import run as pipeline
 
     folder = tmp_path_factory.mktemp("report")
     sl.ds.simulate(n_cells=1_200, n_genes=40, n_peaks=200, n_links=50, n_interactions=6, seed=3).write(folder / "data")
@@ -226,7 +234,7 @@ cluster: none
 def finished_screen(tmp_path_factory) -> Path:
     """A finished run of a simulated screen with positive controls, interactions, and links that show what is true."""
     from scanlink.io.files import quiet
-    from scanlink.screen_pipeline import run_screen
+    from scanlink.pipeline.screen_pipeline import run_screen
 
     folder = tmp_path_factory.mktemp("screen_report")
     (folder / "data").mkdir()
@@ -244,12 +252,16 @@ def finished_screen(tmp_path_factory) -> Path:
     rng = np.random.default_rng(0)
     links = pd.concat(
         data.pairs[["gene"]].assign(
-            group=group, distance=100, se=0.1, se_robust=0.1, status="ok",
+            group=group,
+            distance=100,
+            se=0.1,
+            se_robust=0.1,
+            status="ok",
             peak=[f"{row.chrom}:{int(row.start) - 50}-{int(row.end) + 50}" for row in own.itertuples()],
             beta=-0.5 * data.pairs["beta"] + rng.normal(0, 0.1, len(data.pairs)),
         )
         for group in ("K562", "B cells")
-    )  # fmt: skip
+    )
     links["p"] = links["p_value"] = 2 * ndtr(-np.abs(links["beta"] / 0.1))
     links["fdr"] = links.groupby("group")["p"].transform(adjust)
     links.to_parquet(folder / "data" / "links.parquet", index=False)

@@ -14,7 +14,7 @@ from scanlink.errors import OptionError
 from scanlink.io.files import quiet
 from scanlink.io.parquet import read_shared
 from scanlink.io.uns import get_tables
-from scanlink.report import export_run
+from scanlink.pipeline.export import export_run
 
 
 @pytest.fixture

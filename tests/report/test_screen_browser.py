@@ -67,8 +67,10 @@ def test_nothing_tested__is_seen_without_complaint(page, screen_folder, size):
 @pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
 def test_long_names_and_many_groups__stay_in_their_boxes(page, screen_folder, size):
     def many(table: pd.DataFrame) -> pd.DataFrame:
-        parts = [table.assign(group=f"Cell_line_without_any_blank_in_its_name_{i}", gene=table["gene"] + "_" + 40 * "x")
-                 for i in range(5)]  # fmt: skip
+        parts = [
+            table.assign(group=f"Cell_line_without_any_blank_in_its_name_{i}", gene=table["gene"] + "_" + 40 * "x")
+            for i in range(5)
+        ]
         return pd.concat(parts, ignore_index=True)
 
     for name in ("screen", "interactions"):

@@ -13,12 +13,13 @@ from report.test_report import change, read
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.parquet import read_shared
-from scanlink.report import export_run, write_report
+from scanlink.pipeline.status import describe
+from scanlink.pipeline.export import export_run
+from scanlink.report import write_report
 from scanlink.report.screen_controls import control_rates, verdict
 from scanlink.report.screen_folder import is_screen, read_screen_run
 from scanlink.report.screen_methods import screen_methods
 from scanlink.report.screen_words import STATUS
-from scanlink.status import describe
 
 
 def options(folder, **sections):
@@ -92,8 +93,10 @@ def test_rates__mark_what_chance_does_not_allow():
     )
     rates = control_rates(pd.concat([table, table.assign(status="gene_rare", p=0.0)]), p_value="robust")
     assert [(own.kind, own.n, own.chosen) for own in rates] == [
-        ("wald", n, False), ("robust", n, True), ("bootstrap", n, False),
-    ]  # fmt: skip
+        ("wald", n, False),
+        ("robust", n, True),
+        ("bootstrap", n, False),
+    ]
     assert [[rate.sign for rate in own.rates] for own in rates] == [[1, 1, 1], [0, 0, 0], [-1, -1, 0]]
     assert rates[1].rates[0].text == "5.0 ± 0.49"
     assert verdict(rates) == [
@@ -262,10 +265,13 @@ def test_folder__is_of_a_screen_by_its_options_or_else_its_table(screen_folder, 
 
 def test_methods__are_those_that_the_run_used(screen_folder):
     dois = {
-        "glimmirs": "10.1016/j.xgen.2024.100672", "sceptre": "10.1186/s13059-021-02545-2",
-        "negbin": "10.1007/978-0-387-21706-2", "phipson": "10.2202/1544-6115.1585",
-        "bh": "10.1111/j.2517-6161.1995.tb02031.x", "aic": "10.1109/TAC.1974.1100705",
-    }  # fmt: skip
+        "glimmirs": "10.1016/j.xgen.2024.100672",
+        "sceptre": "10.1186/s13059-021-02545-2",
+        "negbin": "10.1007/978-0-387-21706-2",
+        "phipson": "10.2202/1544-6115.1585",
+        "bh": "10.1111/j.2517-6161.1995.tb02031.x",
+        "aic": "10.1109/TAC.1974.1100705",
+    }
 
     def cited():
         methods = screen_methods(read_screen_run(screen_folder), linked=False)

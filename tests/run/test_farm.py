@@ -73,9 +73,7 @@ def test_farm__all_workers_killed_twice(folder, blocks):
         dask.config.set({"distributed.scheduler.allowed-failures": 10}),
         cluster.client("local", n_workers=2) as client,
     ):
-        stats = run_blocks(
-            task, Context(str(folder / "calls"), 0.4), blocks, parts, client=client, problem=kill_all
-        )  # fmt: skip
+        stats = run_blocks(task, Context(str(folder / "calls"), 0.4), blocks, parts, client=client, problem=kill_all)
     assert len(kills) == 2
     assert (stats.n_found, stats.n_computed, stats.failed) == (0, 24, {})
     # No block that had its part was computed again. One whose task had ended, and not the writing of its part, may be.
@@ -122,7 +120,7 @@ def test_farm__workers_that_come_late(folder, blocks):
 
         stats = run_blocks(
             task, Context(str(folder / "calls")), blocks, Parts(folder / "parts", "f"), client=client, problem=one_more
-        )  # fmt: skip
+        )
     assert asked[0] == 0
     assert stats.n_computed == 24
 
@@ -139,9 +137,12 @@ def test_compute_block__where_the_folder_is_not_the_drivers_nothing_is_written(t
     own = tmp_path / "own"
     own.mkdir()
     report = compute_block(
-        blocks[0], task=task, context=Context(str(tmp_path / "calls")), parts=Parts(own, "f"),
+        blocks[0],
+        task=task,
+        context=Context(str(tmp_path / "calls")),
+        parts=Parts(own, "f"),
         marker=str(own / "progress.json"),
-    )  # fmt: skip
+    )
     assert report.blind
     assert list(own.iterdir()) == []
     assert finished_calls(tmp_path) == []

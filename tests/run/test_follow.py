@@ -214,13 +214,7 @@ with here_or({threads!r}) as client:
 @both
 @pytest.mark.parametrize(
     ("kill", "in_then"),
-    [
-        (("scan-0-2",), None),
-        (("scan-2-10",), None),
-        (("follow1-1-1",), None),
-        ((), ("scan", 1)),
-        ((), ("follow2", 2)),
-    ],
+    [(("scan-0-2",), None), (("scan-2-10",), None), (("follow1-1-1",), None), ((), ("scan", 1)), ((), ("follow2", 2))],
     ids=["first group", "last group", "what follows", "between", "at the end"],
 )
 def test_run_work__killed_and_started_again_computes_no_finished_block(tmp_path, threads, kill, in_then):

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanlink.errors import RunError
-from scanlink.run import Block, Parts, replace_file
+from scanlink.files import replace_file
+from scanlink.run import Block, Parts
 from scanlink.run.parts import content_digest
 
 BLOCK = Block(7, 0, 0, 3, 1.0)

@@ -64,10 +64,15 @@ def write_profile(folder: Path, *, jobs: int = 3, pause: float = 0.2, **options:
     preload.write_text(PAUSE.format(seconds=pause))
     arguments = ["--preload", str(preload), *options.pop("worker_extra_args", [])]
     slurm = {
-        "cores": 1, "processes": 1, "memory": "500MiB", "walltime": "00:20:00", "interface": "lo",
-        "log-directory": str(folder / "jobs"), "worker-extra-args": arguments,
+        "cores": 1,
+        "processes": 1,
+        "memory": "500MiB",
+        "walltime": "00:20:00",
+        "interface": "lo",
+        "log-directory": str(folder / "jobs"),
+        "worker-extra-args": arguments,
         **{key.replace("_", "-"): value for key, value in options.items()},
-    }  # fmt: skip
+    }
     content = {
         "jobqueue": {"slurm": slurm},
         "distributed": {"scheduler": {"allowed-failures": 20}},

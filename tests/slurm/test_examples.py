@@ -37,9 +37,13 @@ def project(tmp_path_factory):
 def call(project: Path, *words: object, **environment: str) -> str:
     path = {"PATH": f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        [*map(str, words)], cwd=project, env={**os.environ, **path, **environment}, capture_output=True, text=True,
+        [*map(str, words)],
+        cwd=project,
+        env={**os.environ, **path, **environment},
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -246,8 +246,11 @@ def test_two_drivers(quiet_slurm, project, scan):
     run.wait_for_parts(3)
     assert run.process is not None
     second = subprocess.run(
-        [*map(str, run.process.args)], capture_output=True, text=True, check=False  # type: ignore[union-attr]
-    )  # fmt: skip
+        [*map(str, run.process.args)],
+        capture_output=True,
+        text=True,
+        check=False,  # type: ignore[union-attr]
+    )
     assert second.returncode == 1
     assert f"is in use by process {run.process.pid} on " in second.stderr
     run.end()

@@ -86,9 +86,7 @@ def kernel(folder: Path) -> Iterator[tuple[Any, Notebook]]:
 def test_notebook__interrupted_and_resumed_in_a_new_kernel(quiet_slurm, tmp_path):
     project = make_project(tmp_path / "project")
     out, table = tmp_path / "scan", tmp_path / "links.parquet"
-    prepare = PREPARE.format(
-        data=str(project / "data" / "multiome.h5mu"), genes=str(project / "data" / "genes.gtf.gz")
-    )  # fmt: skip
+    prepare = PREPARE.format(data=str(project / "data" / "multiome.h5mu"), genes=str(project / "data" / "genes.gtf.gz"))
     scan = SCAN.format(profile=str(write_profile(tmp_path / "profile")), out=str(out), table=str(table))
     with kernel(tmp_path) as (manager, notebook):
         assert notebook.wait(notebook.send(prepare))["status"] == "ok"

@@ -53,9 +53,10 @@ def said(out: Path, link: int) -> str:
 def link_of(slurm, out: Path, link: int, *, seconds: float = 60) -> str:
     """Number of the job of a link that has begun."""
     slurm.wait_until(
-        lambda: (out / "logs" / "chain.log").is_file() and "begins" in said(out, link), f"link {link} begins",
+        lambda: (out / "logs" / "chain.log").is_file() and "begins" in said(out, link),
+        f"link {link} begins",
         seconds=seconds,
-    )  # fmt: skip
+    )
     return said(out, link).partition(" job ")[2].partition(":")[0]
 
 

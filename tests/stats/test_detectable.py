@@ -60,9 +60,7 @@ def test_null_se__says_what_cells_could_show_that_have_no_count(cells):
     fit = fit_negbin(counts, np.column_stack([design, tested]), theta=1.5)
     without = fit.fitted * np.exp(-fit.coef[-1] * tested)
     assert fit.se[-1] > 10
-    assert null_se(without, tested, design, theta=1.5) == pytest.approx(
-        null_se(mu, tested, design, theta=1.5), rel=0.2
-    )  # fmt: skip
+    assert null_se(without, tested, design, theta=1.5) == pytest.approx(null_se(mu, tested, design, theta=1.5), rel=0.2)
 
 
 def test_null_se__is_nan_where_there_is_no_estimate(cells):

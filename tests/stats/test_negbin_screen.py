@@ -15,10 +15,7 @@ from scanlink.stats.combine import compare_links
 pytestmark = pytest.mark.shared
 
 FOLDER = Path(__file__).parent / "glmnb_screen"
-TERMS = {
-    "base": ["intercept", "x", "batch", "guides"],
-    "pair": ["intercept", "xA", "xB", "batch", "guides", "xAB"],
-}
+TERMS = {"base": ["intercept", "x", "batch", "guides"], "pair": ["intercept", "xA", "xB", "batch", "guides", "xAB"]}
 
 
 @pytest.fixture(scope="module")

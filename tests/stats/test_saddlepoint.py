@@ -40,12 +40,7 @@ def every_draw(n):
 
 
 # Pairs on which holding the nuisance parameters instead of tilting them too is off by 15 to 70 %.
-PAIRS = [
-    {"seed": 32},
-    {"seed": 25, "beta": -0.8},
-    {"seed": 23, "beta": -0.8, "mean": 2.0},
-    {"seed": 10, "levels": 3},
-]
+PAIRS = [{"seed": 32}, {"seed": 25, "beta": -0.8}, {"seed": 23, "beta": -0.8, "mean": 2.0}, {"seed": 10, "levels": 3}]
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)

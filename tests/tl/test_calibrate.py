@@ -13,11 +13,11 @@ import scipy.stats
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.files import quiet
-from scanlink.io.make_store import write_store
-from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import client_for
-from scanlink.tl.calibrate import KINDS, _rates, _shuffle
+from scanlink.store.make import write_store
+from scanlink.store.store import Store
+from scanlink.tl.scan.calibrate import KINDS, _rates, _shuffle
 
 OPTIONS = {"groupby": "celltype", "p_value": "robust"}
 

@@ -11,7 +11,7 @@ import pytest
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.stats import fit_states, interaction_p
-from scanlink.tl.epistasis import epistasis_columns
+from scanlink.tl.epistasis.call import epistasis_columns
 
 
 def simulate():

@@ -7,16 +7,20 @@ import pandas as pd
 import pytest
 
 from scanlink.errors import DesignError, MissingKeyError, OptionError
-from scanlink.tl.formula import parse_formula
+from scanlink.pp.formula import parse_formula
 
 CELLS = pd.DataFrame(
     {
-        "nUMI": [10.0, 20.0, 30.0, 40.0, 70.0], "percent.mito": [1.0, 4.0, 2.0, 8.0, 3.0],
-        "batch": ["b", "a", "b", "a", "c"], "flag": [True, False, True, True, False], "2": [5.0, 5.0, 5.0, 5.0, 5.0],
-        "my cells": [1.0, 2.0, 3.0, 5.0, 8.0], "one": ["x"] * 5,
+        "nUMI": [10.0, 20.0, 30.0, 40.0, 70.0],
+        "percent.mito": [1.0, 4.0, 2.0, 8.0, 3.0],
+        "batch": ["b", "a", "b", "a", "c"],
+        "flag": [True, False, True, True, False],
+        "2": [5.0, 5.0, 5.0, 5.0, 5.0],
+        "my cells": [1.0, 2.0, 3.0, 5.0, 8.0],
+        "one": ["x"] * 5,
     },
     index=list("vwxyz"),
-)  # fmt: skip
+)
 DEPTH = np.log(CELLS["nUMI"].to_numpy())
 MITO = CELLS["percent.mito"].to_numpy()
 

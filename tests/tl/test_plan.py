@@ -12,17 +12,17 @@ import pytest
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError
-from scanlink.io.make_store import write_store
-from scanlink.io.npy import ArrayFile
-from scanlink.io.store import Store
 from scanlink.options import ScanOptions
 from scanlink.run import Block
-from scanlink.tl import _costs
-from scanlink.tl._context import ScanContext
-from scanlink.tl._costs import PairCosts, nonzero_cells
-from scanlink.tl._labels import group_members
-from scanlink.tl._scan_task import scan_block
-from scanlink.tl.plan import Plan, make_plan
+from scanlink.store.make import write_store
+from scanlink.store.npy import ArrayFile
+from scanlink.store.store import Store
+from scanlink.tl.context import ScanContext
+from scanlink.tl.labels import group_members
+from scanlink.tl.scan import costs as _costs
+from scanlink.tl.scan.block import scan_block
+from scanlink.tl.scan.costs import PairCosts, nonzero_cells
+from scanlink.tl.scan.rows import Plan, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +154,13 @@ def test_pair_costs__are_made_one_group_at_a_time(store):
     ]
     gene, peak = np.arange(30, dtype=np.int32), np.arange(30, dtype=np.int32)
     costs = PairCosts(
-        gene, peak, groups=described, options=ScanOptions(),
+        gene,
+        peak,
+        groups=described,
+        options=ScanOptions(),
         expressed=nonzero_cells(store, "rna", gene, "celltype", members),
         opened=nonzero_cells(store, "atac", peak, "celltype", members),
-    )  # fmt: skip
+    )
     assert len(costs) == len(members)
     assert all(np.array_equal(a, b) for a, b in zip(costs[:2], (costs[0], costs[1]), strict=True))
     with pytest.raises(IndexError):

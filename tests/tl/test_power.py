@@ -16,12 +16,15 @@ from scanlink.stats import fit_poisson
 def links():
     table = pd.DataFrame(
         {
-            "group": list("TTTTBBN"), "gene": "g", "peak": list("abcdabx"),
-            "se": [0.1, 0.1, 0.1, np.nan, 0.2, 0.3, np.nan], "se_robust": [0.12, 0.2, np.nan, np.nan, 0.2, 0.4, np.nan],
-            "p_value": [1e-5, 2e-3, 0.5, np.nan, 0.3, 0.6, np.nan], "status": [*("ok",) * 3, "peak_rare", "ok", "ok",
-            "gene_rare"],
+            "group": list("TTTTBBN"),
+            "gene": "g",
+            "peak": list("abcdabx"),
+            "se": [0.1, 0.1, 0.1, np.nan, 0.2, 0.3, np.nan],
+            "se_robust": [0.12, 0.2, np.nan, np.nan, 0.2, 0.4, np.nan],
+            "p_value": [1e-5, 2e-3, 0.5, np.nan, 0.3, 0.6, np.nan],
+            "status": [*("ok",) * 3, "peak_rare", "ok", "ok", "gene_rare"],
         }
-    )  # fmt: skip
+    )
     return table.assign(fdr=table.groupby("group")["p_value"].transform(sl.stats.adjust))
 
 

@@ -9,15 +9,20 @@ import pandas as pd
 import pytest
 from tl.test_simulate_screen import model_of
 
+from scanlink.ds.screen import simulate_screen
 from scanlink.errors import InputError, OptionError
 from scanlink.stats import fit_negbin
-from scanlink.tl.power_screen import power_screen, run_pairs
-from scanlink.tl.simulate_screen import simulate_screen
+from scanlink.tl.interactions.power import power_screen, run_pairs
 
 GRID = {
-    "guides_per_cell": [6.0, 12.0], "interaction": [0.0, 0.6, 1.5], "n_pairs": 40, "n_cells": 3_000, "n_targets": 80,
-    "baseline": (3.6, 0.3), "min_both": 6,
-}  # fmt: skip
+    "guides_per_cell": [6.0, 12.0],
+    "interaction": [0.0, 0.6, 1.5],
+    "n_pairs": 40,
+    "n_cells": 3_000,
+    "n_targets": 80,
+    "baseline": (3.6, 0.3),
+    "min_both": 6,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +37,7 @@ def test_power_screen__rises_with_guides_and_interaction(table):
         shares = table[name].to_numpy().reshape(2, 3)
         assert (np.diff(shares, axis=1) > 0).all()
         assert (shares[1, 1:] > shares[0, 1:]).all()
-        np.testing.assert_allclose(
-            table[f"error_{name}"], np.sqrt(table[name] * (1 - table[name]) / table["n_pairs"])
-        )  # fmt: skip
+        np.testing.assert_allclose(table[f"error_{name}"], np.sqrt(table[name] * (1 - table[name]) / table["n_pairs"]))
     least = table["min_interaction"].to_numpy().reshape(2, 3)
     assert (least[1] < least[0]).all()
     both = table["n_both"].to_numpy().reshape(2, 3)
@@ -44,7 +47,7 @@ def test_power_screen__rises_with_guides_and_interaction(table):
 def test_power_screen__rejects_as_often_as_it_says():
     found = power_screen(
         guides_per_cell=[40.0], interaction=[0.0], n_pairs=200, n_cells=3_000, n_targets=400, baseline=(4.0, 0.3)
-    )  # fmt: skip
+    )
     error = np.sqrt(0.05 * 0.95 / found["n_pairs"][0])
     assert found["n_pairs"][0] >= 150
     assert abs(found["wald"][0] - 0.05) < 3.5 * error

@@ -15,7 +15,7 @@ import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, RunError
 from scanlink.io.files import quiet
 from scanlink.run import client_for
-from scanlink.tl.links import COLUMNS
+from scanlink.tl.scan.table import COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +137,13 @@ def test_scan__workers_that_do_not_see_the_folder(data, pairs, monkeypatch):
 def test_scan__a_pair_alone_gets_the_same_numbers_as_among_others(data, links):
     row = links[links["status"] == "ok"].iloc[5]
     alone = sl.tl.scan(
-        data.mdata, pd.DataFrame([row[["gene", "peak"]]]), groupby="celltype", groups=[row["group"]],
-        ladder=[(50, 0.2), (200, None)], seed=4,
-    ).iloc[0]  # fmt: skip
+        data.mdata,
+        pd.DataFrame([row[["gene", "peak"]]]),
+        groupby="celltype",
+        groups=[row["group"]],
+        ladder=[(50, 0.2), (200, None)],
+        seed=4,
+    ).iloc[0]
     for name in ["beta", "se", "se_robust", "p_boot", "n_boot"]:
         assert alone[name] == row[name]
 

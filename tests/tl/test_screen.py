@@ -86,9 +86,10 @@ def test_screen__same_bits_in_any_blocks_and_beside_any_others(screen, p_value):
     columns = [name for name in some.columns if name != "fdr"]
     order = ["gene", "target"]
     pd.testing.assert_frame_equal(
-        beside[columns].sort_values(order, ignore_index=True), some[columns].sort_values(order, ignore_index=True),
+        beside[columns].sort_values(order, ignore_index=True),
+        some[columns].sort_values(order, ignore_index=True),
         check_exact=True,
-    )  # fmt: skip
+    )
     column = "p_perm" if p_value == "permutation" else "p_boot"
     assert some.loc[some["status"] == "ok", column].notna().all()
 
@@ -156,9 +157,14 @@ def test_poisson__is_the_poisson_regression_with_bootstrap_on_moments(screen):
     mdata = copy_of(screen.mdata)
     mdata["guide"].var["efficiency"] = 1.0
     table = sl.tl.screen(
-        mdata, screen.pairs.head(4), formula=FORMULA, family="poisson", p_value="bootstrap", ladder=[(500, None)],
+        mdata,
+        screen.pairs.head(4),
+        formula=FORMULA,
+        family="poisson",
+        p_value="bootstrap",
+        ladder=[(500, None)],
         controls=[],
-    )  # fmt: skip
+    )
     ok = table[table["status"] == "ok"]
     assert len(ok)
     assert ok["theta"].isna().all()

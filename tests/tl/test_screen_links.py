@@ -13,43 +13,56 @@ from scipy.stats import binomtest, fisher_exact, spearmanr
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.stats import adjust
-from scanlink.tl.screen_links import COLUMNS, screen_links
-from scanlink.tl.screen_links_summary import screen_links_summary
+from scanlink.tl.screen_links.call import COLUMNS, screen_links
+from scanlink.tl.screen_links.summary import screen_links_summary
 
 
 @pytest.fixture
 def screen():
     return pd.DataFrame(
         {
-            "kind": ["discovery", "discovery", "positive_control", "shuffled"], "group": "all",
-            "gene": ["ENSG01", "ENSG01", "ENSG02", "ENSG01"], "target": ["e1", "e2", "e3", "e1"],
-            "distance": pd.array([-700, None, 0, None], dtype="Int64"), "beta": [-0.7, 0.1, -1.0, 0.0], "se": 0.1,
-            "se_robust": [0.2, np.nan, 0.2, 0.2], "p_value": [1e-9, 0.4, 1e-20, 0.5],
-            "fdr": [1e-8, 0.5, 1e-19, np.nan], "status": ["ok", "ok", "ok", "ok"],
+            "kind": ["discovery", "discovery", "positive_control", "shuffled"],
+            "group": "all",
+            "gene": ["ENSG01", "ENSG01", "ENSG02", "ENSG01"],
+            "target": ["e1", "e2", "e3", "e1"],
+            "distance": pd.array([-700, None, 0, None], dtype="Int64"),
+            "beta": [-0.7, 0.1, -1.0, 0.0],
+            "se": 0.1,
+            "se_robust": [0.2, np.nan, 0.2, 0.2],
+            "p_value": [1e-9, 0.4, 1e-20, 0.5],
+            "fdr": [1e-8, 0.5, 1e-19, np.nan],
+            "status": ["ok", "ok", "ok", "ok"],
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
 def guides():
     return pd.DataFrame(
         {
-            "target": ["e1", "e1", "e2", "e3", "non-targeting"], "chrom": ["chr1", "chr1", "chr1", "chr2", None],
-            "start": [1_000, 1_200, 5_000, 300, np.nan], "end": [1_100, 1_300, 5_100, 400, np.nan],
+            "target": ["e1", "e1", "e2", "e3", "non-targeting"],
+            "chrom": ["chr1", "chr1", "chr1", "chr2", None],
+            "start": [1_000, 1_200, 5_000, 300, np.nan],
+            "end": [1_100, 1_300, 5_100, 400, np.nan],
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
 def links():
     return pd.DataFrame(
         {
-            "group": ["B", "T", "B", "B", "B"], "gene": ["MYC", "MYC", "MYC", "TP53", "TP53"],
+            "group": ["B", "T", "B", "B", "B"],
+            "gene": ["MYC", "MYC", "MYC", "TP53", "TP53"],
             "peak": ["chr1:1250-1800", "chr1:1250-1800", "chr1:5100-5600", "chr2:100-350", "chr1:1250-1800"],
-            "distance": [-500, -500, 3_000, 20, 7], "beta": [0.5, 0.3, 0.2, 0.9, 0.1], "se": 0.05,
-            "p_value": [1e-6, 0.01, 0.3, 1e-9, 0.5], "fdr": [1e-5, 0.02, 0.4, 1e-8, 0.6], "status": "ok",
+            "distance": [-500, -500, 3_000, 20, 7],
+            "beta": [0.5, 0.3, 0.2, 0.9, 0.1],
+            "se": 0.05,
+            "p_value": [1e-6, 0.01, 0.3, 1e-9, 0.5],
+            "fdr": [1e-5, 0.02, 0.4, 1e-8, 0.6],
+            "status": "ok",
         }
-    )  # fmt: skip
+    )
 
 
 GENES = pd.DataFrame({"gene_id": ["ENSG01.7", "ENSG02", "ENSG03"], "gene": ["MYC", "TP53", "KRAS"]})
@@ -169,12 +182,21 @@ def joint(n: int, seed: int = 0) -> pd.DataFrame:
     p_link, p_screen = (2 * ndtr(-2 * np.abs(value)) for value in (link, screen))
     return pd.DataFrame(
         {
-            "group": "T", "group_screen": "all", "gene_screen": [f"g{k // 4}" for k in range(n)],
-            "target": [f"e{k}" for k in range(n)], "kind": "discovery", "beta_link": link, "p_link": p_link,
-            "fdr_link": adjust(p_link), "status_link": "ok", "beta_screen": screen, "p_screen": p_screen,
-            "fdr_screen": adjust(p_screen), "status_screen": "ok",
+            "group": "T",
+            "group_screen": "all",
+            "gene_screen": [f"g{k // 4}" for k in range(n)],
+            "target": [f"e{k}" for k in range(n)],
+            "kind": "discovery",
+            "beta_link": link,
+            "p_link": p_link,
+            "fdr_link": adjust(p_link),
+            "status_link": "ok",
+            "beta_screen": screen,
+            "p_screen": p_screen,
+            "fdr_screen": adjust(p_screen),
+            "status_screen": "ok",
         }
-    )  # fmt: skip
+    )
 
 
 def test_summary__is_that_of_scipy():

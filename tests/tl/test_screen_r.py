@@ -50,9 +50,13 @@ def test_screen_r__effects(mdata, by_efficiency, pseudocount, n):
     known = reference("base", by_efficiency=by_efficiency, pseudocount=pseudocount)
     assert len(known) == n
     found = sl.tl.screen(
-        mdata, known[["gene", "target"]], guides=guides_of(mdata, by_efficiency), formula=FORMULA,
-        pseudocount=pseudocount, controls=[],
-    )  # fmt: skip
+        mdata,
+        known[["gene", "target"]],
+        guides=guides_of(mdata, by_efficiency),
+        formula=FORMULA,
+        pseudocount=pseudocount,
+        controls=[],
+    )
     found = found.set_index(["gene", "target"]).loc[list(zip(known["gene"], known["target"], strict=True))]
     assert (found["status"] == "ok").all()
     close(found.reset_index(), known.reset_index(), {"beta": "beta_x", "se": "se_x"})
@@ -65,14 +69,24 @@ def test_screen_r__interactions(mdata, by_efficiency, pseudocount, n):
     assert len(known) == n
     keys = ["gene", "target_1", "target_2"]
     found = sl.tl.screen_interactions(
-        mdata, known[keys], guides=guides_of(mdata, by_efficiency), formula=FORMULA, pseudocount=pseudocount,
-        min_both=2, additive=False, controls=[],
-    )  # fmt: skip
+        mdata,
+        known[keys],
+        guides=guides_of(mdata, by_efficiency),
+        formula=FORMULA,
+        pseudocount=pseudocount,
+        min_both=2,
+        additive=False,
+        controls=[],
+    )
     found = found.set_index(keys).loc[list(known[keys].itertuples(index=False, name=None))]
     assert (found["status"] == "ok").all()
     columns = {
-        "beta_1": "beta_xA", "se_1": "se_xA", "beta_2": "beta_xB", "se_2": "se_xB",
-        "beta_interaction": "beta_xAB", "se_interaction": "se_xAB",
-    }  # fmt: skip
+        "beta_1": "beta_xA",
+        "se_1": "se_xA",
+        "beta_2": "beta_xB",
+        "se_2": "se_xB",
+        "beta_interaction": "beta_xAB",
+        "se_interaction": "se_xAB",
+    }
     close(found.reset_index(), known.reset_index(), columns)
     np.testing.assert_array_equal(found["n_11"], known["n_perturbed"])

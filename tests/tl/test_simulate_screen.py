@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from scanlink.ds.screen import simulate_screen
+from scanlink.ds.screen_model import ScreenModel
 from scanlink.errors import OptionError
 from scanlink.io.screen_data import check_screen
 from scanlink.stats import fit_negbin
-from scanlink.tl._simulated import ScreenModel
-from scanlink.tl.simulate_screen import simulate_screen
 
 SMALL = {"n_cells": 2_000, "n_genes": 5, "n_targets": 14, "n_non_targeting": 6, "guides_per_cell": 4.0}
 
@@ -20,12 +20,22 @@ SMALL = {"n_cells": 2_000, "n_genes": 5, "n_targets": 14, "n_non_targeting": 6, 
 def model_of(**changes):
     return ScreenModel(
         **{
-            "n_cells": 20_000, "n_targets": 20, "guides_per_target": 2, "n_non_targeting": 0, "guides_per_cell": 6.0,
-            "efficiencies": (6.0, 3.0), "efficiency_noise": None, "perturbation": "probability",
-            "baseline": (2.95, 1.55), "effect": (0.02, 0.16), "combine": "multiplicative", "theta": 1.5, "seed": 4,
+            "n_cells": 20_000,
+            "n_targets": 20,
+            "guides_per_target": 2,
+            "n_non_targeting": 0,
+            "guides_per_cell": 6.0,
+            "efficiencies": (6.0, 3.0),
+            "efficiency_noise": None,
+            "perturbation": "probability",
+            "baseline": (2.95, 1.55),
+            "effect": (0.02, 0.16),
+            "combine": "multiplicative",
+            "theta": 1.5,
+            "seed": 4,
             **changes,
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

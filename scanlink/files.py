@@ -1,0 +1,63 @@
+"""Files that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from scanlink.errors import RunError
+
+__all__ = ["FULL_DISK", "replace_file"]
+
+# What to do where a file cannot be written: one of a run, and one that stands alone.
+_GO_ON = "Free some space or name another folder; what is finished stays, and the same command goes on from there"
+FULL_DISK = "Free some space, or name another file"
+
+
+def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _GO_ON) -> Path:
+    """Have ``write`` make a file under a temporary name beside ``path``, then move it there.
+
+    Parameters
+    ----------
+    path
+        The file; an older one of that name is replaced, its folder is made if need be.
+    write
+        Called with the temporary path.
+    advice
+        What the error tells to do.
+
+    Returns
+    -------
+    pathlib.Path
+        The path.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written or the disk is full; a file of that name, if any, is left as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     replace_file(Path(folder) / "a.txt", lambda temporary: temporary.write_text("all of it")).read_text()
+    'all of it'
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with open(temporary, "rb") as handle:
+            # A full or lost disk shows here at the latest, and not after the file counts as written.
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
+    finally:
+        # Where the folder is lost, what was wrong in the first place is told, not this.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,173 @@
+"""The record of a run: what was computed, from what, with what, and at what cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from scanlink import __version__
+from scanlink.files import replace_file
+
+__all__ = ["changes", "checksum", "describe_inputs", "read_record", "versions", "write_record"]
+
+# Smaller files are hashed in a second.
+_BIG = 2**28
+_TICK_NS = 2_000_000_000
+
+_PACKAGES = (
+    *("anndata", "bioframe", "dask", "distributed", "formulaic", "mudata", "muon", "numba", "numpy", "pandas"),
+    *("pyarrow", "rdata", "scanpy", "scipy", "sparse"),
+)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode())
+        with open(file, "rb") as handle:
+            while piece := handle.read(2**22):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def describe_inputs(paths: Iterable[str | None], *, known: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Path, size, time and checksum of each input that was given, and of the tables of names beside an ``.mtx``.
+
+    Parameters
+    ----------
+    paths
+        Files and folders; None are passed over.
+    known
+        What an earlier call gave. The checksum of a file of more than 256 MiB is taken from there if path, size, time
+        of change and number on the disk (inode) are the same.
+
+    Returns
+    -------
+    list of dict
+        ``path``, ``bytes``, ``sha256``, and of files ``modified_ns``, ``inode`` and ``looked_ns``, when this was
+        looked at (ns since 1970).
+    """
+    named = [Path(path) for path in paths if path is not None]
+    # Names of an .mtx are found beside it, so they are input like the rest.
+    beside = [
+        other
+        for path in named
+        if path.name.endswith((".mtx", ".mtx.gz")) and path.is_file()
+        for other in sorted(path.parent.iterdir())
+        if other.name.removesuffix(".gz").endswith((".tsv", ".csv", ".txt"))
+    ]
+    found = list(dict.fromkeys([*named, *beside]))
+    before = {str(entry.get("path")): entry for entry in known}
+    return [_describe(path, before.get(str(path), {})) for path in found if path.exists()]
+
+
+def _describe(path: Path, before: Mapping[str, Any]) -> dict[str, Any]:
+    if path.is_dir():
+        return {"path": str(path), "bytes": None, "sha256": checksum(path)}
+    stat, now = path.stat(), time.time_ns()
+    entry = {
+        "path": str(path),
+        "bytes": stat.st_size,
+        "modified_ns": stat.st_mtime_ns,
+        "inode": stat.st_ino,
+        "looked_ns": now,
+    }
+    same = all(before.get(name) == entry[name] for name in ("bytes", "modified_ns", "inode"))
+    # A file may change twice within one tick of its clock.
+    settled = same and before.get("looked_ns", 0) - stat.st_mtime_ns > _TICK_NS
+    if stat.st_size > _BIG and settled and isinstance(before.get("sha256"), str):
+        return {**entry, "sha256": before["sha256"]}
+    return {**entry, "sha256": checksum(path)}
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what differs between two records of what a store was made from, one text a file or option.
+
+    Parameters
+    ----------
+    before, now
+        ``inputs`` as of :func:`describe_inputs`, and sections of options by name.
+
+    Examples
+    --------
+    >>> changes({"pairs": {"window": 500000}}, {"pairs": {"window": 250000}})
+    ['pairs.window was 500000 and is 250000']
+    """
+    found = []
+    files = [{entry["path"]: entry for entry in record.get("inputs", ())} for record in (before, now)]
+    for path in dict.fromkeys([*files[0], *files[1]]):
+        old, new = files[0].get(path), files[1].get(path)
+        if old is None or new is None:
+            found.append(f"{path} {'was not among the files' if old is None else 'is no longer among the files'}")
+        elif old["sha256"] != new["sha256"]:
+            found.append(f"{path} was {_shown(old)} and is {_shown(new)}")
+    for section in dict.fromkeys([*before, *now]):
+        old, new = before.get(section), now.get(section)
+        if section == "inputs" or old == new:
+            continue
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            found.append(f"{section} was {old!r} and is {new!r}")
+            continue
+        for name in dict.fromkeys([*old, *new]):
+            if old.get(name) != new.get(name):
+                found.append(f"{section}.{name} was {old.get(name)!r} and is {new.get(name)!r}")
+    return found
+
+
+def _shown(entry: Mapping[str, Any]) -> str:
+    if "modified_ns" not in entry:
+        return f"another folder (checksum {entry['sha256'][:12]})"
+    changed = datetime.fromtimestamp(entry["modified_ns"] / 1e9, UTC).isoformat(sep=" ", timespec="seconds")
+    return f"{entry['bytes']:,} bytes of {changed} (checksum {entry['sha256'][:12]})"
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, of Python and of the packages that results depend on."""
+    found = {"scanlink": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read provenance.json; what cannot be read is an empty record."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_record(path: Path, **content: Any) -> None:
+    """Write provenance.json, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        What belongs to this run; versions, platform, command line and time are added.
+    """
+    record = {
+        "schema": 1,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "platform": {"system": platform.platform(), "machine": platform.machine()},
+        "versions": versions(),
+        **content,
+    }
+    replace_file(path, lambda temporary: temporary.write_text(json.dumps(record, indent=1, default=str) + "\n"))

@@ -1,0 +1,168 @@
+"""From a dataset, in memory or on disk, to a scan store, in memory that does not grow with the number of cells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.chunks import canonical, iter_modalities
+from scanlink.io.counts import CountsCheck
+from scanlink.io.disk import DiskCounts
+from scanlink.io.guide_check import stored_guides
+from scanlink.store.columns import FEATURE, ColumnWriter
+from scanlink.store.new import new_store
+from scanlink.store.spool import ENTRIES, Spool
+from scanlink.store.store import MULTIOME, Modality, Store
+
+__all__ = ["counts_checks", "write_store"]
+
+_SCREEN: tuple[Modality, ...] = ("rna", "guide")
+
+
+def write_store(
+    mdata: MuData,
+    path: str | os.PathLike[str],
+    *,
+    modalities: Iterable[Modality] | None = None,
+    entries: int = ENTRIES,
+    chunk_rows: int | None = None,
+) -> Store:
+    """Write the store of a dataset; it appears under its name only when complete.
+
+    Parameters
+    ----------
+    mdata
+        Modalities ``rna`` and ``atac``, or ``rna`` and ``guide``, with the same cells, raw counts, in memory or on
+        disk. Of guides their targets, efficiencies, coordinates and thresholds are stored, too.
+    path
+        Folder to make. An existing store of that name is replaced.
+    modalities
+        Which are stored; None: ``rna`` and ``atac``, or where there is no ``atac``, ``rna`` and ``guide``.
+    entries
+        Non-zero counts that are sorted in memory at a time, at some 40 bytes each. What is more waits in a file beside
+        the store, which needs as much space again until the store is complete.
+    chunk_rows
+        Cells read together; None: by the number of counts.
+
+    Returns
+    -------
+    Store
+        Opened.
+
+    Raises
+    ------
+    InputError
+        If modalities do not have the same cells, or values are no counts.
+    MissingKeyError
+        If a modality is not there.
+    OptionError
+        If ``modalities`` is empty, or names another.
+    RunError
+        If the folder cannot be written, or the disk is full.
+
+    Notes
+    -----
+    Cells are stored in order of barcode, so that neither the order of the cells in a file nor the way in which it
+    was read changes a result, or the checksum.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import scanlink as sl
+    >>> data = sl.ds.simulate(n_cells=300, n_genes=10, n_peaks=40, n_links=8, n_interactions=2, seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = write_store(data.mdata, f"{folder}/store")
+    ...     cells, counts = store.column("rna", 0)
+    ...     bool(counts.sum() == data.mdata["rna"][:, store.genes[0]].X.sum())
+    True
+    """
+    final, kinds = Path(path), _kinds(mdata, modalities)
+    barcodes = mdata[kinds[0]].obs_names
+    for other in kinds[1:]:
+        if not barcodes.equals(mdata[other].obs_names):
+            raise InputError(
+                f"{kinds[0]} and {other} do not have the same cells in the same order: read them with scanlink.io first"
+            )
+    order = np.argsort(barcodes.to_numpy(dtype=str), kind="stable")
+    place = np.empty(order.size, dtype=np.int32)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    cells = mdata.obs.reindex(barcodes[order])
+    with new_store(final) as made, ExitStack() as stack:
+        spools: dict[str, Spool] = {
+            name: stack.enter_context(
+                Spool(made.folder / f"{name}_spool", mdata[name].n_vars, order.size, entries=entries)
+            )
+            for name in kinds
+        }
+        checks = counts_checks(mdata, kinds)
+        for name, chunk in iter_modalities({name: mdata[name].X for name in kinds}, chunk_rows=chunk_rows):
+            if not checks[name].look(chunk.block, chunk.rows, chunk.cols):
+                continue
+            block, rows = canonical(chunk), place[chunk.rows]
+            lines = np.diff(block.indptr)
+            if block.format == "csr":
+                spools[name].add(block.indices, np.repeat(rows, lines), block.data)
+            else:
+                features = np.arange(chunk.cols.start, chunk.cols.stop, dtype=np.int32)
+                spools[name].add(np.repeat(features, lines), rows[block.indices], block.data)
+        for check in checks.values():
+            check.refuse()
+        made.tables(cells, {name: _features(mdata, name) for name in kinds})
+        for spool in spools.values():
+            spool.rest()
+        for name in kinds:
+            with spools[name] as spool:
+                writer = ColumnWriter(
+                    made.folder,
+                    name,
+                    n_features=mdata[name].n_vars,
+                    n_entries=spool.n_entries,
+                    largest=spool.largest,
+                    levels=made.levels,
+                )
+                with writer:
+                    spool.give(writer.add)
+            made.digests |= writer.digests
+    return Store.open(final)
+
+
+def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:
+    """The modalities to store, in their order."""
+    wanted = modalities
+    if wanted is None:
+        wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
+    asked = list(wanted)
+    if odd := [name for name in asked if name not in FEATURE]:
+        raise OptionError(f"modalities has {first_few(odd)}, expected some of {first_few(FEATURE)}")
+    if not asked:
+        raise OptionError(f"modalities is empty, expected some of {first_few(FEATURE)}")
+    if absent := [name for name in asked if name not in mdata.mod]:
+        raise MissingKeyError(
+            f"no modality {first_few(absent)} in the data, found {first_few(mdata.mod) or 'none'}: a store has 'rna' "
+            "and 'atac', or 'rna' and 'guide'. Read the data with scanlink.io.read or scanlink.io.read_screen"
+        )
+    return tuple(name for name in FEATURE if name in asked)
+
+
+def _features(mdata: MuData, modality: Modality) -> pd.DataFrame:
+    """Names of the features as index, and what else is stored of them."""
+    var = mdata[modality].var
+    return stored_guides(var) if modality == "guide" else pd.DataFrame(index=var.index)
+
+
+def counts_checks(mdata: MuData, modalities: Iterable[str] = MULTIOME) -> dict[str, CountsCheck]:
+    """A check of each modality's counts, for all that read them in pieces."""
+    checks: dict[str, CountsCheck] = {}
+    for name in modalities:
+        adata = mdata[name]
+        matrix = adata.X
+        label, hint = (matrix.selection.label, matrix.selection.hint) if isinstance(matrix, DiskCounts) else (name, "")
+        checks[name] = CountsCheck(cells=adata.obs_names, features=adata.var_names, label=label or name, hint=hint)
+    return checks

@@ -1,0 +1,235 @@
+"""A folder that becomes a store when it is complete, and leaves nothing when it does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scanlink.errors import InputError, RunError
+from scanlink.store.columns import FEATURE, Modality
+from scanlink.store.levels import LevelColumn, level_columns
+from scanlink.store.npy import sync_folder
+from scanlink.store.store import BARCODE, FORMAT, FORMAT_OF_MODALITIES, MULTIOME, Store
+
+__all__ = ["NewStore", "new_store"]
+
+# After so long without a write its maker is taken for dead where that cannot be asked.
+_FORGOTTEN_SECONDS = 86_400.0
+
+
+@dataclass
+class NewStore:
+    """A store that is being made.
+
+    Attributes
+    ----------
+    folder
+        Where its files go.
+    about
+        What the manifest says besides sizes and checksums: modalities, shape and levels.
+    digests
+        SHA-256 of the contents of each file, by name.
+    levels
+        Columns of cells by whose levels non-zero cells are to be counted, once the tables are written.
+    """
+
+    folder: Path
+    about: dict[str, Any] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    levels: tuple[LevelColumn, ...] = ()
+
+    def tables(self, cells: pd.DataFrame, features: Mapping[Modality, pd.DataFrame]) -> None:
+        """Write the table of cells, whose index is the barcode, and that of each modality's features, by name."""
+        cells = _plain(cells)
+        self.levels = level_columns(cells)
+        table = cells.reset_index(names=BARCODE)
+        table.to_parquet(self.folder / "cells.parquet", index=False)
+        self.digests["cells.parquet"] = _digest(table)
+        for modality, known in features.items():
+            columns = {name: known[name].to_numpy() for name in known.columns}
+            table = pd.DataFrame({"name": known.index.to_numpy(dtype=str).astype(object), **columns})
+            table.to_parquet(self.folder / f"{FEATURE[modality]}s.parquet", index=False)
+            self.digests[f"{FEATURE[modality]}s.parquet"] = _digest(table)
+        # Where it is not said, it is these two: stores of multiome data stay as they were before there were others.
+        self.about |= {} if tuple(features) == MULTIOME else {"modalities": list(features)}
+        self.about |= {
+            "n_cells": len(cells),
+            **{f"n_{FEATURE[modality]}s": len(known) for modality, known in features.items()},
+            "levels": [{"column": c.name, "levels": list(c.levels), "n_cells": c.n_cells} for c in self.levels],
+        }
+
+    def take_over(self, manifest: dict[str, Any]) -> None:
+        """Modalities, shape, levels and checksums of another store, some of whose files are used."""
+        own = ("format", "bytes", "digests", "sha256")
+        self.about = {key: value for key, value in manifest.items() if key not in own}
+        self.digests = dict(manifest["digests"])
+
+    def seal(self) -> str:
+        """Write the manifest, bring everything to the disk, and give the checksum."""
+        modalities = self.about.get("modalities", MULTIOME)
+        content = "".join(f"{name} {self.digests[name]}\n" for name in _content(modalities))
+        checksum = hashlib.sha256(content.encode()).hexdigest()
+        manifest = {
+            "format": FORMAT_OF_MODALITIES if "modalities" in self.about else FORMAT,
+            **self.about,
+            "bytes": {file.name: file.stat().st_size for file in sorted(self.folder.iterdir())},
+            "digests": self.digests,
+            "sha256": checksum,
+        }
+        (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        for file in self.folder.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        sync_folder(self.folder)
+        return checksum
+
+
+def _content(modalities: Iterable[Modality]) -> list[str]:
+    """The files that make the checksum of a store, in order; all else is derived from them."""
+    counts = [f"{modality}_{part}.npy" for modality in modalities for part in ("values", "cells", "starts")]
+    return [*counts, *(f"{FEATURE[modality]}s.parquet" for modality in modalities), "cells.parquet"]
+
+
+@contextmanager
+def new_store(final: Path) -> Iterator[NewStore]:
+    """A folder to write a store to, which then gets its manifest and its name. What killed makers left is removed.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written, or the disk is full; nothing is left of it.
+    """
+    work = final.with_name(f".{final.name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        _sweep(final)
+        work.mkdir(parents=True)
+        made = NewStore(work)
+        yield made
+        checksum = made.seal()
+        if _is_store_of(final, checksum):
+            shutil.rmtree(work)
+        else:
+            _move(work, final, checksum)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise RunError(
+            f"the scan store {final} cannot be written: {error.strerror or error}. "
+            "Free some space or name another folder; nothing was changed"
+        ) from error
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _is_store_of(path: Path, checksum: str) -> bool:
+    try:
+        return Store.open(path).checksum == checksum
+    except (InputError, KeyError, TypeError):
+        return False
+
+
+def _move(work: Path, final: Path, checksum: str) -> None:
+    """Replace the store of that name; where another process was faster with the same store, its own is as good."""
+    old = work.with_name(f"{work.name}-old")
+    with suppress(FileNotFoundError):
+        # Renamed and not removed, because a removed folder with open files cannot be replaced on NFS.
+        os.replace(final, old)
+    try:
+        os.replace(work, final)
+    except OSError:
+        if not _is_store_of(final, checksum):
+            raise
+        shutil.rmtree(work)
+    sync_folder(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _machine() -> str:
+    """Tells processes whose numbers may be compared: one boot of one machine, and one container of it."""
+    parts = [socket.gethostname()]
+    for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            parts.append(os.readlink(source) if source.endswith("pid") else Path(source).read_text())
+        except OSError:
+            continue
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def _sweep(final: Path) -> None:
+    """Remove what makers of this store left that were killed."""
+    for left in final.parent.glob(f".{final.name}.*-*-*"):
+        machine, pid = left.name.removeprefix(f".{final.name}.").split("-")[:2]
+        if machine == _machine() and pid.isdigit():
+            dead = not _alive(int(pid)) or (int(pid) == os.getpid() and left.name.endswith("-old"))
+        else:
+            dead = time.time() - _last_write(left) > _FORGOTTEN_SECONDS
+        if dead:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _last_write(folder: Path) -> float:
+    """When something in a folder was last written; now, if that cannot be said."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:
+        return time.time()
+
+
+def _digest(table: pd.DataFrame) -> str:
+    """Over the contents, not the parquet file's bytes, which also hold the versions of the writer."""
+    digest = hashlib.sha256()
+    for name in table.columns:
+        column = table[name]
+        # With the type, because the text "1" and the number 1 make different models.
+        kind = "text" if column.dtype == object else str(column.dtype)
+        digest.update(f"{len(str(name))} {name} {kind} {len(column)}\n".encode())
+        if kind != "text":
+            values = column.to_numpy()
+            if values.dtype.kind == "f":
+                values = np.where(np.isnan(values), np.nan, values)
+            digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes())
+            continue
+        texts = column.to_numpy()
+        for first in range(0, len(texts), 1 << 16):
+            # With the length, so that no separator is needed; missing is not empty.
+            part = (None if pd.isna(text) else text for text in texts[first : first + (1 << 16)])
+            digest.update("".join("- " if text is None else f"{len(text)} {text}" for text in part).encode())
+    return digest.hexdigest()
+
+
+def _plain(cells: pd.DataFrame) -> pd.DataFrame:
+    """Columns that parquet can hold; anything but numbers, booleans and texts becomes text."""
+    out = pd.DataFrame(index=cells.index.astype(str))
+    for name in cells.columns:
+        column = cells[name]
+        if pd.api.types.is_numeric_dtype(column):
+            out[str(name)] = column.to_numpy()
+        else:
+            codes, values = pd.factorize(column.astype(object) if column.dtype != "category" else column)
+            # Equal texts are one object; the last, at position -1, is none.
+            texts = np.array([*map(str, values), None], dtype=object)
+            out[str(name)] = texts[codes]
+    return out

@@ -1,0 +1,170 @@
+"""Negative controls of a screen: rows in which nothing can be found, tested beside the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanlink.screen_options import CONTROLS, KINDS
+
+__all__ = ["Rows", "add_controls"]
+
+log = logging.getLogger("scanlink")
+
+
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is tested, a row a test.
+
+    Attributes
+    ----------
+    gene
+        Position in the store. Shape ``(n_rows,)``.
+    targets
+        Numbers of the targets that are perturbed. Shape ``(n_rows, 1)``, or ``(n_rows, 2)`` for interactions.
+    distance
+        bp, NaN where unknown. Shape ``(n_rows,)``.
+    kind
+        Number in ``KINDS``. Shape ``(n_rows,)``.
+    shuffle
+        Number of the permutation of cells that the perturbations go through, 0 for none. Shape ``(n_rows,)``.
+    """
+
+    gene: Integers
+    targets: Integers
+    distance: NDArray[np.float64]
+    kind: Integers
+    shuffle: Integers
+
+    def joined(self) -> Rows:
+        """The same rows with those of a gene together, genes in the order in which they first occur."""
+        _, first, number = np.unique(self.gene, return_index=True, return_inverse=True)
+        return self.taken(np.lexsort((self.kind, first[number])))
+
+    def taken(self, order: NDArray[np.intp]) -> Rows:
+        """Some rows, or all in another order."""
+        return Rows(self.gene[order], self.targets[order], self.distance[order], self.kind[order], self.shuffle[order])
+
+
+def add_controls(
+    asked: Rows,
+    controls: Collection[str],
+    *,
+    n_controls: int | None,
+    seed: int,
+    non_targeting: Sequence[int],
+    chromosome: Sequence[str | None],
+) -> Rows:
+    """The rows that were asked for, and controls.
+
+    Parameters
+    ----------
+    asked
+        Target-gene pairs, or pairs of targets of a gene.
+    controls
+        Kinds that are wanted.
+    n_controls
+        Rows of each kind; None: as many as are asked for, at least 1,000, if there are so many.
+    seed
+        Which of them are taken.
+    non_targeting
+        Numbers of the targets that are none.
+    chromosome
+        Of each target; None where it is not known.
+
+    Returns
+    -------
+    Rows
+        Those asked for first.
+    """
+    n = asked.gene.size
+    wanted = max(n, 1000) if n_controls is None else n_controls
+    parts = [asked]
+    for name in CONTROLS:
+        if name not in controls:
+            continue
+        rng = np.random.default_rng([seed, KINDS.index(name)])
+        if name == "non_targeting":
+            part = _non_targeting(asked, np.array(non_targeting, dtype=np.int32), wanted, rng)
+        elif name == "shuffled":
+            part = _shuffled(asked, wanted)
+        else:
+            part = _mismatched(asked, list(chromosome), wanted, rng)
+        if part is None:
+            why = {
+                "non_targeting": "there are too few guides without a target",
+                "mismatched": "no gene is far from all targets but its own",
+            }[name]
+            log.warning("no controls of kind %s: %s", name, why)
+        else:
+            parts.append(part)
+    if len(parts) == 1:
+        return asked
+    return Rows(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("gene", "targets", "distance", "kind", "shuffle")
+        )
+    )
+
+
+def _control(gene: Integers, targets: Integers, kind: str, shuffle: NDArray[np.integer] | None = None) -> Rows:
+    n = gene.size
+    return Rows(
+        gene.astype(np.int32),
+        targets.astype(np.int32).reshape(n, -1),
+        np.full(n, np.nan),
+        np.full(n, KINDS.index(kind), dtype=np.int32),
+        np.zeros(n, dtype=np.int32) if shuffle is None else shuffle.astype(np.int32),
+    )
+
+
+def _non_targeting(asked: Rows, targets: Integers, wanted: int, rng: np.random.Generator) -> Rows | None:
+    """Genes that were asked for, with guides that target nothing."""
+    genes, k = np.unique(asked.gene), asked.targets.shape[1]
+    if k == 1:
+        sets = targets[:, None]
+    else:
+        first, second = np.triu_indices(targets.size, 1)
+        sets = np.column_stack([targets[first], targets[second]])
+    n = sets.shape[0] * genes.size
+    if n == 0:
+        return None
+    chosen = np.arange(n) if n <= wanted else np.sort(rng.choice(n, wanted, replace=False))
+    return _control(genes[chosen // sets.shape[0]], sets[chosen % sets.shape[0]], "non_targeting")
+
+
+def _shuffled(asked: Rows, wanted: int) -> Rows:
+    """Pairs that were asked for, their perturbations given to other cells: once each, then again."""
+    n = asked.gene.size
+    row = np.arange(wanted) % n
+    return _control(asked.gene[row], asked.targets[row], "shuffled", 1 + np.arange(wanted) // n)
+
+
+def _mismatched(asked: Rows, chromosome: list[str | None], wanted: int, rng: np.random.Generator) -> Rows | None:
+    """Targets that were asked for, with genes all of whose targets lie on other chromosomes."""
+    codes = {name: number for number, name in enumerate(dict.fromkeys(chromosome))}
+    place = np.array([codes[name] for name in chromosome], dtype=np.int64)
+    unknown = codes.get(None, -1)
+    genes, number = np.unique(asked.gene, return_inverse=True)
+    near = np.zeros((genes.size, len(codes)), dtype=np.bool_)
+    for column in asked.targets.T:
+        near[number, place[column]] = True
+    sets = np.unique(asked.targets, axis=0)
+    far = np.ones((genes.size, sets.shape[0]), dtype=np.bool_)
+    for column in sets.T:
+        far &= ~near[:, place[column]] & (place[column] != unknown)
+    if unknown >= 0:
+        far &= ~near[:, [unknown]]
+    gene, which = np.nonzero(far)
+    if gene.size == 0:
+        return None
+    chosen = np.arange(gene.size) if gene.size <= wanted else np.sort(rng.choice(gene.size, wanted, replace=False))
+    return _control(genes[gene[chosen]], sets[which[chosen]], "mismatched")

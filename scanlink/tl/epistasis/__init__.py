@@ -1,0 +1,1 @@
+"""Which enhancers of a gene act together: contrasts of their states, and their interaction."""

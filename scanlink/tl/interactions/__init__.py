@@ -1,0 +1,1 @@
+"""Which pairs of perturbed targets act together on a gene."""

@@ -1,0 +1,212 @@
+"""Pairs of targets of a gene in a CRISPR screen: do two perturbations act together?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.screen_options import ASKED, CONTROLS, InteractionOptions
+from scanlink.tl.screen.call import _options, scan_screen
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from mudata import MuData
+
+    from scanlink.store.store import Store
+
+__all__ = ["screen_interactions", "target_pairs"]
+
+
+def target_pairs(
+    pairs: pd.DataFrame, guides: pd.DataFrame | None = None, *, max_distance: int | None = None
+) -> pd.DataFrame:
+    """All pairs of the targets of a gene.
+
+    Parameters
+    ----------
+    pairs
+        Columns ``gene`` and ``target``, as for :func:`scanlink.tl.screen`, or its table: controls are passed over.
+    guides
+        As there, with ``chrom``, ``start`` and ``end`` of each target: pairs are then in order of place and get a
+        distance.
+    max_distance
+        Most bp between the midpoints of both; None: any, on any chromosome.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``gene``, ``target_1``, ``target_2``, ``distance`` (bp between midpoints; missing where a place is not
+        known, or on two chromosomes).
+
+    Raises
+    ------
+    MissingKeyError
+        If a column is missing.
+    OptionError
+        If a largest distance is given without places.
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"gene": ["MYC", "MYC", "MYC", "TP53"], "target": ["e1", "e2", "e3", "e9"]})
+    >>> target_pairs(pairs)[["gene", "target_1", "target_2"]].values.tolist()
+    [['MYC', 'e1', 'e2'], ['MYC', 'e1', 'e3'], ['MYC', 'e2', 'e3']]
+    """
+    if absent := [name for name in ("gene", "target") if name not in pairs.columns]:
+        raise MissingKeyError(
+            f"the table of pairs has no column {first_few(absent)}; found {first_few(pairs.columns, most=10)}"
+        )
+    table = pairs[pairs["kind"].isin(ASKED)] if "kind" in pairs.columns else pairs
+    table = table[["gene", "target"]].astype(str).drop_duplicates()
+    place = _places(guides)
+    if max_distance is not None and place is None:
+        raise OptionError("max_distance needs the places of targets: give guides with chrom, start and end")
+    found = []
+    for gene, own in table.groupby("gene", sort=False)["target"]:
+        targets = list(own)
+        if place is not None:
+            key = place.reindex(targets)
+            targets = [targets[k] for k in np.lexsort([key["middle"].to_numpy(), key["chrom"].astype(str).to_numpy()])]
+        found += [(gene, *two) for two in combinations(targets, 2)]
+    out = pd.DataFrame(found, columns=["gene", "target_1", "target_2"], dtype=object)
+    distance = np.full(len(out), np.nan)
+    if place is not None and len(out):
+        first, second = (place.reindex(out[name]) for name in ("target_1", "target_2"))
+        same = first["chrom"].to_numpy() == second["chrom"].to_numpy()
+        distance = np.where(same, np.abs(first["middle"].to_numpy() - second["middle"].to_numpy()), np.nan)
+    out["distance"] = pd.array(np.floor(distance), dtype="Int64")
+    if max_distance is not None:
+        out = out[(out["distance"] <= max_distance).fillna(False).to_numpy(dtype=bool)].reset_index(drop=True)
+    return out
+
+
+def _places(guides: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Chromosome and midpoint of each target, by its name."""
+    if guides is None or not {"target", "chrom", "start", "end"} <= set(guides.columns):
+        return None
+    known = guides[guides["chrom"].notna() & guides["start"].notna()]
+    by_target = known.groupby(known["target"].astype(str))
+    middle = (by_target["start"].min().astype(float) + by_target["end"].max().astype(float)) / 2
+    return pd.DataFrame({"chrom": by_target["chrom"].first().astype(str), "middle": middle})
+
+
+def screen_interactions(
+    mdata: MuData | Store | str | os.PathLike[str],
+    pairs: pd.DataFrame,
+    *,
+    guides: pd.DataFrame | None = None,
+    groupby: str | None = None,
+    groups: Sequence[str] | None = None,
+    formula: str = "guide_count + percent.mito + offset(log(nUMI))",
+    family: str = "negbin",
+    p_value: str = "robust",
+    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    permutations: str | int | Iterable[tuple[int, float | None]] = "glimmirs",
+    seed: int = 0,
+    theta: str = "held",
+    cluster: str | None = None,
+    robust: str = "HC3",
+    pseudocount: float = 0.0,
+    missing_efficiency: float | None = None,
+    min_both: int = 10,
+    min_fraction: float = 0.0,
+    min_nonzero: int = 5,
+    min_cells: int = 10,
+    additive: bool = True,
+    controls: Sequence[str] = CONTROLS,
+    n_controls: int | None = None,
+    fdr_method: str = "bh",
+    block_genes: int | None = None,
+    client: Client | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Interaction of two perturbations on a gene, with negative controls beside.
+
+    Parameters
+    ----------
+    mdata, guides
+        As in :func:`scanlink.tl.screen`.
+    pairs
+        Columns ``gene``, ``target_1`` and ``target_2``, as :func:`target_pairs` gives them; ``distance`` if known.
+    groupby, groups, formula, family, p_value, ladder, permutations, seed, theta, cluster, robust
+        As in :func:`scanlink.tl.screen`. P-values are of the interaction.
+    pseudocount, missing_efficiency, min_fraction, min_nonzero, min_cells, controls, n_controls, fdr_method
+        As in :func:`scanlink.tl.screen`; a control has two targets.
+    min_both
+        Least number of cells with both perturbations.
+    additive
+        Whether effects that add are compared with effects that multiply, at the cost of two more fits a row.
+    block_genes, client, out
+        As in :func:`scanlink.tl.scan`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a test, what was asked for before the controls: ``kind``, group, gene, target_1, target_2, distance,
+        n_cells; cells ``n_00`` to ``n_11`` with either, neither or both perturbations; ``beta_*``, ``se_*`` and
+        ``p_*`` (model based) of ``1``, ``2`` and ``interaction`` (natural log); ``se_robust_interaction``,
+        ``p_robust_interaction``, ``p_boot_interaction``, ``n_boot_interaction``, ``p_tail_interaction``,
+        ``p_perm_interaction``, ``n_perm_interaction``, ``ci_low_interaction`` and ``ci_high_interaction`` (95 %);
+        ``theta`` and ``theta_converged``; ``min_interaction``, the smallest absolute interaction with an 80 % chance
+        of p < .05 at this error: without it, "no interaction" says nothing. ``cook_ratio`` is Cook's largest distance
+        among cells with both perturbations over its mean there, ``outlier`` whether it is above 5 as Zhou et al. have
+        it, ``p_trimmed_interaction`` the model-based p-value without the cell of the largest. ``aic_multiplicative``
+        and ``aic_additive`` are of both ways to combine two effects, without interaction, of targets perturbed or not.
+        ``p_value``, ``fdr``
+        (within the group, over what was asked for), ``status``: ``ok`` or, with estimates NaN, ``too_few_11``,
+        ``separated`` (the gene is 0 in some state), and as in :func:`scanlink.tl.screen`.
+
+    Raises
+    ------
+    InputError, MissingKeyError, DesignError, OptionError
+        Before anything is computed, if the data or an option cannot be used.
+    RunError
+        If blocks fail on the workers, or the folder cannot be written or is in use by another call.
+
+    Notes
+    -----
+    ``log mu = o + C gamma + bA xA + bB xB + bAB xA xB``, section 4 of the epistasis notes (Zhou et al. 2024, Cell
+    Genomics 4:100672). ``p_robust_interaction`` is that of :func:`scanlink.stats.score_p`; ways to combine effects are
+    those of :func:`scanlink.stats.compare_links`.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> data = sl.tl.simulate_screen(n_cells=3000, n_genes=2, n_targets=4, guides_per_cell=3, seed=1)
+    >>> table = sl.tl.screen_interactions(data.mdata, data.target_pairs, controls=[])
+    >>> len(table) == len(data.target_pairs)
+    True
+    """
+    if not isinstance(pairs, pd.DataFrame):
+        raise InputError(f"pairs is a {type(pairs).__name__}, expected a table as scanlink.tl.target_pairs gives it")
+    options = _options(
+        InteractionOptions,
+        formula=formula,
+        family=family,
+        p_value=p_value,
+        ladder=ladder,
+        permutations=permutations,
+        seed=seed,
+        theta=theta,
+        cluster=cluster,
+        robust=robust,
+        pseudocount=pseudocount,
+        missing_efficiency=missing_efficiency,
+        min_both=min_both,
+        min_fraction=min_fraction,
+        min_nonzero=min_nonzero,
+        min_cells=min_cells,
+        additive=additive,
+        controls=tuple(controls),
+        n_controls=n_controls,
+        method=fdr_method,
+        block_genes=block_genes,
+    )
+    return scan_screen(
+        mdata, pairs, guides=guides, options=options, groupby=groupby, groups=groups, client=client, out=out
+    )

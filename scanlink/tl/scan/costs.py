@@ -1,0 +1,116 @@
+"""What each pair will cost: used to cut blocks of about equal length, and never for a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanlink.options import ScanOptions
+from scanlink.stats import Ladder
+from scanlink.store.store import Modality, Store
+
+if TYPE_CHECKING:
+    from scanlink.tl.designs import Group
+
+__all__ = ["PairCosts", "nonzero_cells"]
+
+# Of tested pairs, about this share enters each next stage of a ladder.
+_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
+# Counts of so many entries are looked at for a plan, some seconds' work; of more, the share of each group is guessed.
+_FEW_ENTRIES = 100_000_000
+
+
+def nonzero_cells(
+    store: Store,
+    modality: Modality,
+    features: NDArray[np.int32],
+    groupby: str | None,
+    members: Mapping[str, NDArray[np.int32]],
+) -> NDArray[np.int32]:
+    """Cells of each group in which a feature is non-zero. Shape ``(n_groups, n_features_of_store)``.
+
+    Groups that are levels of a column that was counted when the store was made are looked up. Otherwise the columns
+    of ``features`` are read, or if they are large, each group gets its share of the non-zero cells; then, too, the
+    same store and groups give the same numbers.
+    """
+    starts = store.starts(modality)
+    sizes = np.array([cells.size for cells in members.values()], dtype=np.int64)
+    known = store.level_counts(modality, groupby) if groupby is not None else None
+    if known is not None and all(known[0].get(name) == cells.size for name, cells in members.items()):
+        place = list(known[0])
+        return known[1].T[[place.index(name) for name in members]]
+    n_nonzero = np.diff(starts)
+    wanted = np.unique(features)
+    if len(members) == 1 and sizes[0] == store.n_cells:
+        return n_nonzero.astype(np.int32)[None]
+    if n_nonzero[wanted].sum() > _FEW_ENTRIES:
+        return (sizes[:, None] * n_nonzero // max(store.n_cells, 1)).astype(np.int32)
+    group_of_cell = np.zeros(store.n_cells, dtype=np.int64)
+    for number, cells in enumerate(members.values(), start=1):
+        group_of_cell[cells] = number
+    out = np.zeros((len(members), n_nonzero.size), dtype=np.int32)
+    for feature in wanted.tolist():
+        cells, _ = store.column(modality, feature)
+        out[:, feature] = np.bincount(group_of_cell[cells], minlength=len(members) + 1)[1:]
+    return out
+
+
+class PairCosts(Sequence[NDArray[np.float64]]):
+    """Estimated seconds of each pair, one array a group, made when it is asked for: never all at a time.
+
+    Parameters
+    ----------
+    gene, peak
+        Positions of each pair's in the store. Shape ``(n_pairs,)``.
+    expressed, opened
+        Cells of each group in which genes, and peaks, are non-zero, of :func:`nonzero_cells`.
+    groups
+        Their numbers of cells and terms.
+    options
+        How pairs are tested.
+    """
+
+    def __init__(
+        self,
+        gene: NDArray[np.int32],
+        peak: NDArray[np.int32],
+        *,
+        expressed: NDArray[np.int32],
+        opened: NDArray[np.int32],
+        groups: list[Group],
+        options: ScanOptions,
+    ) -> None:
+        self._gene, self._peak, self._groups, self._options = gene, peak, groups, options
+        self._expressed, self._opened = expressed, opened
+        self._replicates = 0.0
+        if options.p_value == "bootstrap":
+            stages = Ladder.of(options.ladder).stages
+            self._replicates = sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.float64]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[NDArray[np.float64]]: ...
+
+    def __getitem__(self, number: int | slice) -> Any:
+        """Costs of the pairs in one group: whether they will be tested, and with how many replicates."""
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        group, options = self._groups[number], self._options
+        if group.status is not None:
+            return np.full(self._gene.size, 2e-5)
+        least = options.min_fraction * group.n_cells
+        tested = (self._expressed[number] > least)[self._gene] & (self._opened[number] > least)[self._peak]
+        p = len(group.terms) + 1
+        fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
+        replicate = 1e-6 + group.n_cells * 0.2e-9 * p
+        if options.family == "negbin":
+            replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
+        return np.where(tested, 1e-3 + 3.0 * fit + replicate * self._replicates, 2e-5)

@@ -1,0 +1,1 @@
+"""Which genes a perturbed target changes in a CRISPR screen."""

@@ -1,0 +1,243 @@
+"""The scan of a CRISPR screen: does perturbing a target change a gene?"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from mudata import MuData
+from pydantic import ValidationError
+
+from scanlink.options import explain
+from scanlink.run import FolderLock, Work, check_client, client_for, run_work
+from scanlink.screen_options import CONTROLS, InteractionOptions, ScreenOptions
+from scanlink.store.store import Store
+from scanlink.tl.context import context_of
+from scanlink.tl.labels import group_names
+from scanlink.tl.screen_block import screen_block
+from scanlink.tl.screen_rows import ScreenPlan, make_screen_plan
+from scanlink.tl.screen_table import collect_screen
+from scanlink.tl.stores import store_of
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["make_work", "scan_screen", "screen"]
+
+
+def screen(
+    mdata: MuData | Store | str | os.PathLike[str],
+    pairs: pd.DataFrame,
+    *,
+    guides: pd.DataFrame | None = None,
+    groupby: str | None = None,
+    groups: Sequence[str] | None = None,
+    formula: str = "guide_count + percent.mito + offset(log(nUMI))",
+    family: str = "negbin",
+    p_value: str = "robust",
+    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    permutations: str | int | Iterable[tuple[int, float | None]] = "glimmirs",
+    seed: int = 0,
+    theta: str = "held",
+    cluster: str | None = None,
+    robust: str = "HC3",
+    pseudocount: float = 0.0,
+    missing_efficiency: float | None = None,
+    min_perturbed: int = 10,
+    min_fraction: float = 0.0,
+    min_nonzero: int = 5,
+    min_cells: int = 10,
+    controls: Sequence[str] = CONTROLS,
+    n_controls: int | None = None,
+    fdr_method: str = "bh",
+    block_genes: int | None = None,
+    client: Client | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Effect of perturbing each target on each gene, with negative controls beside.
+
+    Parameters
+    ----------
+    mdata
+        MuData with ``rna`` and ``guide`` as :func:`scanlink.io.read_screen` gives it, or a scan store or its folder.
+    pairs
+        Columns ``gene`` and ``target``, as :func:`scanlink.pp.screen_pairs` gives them; ``distance`` (bp) and ``kind``
+        (``discovery`` or ``positive_control``) if known.
+    guides
+        A row a guide, named by the index: ``target``, and if known ``efficiency`` (0 to 1) and ``threshold`` (UMIs).
+        Left out, it is ``mdata["guide"].var``, or that of the store.
+    groupby, groups
+        Column of ``mdata.obs`` with groups of cells that are tested apart, and which of its values; None makes all
+        cells one group, ``all``.
+    formula
+        Covariates in R's notation; ``offset(log(nUMI))`` is a known part of the log expected count.
+    family
+        ``"negbin"``: theta by maximum likelihood, as ``glm.nb`` of R has it; or ``"poisson"``.
+    p_value
+        Which p-value the false discovery rate is taken on: ``"wald"`` (that of GLiMMIRS), ``"robust"``,
+        ``"bootstrap"``, ``"tail"`` or ``"permutation"``. Bootstrap and permutation are run only when chosen.
+    ladder
+        Replicates of the bootstrap, as in :func:`scanlink.tl.scan`.
+    permutations
+        A number, or stages ``(permutations, go on below p)``, each of which contains the one before: ``"glimmirs"``
+        is 100, 1,000 below .1, 10,000 below .01.
+    seed
+        Of bootstrap, permutation and controls. Same seed, same numbers, whatever the number of workers.
+    theta
+        Dispersion in the bootstrap: ``"held"`` or ``"estimated"`` in each replicate.
+    cluster
+        Column of ``mdata.obs`` with what cells have in common, such as the donor: as in :func:`scanlink.tl.scan`.
+    robust
+        Small-sample form of the sandwich error: ``"HC0"``, ``"HC2"``, ``"HC3"``.
+    pseudocount
+        Added to all counts of the fits; GLiMMIRS adds 0.01, which is no better (docs/screens.md).
+    missing_efficiency
+        Of guides that have none; None: the median of the others, 1 if none has. GLiMMIRS: 0, which takes such guides
+        for absent.
+    min_perturbed
+        Least number of cells with the perturbation, and without.
+    min_fraction, min_nonzero
+        The gene is non-zero in more than this share of the group, and in at least so many cells.
+    min_cells
+        Groups with fewer cells are not tested.
+    controls
+        Negative controls that are tested beside: ``non_targeting`` (guides without target, in sets as large as a
+        target's), ``shuffled`` (the perturbation given to other cells) and ``mismatched`` (a gene all of whose
+        targets lie on other chromosomes).
+    n_controls
+        Rows of each kind; None: as many as pairs, at least 1,000, if there are so many.
+    fdr_method
+        ``"bh"``, ``"by"`` or ``"storey"``.
+    block_genes, client, out
+        As in :func:`scanlink.tl.scan`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a test, what was asked for before the controls: ``kind``, group, gene, target, distance (bp), n_cells,
+        n_perturbed; ``beta`` (natural log, of full perturbation), ``se``, ``z`` and ``p`` (model based);
+        ``se_robust``, ``p_robust``, ``p_boot``, ``n_boot``, ``p_tail``, ``p_perm``, ``n_perm``; ``theta`` and
+        ``theta_converged``; ``min_effect``, the smallest absolute effect with an 80 % chance of p < .05 at this error;
+        ``p_value``, ``fdr`` (within the group, over what was asked for). ``status`` is ``ok`` or, with estimates NaN,
+        ``gene_rare``, ``few_perturbed``, ``separated`` (the gene is 0 in all cells with or without the perturbation),
+        ``collinear``, ``not_converged``, ``too_few_cells``, ``too_few_clusters``, ``failed``.
+
+    Raises
+    ------
+    InputError, MissingKeyError, DesignError, OptionError
+        Before anything is computed, if the data or an option cannot be used.
+    RunError
+        If blocks fail on the workers, or the folder cannot be written or is in use by another call.
+
+    Notes
+    -----
+    Section 4 of the epistasis notes::
+
+        x_i = 1 - prod_g (1 - G_gi eff_g)                   over the guides g of the target
+        log mu = o + C gamma + b x,   Var y = mu + mu^2 / theta
+
+    Zhou et al. 2024, Cell Genomics 4:100672. ``p_robust`` is that of :func:`scanlink.stats.calibrated_p` on x (in
+    steps of 1/50 where it is a probability), ``p_perm`` that of :func:`scanlink.stats.permutation_p`. docs/screens.md
+    has their rejection rates on real controls.
+
+    Examples
+    --------
+    >>> import scanlink as sl
+    >>> data = sl.tl.simulate_screen(n_cells=600, n_genes=4, n_targets=4, seed=1)
+    >>> table = sl.tl.screen(data.mdata, data.pairs, controls=["shuffled"], n_controls=10)
+    >>> int((table["kind"] == "shuffled").sum())
+    10
+    """
+    options = _options(
+        ScreenOptions,
+        formula=formula,
+        family=family,
+        p_value=p_value,
+        ladder=ladder,
+        permutations=permutations,
+        seed=seed,
+        theta=theta,
+        cluster=cluster,
+        robust=robust,
+        pseudocount=pseudocount,
+        missing_efficiency=missing_efficiency,
+        min_perturbed=min_perturbed,
+        min_fraction=min_fraction,
+        min_nonzero=min_nonzero,
+        min_cells=min_cells,
+        controls=tuple(controls),
+        n_controls=n_controls,
+        method=fdr_method,
+        block_genes=block_genes,
+    )
+    return scan_screen(
+        mdata, pairs, guides=guides, options=options, groupby=groupby, groups=groups, client=client, out=out
+    )
+
+
+def _options(kind: type[Any], **given: Any) -> Any:
+    """Options of a call, or what is wrong with them."""
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        raise explain(error, kind) from None
+
+
+def scan_screen(
+    mdata: MuData | Store | str | os.PathLike[str],
+    pairs: pd.DataFrame,
+    *,
+    guides: pd.DataFrame | None,
+    options: ScreenOptions | InteractionOptions,
+    groupby: str | None,
+    groups: Sequence[str] | None,
+    client: Client | None,
+    out: str | os.PathLike[str] | None,
+) -> pd.DataFrame:
+    """Plan, compute and collect a screen, whether of single targets or of two."""
+    check_client(client)
+    chosen = group_names(groups)
+    with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
+        folder = Path(out if out is not None else temporary).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        with FolderLock(folder) as lock:
+            store, table = _counts_and_guides(mdata, guides, folder)
+            plan = make_screen_plan(
+                store, table, pairs, folder / "parts", options=options, groupby=groupby, groups=chosen
+            )
+            with client_for(client, cost=plan.cost) as workers:
+                _compute(plan, workers, lock.problem)
+            return collect_screen(plan)
+
+
+def make_work(plan: ScreenPlan) -> Work:
+    """What is to be computed of a plan."""
+    return Work(screen_block, context_of(plan), plan.blocks, plan.parts, leaf=True)
+
+
+def _compute(plan: ScreenPlan, client: Client | None, problem: Callable[[], str | None]) -> None:
+    for stats in run_work([make_work(plan)], client=client, problem=problem).values():
+        stats.raise_failures()
+
+
+def _counts_and_guides(
+    mdata: MuData | Store | str | os.PathLike[str], guides: pd.DataFrame | None, folder: Path
+) -> tuple[Store, pd.DataFrame]:
+    """Store of the counts, made below ``folder`` if need be, and table of guides."""
+    from scanlink.io import check_screen
+    from scanlink.pp import assign_guides
+
+    # A MuData may have peaks, too.
+    store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
+    if not isinstance(mdata, MuData):
+        return store, store.guide_table if guides is None else guides
+    if "threshold" not in mdata["guide"].var:
+        assign_guides(mdata)
+    known = mdata["guide"].var
+    if guides is None:
+        return store, known
+    return store, guides if "threshold" in guides else guides.assign(threshold=known["threshold"].reindex(guides.index))

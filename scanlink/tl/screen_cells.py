@@ -1,0 +1,148 @@
+"""The cells of one group of a screen: counts of genes, and how likely each cell's target is perturbed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanlink.stats import (
+    GeneNull,
+    Ladder,
+    NegbinFit,
+    PeakNull,
+    Permutations,
+    Perturbed,
+    fit_negbin,
+    fit_poisson,
+    gene_null,
+    null_se,
+    peak_null,
+    perturbation_probability,
+    resample_key,
+    smallest_effect,
+)
+from scanlink.store.store import Store
+from scanlink.tl.cells import Cells, Fit, theta_of
+from scanlink.tl.screen_rows import ScreenPlan
+
+__all__ = ["Perturbation", "ScreenCells", "ScreenGene"]
+
+Floats = NDArray[np.float64]
+
+# Probabilities of perturbation are told apart in so many steps by the calibrated p-value, which takes whole numbers.
+_STEPS = 50
+
+
+@dataclass(frozen=True)
+class ScreenGene:
+    """Counts of one gene in a group, and its fits without a perturbation once they are asked for."""
+
+    group: ScreenCells
+    number: int
+    counts: Floats
+
+    @cached_property
+    def null(self) -> GeneNull:
+        """What the calibrated p-value needs of the gene."""
+        return gene_null(self.counts, self.group.design, offset=self.group.offset)
+
+    @cached_property
+    def fit(self) -> Fit:
+        """Of the covariates alone."""
+        return self.group.fit(self.counts, self.group.design)
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """Probability that a target is perturbed in each cell, and its fit on the covariates once that is asked for."""
+
+    group: ScreenCells
+    x: Floats
+
+    @cached_property
+    def null(self) -> PeakNull:
+        """What the calibrated p-value needs of the perturbation."""
+        whole = bool(((self.x == 0) | (self.x == 1)).all())
+        levels = self.x if whole else np.round(self.x * _STEPS)
+        return peak_null(levels, self.group.design, offset=self.group.offset)
+
+    @cached_property
+    def cells(self) -> Perturbed:
+        """The same as a permutation test takes it."""
+        cells = np.flatnonzero(self.x)
+        return Perturbed.of(cells, self.x[cells])
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory is kept, the fit included."""
+        return self.x.nbytes * (6 + self.group.design.shape[1])
+
+
+class ScreenCells(Cells):
+    """The cells of a group, ready to test perturbations on."""
+
+    def __init__(self, store: Store, plan: ScreenPlan, number: int) -> None:
+        self.options, self.targets = plan.options, plan.targets
+        super().__init__(store, plan, number, seed=self.options.seed, device=None)
+        self.ladder = Ladder.of(self.options.ladder)
+        self.permuted = Ladder.of(self.options.permutations)
+        # As R's formula has it: intercept, perturbations, covariates. What is collinear is left out from the right.
+        self.first = int(self.design.shape[1] > 0 and self.n > 0 and np.ptp(self.design[:, 0]) == 0)
+        self._orders: dict[int, NDArray[np.intp]] = {}
+
+    @cached_property
+    def permutations(self) -> Permutations:
+        """Of the group's cells, the same for all pairs."""
+        return Permutations(resample_key(self.options.seed, self.about.name), self.n)
+
+    def gene(self, number: int) -> ScreenGene:
+        """Counts of a gene."""
+        return ScreenGene(self, number, self.values("rna", number))
+
+    def perturbed(self, target: int, shuffle: int = 0) -> Perturbation:
+        """Perturbation of a target.
+
+        Parameters
+        ----------
+        target
+            Its number.
+        shuffle
+            Number of the permutation that gives it to other cells; 0 leaves it.
+        """
+        guides, efficiency, least = self.targets.of(target)
+        calls = [self.values("guide", int(guide)) >= bound for guide, bound in zip(guides, least, strict=True)]
+        x = perturbation_probability(calls, efficiency)
+        return Perturbation(self, x if not shuffle else x[self._order(shuffle)])
+
+    def _order(self, shuffle: int) -> NDArray[np.intp]:
+        if shuffle not in self._orders:
+            if len(self._orders) > 64:
+                self._orders.clear()
+            key = resample_key(self.options.seed, f"{self.about.name}, shuffled {shuffle}")
+            self._orders[shuffle] = np.random.Generator(np.random.Philox(key=key)).permutation(self.n)
+        return self._orders[shuffle]
+
+    def fit(self, counts: Floats, design: Floats, *, offset: Floats | None = None) -> Fit:
+        """Regression of counts on a design, as the options have it; ``offset`` is that of the group if left out."""
+        known, pseudocount = self.offset if offset is None else offset, self.options.pseudocount
+        if self.options.family == "poisson":
+            return fit_poisson(counts + pseudocount, design, offset=known)
+        return fit_negbin(counts, design, offset=known, pseudocount=pseudocount)
+
+    def least_effect(self, fit: Fit, design: Floats, place: int, se_robust: float) -> float:
+        """Smallest absolute coefficient of a column with an 80 % chance of p < .05."""
+        se = se_robust
+        if isinstance(fit, NegbinFit):
+            # At the estimate itself the error may be without bound, where no count is left.
+            with np.errstate(over="ignore"):
+                expected = fit.fitted / np.exp(fit.coef[place] * design[:, place])
+            se = null_se(expected, design[:, place], np.delete(design, place, axis=1), theta=theta_of(fit))
+        return float(smallest_effect(se))
+
+    def rare(self, counts: Floats) -> bool:
+        """Whether a gene has too few counts to be tested."""
+        n = np.count_nonzero(counts)
+        return bool(n < self.options.min_nonzero or not n > self.options.min_fraction * self.n)

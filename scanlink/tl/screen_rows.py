@@ -1,0 +1,204 @@
+"""The plan of a screen: targets and genes to be tested, checked and cut into blocks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.run import cut
+from scanlink.screen_options import ASKED, KINDS, InteractionOptions, ScreenOptions, TestOptions
+from scanlink.stats import Ladder
+from scanlink.store.store import Store
+from scanlink.tl.controls import Rows, add_controls
+from scanlink.tl.designs import Group, group_designs
+from scanlink.tl.plan import PlanFiles, write_plan
+from scanlink.tl.targets import Targets, targets_of
+
+__all__ = ["ScreenPlan", "make_screen_plan", "target_columns"]
+
+# Files of the targets.
+_TARGETS = ("names", "starts", "guides", "efficiency", "least")
+# Of tested pairs, about this share enters each next stage of a ladder.
+_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
+
+
+class ScreenPlan(PlanFiles):
+    """Tests of a screen that have been checked and cut into blocks: of single targets, or of two together."""
+
+    @property
+    def options(self) -> ScreenOptions | InteractionOptions:
+        """How they are tested."""
+        given = self.about["options"]
+        return InteractionOptions(**given) if "min_both" in given else ScreenOptions(**given)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """What is tested."""
+        return Rows(*(self._array(name) for name in ("gene", "targets", "distance", "kind", "shuffle")))
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Guides of each target."""
+        return Targets(
+            *(self._array(f"target_{name}") for name in ("names", "starts", "guides", "efficiency", "least"))
+        )
+
+    def _array(self, name: str) -> NDArray[Any]:
+        found: NDArray[Any] = np.load(self.folder / f"pairs_{name}.npy")
+        return found
+
+
+def target_columns(n_targets: int) -> list[str]:
+    """Columns that name the targets of a row.
+
+    Examples
+    --------
+    >>> target_columns(1), target_columns(2)
+    (['target'], ['target_1', 'target_2'])
+    """
+    return ["target"] if n_targets == 1 else [f"target_{k + 1}" for k in range(n_targets)]
+
+
+def make_screen_plan(
+    store: Store,
+    guides: pd.DataFrame,
+    pairs: pd.DataFrame,
+    folder: Path,
+    *,
+    options: ScreenOptions | InteractionOptions,
+    groupby: str | None = None,
+    groups: tuple[str, ...] | None = None,
+) -> ScreenPlan:
+    """Check everything and write the plan below ``folder``; the same input gives the same plan.
+
+    Parameters
+    ----------
+    store
+        Counts of genes and guides, and cells.
+    guides
+        A row a guide, named by the index: ``target``, ``efficiency``, ``threshold``, ``chrom``.
+    pairs
+        Columns ``gene`` and ``target``, or for interactions ``gene``, ``target_1`` and ``target_2``; ``distance`` and
+        ``kind`` if known.
+    folder
+        The plan gets a folder of its own in it, named by its fingerprint.
+    options
+        How pairs are tested; their kind says whether one or two targets are.
+    groupby
+        Column of the table of cells; None makes all cells one group, ``all``.
+    groups
+        Which of its values; None takes all, in sorted order.
+
+    Raises
+    ------
+    InputError, MissingKeyError, DesignError, OptionError
+        Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
+    """
+    n_targets = 2 if isinstance(options, InteractionOptions) else 1
+    table = _checked(pairs, n_targets)
+    targets = targets_of(store, guides, missing=options.missing_efficiency)
+    columns = target_columns(n_targets)
+    asked = Rows(
+        store.positions("rna", table["gene"]),
+        np.column_stack([targets.positions(table[name]) for name in columns]).astype(np.int32),
+        table["distance"].to_numpy(dtype=np.float64),
+        table["kind"].map(KINDS.index).to_numpy(dtype=np.int32),
+        np.zeros(len(table), dtype=np.int32),
+    )
+    used = np.unique(asked.targets)
+    if "non_targeting" in options.controls:
+        targets, controls = targets.with_controls(store, guides, like=used)
+    else:
+        controls = []
+    rows = add_controls(
+        asked,
+        options.controls,
+        n_controls=options.n_controls,
+        seed=options.seed,
+        non_targeting=controls,
+        chromosome=targets.chromosomes(guides),
+    ).joined()
+    least = options.min_both if isinstance(options, InteractionOptions) else 2 * options.min_perturbed
+    designs = group_designs(
+        store,
+        formula=options.formula,
+        groupby=groupby,
+        groups=groups,
+        cluster=options.cluster,
+        min_cells=max(options.min_cells, least),
+        n_tested=2**n_targets - 1,
+    )
+    costs = [np.full(rows.gene.size, _seconds(group, options)) for group in designs.groups]
+    return write_plan(
+        ScreenPlan,
+        "screen" if n_targets == 1 else "interactions",
+        folder,
+        store=store,
+        groupby=groupby,
+        options=options.model_dump(mode="json"),
+        designs=designs,
+        rows={
+            **{name: getattr(rows, name) for name in ("gene", "targets", "distance", "kind", "shuffle")},
+            **{f"target_{name}": getattr(targets, name) for name in _TARGETS},
+        },
+        blocks=cut(rows.gene, costs, owners_per_block=options.block_genes),
+    )
+
+
+def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
+    """Pairs with all columns that rows need."""
+    columns = target_columns(n_targets)
+    if not isinstance(pairs, pd.DataFrame):
+        raise InputError(f"pairs is a {type(pairs).__name__}, expected a table with columns gene, {', '.join(columns)}")
+    if absent := [name for name in ("gene", *columns) if name not in pairs.columns]:
+        raise MissingKeyError(
+            f"the table of pairs has no column {first_few(absent)}; found {first_few(pairs.columns, most=10)}. "
+            f"Expected gene, {', '.join(columns)}, and distance if known"
+        )
+    if not len(pairs):
+        raise InputError(
+            "the table of pairs is empty: widen the window, or check that genes and targets share a genome build"
+        )
+    if pairs[["gene", *columns]].isna().any(axis=None):
+        raise InputError("the table of pairs has rows without a gene or target: remove them")
+    table = pairs[["gene", *columns]].astype(str)
+    table["distance"] = pd.to_numeric(pairs["distance"], errors="coerce") if "distance" in pairs.columns else np.nan
+    table["kind"] = pairs["kind"].astype(str) if "kind" in pairs.columns else ASKED[0]
+    if absent := sorted(set(table["kind"]) - set(ASKED)):
+        raise InputError(
+            f"kind {first_few(absent)} in the table of pairs is not known: expected {' or '.join(ASKED)}. "
+            "Negative controls are made by scanlink, see the option controls"
+        )
+    if n_targets == 2 and (same := table["target_1"] == table["target_2"]).any():
+        raise InputError(
+            f"{int(same.sum())} pairs have a target twice ({first_few(table.loc[same, 'target_1'])}): two different "
+            "ones are needed"
+        )
+    repeated = table.duplicated(["gene", *columns])
+    if repeated.any():
+        genes = first_few(table.loc[repeated, "gene"].unique())
+        raise InputError(f"{int(repeated.sum())} pairs are given twice (of {genes}): drop them")
+    return table
+
+
+def _seconds(group: Group, options: TestOptions) -> float:
+    """Estimated time of one row."""
+    if group.status is not None:
+        return 1e-4
+    p = len(group.terms) + 1
+    fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9 * (6.0 if options.family == "negbin" else 1.0)
+    more = 0.0
+    if options.p_value == "bootstrap":
+        stages = Ladder.of(options.ladder).stages
+        replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
+        more = replicate * sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+    elif options.p_value == "permutation":
+        stages = Ladder.of(options.permutations).stages
+        more = group.n_cells * 2e-10 * p * sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+    return 3e-3 + 4.0 * fit + more
