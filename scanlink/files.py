@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and arrays that say why they could not be written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scanlink.errors import RunError
 
-__all__ = ["FULL_DISK", "replace_file"]
+__all__ = ["FULL_DISK", "replace_file", "save_array"]
 
 # What to do where a file cannot be written: one of a run, and one that stands alone.
 _GO_ON = "Free some space or name another folder; what is finished stays, and the same command goes on from there"
@@ -61,3 +66,30 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
+
+
+def save_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """Write an array as ``.npy``.
+
+    Parameters
+    ----------
+    path
+        The file, which is replaced.
+    array
+        Any shape, no objects.
+
+    Raises
+    ------
+    OSError
+        With its reason: that of ``numpy.save`` on a full disk has none, as it leaves the writing to C.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+    ...     save_array(file.name, np.arange(3))
+    ...     np.load(file.name).tolist()
+    [0, 1, 2]
+    """
+    with open(path, "wb") as handle:
+        np.save(cast("IO[bytes]", SimpleNamespace(write=handle.write)), array, allow_pickle=False)

@@ -17,6 +17,7 @@ __all__ = [
     "GroupOptions",
     "InputOptions",
     "LinksOptions",
+    "Options",
     "PairOptions",
     "RunOptions",
     "ScanOptions",
@@ -29,11 +30,11 @@ PValue = Literal["wald", "robust", "bootstrap", "tail"]
 P_COLUMNS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 
-class _Options(BaseModel):
+class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class InputOptions(_Options):
+class InputOptions(Options):
     """Where the counts are: one multiome file, or one file a modality and a table of cells."""
 
     path: str | None = None
@@ -64,7 +65,7 @@ class InputOptions(_Options):
         return self
 
 
-class GenesOptions(_Options):
+class GenesOptions(Options):
     """Where the genes are: a GTF or BED file, or a GENCODE release to download."""
 
     path: str | None = None
@@ -86,14 +87,14 @@ def _all_is_none(value: Any) -> Any:
     return [str(v) if isinstance(v, int) else v for v in value] if isinstance(value, (list, tuple)) else value
 
 
-class GroupOptions(_Options):
+class GroupOptions(Options):
     """Which cells are analysed together; without ``by``, all cells are one group named ``all``."""
 
     by: str | None = None
     only: Annotated[tuple[str, ...] | None, BeforeValidator(_all_is_none)] = None
 
 
-class PairOptions(_Options):
+class PairOptions(Options):
     """Which gene-peak pairs are asked for."""
 
     window: int = Field(500_000, ge=0, description="bp to either side of the gene body or TSS")
@@ -108,7 +109,7 @@ def _ladder(value: Any) -> Any:
     return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
 
 
-class ScanOptions(_Options):
+class ScanOptions(Options):
     """How each pair is tested."""
 
     formula: str = "log(nUMI) + percent.mito"
@@ -137,7 +138,7 @@ class ScanOptions(_Options):
     block_genes: int | None = Field(None, ge=1, description="genes a task; None: by estimated cost")
 
 
-class LinksOptions(_Options):
+class LinksOptions(Options):
     """Which tested pairs are called links."""
 
     method: Literal["bh", "by", "storey"] = "bh"
@@ -145,7 +146,7 @@ class LinksOptions(_Options):
     scope: Literal["group", "all", "gene"] = "group"
 
 
-class EpistasisOptions(_Options):
+class EpistasisOptions(Options):
     """How pairs of linked enhancers are chosen, and tested for acting together."""
 
     formula: str = "percent.mito + offset(log(nUMI))"
@@ -192,7 +193,7 @@ def _path_or_table(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
-class SliceOptions(_Options):
+class SliceOptions(Options):
     """What a slice of a scan needs of a run's options."""
 
     groups: GroupOptions = GroupOptions()
@@ -200,7 +201,7 @@ class SliceOptions(_Options):
     links: LinksOptions = LinksOptions()
 
 
-class RunOptions(_Options):
+class RunOptions(Options):
     """A whole run, as run.yaml gives it."""
 
     input: Annotated[InputOptions, BeforeValidator(_path_or_table)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scanlink.options import P_COLUMNS, GenesOptions, GroupOptions, _ladder, _Options, _path_or_table
+from scanlink.options import P_COLUMNS, GenesOptions, GroupOptions, Options, _ladder, _path_or_table
 from scanlink.stats.bootstrap import Ladder
 
 __all__ = [
@@ -36,7 +36,7 @@ def _permutations(value: Any) -> Any:
     return _ladder([(value, None)] if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
-class ScreenInputOptions(_Options):
+class ScreenInputOptions(Options):
     """Where counts of genes and guides are: one file, or one file a modality and a table of cells."""
 
     path: str | None = None
@@ -65,7 +65,7 @@ class ScreenInputOptions(_Options):
         return self
 
 
-class GuideOptions(_Options):
+class GuideOptions(Options):
     """Which guides a cell is said to have."""
 
     assign: Literal["threshold", "mixture"] = Field(
@@ -74,7 +74,7 @@ class GuideOptions(_Options):
     threshold: int = Field(5, ge=1, description="least UMIs of a guide that count; 1 for calls")
 
 
-class ScreenPairOptions(_Options):
+class ScreenPairOptions(Options):
     """Which target-gene pairs are asked for."""
 
     window: int = Field(1_000_000, ge=0, description="bp to either side of the TSS or gene body")
@@ -82,7 +82,7 @@ class ScreenPairOptions(_Options):
     path: str | None = Field(None, description="a table of pairs (gene, target) instead")
 
 
-class TestOptions(_Options):
+class TestOptions(Options):
     """What tests of one target and of two have in common."""
 
     # It is no test of pytest's.
@@ -144,7 +144,7 @@ class InteractionOptions(TestOptions):
     max_distance: int | None = Field(None, ge=0, description="most bp between two targets; None: any")
 
 
-class ScreenRunOptions(_Options):
+class ScreenRunOptions(Options):
     """A whole run of a screen, as run.yaml gives it."""
 
     input: Annotated[ScreenInputOptions, BeforeValidator(_path_or_table)]

@@ -6,14 +6,17 @@ from scanlink.run.local import SMALL_SECONDS, check_client, client_for
 from scanlink.run.lock import FolderLock
 from scanlink.run.memory import peak_mib
 from scanlink.run.parts import PartError, Parts
+from scanlink.run.plan import Arrays, Plan, write_plan
 from scanlink.run.work import RunStats, Work
 
 __all__ = [
     "SMALL_SECONDS",
+    "Arrays",
     "Block",
     "FolderLock",
     "PartError",
     "Parts",
+    "Plan",
     "RunStats",
     "Work",
     "check_client",
@@ -22,4 +25,5 @@ __all__ = [
     "peak_mib",
     "run_blocks",
     "run_work",
+    "write_plan",
 ]

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, RunError, first_few
-from scanlink.files import replace_file
-from scanlink.io.files import save_array
+from scanlink.files import replace_file, save_array
 from scanlink.run import Block, Parts
 from scanlink.store.store import Store
 from scanlink.tl.designs import Arrays, Group, GroupDesigns

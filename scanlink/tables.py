@@ -1,0 +1,185 @@
+"""What a table of results and its columns are; and the columns and statuses that several tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scanlink.files import replace_file
+from scanlink.p_values import PValueKind
+
+__all__ = [
+    "BETA",
+    "DISTANCE",
+    "FAILED",
+    "FDR",
+    "GENE",
+    "GROUP",
+    "N_CELLS",
+    "P_VALUE",
+    "STATUS",
+    "STATUSES",
+    "THETA",
+    "Column",
+    "Table",
+    "p_value_columns",
+    "write_table",
+]
+
+Type = Literal["text", "count", "number", "p", "distance", "flag"]
+_ARROW = {"text": pa.string(), "count": pa.int64(), "flag": pa.bool_()}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of results.
+
+    Attributes
+    ----------
+    name
+        Its name in the table.
+    type
+        ``"text"``; ``"count"``: a whole number, 0 where there is none; ``"distance"``: bp, missing where there is
+        none; ``"number"`` and ``"p"``: NaN where there is none; ``"flag"``: true, false or missing.
+    help
+        What it holds, with its unit, in words that can stand beside it.
+    heading
+        What stands above it on a page; "" takes the name.
+    computed
+        Whether the block of a worker computes it; the others are made when the parts become a table.
+    """
+
+    name: str
+    type: Type
+    help: str
+    heading: str = ""
+    computed: bool = True
+
+    def of(self, contrast: str, words: str) -> Column:
+        """Give the same column of a contrast: its name ends in ``_CONTRAST``, its help in the words."""
+        return replace(self, name=f"{self.name}_{contrast}", help=f"{self.help} {words}", heading="")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that an analysis leaves.
+
+    Attributes
+    ----------
+    name
+        The file is ``NAME.parquet``.
+    columns
+        Called with the options of the analysis; gives the columns in their order.
+    statuses
+        Words for every status that a row may have, in the order in which they are shown.
+    row
+        What a row is, in the plural.
+    called
+        What rows below the false discovery rate are, in the plural.
+    """
+
+    name: str
+    columns: Callable[[Any], Sequence[Column]]
+    statuses: Mapping[str, str]
+    row: str
+    called: str
+
+    def names(self, options: Any) -> list[str]:
+        """List the names of all columns."""
+        return [column.name for column in self.columns(options)]
+
+    def schema(self, options: Any) -> pa.Schema:
+        """Give the schema of a part: the place of a row in the plan, and what a block computes of it."""
+        computed = [(c.name, _ARROW.get(c.type, pa.float64())) for c in self.columns(options) if c.computed]
+        return pa.schema([("group", pa.int32()), ("row", pa.int64()), *computed])
+
+    def empty(self, options: Any) -> pd.DataFrame:
+        """Make a table without rows, whose columns have the types that they have elsewhere."""
+        types: dict[str, Any] = {"text": object, "flag": object, "distance": "Int64", "count": np.int64}
+        arrays = {c.name: pd.array([], dtype=types.get(c.type, np.float64)) for c in self.columns(options)}
+        return pd.DataFrame({name: np.asarray(a) if a.dtype != "Int64" else a for name, a in arrays.items()})
+
+
+GROUP = Column("group", "text", "group of cells", "group", computed=False)
+GENE = Column("gene", "text", "gene", "gene", computed=False)
+DISTANCE = Column(
+    "distance", "distance", "bp from the TSS to the centre of the peak, positive downstream", "distance", computed=False
+)
+N_CELLS = Column("n_cells", "count", "cells of the group", "cells", computed=False)
+BETA = Column("beta", "number", "log fold change (natural log)", "effect")
+SE = Column("se", "number", "model-based standard error of the effect")
+SE_ROBUST = Column("se_robust", "number", "sandwich standard error of the effect", "robust s.e.")
+P_VALUE = Column("p_value", "p", "the p-value that was chosen", "p-value", computed=False)
+FDR = Column("fdr", "p", "false discovery rate", "FDR", computed=False)
+THETA = (
+    Column("theta", "number", "inverse dispersion of a negative binomial; the variance is mu + mu^2 / theta"),
+    Column("theta_converged", "flag", "whether theta has a maximum; false where counts vary no more than Poisson's"),
+)
+STATUS = Column("status", "text", "ok, or why there is no estimate", "status")
+
+FAILED = "failed"
+# Those that several analyses give; each table lists what it has of them, in its own order.
+STATUSES = {
+    "ok": "tested",
+    "collinear": "the covariates leave nothing to estimate",
+    "not_converged": "the fit did not converge",
+    "too_few_cells": "the group has too few cells",
+    "too_few_clusters": "the cells come from too few clusters, such as donors",
+    FAILED: "the block was set aside after errors; the same command tries it again",
+}
+
+
+def p_value_columns(kinds: Mapping[str, PValueKind]) -> list[Column]:
+    """List the columns of all kinds of p-values of one effect, the robust error before the robust p-value.
+
+    Parameters
+    ----------
+    kinds
+        Kinds by name, in the order of the columns.
+
+    Examples
+    --------
+    >>> from scanlink.p_values import KINDS
+    >>> [column.name for column in p_value_columns(KINDS)]
+    ['p', 'se_robust', 'p_robust', 'p_boot', 'n_boot', 'p_tail']
+    """
+    columns = []
+    for kind in kinds.values():
+        if kind.name == "robust":
+            columns.append(SE_ROBUST)
+        columns.append(Column(kind.column, "p", f"p-value: {kind.effect.words}"))
+        if kind.count:
+            columns.append(Column(kind.count, "count", f"replicates behind {kind.column}"))
+    return columns
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as parquet: the same table gives the same bytes.
+
+    Columns without a value have the type that they have elsewhere: text, or truth where their name says so.
+
+    Parameters
+    ----------
+    table
+        The table; its index is not written.
+    path
+        The file.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    content = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    for place, field in enumerate(content.schema):
+        if pa.types.is_null(field.type):
+            known = pa.bool_() if field.name.endswith("_converged") else pa.string()
+            content = content.set_column(place, pa.field(field.name, known), content[field.name].cast(known))
+    replace_file(path, lambda temporary: pq.write_table(content, temporary, compression="zstd"))

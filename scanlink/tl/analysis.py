@@ -1,0 +1,147 @@
+"""What an analysis is: a question put to many rows, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from scanlink.options import GroupOptions, Options
+from scanlink.tables import Table
+
+if TYPE_CHECKING:
+    from scanlink.report.section import Section
+    from scanlink.run import Plan
+    from scanlink.run.work import Task
+    from scanlink.store.store import Store
+
+__all__ = ["Analysis", "Follows", "Given"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an analysis goes on: the counts, the tables so far, and the options.
+
+    Attributes
+    ----------
+    folder
+        Folder of the run or call; plans and parts go to ``parts/`` in it.
+    sections
+        Options of the run, by the name of their section.
+    store
+        Counts of all cells; None where an experiment has none.
+    tables
+        Tables by name: those that the experiment prepared, and those of the analyses that are followed.
+    groups
+        Which cells are analysed together.
+    strict
+        Whether it is an error if none of the groups can be tested.
+    """
+
+    folder: Path
+    sections: Mapping[str, Any]
+    store: Store | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    groups: GroupOptions = field(default_factory=GroupOptions)
+    strict: bool = True
+
+    def having(self, **tables: pd.DataFrame) -> Given:
+        """Give the same with further tables."""
+        return replace(self, tables={**self.tables, **tables})
+
+    @property
+    def counts(self) -> Store:
+        """The counts, where they have to be there."""
+        assert self.store is not None
+        return self.store
+
+    @property
+    def parts(self) -> Path:
+        """Folder of all plans."""
+        return self.folder / "parts"
+
+
+@dataclass(frozen=True)
+class Follows:
+    """Which tables an analysis needs, and when it begins.
+
+    Attributes
+    ----------
+    names
+        Called with the options of the analysis; gives the names of the analyses that it follows.
+    by_group
+        Whether it is planned for each group on its own, with the rows of that group; False: once, with all rows.
+    waits
+        Called with what is given; whether even the first group waits for all groups of what is followed.
+    """
+
+    names: Callable[[Any], Sequence[str]]
+    by_group: bool = True
+    waits: Callable[[Given], bool] = lambda given: False
+
+
+def _nothing(given: Given, options: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A question put to many rows: one section of options, one table, one section of the page.
+
+    Attributes
+    ----------
+    name
+        Section of run.yaml, ``parts/NAME-*``, key in the record.
+    table
+        What it leaves: ``TABLE.parquet``.
+    options
+        Model of its section.
+    rows
+        Called as ``rows(given, options)``: makes every check and returns the rows asked for as a plan, or None where
+        nothing is asked. Nothing is computed before it returns.
+    block
+        Called as ``block(context, block)`` on a worker: the block's part. None for what ``finish`` computes whole.
+    finish
+        Called as ``finish(plans, given, options, set_aside=..., groups=...)``: makes the table of finished parts, with
+        names, ``p_value``, ``fdr`` and ``status``, a row for everything asked. ``set_aside`` holds for each plan the
+        numbers of blocks that failed, ``groups`` the groups that are wanted while others are computed, None for all.
+    section
+        What the page and the command line tell.
+    level
+        Section of the options whose ``alpha`` is the false discovery rate below which a row is called.
+    follows
+        What it waits for; None for an analysis that stands at the start.
+    check
+        Called as ``check(given, options)`` before the first task: finds what would make a follower fail.
+    beside
+        Further tables by name; each is called as ``make(plans, given, options)``, where ``given`` holds the analysis'
+        own table, and returns None where there is none.
+    """
+
+    name: str
+    table: Table
+    options: type[Options]
+    rows: Callable[[Given, Any], Plan | None]
+    block: Task | None
+    finish: Callable[..., pd.DataFrame]
+    section: Section
+    level: str
+    follows: Follows | None = None
+    check: Callable[[Given, Any], None] = _nothing
+    beside: Mapping[str, Callable[[Sequence[Any], Given, Any], pd.DataFrame | None]] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of all tables that it may leave."""
+        return (self.table.name, *self.beside)
+
+    def alpha(self, sections: Mapping[str, Any]) -> float:
+        """Give the false discovery rate below which a row is called."""
+        return float(sections[self.level].alpha)
+
+    def called(self, table: pd.DataFrame, sections: Mapping[str, Any]) -> pd.DataFrame:
+        """Select the rows below the false discovery rate."""
+        return table[(table["fdr"] < self.alpha(sections)).to_numpy(dtype=bool)]
