@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from scanlink import __version__
-from scanlink.cli_outcome import tell, tell_screen
+from scanlink.cli_outcome import tell
 from scanlink.cli_output import add_commands
 from scanlink.errors import OptionError, ScanlinkError
 from scanlink.run.stop import Stopped, stop_on_signals
@@ -95,8 +95,8 @@ def run(
     Exit code 0: finished; 1: an error; 3: finished, but blocks were set aside; 75: stopped by a signal, the same
     command goes on; 130: stopped by Ctrl-C.
     """
-    from scanlink.options import RunOptions
     from scanlink.pipeline import config
+    from scanlink.pipeline import run as pipeline
 
     if until not in ("pairs", "links"):
         raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
@@ -104,20 +104,10 @@ def run(
         # Relative to where the command is given; in run.yaml it is relative to that file.
         cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
-    options = config.load_any(file, changes=changes)
-    if isinstance(options, RunOptions):
-        from scanlink.pipeline import run as pipeline
-
-        outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
-        tell(outcome)
-        failures = outcome.failures
-    else:
-        from scanlink.pipeline.screen_pipeline import run_screen
-
-        found = run_screen(options, out, until=until, workers=workers, performance=performance)
-        tell_screen(found)
-        failures = found.failures
-    if failures:
+    options = config.load_run(file, changes=changes)
+    outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
+    tell(outcome)
+    if outcome.failures:
         raise typer.Exit(_EXIT_SET_ASIDE)
 
 
@@ -149,8 +139,7 @@ def scan(
     """Test one slice of the pairs, without Dask; scanlink merge joins the slices."""
     from scanlink.pipeline import slices
 
-    outcome = slices.scan_slice(store, pairs, out, chunk=_chunk(chunk), options_file=options_file, changes=set_ or [])
-    stats = outcome.stats
+    stats = slices.compute_slice(store, pairs, out, chunk=_chunk(chunk), options_file=options_file, changes=set_ or [])
     print(
         f"slice {chunk}: {stats.n_blocks} blocks, {stats.n_found} found finished, {stats.n_computed} computed "
         f"in {stats.seconds:.1f} s, peak memory {stats.peak_mib:.0f} MiB"
@@ -164,15 +153,9 @@ def merge(
     set_: Changes = None,
 ) -> None:
     """Join the slices of a scan into links.parquet."""
-    from scanlink.options import SliceOptions
-    from scanlink.pipeline import config, slices
-    from scanlink.pipeline import run as pipeline
+    from scanlink.pipeline import slices
 
-    if options_file is None and (folder / "config.yaml").is_file():
-        options_file = folder / "config.yaml"
-    options = config.load(options_file, SliceOptions, changes=set_ or [], known=False)
-    links = slices.merge(folder, options.links)
-    tell(pipeline.Outcome(folder, links=links, alpha=options.links.alpha))
+    tell(slices.merge(folder, options_file=options_file, changes=set_ or []))
 
 
 @app.command()
@@ -215,7 +198,7 @@ def submit(
     if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
         cluster = str(Path(cluster).resolve())
     changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
-    options = config.load_any(file, changes=changes)
+    options = config.load_run(file, changes=changes)
     job = driver_job(
         out,
         cluster=options.cluster,
@@ -252,7 +235,7 @@ def doctor(
     from scanlink.cluster.doctor.report import line
     from scanlink.pipeline import config
 
-    options = None if file is None else config.load_any(file)
+    options = None if file is None else config.load_run(file)
     profile = cluster or ("local" if options is None else options.cluster)
     files: list[str] = []
     if options is not None:

@@ -55,15 +55,14 @@ def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeli
     options = out / "run.yaml"
     options.write_text(_OPTIONS.format(name=options.name, seed=seed))
     outcome = pipeline.run(config.load_run(options), out, workers=workers)
-    assert outcome.links is not None
+    links, epistasis = outcome.tables["links"], outcome.tables["epistasis"]
     truth = pd.read_csv(out / "data" / "true_links.csv")
     picture = out / "plots" / "recovery.png"
-    figure = recovery(outcome.links, truth, alpha=outcome.alpha)
+    figure = recovery(links, truth, alpha=outcome.sections["links"].alpha)
     replace_file(picture, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
-    lines = compare(outcome.links, truth, alpha=outcome.alpha)
-    assert outcome.epistasis is not None
+    lines = compare(links, truth, alpha=outcome.sections["links"].alpha)
     planted = pd.read_csv(out / "data" / "true_interactions.csv")
-    lines += compare_interactions(outcome.epistasis, planted, alpha=outcome.epistasis_alpha)
+    lines += compare_interactions(epistasis, planted, alpha=outcome.sections["epistasis"].alpha)
     return outcome, [*lines, f"picture: {picture}"]
 
 

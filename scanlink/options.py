@@ -1,4 +1,4 @@
-"""Every option, defined once: for Python calls, run.yaml, the command line and the provenance record."""
+"""What all options share: their base, those that every experiment has, and types of those that several tests have."""
 
 from __future__ import annotations
 
@@ -11,65 +11,75 @@ from scanlink.errors import OptionError
 from scanlink.stats.bootstrap import Ladder
 
 __all__ = [
-    "P_COLUMNS",
-    "EpistasisOptions",
+    "BlockGenes",
+    "ClusterColumn",
+    "Device",
+    "File",
     "GenesOptions",
     "GroupOptions",
-    "InputOptions",
-    "LinksOptions",
+    "IsFile",
+    "LadderStages",
+    "Method",
     "Options",
-    "PairOptions",
-    "RunOptions",
-    "ScanOptions",
-    "SliceOptions",
+    "PathOrTable",
+    "Robust",
+    "Seed",
+    "Theta",
     "explain",
+    "ladder_stages",
 ]
-
-PValue = Literal["wald", "robust", "bootstrap", "tail"]
-# Column of each kind of p-value in tables of results; of a contrast it ends in "_" and its name.
-P_COLUMNS = {"wald": "p", "robust": "p_robust", "bootstrap": "p_boot", "tail": "p_tail"}
 
 
 class Options(BaseModel):
+    """A section of options: frozen, and without unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class InputOptions(Options):
-    """Where the counts are: one multiome file, or one file a modality and a table of cells."""
+def ladder_stages(value: Any) -> Any:
+    """Give a ladder as its name, or as its stages where it has none."""
+    return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
 
-    path: str | None = None
-    rna: str | None = None
-    atac: str | None = None
-    cells: str | None = None
-    barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
-    rna_features: str | None = Field(None, description="names of the genes of an .mtx; None looks beside it")
-    atac_features: str | None = Field(None, description="names of the peaks of an .mtx; None looks beside it")
-    barcodes: str | None = Field(None, description="names of the cells of .mtx files; None looks beside them")
-    rna_key: str = Field("rna", description="modality of the genes in a .h5mu")
-    atac_key: str = Field("atac", description="modality of the peaks in a .h5mu")
-    layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
-    one_based: bool = Field(False, description="peak names count the first base as 1")
 
-    @property
-    def files(self) -> list[str]:
-        """Every file that is named."""
-        names = (self.path, self.rna, self.atac, self.cells, self.rna_features, self.atac_features, self.barcodes)
-        return [name for name in names if name is not None]
+class IsFile:
+    """Marks an option that names a file: relative to the folder of its run.yaml."""
 
-    @model_validator(mode="after")
-    def _one_way(self) -> InputOptions:
-        if (self.path is None) == (self.rna is None and self.atac is None):
-            raise ValueError("give either one path, or rna and atac (and cells)")
-        if self.path is None and (self.rna is None or self.atac is None):
-            raise ValueError("rna and atac are both needed")
-        return self
+
+File = Annotated[str | None, IsFile()]
+PathOrTable = BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)
+LadderStages = Annotated[
+    str | tuple[tuple[int, float | None], ...],
+    BeforeValidator(ladder_stages),
+    Field(description="replicates of the bootstrap: a name, or stages (replicates, go on below p)"),
+]
+Seed = Annotated[int, Field(description="seed of what is drawn; the same seed gives the same numbers")]
+Robust = Annotated[
+    Literal["HC0", "HC2", "HC3"], Field(description="small-sample form of the sandwich error; of clusters CR0 to CR3")
+]
+Theta = Annotated[
+    Literal["held", "estimated"],
+    Field(description="dispersion in the replicates of family negbin: that of the data, or estimated in each"),
+]
+ClusterColumn = Annotated[
+    str | None,
+    Field(description="column of cells that belong together, such as the donor; None takes all for independent"),
+]
+Method = Annotated[
+    Literal["bh", "by", "storey"],
+    Field(description="false discovery rate by Benjamini and Hochberg, by Benjamini and Yekutieli, or by Storey"),
+]
+Device = Annotated[
+    str | None,
+    Field(description="where the bootstrap's matrix products are computed: a device of PyTorch, such as cuda"),
+]
+BlockGenes = Annotated[int | None, Field(ge=1, description="genes a task; None: by estimated cost")]
 
 
 class GenesOptions(Options):
     """Where the genes are: a GTF or BED file, or a GENCODE release to download."""
 
-    path: str | None = None
-    gencode: int | str | None = None
+    path: File = Field(None, description="a GTF or BED file of genes")
+    gencode: int | str | None = Field(None, description="a GENCODE release to download, such as 44 or M32")
 
     @model_validator(mode="after")
     def _one_way(self) -> GenesOptions:
@@ -90,135 +100,10 @@ def _all_is_none(value: Any) -> Any:
 class GroupOptions(Options):
     """Which cells are analysed together; without ``by``, all cells are one group named ``all``."""
 
-    by: str | None = None
-    only: Annotated[tuple[str, ...] | None, BeforeValidator(_all_is_none)] = None
-
-
-class PairOptions(Options):
-    """Which gene-peak pairs are asked for."""
-
-    window: int = Field(500_000, ge=0, description="bp to either side of the gene body or TSS")
-    anchor: Literal["body", "tss"] = "body"
-    overlap: Literal["any", "center"] = "any"
-    min_fraction: float = Field(0.05, ge=0, le=1, description="least share of all cells in which a feature is non-zero")
-    highly_variable: bool = Field(False, description="only highly variable genes (mean-variance method)")
-    path: str | None = Field(None, description="a table of pairs (gene, peak) instead")
-
-
-def _ladder(value: Any) -> Any:
-    return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
-
-
-class ScanOptions(Options):
-    """How each pair is tested."""
-
-    formula: str = "log(nUMI) + percent.mito"
-    family: Literal["poisson", "negbin"] = "poisson"
-    p_value: PValue = "bootstrap"
-    ladder: Annotated[str | tuple[tuple[int, float | None], ...], BeforeValidator(_ladder)] = "scent"
-    seed: int = 0
-    theta: Literal["held", "estimated"] = Field(
-        "held", description="dispersion in the replicates of family negbin: that of the data, or estimated in each"
+    by: str | None = Field(None, description="column of the table of cells; left out, all cells are one group")
+    only: Annotated[tuple[str, ...] | None, BeforeValidator(_all_is_none)] = Field(
+        None, description="its values that are analysed; all takes every one"
     )
-    cluster: str | None = Field(
-        None, description="column of cells that belong together, such as the donor; None takes all for independent"
-    )
-    robust: Literal["HC0", "HC2", "HC3"] = "HC3"
-    binarize: bool = Field(True, description="accessibility as open or closed; False: as counts")
-    min_fraction: float = Field(
-        0.05, ge=0, lt=1, description="gene and peak are non-zero in more than this of the group"
-    )
-    min_nonzero: int = Field(
-        5, ge=1, description="and in at least this many cells; the peak is closed in at least this many, too"
-    )
-    min_cells: int = Field(10, ge=2, description="groups with fewer cells are not tested")
-    device: str | None = Field(
-        None, description="where the bootstrap's matrix products are computed: a device of PyTorch, such as cuda"
-    )
-    block_genes: int | None = Field(None, ge=1, description="genes a task; None: by estimated cost")
-
-
-class LinksOptions(Options):
-    """Which tested pairs are called links."""
-
-    method: Literal["bh", "by", "storey"] = "bh"
-    alpha: float = Field(0.1, gt=0, le=1)
-    scope: Literal["group", "all", "gene"] = "group"
-
-
-class EpistasisOptions(Options):
-    """How pairs of linked enhancers are chosen, and tested for acting together."""
-
-    formula: str = "percent.mito + offset(log(nUMI))"
-    family: Literal["poisson", "negbin"] = "poisson"
-    model: Literal["joint", "separate"] = Field(
-        "joint", description="one regression with all states, or one a state as in the paper"
-    )
-    coding: Literal["indicator", "dosage"] = Field(
-        "indicator", description="dosage: 11 as 2, as the paper has it, which halves its effect"
-    )
-    p_value: PValue = "bootstrap"
-    ladder: Annotated[str | tuple[tuple[int, float | None], ...], BeforeValidator(_ladder)] = "epistasis"
-    seed: int = 0
-    cluster: str | None = Field(
-        None, description="column of cells that belong together, such as the donor; None takes all for independent"
-    )
-    robust: Literal["HC0", "HC2", "HC3"] = "HC3"
-    min_cells: int = Field(10, ge=2, description="least number of cells in each state")
-    method: Literal["bh", "by", "storey"] = "bh"
-    alpha: float = Field(0.1, gt=0, le=1, description="false discovery rate below which a pair is said to interact")
-    links_fdr: float | None = Field(
-        None, gt=0, le=1, description="false discovery rate of the links that are paired; None: links.alpha; 1: all"
-    )
-    order: int = Field(2, ge=2, le=4, description="enhancers that are tested together")
-    min_distance: int | None = Field(None, ge=0, description="least bp between neighbouring enhancers of a pair")
-    max_distance: int | None = Field(None, ge=0, description="most bp between the outermost enhancers of a pair")
-    device: str | None = Field(
-        None, description="where the bootstrap's matrix products are computed: a device of PyTorch, such as cuda"
-    )
-    block_genes: int | None = Field(None, ge=1, description="genes a task; None: by estimated cost")
-
-    @model_validator(mode="after")
-    def _possible(self) -> EpistasisOptions:
-        if self.coding == "dosage" and self.model == "joint":
-            raise ValueError("coding dosage is that of the separate models: set model to separate")
-        if self.model == "separate" and self.p_value == "tail":
-            raise ValueError("separate models have no tail for the interaction: choose bootstrap, robust or wald")
-        if None not in (self.min_distance, self.max_distance) and self.min_distance > self.max_distance:  # type: ignore[operator]
-            raise ValueError("min_distance is above max_distance")
-        return self
-
-
-def _path_or_table(value: Any) -> Any:
-    return {"path": value} if isinstance(value, str) else value
-
-
-class SliceOptions(Options):
-    """What a slice of a scan needs of a run's options."""
-
-    groups: GroupOptions = GroupOptions()
-    scan: ScanOptions = ScanOptions()
-    links: LinksOptions = LinksOptions()
-
-
-class RunOptions(Options):
-    """A whole run, as run.yaml gives it."""
-
-    input: Annotated[InputOptions, BeforeValidator(_path_or_table)]
-    genes: Annotated[GenesOptions | None, BeforeValidator(_path_or_table)] = None
-    groups: GroupOptions = GroupOptions()
-    pairs: PairOptions = PairOptions()
-    scan: ScanOptions = ScanOptions()
-    links: LinksOptions = LinksOptions()
-    epistasis: EpistasisOptions | None = Field(None, description="left out, enhancer pairs are not tested")
-    report: bool = Field(True, description="whether a finished run leaves report.html")
-    cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
-
-    @model_validator(mode="after")
-    def _genes_or_pairs(self) -> RunOptions:
-        if self.genes is None and self.pairs.path is None:
-            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
-        return self
 
 
 def explain(error: ValidationError, model: type[BaseModel], *, where: Any = None) -> OptionError:
@@ -242,10 +127,10 @@ def explain(error: ValidationError, model: type[BaseModel], *, where: Any = None
     --------
     >>> from pydantic import ValidationError
     >>> try:
-    ...     ScanOptions(sead=1)
+    ...     GroupOptions(onyl=["B"])
     ... except ValidationError as error:
-    ...     print(explain(error, ScanOptions))
-    sead: unknown key; did you mean 'seed'?
+    ...     print(explain(error, GroupOptions))
+    onyl: unknown key; did you mean 'only'?
     """
     lines = []
     for item in error.errors(include_url=False):

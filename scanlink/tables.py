@@ -16,7 +16,10 @@ from scanlink.files import replace_file
 from scanlink.p_values import PValueKind
 
 __all__ = [
+    "ASKED",
     "BETA",
+    "CI",
+    "CONTROLS",
     "DISTANCE",
     "FAILED",
     "FDR",
@@ -24,11 +27,14 @@ __all__ = [
     "GROUP",
     "N_CELLS",
     "P_VALUE",
+    "ROW_KINDS",
+    "SE",
     "STATUS",
     "STATUSES",
     "THETA",
     "Column",
     "Table",
+    "Z",
     "p_value_columns",
     "write_table",
 ]
@@ -62,6 +68,10 @@ class Column:
     heading: str = ""
     computed: bool = True
 
+    def said(self, help: str) -> Column:
+        """Give the same column with other words of help."""
+        return replace(self, help=help)
+
     def of(self, contrast: str, words: str) -> Column:
         """Give the same column of a contrast: its name ends in ``_CONTRAST``, its help in the words."""
         return replace(self, name=f"{self.name}_{contrast}", help=f"{self.help} {words}", heading="")
@@ -75,6 +85,8 @@ class Table:
     ----------
     name
         The file is ``NAME.parquet``.
+    title
+        What it is called in a line of a terminal.
     columns
         Called with the options of the analysis; gives the columns in their order.
     statuses
@@ -86,6 +98,7 @@ class Table:
     """
 
     name: str
+    title: str
     columns: Callable[[Any], Sequence[Column]]
     statuses: Mapping[str, str]
     row: str
@@ -99,6 +112,11 @@ class Table:
         """Give the schema of a part: the place of a row in the plan, and what a block computes of it."""
         computed = [(c.name, _ARROW.get(c.type, pa.float64())) for c in self.columns(options) if c.computed]
         return pa.schema([("group", pa.int32()), ("row", pa.int64()), *computed])
+
+    def blank(self, options: Any) -> dict[str, Any]:
+        """Give what a row has of each computed column before anything is known of it."""
+        unknown = {"count": 0, "text": None, "flag": None}
+        return {c.name: unknown.get(c.type, np.nan) for c in self.columns(options) if c.computed}
 
     def empty(self, options: Any) -> pd.DataFrame:
         """Make a table without rows, whose columns have the types that they have elsewhere."""
@@ -115,6 +133,7 @@ DISTANCE = Column(
 N_CELLS = Column("n_cells", "count", "cells of the group", "cells", computed=False)
 BETA = Column("beta", "number", "log fold change (natural log)", "effect")
 SE = Column("se", "number", "model-based standard error of the effect")
+Z = Column("z", "number", "effect over its model-based standard error")
 SE_ROBUST = Column("se_robust", "number", "sandwich standard error of the effect", "robust s.e.")
 P_VALUE = Column("p_value", "p", "the p-value that was chosen", "p-value", computed=False)
 FDR = Column("fdr", "p", "false discovery rate", "FDR", computed=False)
@@ -122,7 +141,16 @@ THETA = (
     Column("theta", "number", "inverse dispersion of a negative binomial; the variance is mu + mu^2 / theta"),
     Column("theta_converged", "flag", "whether theta has a maximum; false where counts vary no more than Poisson's"),
 )
+CI = (
+    Column("ci_low", "number", "lower end of the 95 % interval"),
+    Column("ci_high", "number", "upper end of the 95 % interval"),
+)
 STATUS = Column("status", "text", "ok, or why there is no estimate", "status")
+
+# Values of the column ``kind`` of a screen's tables, in their order: rows that were asked for, and negative controls.
+ASKED = ("discovery", "positive_control")
+CONTROLS: tuple[Literal["non_targeting", "shuffled", "mismatched"], ...] = ("non_targeting", "shuffled", "mismatched")
+ROW_KINDS = (*ASKED, *CONTROLS)
 
 FAILED = "failed"
 # Those that several analyses give; each table lists what it has of them, in its own order.

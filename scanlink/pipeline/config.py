@@ -12,37 +12,17 @@ from pydantic import BaseModel, ValidationError
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.files import existing_file
-from scanlink.options import RunOptions, explain
-from scanlink.screen_options import ScreenRunOptions
+from scanlink.options import IsFile, Options, explain
+from scanlink.pipeline.experiments import experiment_with
 
-__all__ = ["load", "load_any", "load_run", "save"]
+__all__ = ["load", "load_run", "save", "sections_of", "with_absolute_paths"]
 
 M = TypeVar("M", bound=BaseModel)
-Run = TypeVar("Run", RunOptions, ScreenRunOptions)
-
-_FILES = ("path", "rna", "atac", "guide", "guides", "cells", "rna_features", "atac_features", "barcodes")
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
-def load_any(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> RunOptions | ScreenRunOptions:
-    """Read run.yaml of a multiome experiment or, where it has a section ``screen``, of a CRISPR screen.
-
-    Parameters
-    ----------
-    path, changes
-        As in :func:`load_run`.
-
-    Raises
-    ------
-    OptionError
-        As there.
-    """
-    if "screen" in _read(Path(path))[0]:
-        return _absolute(load(path, ScreenRunOptions, changes=changes), Path(path).resolve().parent)
-    return load_run(path, changes=changes)
-
-
-def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> RunOptions:
-    """Read run.yaml of a multiome experiment.
+def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> Any:
+    """Read run.yaml of an experiment: that of which it names an analysis.
 
     Parameters
     ----------
@@ -53,7 +33,7 @@ def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> Ru
 
     Returns
     -------
-    RunOptions
+    RunOptions or ScreenRunOptions
         Checked, with absolute paths.
 
     Raises
@@ -71,7 +51,17 @@ def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> Ru
     ...     load_run(file, changes=["scan.seed=7"]).scan.seed
     7
     """
-    return _absolute(load(path, RunOptions, changes=changes), Path(path).resolve().parent)
+    options = load(path, experiment_with(sections_of(path)).options, changes=changes)
+    absolute = with_absolute_paths(options, Path(path).resolve().parent)
+    if absolute.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in absolute.cluster:
+        profile = str((Path(path).resolve().parent / os.path.expanduser(absolute.cluster)).resolve())
+        return absolute.model_copy(update={"cluster": profile})
+    return absolute
+
+
+def sections_of(path: str | os.PathLike[str]) -> list[str]:
+    """List the sections that a file of options has."""
+    return list(_read(Path(path))[0])
 
 
 def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterable[str] = (), known: bool = True) -> M:
@@ -176,19 +166,21 @@ def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) 
     values[key[-1]] = value
 
 
-def _absolute(options: Run, folder: Path) -> Run:
-    def joined(path: str | None) -> str | None:
-        return None if path is None else str((folder / os.path.expanduser(path)).resolve())
+def with_absolute_paths(options: AnyOptions, folder: Path) -> AnyOptions:
+    """Give options whose files are named from the root.
 
-    named = {name: joined(getattr(options.input, name)) for name in _FILES if name in type(options.input).model_fields}
-    changed: dict[str, Any] = {
-        "input": options.input.model_copy(update=named),
-        "pairs": options.pairs.model_copy(update={"path": joined(options.pairs.path)}),
-    }
-    if isinstance(options, ScreenRunOptions):
-        changed["links"] = joined(options.links)
-    if options.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in options.cluster:
-        changed["cluster"] = joined(options.cluster)
-    if options.genes is not None:
-        changed["genes"] = options.genes.model_copy(update={"path": joined(options.genes.path)})
+    Parameters
+    ----------
+    options
+        Options, with sections of options in them.
+    folder
+        Folder that relative paths start from.
+    """
+    changed: dict[str, Any] = {}
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if isinstance(value, Options):
+            changed[name] = with_absolute_paths(value, folder)
+        elif value is not None and any(isinstance(mark, IsFile) for mark in field.metadata):
+            changed[name] = str((folder / os.path.expanduser(value)).resolve())
     return options.model_copy(update=changed)

@@ -9,8 +9,8 @@ from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.export import Format, export
 from scanlink.io.files import suffix_of
 from scanlink.io.uns import copy_with_tables
-from scanlink.report.folder import Run, annotation_of, read_run
-from scanlink.report.screen_folder import ScreenRun, is_screen, read_screen_run, target_places
+from scanlink.pipeline.report import read_run_folder
+from scanlink.report.folder import Run, annotation_of
 
 __all__ = ["export_run"]
 
@@ -59,9 +59,9 @@ def export_run(
         If the format does not exist, or there is no table for it.
     """
     chosen = format.lower()
-    if is_screen(folder):
-        return _of_screen(read_screen_run(folder), format, out=out, fdr=fdr, genes=genes)
-    run = read_run(folder)
+    run = read_run_folder(folder)
+    if "screen" in run.tables:
+        return _of_screen(run, format, out=out, fdr=fdr, genes=genes)
     target = out if out is not None else folder / "exports"
     if chosen == "h5mu":
         return [_into_data(run, target, data, fdr)]

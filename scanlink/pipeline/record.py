@@ -13,10 +13,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scanlink import __version__
 from scanlink.files import replace_file
+from scanlink.pipeline.outcome import Outcome
+from scanlink.run import RunStats, peak_mib
 
-__all__ = ["changes", "checksum", "describe_inputs", "read_record", "versions", "write_record"]
+__all__ = ["SCHEMA", "changes", "checksum", "describe_inputs", "read_record", "versions", "write_record"]
+
+# Of provenance.json; 1 was that of version 0.1.0.
+SCHEMA = 2
 
 # Smaller files are hashed in a second.
 _BIG = 2**28
@@ -152,22 +159,67 @@ def read_record(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write_record(path: Path, **content: Any) -> None:
+def write_record(outcome: Outcome, *, options: Mapping[str, Any], inputs: list[dict[str, Any]]) -> None:
     """Write provenance.json, whole or not at all.
 
     Parameters
     ----------
-    path
-        The file.
-    content
-        What belongs to this run; versions, platform, command line and time are added.
+    outcome
+        What the run came to.
+    options
+        Options of the run, as JSON.
+    inputs
+        Path, size and checksum of every input.
     """
+    named = {analysis.name: outcome.sections[analysis.name] for analysis in outcome.analyses}
+    called = {
+        analysis.table.name: len(outcome.called(analysis))
+        for analysis in outcome.analyses
+        if "fdr" in outcome.tables.get(analysis.table.name, ())
+    }
     record = {
-        "schema": 1,
+        "schema": SCHEMA,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "platform": {"system": platform.platform(), "machine": platform.machine()},
         "versions": versions(),
-        **content,
+        "options": options,
+        "seeds": {name: section.seed for name, section in named.items() if hasattr(section, "seed")},
+        "plans": {name: {group or "all": plan for group, plan in own.items()} for name, own in outcome.plans.items()},
+        "inputs": inputs,
+        "seconds": {stage: round(value, 3) for stage, value in outcome.seconds.items()},
+        "peak_memory_mib": {
+            "driver": round(peak_mib(), 1),
+            "worker": round(max((stats.peak_mib for stats in outcome.all_stats), default=0.0), 1),
+        },
+        "blocks": {
+            name: {group or "all": _blocks(stats) for group, stats in own.items()}
+            for name, own in outcome.stats.items()
+        },
+        "statuses": {name: _statuses(table) for name, table in outcome.tables.items() if "status" in table},
+        "called": called,
+        "not_followed": {
+            name: {group or "all": reason for group, reason in own.items()}
+            for name, own in outcome.not_followed.items()
+        },
     }
-    replace_file(path, lambda temporary: temporary.write_text(json.dumps(record, indent=1, default=str) + "\n"))
+    text = json.dumps(record, indent=1, default=str) + "\n"
+    replace_file(outcome.folder / "provenance.json", lambda temporary: temporary.write_text(text))
+
+
+def _blocks(stats: RunStats) -> dict[str, Any]:
+    return {
+        "all": stats.n_blocks,
+        "found_finished": stats.n_found,
+        "computed": stats.n_computed,
+        "damaged": stats.damaged,
+        "failed": stats.failed,
+    }
+
+
+def _statuses(table: pd.DataFrame) -> dict[str, Any]:
+    """Count the rows of each status; of a screen, of each kind of rows."""
+    if "kind" in table:
+        kinds = table.groupby("kind", sort=False)
+        return {str(kind): _statuses(rows.drop(columns="kind")) for kind, rows in kinds}
+    return {str(status): int(number) for status, number in table["status"].value_counts().items()}

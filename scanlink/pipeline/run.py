@@ -1,34 +1,36 @@
-"""The stages of a run: files to a store and pairs, pairs to links, links to contrasts of enhancer pairs.
-
-Each leaves its result, and is passed over later.
-"""
+"""One run for all experiments: files to a store and tables, blocks computed and followed, tables, record and page."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from scanlink import cluster
+from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
-from scanlink.options import LinksOptions, RunOptions
+from scanlink.options import Options
 from scanlink.pipeline import config
-from scanlink.pipeline.fanout import FOLLOWED, FanOut
-from scanlink.pipeline.prepare import prepare
-from scanlink.pipeline.results import Outcome, set_aside_old_tables, write_provenance
-from scanlink.pipeline.stages import claim, log_file, report_on, timed, workers_of
-from scanlink.run import FolderLock, PartError
-from scanlink.tl.epistasis.heterogeneity import heterogeneity
-from scanlink.tl.scan.call import compute
-from scanlink.tl.scan.rows import Plan, make_plan
-from scanlink.tl.scan.table import collect, write_table
+from scanlink.pipeline.experiments import EXPERIMENTS, experiment_of
+from scanlink.pipeline.follow import Follow
+from scanlink.pipeline.outcome import Outcome, set_aside_old_tables
+from scanlink.pipeline.record import read_record, write_record
+from scanlink.pipeline.surroundings import claim, log_file, report_on, timed, workers_of
+from scanlink.run import FolderLock, PartError, run_work
+from scanlink.tables import write_table
+from scanlink.tl.analysis import Analysis, Given
+from scanlink.tl.call import report_blocks
 
-__all__ = ["Outcome", "Until", "claim", "finish", "prepare", "run"]
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Outcome", "Stages", "claim", "run"]
 
 log = logging.getLogger("scanlink")
 
@@ -36,19 +38,19 @@ Until = Literal["pairs", "links"]
 
 
 def run(
-    options: RunOptions,
+    options: Options,
     out: str | os.PathLike[str],
     *,
     until: Until = "links",
     workers: int | None = None,
     performance: bool = False,
 ) -> Outcome:
-    """Run all stages, or those that are left of a run that was stopped.
+    """Run all analyses that options ask for, or what is left of a run that was stopped.
 
     Parameters
     ----------
     options
-        From :func:`scanlink.config.load_run`.
+        Options from :func:`scanlink.pipeline.config.load_run`.
     out
         Run folder, made if need be.
     until
@@ -61,9 +63,9 @@ def run(
     Returns
     -------
     Outcome
-        The tables and what they cost. Blocks that failed again and again are in ``failures``; gene-peak pairs and
-        enhancer pairs of theirs have the status ``failed``. Of a group with such blocks in its scan no enhancer pairs
-        are made, because some of its links are not known: ``unfollowed`` names it.
+        The tables and what they cost. Blocks that failed again and again are in ``failures``; their rows have the
+        status ``failed``. From a group with such blocks nothing follows, because some of its rows are not known:
+        ``not_followed`` names it.
 
     Raises
     ------
@@ -71,83 +73,138 @@ def run(
         If input or options cannot be used (before anything is computed), the folder is in use, or the run cannot go
         on.
     """
-    folder = Path(out).resolve()
-    outcome = Outcome(folder, alpha=options.links.alpha)
-    begin = time.monotonic()
+    folder, experiment, begin = Path(out).resolve(), experiment_of(options), time.monotonic()
     cluster.check(options.cluster)
     claim(folder)
     with log_file(folder), FolderLock(folder) as lock:
+        outcome = Outcome(folder)
         with timed(outcome.seconds, "read"):
-            store, pairs, inputs = prepare(options, folder)
-        plan, fan = None, None
+            prepared = experiment.prepare(options, folder)
+        given = experiment.given(options, prepared, folder)
+        content = options.model_dump(mode="json") | given.as_json()
+        stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem)
         if until == "links":
             with timed(outcome.seconds, "plan"):
-                plan = make_plan(
-                    store,
-                    pairs,
-                    folder / "parts",
-                    options=options.scan,
-                    groupby=options.groups.by,
-                    groups=options.groups.only,
-                )
-                if options.epistasis is not None:
-                    outcome.epistasis_alpha = options.epistasis.alpha
-                    fan = FanOut(plan, store, links=options.links, epistasis=options.epistasis, groups=options.groups)
-                else:
-                    (plan.folder / FOLLOWED).unlink(missing_ok=True)
-                set_aside_old_tables(folder, plan, options)
-        # Not earlier: what cannot be run must not stand beside the links of what was.
+                stages.plan(content)
+        # Not earlier: what cannot be run must not stand beside the tables of what was.
         replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
-        if plan is not None:
+        if until == "links":
             report = folder / "logs" / "performance.html" if performance else None
-            with timed(outcome.seconds, "scan"), workers_of(options.cluster, plan.cost, workers, report) as client:
-                if fan is None:
-                    outcome.stats = compute(plan, client=client, problem=lock.problem)
-                else:
-                    outcome.stats = fan.compute(client=client, problem=lock.problem)
-            with timed(outcome.seconds, "links"):
-                _write_links(outcome, plan, options.links, lock.problem)
-            if fan is not None:
-                with timed(outcome.seconds, "epistasis"):
-                    _write_epistasis(outcome, fan, lock.problem)
+            cost = stages.follow.cost()
+            with timed(outcome.seconds, "compute"), workers_of(options.cluster, cost, workers, report) as client:
+                stages.compute(client)
+            stages.tables()
         outcome.seconds["total"] = time.monotonic() - begin
-        if plan is not None or not (folder / "links.parquet").exists():
-            write_provenance(outcome, options, inputs, None if plan is None else plan.folder.name)
-        if plan is not None and options.report:
+        if until == "links" or not any((folder / f"{a.table.name}.parquet").exists() for a in outcome.analyses):
+            write_record(outcome, options=content, inputs=prepared.inputs)
+        if until == "links" and options.report:
             with timed(outcome.seconds, "report"):
                 outcome.report = report_on(folder)
     return outcome
 
 
-def _write_links(outcome: Outcome, plan: Plan, options: LinksOptions, problem: Callable[[], str | None]) -> None:
-    try:
-        outcome.links = finish(plan, options, outcome.folder, set_aside=outcome.stats.failed)
-    except PartError as error:
-        # Altered since it was written; a few blocks are computed here.
-        log.warning("%s", error)
-        outcome.stats.add(compute(plan, problem=problem))
-        outcome.links = finish(plan, options, outcome.folder, set_aside=outcome.stats.failed)
+@dataclass
+class Stages:
+    """The stages of a run from prepared tables on.
 
+    Attributes
+    ----------
+    outcome
+        What the run comes to; filled by the stages.
+    given
+        Counts, prepared tables and options.
+    analyses
+        Analyses that are asked for.
+    problem
+        Called now and then; a text stops the run.
+    """
 
-def finish(plan: Plan, options: LinksOptions, folder: Path, *, set_aside: Collection[int] = ()) -> pd.DataFrame:
-    """Put the parts together and write links.parquet."""
-    links = collect(plan, options, set_aside=set_aside)
-    write_table(links, folder / "links.parquet")
-    return links
+    outcome: Outcome
+    given: Given
+    analyses: list[Analysis]
+    problem: Callable[[], str | None]
 
+    def __post_init__(self) -> None:
+        self.outcome.analyses, self.outcome.sections = self.analyses, self.given.sections
+        self.follow = Follow(self.given, self.analyses)
+        self._works = []
 
-def _write_epistasis(outcome: Outcome, fan: FanOut, problem: Callable[[], str | None]) -> None:
-    """Write the tables of enhancer pairs; one across groups only if there are several."""
-    pairs, table = fan.tables(problem=problem)
-    write_table(pairs, outcome.folder / "enhancer_pairs.parquet")
-    write_table(table, outcome.folder / "epistasis.parquet")
-    across = outcome.folder / "heterogeneity.parquet"
-    if table["group"].nunique() > 1:
-        outcome.heterogeneity = heterogeneity(table)
-        write_table(outcome.heterogeneity, across)
-    else:
-        across.unlink(missing_ok=True)
-    names = {number: fan.plan.groups[number].name for number in fan.plans}
-    outcome.enhancer_pairs, outcome.epistasis, outcome.unfollowed = pairs, table, fan.unfollowed
-    outcome.epistasis_plans = {name: fan.plans[number].folder.name for number, name in names.items()}
-    outcome.epistasis_stats = {name: fan.stats[number] for number, name in names.items()}
+    def plan(self, options: dict[str, Any]) -> None:
+        """Make all checks and plan what stands at the start; move tables of other options aside.
+
+        Parameters
+        ----------
+        options
+            Options of the run, as JSON.
+        """
+        self._works = self.follow.start()
+        sections = dict.fromkeys(self.given.sections) | options
+        for analysis in self.analyses:
+            sections[analysis.name] = self.given.sections[analysis.name].model_dump(mode="json")
+        plans = {a.name: {g: plan.folder.name for g, plan in self.follow.plans(a).items()} for a in self.analyses}
+        record = read_record(self.given.folder / "provenance.json")
+        every = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
+        set_aside_old_tables(self.given.folder, record, options, plans, every)
+
+    def compute(self, client: Client | None) -> None:
+        """Compute what is not finished of all analyses, and of what follows from them.
+
+        Parameters
+        ----------
+        client
+            Dask client; None computes in this process.
+        """
+        stats = run_work(self._works, client=client, problem=self.problem, then=self.follow.then)
+        self.follow.finish(stats)
+        self.outcome.not_followed = self.follow.not_followed
+        for analysis in self.analyses:
+            works = self.follow.works(analysis)
+            self.outcome.stats[analysis.name] = {label: stats[work] for label, work in works.items()}
+            plans = self.follow.plans(analysis)
+            self.outcome.plans[analysis.name] = {label: plan.folder.name for label, plan in plans.items()}
+            if analysis.block is not None:
+                report_blocks(analysis.name, list(self.outcome.stats[analysis.name].values()))
+
+    def tables(self) -> None:
+        """Write the tables of all analyses, and those beside them."""
+        for analysis in self.analyses:
+            with timed(self.outcome.seconds, analysis.name):
+                table = self._table(analysis)
+                if table is None:
+                    continue
+                self._write(analysis.table.name, table)
+                given = self.given.having(**self.outcome.tables)
+                plans = list(self.follow.plans(analysis).values())
+                for name, make in analysis.beside.items():
+                    self._write(name, make(plans, given, self.given.sections[analysis.name]))
+
+    def _table(self, analysis: Analysis) -> pd.DataFrame | None:
+        """Make the table of an analysis; None where one that is made whole cannot be made."""
+        given, options = self.given.having(**self.outcome.tables), self.given.sections[analysis.name]
+        plans = list(self.follow.plans(analysis).values())
+        stats = list(self.outcome.stats[analysis.name].values())
+        if analysis.block is None:
+            try:
+                return analysis.finish(plans, given, options)
+            except ScanlinkError as error:
+                log.warning("no table %s: %s", analysis.table.name, error)
+                self.outcome.not_followed[analysis.name] = {"": str(error)}
+                return None
+        try:
+            return analysis.finish(plans, given, options, set_aside=[done.failed for done in stats])
+        except PartError as error:
+            # Altered since it was written; a few blocks are computed here.
+            log.warning("%s", error)
+            works = self.follow.works(analysis)
+            again = run_work(works.values(), problem=self.problem)
+            for label, work in works.items():
+                self.outcome.stats[analysis.name][label].add(again[work])
+            return analysis.finish(plans, given, options, set_aside=[done.failed for done in stats])
+
+    def _write(self, name: str, table: pd.DataFrame | None) -> None:
+        path = self.given.folder / f"{name}.parquet"
+        if table is None:
+            path.unlink(missing_ok=True)
+        else:
+            self.outcome.tables[name] = table
+            write_table(table, path)

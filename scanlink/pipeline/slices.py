@@ -1,29 +1,33 @@
-"""Slices of a scan without Dask, for job arrays, and what joins them."""
+"""Slices of a run without Dask, for job arrays, and what joins them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from scanlink.errors import InputError
 from scanlink.files import replace_file
 from scanlink.io.files import existing_file
-from scanlink.io.pairs import read_pairs
-from scanlink.options import LinksOptions, SliceOptions
+from scanlink.options import Options
 from scanlink.pipeline import config
-from scanlink.pipeline import record as provenance
-from scanlink.pipeline.run import Outcome, claim, finish
+from scanlink.pipeline.experiment import Experiment, Prepared
+from scanlink.pipeline.experiments import experiment_with
+from scanlink.pipeline.follow import Follow
+from scanlink.pipeline.outcome import Outcome
+from scanlink.pipeline.record import write_record
+from scanlink.pipeline.run import Stages
+from scanlink.pipeline.surroundings import claim, report_on
+from scanlink.run import FolderLock, RunStats, Work, run_work
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
-from scanlink.tl.scan.call import compute
-from scanlink.tl.scan.rows import Plan, make_plan
+from scanlink.tl.analysis import Given
+from scanlink.tl.call import compute, work_of
 
-__all__ = ["merge", "scan_slice"]
+__all__ = ["compute_slice", "merge"]
 
 
-def scan_slice(
+def compute_slice(
     data: Path,
     pairs: Path,
     out: Path,
@@ -31,8 +35,11 @@ def scan_slice(
     chunk: tuple[int, int] = (1, 1),
     options_file: Path | None = None,
     changes: Sequence[str] = (),
-) -> Outcome:
-    """Test one slice of the pairs in this process, for job arrays.
+) -> RunStats:
+    """Compute one slice of all analyses in this process, for job arrays.
+
+    What follows from a table, such as enhancer pairs, is sliced in the same way once every slice of that table is
+    there: the same job array is submitted a second time, or :func:`merge` computes it.
 
     Parameters
     ----------
@@ -44,15 +51,76 @@ def scan_slice(
         Folder of all slices.
     chunk
         ``(i, n)``: the i-th of n slices, counted from 1.
-    options_file, changes
-        Sections ``groups``, ``scan`` and ``links``, as in run.yaml.
+    options_file
+        File of options, as run.yaml; of its sections those of analyses and ``groups`` are used.
+    changes
+        Options that replace those of the file.
+
+    Returns
+    -------
+    RunStats
+        Blocks of this slice found finished and computed.
+
+    Raises
+    ------
+    ScanlinkError
+        If data or options cannot be used, or blocks failed.
     """
-    options = config.load(options_file, SliceOptions, changes=changes, known=False)
-    table = read_pairs(pairs)
+    experiment, options = _slice_options(options_file, changes)
     if not data.is_dir():
         existing_file(data, "a scan store (a folder) or a .h5mu of raw counts")
+    existing_file(pairs, "a table of pairs")
     folder = Path(out).resolve()
     claim(folder)
+    store = _store(data, folder)
+    tables = experiment.read_slice(pairs, store)
+    # For merge, which takes the rates of all slices together.
+    if not (folder / "config.yaml").exists():
+        replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
+    if pairs.resolve() != folder / "pairs.parquet":
+        table = tables["pairs"]
+        replace_file(folder / "pairs.parquet", lambda temporary: table.to_parquet(temporary, index=False))
+    given = experiment.given(options, Prepared(store, tables, []), folder)
+    follow = Follow(given, experiment.asked(given.sections))
+    works, total = follow.start(), RunStats()
+    for analysis in follow.analyses:
+        for plan in follow.plans(analysis).values():
+            total.add(compute(analysis, plan, chunk=chunk))
+    total.raise_failures()
+    if all(len(work.parts.present()) == len(work.blocks) for work in works):
+        for stats in _compute_followers(follow, works, chunk):
+            total.add(stats)
+        total.raise_failures()
+    return total
+
+
+def _compute_followers(follow: Follow, works: Sequence[Work], chunk: tuple[int, int]) -> list[RunStats]:
+    """Compute a slice of what follows from finished tables."""
+
+    def then(work: Work, group: int) -> list[Work]:
+        follow.then(work, group)
+        sliced = []
+        for analysis in follow.analyses:
+            if analysis.follows is not None:
+                for label, plan in follow.plans(analysis).items():
+                    if (analysis.name, label) not in seen:
+                        seen.add((analysis.name, label))
+                        sliced.append(work_of(analysis, plan, chunk=chunk))
+        return sliced
+
+    seen: set[tuple[str, str]] = set()
+    stats = run_work(works, then=then)
+    return [done for work, done in stats.items() if work not in works]
+
+
+def _slice_options(file: Path | None, changes: Sequence[str]) -> tuple[Experiment, Options]:
+    named = [change.partition("=")[0].split(".")[0] for change in changes]
+    experiment = experiment_with([*([] if file is None else config.sections_of(file)), *named])
+    return experiment, config.load(file, experiment.slices, changes=changes, known=False)
+
+
+def _store(data: Path, folder: Path) -> Store:
+    """Open the store of the slices, or make it; leave word of one that stands elsewhere."""
     if data.is_dir():
         store = Store.open(data)
     else:
@@ -63,26 +131,20 @@ def scan_slice(
         store = write_store(mdata, folder / "store")
     if store.path.resolve() != (folder / "store").resolve():
         replace_file(folder / "store.txt", lambda temporary: temporary.write_text(str(store.path.resolve())))
-    plan = make_plan(
-        store, table, folder / "parts", options=options.scan, groupby=options.groups.by, groups=options.groups.only
-    )
-    # For merge, which adjusts the p-values of all slices together.
-    if not (folder / "config.yaml").exists():
-        replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
-    stats = compute(plan, chunk=chunk)
-    stats.raise_failures()
-    return Outcome(folder, stats=stats)
+    return store
 
 
-def merge(folder: Path, options: LinksOptions) -> pd.DataFrame:
-    """Join the parts that slices of a scan left.
+def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[str] = ()) -> Outcome:
+    """Join the parts that slices left, compute what follows from them and is not there yet, and write all tables.
 
     Parameters
     ----------
     folder
-        The folder that was given to every slice.
-    options
-        How the false discovery rate is taken.
+        Folder that was given to every slice.
+    options_file
+        File of options; None takes those of the slices. How the slices tested, it cannot change.
+    changes
+        Options that replace those of the file.
 
     Raises
     ------
@@ -93,25 +155,39 @@ def merge(folder: Path, options: LinksOptions) -> pd.DataFrame:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out to the slices")
-    found = sorted(path.parent for path in folder.glob("parts/scan-*/plan.json"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise InputError(
-            f"{folder} holds {len(found)} scans ({names}), expected one: give the folder that the slices wrote to, "
-            "and delete scans of other options below parts/"
-        )
+    folder = folder.resolve()
+    known = folder / "config.yaml"
+    experiment, sliced = _slice_options(known if known.is_file() else None, ())
+    _, options = _slice_options(options_file or (known if known.is_file() else None), changes)
+    starters = [analysis.name for analysis in experiment.analyses if analysis.follows is None]
+    options = options.model_copy(update={name: getattr(sliced, name) for name in ("groups", *starters)})
+    for name in starters:
+        if getattr(options, name) is not None:
+            _need_one_plan(folder, name)
     elsewhere = folder / "store.txt"
-    store = Path(elsewhere.read_text()) if elsewhere.is_file() else folder / "store"
-    plan = Plan(found[0], store)
-    links = finish(plan, options, folder)
-    provenance.write_record(
-        folder / "provenance.json",
-        options={"groupby": plan.about["groupby"], "scan": plan.about["options"], "links": options.model_dump()},
-        seed=plan.options.seed,
-        plan=plan.folder.name,
-        inputs=[{"path": str(store), "sha256": plan.about["store"]}],
-        blocks={"all": len(plan.blocks)},
-        pairs={str(status): int(number) for status, number in links["status"].value_counts().items()},
-        links=int((links["fdr"] < options.alpha).sum()),
-    )
-    return links
+    store = Store.open(Path(elsewhere.read_text()) if elsewhere.is_file() else folder / "store")
+    tables = experiment.read_slice(existing_file(folder / "pairs.parquet", "the pairs of the slices"), store)
+    inputs: list[dict[str, Any]] = [{"path": str(store.path), "sha256": store.checksum}]
+    given: Given = experiment.given(options, Prepared(store, tables, inputs), folder)
+    with FolderLock(folder) as lock:
+        outcome = Outcome(folder)
+        stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem)
+        content = options.model_dump(mode="json") | given.as_json()
+        stages.plan(content)
+        for analysis in stages.analyses:
+            for plan in stages.follow.plans(analysis).values():
+                plan.finished()
+        stages.compute(None)
+        stages.tables()
+        write_record(outcome, options=content, inputs=inputs)
+        outcome.report = report_on(folder)
+    return outcome
+
+
+def _need_one_plan(folder: Path, name: str) -> None:
+    plans = sorted(path.parent.name for path in folder.glob(f"parts/{name}-*/plan.json"))
+    if len(plans) != 1:
+        raise InputError(
+            f"{folder} holds {len(plans)} scans ({', '.join(plans) or 'none'}), expected one: give the folder that the "
+            "slices wrote to, and delete scans of other options below parts/"
+        )

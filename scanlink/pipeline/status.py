@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from scanlink.errors import InputError
-from scanlink.pipeline.fanout import FOLLOWED
+from scanlink.pipeline.experiments import EXPERIMENTS, experiment_with
+from scanlink.pipeline.follow import FOLLOWED
+from scanlink.run import Plan
 from scanlink.run.progress import duration
-from scanlink.tl.epistasis.rows import EpistasisPlan
-from scanlink.tl.plan import PlanFiles
-from scanlink.tl.scan.rows import Plan
-from scanlink.tl.screen_rows import ScreenPlan
+from scanlink.tl.analysis import Analysis
 
 __all__ = ["describe"]
 
-# Class of the plans, by the first word of their folders.
-_KINDS: dict[str, type[PlanFiles]] = {"scan": Plan, "screen": ScreenPlan, "interactions": ScreenPlan}
 # Seconds after which a driver that says nothing may be dead; set-aside blocks that are named.
 _SILENT, _NAMED = 120.0, 5
 
 
 def describe(folder: Path) -> list[str]:
-    """Lines that say which stages are done, and how many blocks of each group.
+    """Say which stages are done, and how many blocks of each group.
 
     Parameters
     ----------
@@ -45,24 +43,17 @@ def describe(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out")
-    lines = [f"store and pairs   {_there(folder / 'pairs.parquet')}"]
-    plans = {kind: sorted(path.parent for path in folder.glob(f"parts/{kind}-*/plan.json")) for kind in _KINDS}
+    lines = [f"store and pairs   {_is_there(folder / 'pairs.parquet')}"]
+    every = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
+    plans = {a.name: [Plan(path.parent) for path in sorted(folder.glob(f"parts/{a.name}-*/plan.json"))] for a in every}
     if not any(plans.values()) and not (folder / "pairs.parquet").is_file():
         raise InputError(f"{folder} holds no run of scanlink: neither pairs.parquet nor parts/ is there")
-    for kind, kind_of in _KINDS.items():
-        for path in plans[kind]:
-            plan = kind_of(path, folder / "store")
-            lines += _blocks(plan, kind)
-            if isinstance(plan, Plan) and (path / FOLLOWED).is_file():
-                lines += _followed(plan, folder)
-    if _is_screen(folder):
-        lines.append(f"screen            {_there(folder / 'screen.parquet')}")
-        if (folder / "target_pairs.parquet").is_file():
-            lines.append(f"interactions      {_there(folder / 'interactions.parquet')}")
-    else:
-        lines.append(f"links             {_there(folder / 'links.parquet')}")
-        if any((path / FOLLOWED).is_file() for path in plans["scan"]):
-            lines.append(f"enhancer pairs    {_there(folder / 'epistasis.parquet')}")
+    for analysis in every:
+        if analysis.follows is None:
+            for plan in plans[analysis.name]:
+                lines += _blocks(plan, analysis.name)
+                lines += [line for follower in every for line in _followed(plan, follower)]
+    lines += _tables(folder, plans)
     record = folder / "provenance.json"
     if record.is_file():
         try:
@@ -76,14 +67,31 @@ def describe(folder: Path) -> list[str]:
     return lines
 
 
-def _blocks(plan: PlanFiles, kind: str) -> list[str]:
-    """How many blocks of a plan and of each of its groups are there, and what its driver said."""
-    there, blocks, path = plan.parts.present(), plan.blocks, plan.folder
-    lines = [f"{kind} {path.name.removeprefix(f'{kind}-')}   {len(there)} of {len(blocks)} blocks"]
-    for number, group in enumerate(plan.groups):
-        mine = [block for block in blocks if block.group == number]
-        finished = sum(block.number in there for block in mine)
-        lines.append(f"  {group.name:<24}{finished:>6} of {len(mine)}")
+def _tables(folder: Path, plans: dict[str, list[Plan]]) -> list[str]:
+    """Say of each table that was asked for whether it is there."""
+    try:
+        options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        options = None
+    # Before options are written, what was prepared tells.
+    sections = options if isinstance(options, dict) else {name: {} for name, found in plans.items() if found}
+    lines = []
+    for number, analysis in enumerate(
+        experiment_with([name for name, s in sections.items() if s is not None]).analyses
+    ):
+        path = folder / f"{analysis.table.name}.parquet"
+        if number == 0 or sections.get(analysis.name) is not None or path.is_file():
+            lines.append(f"{analysis.table.title:<18}{_is_there(path)}")
+    return lines
+
+
+def _blocks(plan: Plan, name: str) -> list[str]:
+    """Say how many blocks of a plan and of each of its groups are there, and what its driver said."""
+    present, blocks, path = plan.parts.present(), plan.blocks, plan.folder
+    lines = [f"{name} {path.name.removeprefix(f'{name}-')}   {len(present)} of {len(blocks)} blocks"]
+    for number, group in enumerate(plan.group_names):
+        numbers = [block.number for block in blocks if block.group == number]
+        lines.append(f"  {group:<24}{len(present.intersection(numbers)):>6} of {len(numbers)}")
     for file in sorted(path.glob("progress*.json")):
         lines += _driver(file)
     for file in sorted(path.glob("failed*.json")):
@@ -91,42 +99,42 @@ def _blocks(plan: PlanFiles, kind: str) -> list[str]:
     return lines
 
 
-def _is_screen(folder: Path) -> bool:
-    """Whether the run in the folder is one of a screen, as its options say, or its table of guides before these."""
+def _followed(plan: Plan, follower: Analysis) -> list[str]:
+    """Say what follows from the groups of a plan, group by group."""
     try:
-        options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        options = None
-    return "screen" in options if isinstance(options, dict) else (folder / "guides.parquet").is_file()
-
-
-def _followed(plan: Plan, folder: Path) -> list[str]:
-    """The enhancer pairs that follow from a scan, group by group."""
-    try:
-        said: dict[str, dict[str, Any]] = json.loads((plan.folder / FOLLOWED).read_text())
-    except (OSError, ValueError):
+        content: dict[str, dict[str, Any]] = json.loads((plan.folder / FOLLOWED).read_text())[follower.name]
+    except (OSError, ValueError, KeyError, TypeError):
         return []
-    lines, files, failures, n_there, n_blocks = [], [], [], 0, 0
-    for group in plan.groups:
-        about = said.get(group.name, {})
-        what = "no pairs" if about.get("pairs") == 0 else f"none: {about['reason']}" if "reason" in about else "not yet"
+    lines: list[str] = []
+    files: list[Path] = []
+    failures: list[str] = []
+    n_there = n_blocks = 0
+    for group in plan.group_names:
+        about = content.get(group, {})
+        what = f"none: {about['reason']}" if "reason" in about else "no pairs" if about.get("rows") == 0 else "not yet"
         if about.get("plan"):
-            pairs = EpistasisPlan(plan.folder.parent / about["plan"], folder / "store")
-            there, blocks = len(pairs.parts.present()), len(pairs.blocks)
-            n_there, n_blocks = n_there + there, n_blocks + blocks
-            what = f"{there:>6} of {blocks}, {about['pairs']:,} pairs"
-            files += list(pairs.folder.glob("progress*.json"))
-            failures += [line for file in sorted(pairs.folder.glob("failed*.json")) for line in _failures(file)]
-        lines.append(f"  {group.name:<24}{what}")
-    known = f", of {len(said)} of {len(plan.groups)} groups" if len(said) < len(plan.groups) else ""
-    head = f"enhancer pairs of {plan.folder.name.removeprefix('scan-')}   {n_there} of {n_blocks} blocks{known}"
+            own = Plan(plan.folder.parent / about["plan"])
+            present, blocks = len(own.parts.present()), len(own.blocks)
+            n_there, n_blocks = n_there + present, n_blocks + blocks
+            what = f"{present:>6} of {blocks}, {about['rows']:,} pairs"
+            files += own.folder.glob("progress*.json")
+            failures += [line for file in sorted(own.folder.glob("failed*.json")) for line in _failures(file)]
+        lines.append(f"  {group:<24}{what}")
+    n_groups = len(plan.group_names)
+    some = f", of {len(content)} of {n_groups} groups" if len(content) < n_groups else ""
+    fingerprint = plan.folder.name.rpartition("-")[2]
+    head = f"{follower.table.row} of {fingerprint}   {n_there} of {n_blocks} blocks{some}"
     # One driver computes all of them; the newest file says how far it is.
     newest = sorted(files, key=lambda file: file.stat().st_mtime)[-1:]
-    return [head, *lines, *(line for file in newest for line in _driver(file)), *failures]
+    return [head, *lines, *_all(map(_driver, newest)), *failures]
+
+
+def _all(lines: Iterable[list[str]]) -> list[str]:
+    return [line for some in lines for line in some]
 
 
 def _driver(file: Path) -> list[str]:
-    """What a driver last wrote of itself."""
+    """Say what a driver last wrote of itself."""
     try:
         said, age = json.loads(file.read_text()), max(0.0, time.time() - file.stat().st_mtime)
     except (OSError, ValueError):
@@ -157,5 +165,5 @@ def _failures(file: Path) -> list[str]:
     return lines + ([f"  and {len(failed) - _NAMED} more, see {file}"] if len(failed) > _NAMED else [])
 
 
-def _there(path: Path) -> str:
+def _is_there(path: Path) -> str:
     return "there" if path.is_file() else "not yet"

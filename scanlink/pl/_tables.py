@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.screen_options import ASKED, SCREEN_P_COLUMNS
+from scanlink.p_values import PERMUTED_KINDS
 from scanlink.stats import adjust
+from scanlink.tables import ASKED
 
 __all__ = [
     "KINDS",
@@ -37,7 +38,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 # Column of each kind of p-value, by the name that p_value= of a scan has for it.
-KINDS = SCREEN_P_COLUMNS
+KINDS = {name: kind.column for name, kind in PERMUTED_KINDS.items()}
 # What a double holds below this has lost its digits.
 LEAST = 1e-300
 # Columns that say what a row is of.

@@ -13,7 +13,7 @@ from scipy.special import betaincinv
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pl._looks import STYLES, new_axes, open_spines
 from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
-from scanlink.screen_options import KINDS as SCREEN_KINDS
+from scanlink.tables import ROW_KINDS as SCREEN_KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ from scanlink.report.screen_joint import FILE, joint_of
 from scanlink.report.screen_methods import screen_methods
 from scanlink.report.screen_pictures import screen_plans
 from scanlink.report.words import FDR_WORDS
-from scanlink.screen_options import ASKED, CONTROLS
+from scanlink.tables import ASKED, CONTROLS
 
 __all__ = ["context"]
 

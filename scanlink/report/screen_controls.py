@@ -9,7 +9,7 @@ import pandas as pd
 
 from scanlink.pl._tables import KINDS, exact_interval
 from scanlink.report.screen_words import KIND_NAMES
-from scanlink.screen_options import CONTROLS
+from scanlink.tables import CONTROLS
 
 __all__ = ["LEVELS", "ControlRates", "Rate", "control_rates", "verdict"]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scanlink.errors import InputError, ScanlinkError
 from scanlink.pp.annotation import strip_version
 from scanlink.report.folder import Options, annotation_of, read_options, read_record, read_table
-from scanlink.screen_options import ASKED
+from scanlink.tables import ASKED
 
 __all__ = ["ScreenRun", "is_screen", "read_screen_run", "target_places"]
 

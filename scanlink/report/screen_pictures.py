@@ -13,7 +13,7 @@ from scanlink.pl._tables import KINDS
 from scanlink.report.picture_plans import Plan
 from scanlink.report.screen_folder import ScreenRun
 from scanlink.report.screen_words import P_VALUES
-from scanlink.screen_options import ASKED
+from scanlink.tables import ASKED
 
 __all__ = ["screen_plans"]
 

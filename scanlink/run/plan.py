@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class Plan:
     """
 
     folder: Path
+
+    def portable(self) -> Self:
+        """Give the same plan as it travels to a worker: with whole paths, and nothing that was read of it."""
+        paths = {field.name: getattr(self, field.name).resolve() for field in fields(self)}
+        return type(self)(**paths)
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def write_plan(
     rows: Arrays,
     blocks: list[Block],
     group_arrays: Collection[Arrays] = (),
-    **fields: Any,
+    **more: Any,
 ) -> AnyPlan:
     """Write a plan below a folder; the same input gives the same plan, whose parts count.
 
@@ -153,8 +158,8 @@ def write_plan(
         All blocks.
     group_arrays
         Arrays that a block needs of its group, in the order of the groups.
-    fields
-        Further fields of the class.
+    more
+        Further fields of the class, all of them paths.
 
     Returns
     -------
@@ -170,7 +175,7 @@ def write_plan(
     for array in (cut_at, *rows.values(), *digested.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
     fingerprint = digest.hexdigest()
-    plan = kind(folder / f"{name}-{fingerprint[:12]}", **fields)
+    plan = kind(folder / f"{name}-{fingerprint[:12]}", **more)
     with suppress(InputError, KeyError, TypeError):
         if plan.fingerprint == fingerprint and plan.blocks == blocks:
             return plan
@@ -183,7 +188,7 @@ def write_plan(
     text = json.dumps({"fingerprint": fingerprint, **content, "groups": list(groups)}, indent=1)
     replace_file(plan.folder / "plan.json", lambda temporary: temporary.write_text(text))
     # What was read of a damaged plan is forgotten.
-    return kind(plan.folder, **fields)
+    return kind(plan.folder, **more)
 
 
 def _save(path: Path, content: NDArray[Any] | Arrays) -> None:

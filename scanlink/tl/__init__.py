@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from scanlink.tl.epistasis.call import epistasis
     from scanlink.tl.epistasis.enhancer_pairs import enhancer_pairs
     from scanlink.tl.epistasis.heterogeneity import heterogeneity
-    from scanlink.tl.interactions.call import screen_interactions, target_pairs
+    from scanlink.tl.interactions.call import screen_interactions
     from scanlink.tl.interactions.power import power_screen
+    from scanlink.tl.interactions.target_pairs import target_pairs
     from scanlink.tl.scan.calibrate import Calibration, calibrate
     from scanlink.tl.scan.call import scan
     from scanlink.tl.scan.power import power
@@ -39,7 +40,7 @@ _HOMES = {
     "screen_links": "tl.screen_links.call",
     "screen_links_summary": "tl.screen_links.summary",
     "simulate_screen": "ds.screen",
-    "target_pairs": "tl.interactions.call",
+    "target_pairs": "tl.interactions.target_pairs",
 }
 __all__ = [
     "Calibration",

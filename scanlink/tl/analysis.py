@@ -37,6 +37,8 @@ class Given:
         Tables by name: those that the experiment prepared, and those of the analyses that are followed.
     groups
         Which cells are analysed together.
+    group
+        Name of the group that is planned, for an analysis that is planned for each group on its own; "" for all.
     strict
         Whether it is an error if none of the groups can be tested.
     """
@@ -46,11 +48,17 @@ class Given:
     store: Store | None = None
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     groups: GroupOptions = field(default_factory=GroupOptions)
+    group: str = ""
     strict: bool = True
 
     def having(self, **tables: pd.DataFrame) -> Given:
         """Give the same with further tables."""
         return replace(self, tables={**self.tables, **tables})
+
+    def as_json(self) -> dict[str, Any]:
+        """Give all sections of options as the record keeps them."""
+        models = {name: section for name, section in self.sections.items() if isinstance(section, Options)}
+        return {name: section.model_dump(mode="json") for name, section in models.items()}
 
     @property
     def counts(self) -> Store:

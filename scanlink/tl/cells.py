@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from scanlink.stats import Covariates, NegbinFit, PoissonFit, Weights, resample_key, sums_on
 from scanlink.store.store import Modality, Store
-from scanlink.tl.plan import PlanFiles
+from scanlink.tl.plan import CellPlan
 
 __all__ = ["Cells", "Fit", "theta_of", "two_sided"]
 
@@ -40,24 +40,26 @@ class Cells:
     Parameters
     ----------
     store
-        Counts.
+        Counts of all cells.
     plan
-        Whose group it is.
+        Plan whose group it is.
     number
-        Of the group.
-    seed, device
-        Of the bootstrap.
+        Index of the group in the plan.
+    seed
+        Seed of the bootstrap.
+    device
+        Device of the bootstrap's matrix products; None for this package's own loops.
     """
 
-    def __init__(self, store: Store, plan: PlanFiles, number: int, *, seed: int, device: str | None) -> None:
-        arrays, self.about = plan.group_arrays(number), plan.groups[number]
+    def __init__(self, store: Store, plan: CellPlan, number: int, *, seed: int, device: str | None) -> None:
+        arrays, self.group = plan.group_arrays(number), plan.groups[number]
         self.store, self._device = store, device
         self.n = arrays["cells"].size
         self.place = np.full(store.n_cells, -1, dtype=np.int32)
         self.place[arrays["cells"]] = np.arange(self.n, dtype=np.int32)
         self.design, self.offset = arrays["design"], arrays["offset"]
         self.clusters: NDArray[np.int64] | None = arrays.get("clusters")
-        key = resample_key(seed, self.about.name)
+        key = resample_key(seed, self.group.name)
         self.weights = Weights(key, self.n, clusters=self.clusters, keep_bytes=_WEIGHTS_BYTES)
 
     @cached_property

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.errors import DesignError, first_few
 from scanlink.pp.formula import parse_formula
+from scanlink.pp.groups import cluster_codes, group_members
+from scanlink.run import Arrays
 from scanlink.stats import rescale
 from scanlink.store.store import Store
-from scanlink.tl.labels import cluster_codes, group_members
 
-__all__ = ["Arrays", "Group", "GroupDesigns", "group_designs"]
+__all__ = ["Group", "GroupDesigns", "group_designs"]
 
 log = logging.getLogger("scanlink")
-
-Arrays = dict[str, NDArray[Any]]
 
 # With fewer clusters (donors) than this, what is said of their variation is rough.
 _FEW_CLUSTERS = 10

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
-from collections.abc import Callable, Collection, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from mudata import MuData
-from pydantic import ValidationError
 
-from scanlink.options import P_COLUMNS, EpistasisOptions, PValue, explain
-from scanlink.run import FolderLock, RunStats, check_client, client_for, run_blocks
-from scanlink.stats import adjust
+from scanlink.p_values import PValue
 from scanlink.store.store import Store
-from scanlink.tl.context import context_of
-from scanlink.tl.epistasis.block import epistasis_block, result_schema
-from scanlink.tl.epistasis.cells import QUANTITY, RERI, quantity_names, state_columns
-from scanlink.tl.epistasis.enhancer_pairs import enhancer_columns
-from scanlink.tl.epistasis.rows import EpistasisPlan, make_epistasis_plan
-from scanlink.tl.stores import store_of
+from scanlink.tl.call import call
+from scanlink.tl.epistasis import EPISTASIS
+from scanlink.tl.epistasis.rows import DOSAGE
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["collect_epistasis", "compute_epistasis", "epistasis", "epistasis_columns"]
+__all__ = ["epistasis"]
 
 log = logging.getLogger("scanlink")
-
-DOSAGE = (
-    "coding 'dosage' counts two open enhancers as 2, so that beta_11 is half of the log fold change: it falls below "
-    "beta_10 + beta_01 wherever effects multiply. Use it to reproduce published tables, not to judge synergy"
-)
 
 
 def epistasis(
@@ -149,130 +135,7 @@ def epistasis(
     >>> len(table) == len(pairs)
     True
     """
-    try:
-        options = EpistasisOptions(
-            formula=formula,
-            family=family,
-            model=model,
-            coding=coding,
-            p_value=p_value,
-            ladder=ladder,
-            seed=seed,
-            cluster=cluster,
-            robust=robust,
-            min_cells=min_cells,
-            method=fdr_method,
-            device=device,
-            block_genes=block_genes,
-        )
-    except ValidationError as error:
-        raise explain(error, EpistasisOptions) from None
-    check_client(client)
+    arguments = locals()
     if coding == "dosage":
         log.warning(DOSAGE)
-    with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
-        folder = Path(out if out is not None else temporary).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        with FolderLock(folder) as lock:
-            store = store_of(mdata, folder)
-            plan = make_epistasis_plan(store, pairs, folder / "parts", options=options, groupby=groupby)
-            with client_for(client, cost=plan.cost) as workers:
-                compute_epistasis(plan, client=workers, problem=lock.problem).raise_failures()
-            return collect_epistasis(plan)
-
-
-def compute_epistasis(
-    plan: EpistasisPlan, *, client: Client | None = None, problem: Callable[[], str | None] = lambda: None
-) -> RunStats:
-    """Compute what is not finished of a plan. Blocks that fail are set aside, and told in what is returned.
-
-    Parameters
-    ----------
-    plan
-        From :func:`scanlink.tl.epistasis_plan.make_epistasis_plan`.
-    client
-        Dask client; None computes in this process.
-    problem
-        As in :func:`scanlink.run.run_blocks`.
-    """
-    stats = run_blocks(epistasis_block, context_of(plan), plan.blocks, plan.parts, client=client, problem=problem)
-    log.info(
-        "epistasis: %d blocks, %d found finished, %d computed in %.1f s",
-        stats.n_blocks,
-        stats.n_found,
-        stats.n_computed,
-        stats.seconds,
-    )
-    return stats
-
-
-def epistasis_columns(n_enhancers: int, *, family: str = "poisson") -> list[str]:
-    """Columns of the table, in order.
-
-    Examples
-    --------
-    >>> epistasis_columns(2)[6:11]
-    ['n_00', 'n_10', 'n_01', 'n_11', 'umi_00']
-    """
-    cells, umis = state_columns(n_enhancers)
-    estimates = [f"{kind}_{name}" for name in quantity_names(n_enhancers) for kind in QUANTITY]
-    theta = ["theta", "theta_converged"] if family == "negbin" else []
-    return [
-        *("group", "gene", *enhancer_columns(n_enhancers), "distance", "n_cells", *cells, *umis, *estimates, *RERI),
-        *("min_interaction", "cook_ratio", *theta, "p_value", "fdr", "fdr_gene", "status"),
-    ]
-
-
-def collect_epistasis(plan: EpistasisPlan, *, set_aside: Collection[int] = ()) -> pd.DataFrame:
-    """Put the parts of a finished plan together.
-
-    Parameters
-    ----------
-    plan
-        Whose parts are read.
-    set_aside
-        Numbers of blocks that failed: their pairs get the status ``failed``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for every pair, in the order of the plan; columns :func:`epistasis_columns`.
-
-    Raises
-    ------
-    RunError
-        If blocks are not finished, or a part is damaged; names the first.
-    """
-    blocks = plan.finished(set_aside=set_aside)
-    columns, k = epistasis_columns(plan.n_enhancers, family=plan.options.family), plan.n_enhancers
-    tables = [plan.parts.read(blocks).to_pandas()] if blocks else []
-    plan.parts.sweep()
-    for block in plan.blocks:
-        if block.number in set_aside:
-            row = np.arange(block.first, block.last)
-            tables.append(pd.DataFrame({"group": block.group, "row": row, "status": "failed"}))
-    table = pd.concat(tables, ignore_index=True).sort_values("row", kind="stable").reset_index(drop=True)
-    # If every block failed, nothing has brought the columns of numbers.
-    table = table.reindex(columns=result_schema(k).names)
-    store, groups, row = Store.open(plan.store), plan.groups, table["row"].to_numpy()
-    peaks = store.peaks.to_numpy(dtype=object)[plan.enhancers[row]]
-    labels = {
-        "group": np.array([group.name for group in groups], dtype=object)[table["group"]],
-        "gene": store.genes.to_numpy(dtype=object)[plan.gene[row]],
-        **{name: peaks[:, j] for j, name in enumerate(enhancer_columns(k))},
-        "distance": pd.array(plan.distance[row], dtype="Int64"),
-        "n_cells": np.array([group.n_cells for group in groups], dtype=np.int64)[table["group"]],
-    }
-    whole = [name for name in columns if name.startswith("n_boot_")] + state_columns(k)[0]
-    table[whole] = table[whole].fillna(0).astype(np.int64)
-    found = pd.concat([pd.DataFrame(labels), table.drop(columns=["group", "row"])], axis=1)
-    found["p_value"] = found[f"{P_COLUMNS[plan.options.p_value]}_interaction"]
-    found["fdr"], found["fdr_gene"] = (_rates(found, keys, plan.options) for keys in (["group"], ["group", "gene"]))
-    return found[columns]
-
-
-def _rates(table: pd.DataFrame, keys: list[str], options: EpistasisOptions) -> np.ndarray:
-    p_values, out = table["p_value"].to_numpy(), np.full(len(table), np.nan)
-    for members in table.groupby(keys, sort=False).indices.values():
-        out[members] = adjust(p_values[members], method=options.method)
-    return out
+    return call(EPISTASIS, arguments, tables={"enhancer_pairs": pairs})

@@ -8,43 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.errors import DesignError
-from scanlink.stats import (
-    StatesFit,
-    bootstrap_tail,
-    calibrated_p,
-    fit_states,
-    interaction_p,
-    smallest_effect,
-    state_names,
-)
+from scanlink.stats import StatesFit, calibrated_p, fit_states, interaction_p, smallest_effect
 from scanlink.store.store import Store
 from scanlink.tl.cells import Cells, two_sided
 from scanlink.tl.epistasis.rows import EpistasisPlan
+from scanlink.tl.epistasis.table import EPISTASIS_TABLE, quantity_names, state_columns
+from scanlink.tl.estimates import Regression, p_values
 
-__all__ = ["QUANTITY", "RERI", "StatesCells", "quantity_names", "state_columns"]
+__all__ = ["StatesCells"]
 
 Floats = NDArray[np.float64]
-
-# What is told of each contrast and of the interaction.
-QUANTITY = ("beta", "se", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail", "ci_low", "ci_high")
-RERI = ("reri", "se_reri", "p_reri", "se_robust_reri", "p_robust_reri", "ci_low_reri", "ci_high_reri", "p_boot_reri")
-
-
-def quantity_names(n_enhancers: int) -> list[str]:
-    """Ends of the columns of each quantity.
-
-    Examples
-    --------
-    >>> quantity_names(2)
-    ['10', '01', '11', 'interaction']
-    """
-    return [*state_names(n_enhancers)[1:], "interaction"]
-
-
-def state_columns(n_enhancers: int) -> tuple[list[str], list[str]]:
-    """Columns of cells, and of counts, of each state."""
-    names = state_names(n_enhancers)
-    return [f"n_{name}" for name in names], [f"umi_{name}" for name in names]
 
 
 class StatesCells(Cells):
@@ -53,26 +26,24 @@ class StatesCells(Cells):
     def __init__(self, store: Store, plan: EpistasisPlan, number: int) -> None:
         self.options, self.n_enhancers = plan.options, plan.n_enhancers
         super().__init__(store, plan, number, seed=self.options.seed, device=self.options.device)
+        self._blank = EPISTASIS_TABLE.blank(self.options)
 
     def test(self, counts: Floats, state: NDArray[np.int64]) -> tuple[dict[str, Any], StatesFit | None]:
-        """All columns of one pair but those of the bootstrap, and the fit if there is one.
+        """Compute all columns of one pair but those of the bootstrap, and its fit if there is one.
 
         Parameters
         ----------
         counts
-            Of the gene. Shape ``(n_cells,)``.
+            Counts of the gene. Shape ``(n_cells,)``.
         state
-            Of each cell. Shape ``(n_cells,)``.
+            State of each cell. Shape ``(n_cells,)``.
         """
         names, n_states = quantity_names(self.n_enhancers), 2**self.n_enhancers
         cells, umis = state_columns(self.n_enhancers)
         n = np.bincount(state, minlength=n_states)
         umi = np.bincount(state, counts, minlength=n_states).astype(np.float64)
-        result: dict[str, Any] = dict(zip(cells, n.tolist(), strict=True)) | dict(zip(umis, umi.tolist(), strict=True))
-        for name in names:
-            result |= {f"{kind}_{name}": 0 if kind == "n_boot" else np.nan for kind in QUANTITY}
-        result |= dict.fromkeys([*RERI, "min_interaction", "cook_ratio", "theta"], np.nan)
-        result |= {"theta_converged": None, "status": self._untestable(n, umi)}
+        result = self._blank | dict(zip(cells, n.tolist(), strict=True)) | dict(zip(umis, umi.tolist(), strict=True))
+        result["status"] = self._untestable(n, umi)
         if result["status"] is not None:
             return result, None
         options = self.options
@@ -102,11 +73,11 @@ class StatesCells(Cells):
             return result, None
         robust = [fit.se_robust(row, kind=options.robust) for row in fit.quantities]
         for k, name in enumerate(names):
-            beta = float(estimates[k])
-            result |= {f"beta_{name}": beta, f"se_{name}": ses[k], f"p_{name}": two_sided(beta / ses[k])}
-            result |= {f"se_robust_{name}": robust[k], f"p_robust_{name}": self._robust_p(fit, counts, k, robust[k])}
+            beta, p_robust = float(estimates[k]), self._robust_p(fit, counts, k, robust[k])
             low, high = self._interval(beta, ses[k], robust[k])
-            result |= {f"ci_low_{name}": low, f"ci_high_{name}": high, f"p_tail_{name}": self._tail_p(fit, k)}
+            values = {"beta": beta, "ci_low": low, "ci_high": high}
+            values |= p_values(beta, ses[k], robust[k], p_robust, self._regression(fit, k))
+            result |= {f"{column}_{name}": value for column, value in values.items()}
         gradient, reri = fit.reri_gradient(), float(estimates[-1])
         se, se_robust = fit.se(gradient), fit.se_robust(gradient, kind=options.robust)
         low, high = self._interval(reri, se, se_robust)
@@ -139,42 +110,31 @@ class StatesCells(Cells):
         design = np.column_stack([fit.state[cells] > 0, self.design[cells]])
         return calibrated_p(counts[cells], design, target=0, offset=self.offset[cells])
 
-    def _tail_p(self, fit: StatesFit, quantity: int) -> float:
-        """P-value of the bootstrap with infinitely many replicates."""
+    def _regression(self, fit: StatesFit, quantity: int) -> Regression | None:
+        """Write the regression so that a quantity is one of its coefficients; None where it is of several fits."""
         if len(fit.parts) > 1 and quantity == fit.coef.size:
-            return np.nan
+            return None
         part = fit.parts[quantity if len(fit.parts) > 1 else 0]
-        if len(fit.parts) > 1:
-            weights = np.ones(1)
-        else:
-            weights = fit.quantities[quantity]
+        weights = np.ones(1) if len(fit.parts) > 1 else fit.quantities[quantity]
         # The quantity takes the place of the last contrast that it has; the others stay.
         place = int(np.flatnonzero(weights)[-1])
         columns = part.design[:, list(part.targets)]
         columns = columns - np.outer(columns[:, place] / weights[place], weights)
-        design, start = part.design.copy(), part.fit.coef.copy()
+        design, coef = part.design.copy(), part.fit.coef.copy()
         design[:, list(part.targets)] = columns
         design[:, part.targets[place]] = part.design[:, part.targets[place]] / weights[place]
-        estimate = float(np.sum(weights * part.fit.coef[list(part.targets)]))
-        start[part.targets[place]] = estimate
+        coef[part.targets[place]] = float(np.sum(weights * part.fit.coef[list(part.targets)]))
         clusters = self.clusters if self.clusters is None or part.cells is None else self.clusters[part.cells]
-        return bootstrap_tail(
-            part.counts,
-            design,
-            target=part.targets[place],
-            estimate=estimate,
-            offset=part.offset,
-            start=start,
-            theta=part.theta,
-            clusters=clusters,
-        ).p
+        return Regression(
+            part.counts, design, part.targets[place], coef, part.offset, theta=part.theta, clusters=clusters
+        )
 
     def _interval(self, estimate: float, se: float, se_robust: float) -> tuple[float, float]:
         return self.interval(estimate, se if self.options.p_value == "wald" else se_robust)
 
     def _untestable(self, n: NDArray[np.int64], umi: Floats) -> str | None:
-        if self.about.status is not None:
-            return self.about.status
+        if self.group.status is not None:
+            return self.group.status
         if n.min() < self.options.min_cells:
             return "too_few_11"
         return "separated" if umi.min() == 0 else None

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.peaks import parse_peaks
-from scanlink.options import LinksOptions
-from scanlink.tl.scan.table import add_fdr
+from scanlink.tl.collect import add_rates
 
 __all__ = ["enhancer_columns", "enhancer_pairs"]
 
@@ -136,7 +135,7 @@ def _called(links: pd.DataFrame, fdr: float) -> pd.DataFrame:
     elif "p_value" in links.columns:
         log.info("the table of links has no false discovery rate: it is taken from p_value, within each group")
         table["p_value"] = pd.to_numeric(links["p_value"], errors="coerce")
-        rate = add_fdr(table.reset_index(drop=True), LinksOptions()).set_axis(links.index)
+        rate = pd.Series(add_rates(table, ["group"], method="bh"), index=links.index)
     else:
         raise MissingKeyError(
             f"the table links has neither fdr nor p_value to call links by; found {first_few(links.columns, most=20)}"

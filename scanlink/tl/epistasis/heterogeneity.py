@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, ndtr
 
 from scanlink.errors import MissingKeyError, first_few
+from scanlink.run import Plan
 from scanlink.stats import adjust
+from scanlink.tl.analysis import Given
+from scanlink.tl.epistasis.options import EpistasisOptions
 
-__all__ = ["heterogeneity"]
+__all__ = ["heterogeneity", "heterogeneity_table"]
 
 _COLUMNS = ["n_groups", "interaction", "se", "p", "q", "df", "p_heterogeneity", "i2", "fdr"]
 
@@ -75,3 +80,9 @@ def heterogeneity(epi: pd.DataFrame) -> pd.DataFrame:
     table["i2"] = np.where(table["q"] > 0, np.maximum(0.0, 1.0 - table["df"] / table["q"].where(table["q"] > 0)), 0.0)
     table["fdr"] = adjust(table["p_heterogeneity"].to_numpy(dtype=float))
     return table[[*keys, *_COLUMNS]]
+
+
+def heterogeneity_table(plans: Sequence[Plan], given: Given, options: EpistasisOptions) -> pd.DataFrame | None:
+    """Compare the groups of a run; None where there are fewer than two."""
+    epi = given.tables["epistasis"]
+    return heterogeneity(epi) if epi["group"].nunique() > 1 else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,98 +11,115 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.peaks import parse_peaks
-from scanlink.options import EpistasisOptions
 from scanlink.run import Block, cut
 from scanlink.stats import Ladder
-from scanlink.store.store import Store
-from scanlink.tl.designs import Group, group_designs
-from scanlink.tl.epistasis.enhancer_pairs import enhancer_columns
-from scanlink.tl.plan import PlanFiles, write_plan
+from scanlink.tl.analysis import Given
+from scanlink.tl.designs import Group, GroupDesigns, group_designs
+from scanlink.tl.epistasis.enhancer_pairs import enhancer_columns, enhancer_pairs
+from scanlink.tl.epistasis.options import EpistasisOptions
+from scanlink.tl.plan import CellPlan, write_cell_plan
 
-__all__ = ["EpistasisPlan", "make_epistasis_plan"]
+__all__ = ["DOSAGE", "EpistasisPlan", "check_epistasis", "enhancer_rows"]
+
+log = logging.getLogger("scanlink")
+
+DOSAGE = (
+    "coding 'dosage' counts two open enhancers as 2, so that beta_11 is half of the log fold change: it falls below "
+    "beta_10 + beta_01 wherever effects multiply. Use it to reproduce published tables, not to judge synergy"
+)
 
 # Of tested pairs, about this share enters the second stage of a ladder with one of its coefficients.
 _GO_ON = 0.6
 
 
-class EpistasisPlan(PlanFiles):
+class EpistasisPlan(CellPlan):
     """Enhancer pairs that have been checked and cut into blocks."""
 
-    @property
+    @cached_property
     def options(self) -> EpistasisOptions:
-        """How pairs are tested."""
-        return EpistasisOptions(**self.about["options"])
+        """Options of the tests; their order is that of the sets."""
+        return EpistasisOptions(**self.about["options"]).model_copy(update={"order": self.n_enhancers})
 
     @cached_property
     def n_enhancers(self) -> int:
-        """How many enhancers are tested together."""
+        """Number of enhancers that are tested together."""
         return int(self.enhancers.shape[1])
 
     @cached_property
     def gene(self) -> NDArray[np.int32]:
         """Position of each row's gene in the store. Shape ``(n_rows,)``."""
-        return np.load(self.folder / "pairs_gene.npy")
+        return self.row_array("gene")
 
     @cached_property
     def enhancers(self) -> NDArray[np.int32]:
         """Positions of each row's peaks in the store. Shape ``(n_rows, k)``."""
-        return np.load(self.folder / "pairs_enhancers.npy")
-
-    @cached_property
-    def distance(self) -> NDArray[np.float64]:
-        """Between the midpoints of the outermost enhancers, bp; NaN across chromosomes. Shape ``(n_rows,)``."""
-        return np.load(self.folder / "pairs_distance.npy")
+        return self.row_array("enhancers")
 
 
-def make_epistasis_plan(
-    store: Store,
-    pairs: pd.DataFrame,
-    folder: Path,
-    *,
-    options: EpistasisOptions,
-    groupby: str | None = None,
-    strict: bool = True,
-) -> EpistasisPlan:
-    """Check everything and write the plan below ``folder``; the same input gives the same plan.
+def check_epistasis(given: Given, options: EpistasisOptions) -> None:
+    """Find what would make tests of enhancer pairs fail once links are there.
 
     Parameters
     ----------
-    store
+    given
         Counts and cells.
-    pairs
-        Columns ``group``, ``gene``, ``enhancer_1``, ``enhancer_2`` and so on, as
-        :func:`scanlink.tl.enhancer_pairs` gives them.
-    folder
-        The plan gets a folder of its own in it, named by its fingerprint.
     options
-        How pairs are tested.
-    groupby
-        Column of the table of cells; None makes all cells one group, ``all``.
-    strict
-        Whether it is an error if none of the groups can be tested.
+        How enhancer pairs are tested.
 
     Raises
     ------
-    InputError, MissingKeyError, DesignError, OptionError
-        Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
+    MissingKeyError, DesignError, InputError
+        If a name is not known, a covariate is missing, a peak has no place, or no group can be tested.
     """
+    log.info("enhancer pairs: looking at cells and covariates of each group")
+    _designs(given, options, given.groups.only, options.order, strict=True)
+    parse_peaks(pd.unique(given.counts.peaks))
+    if options.coding == "dosage":
+        log.warning(DOSAGE)
+
+
+def enhancer_rows(given: Given, options: EpistasisOptions) -> EpistasisPlan | None:
+    """Make pairs of the linked enhancers of a gene, and their plan; None where there are none.
+
+    Parameters
+    ----------
+    given
+        Counts and cells, and the table ``links`` of one group; or ``enhancer_pairs``, which are then taken.
+    options
+        How enhancer pairs are chosen and tested.
+    """
+    if "enhancer_pairs" in given.tables:
+        return _planned(given, options, given.tables["enhancer_pairs"])
+    links = given.tables["links"]
+    fdr = given.sections["links"].alpha if options.links_fdr is None else options.links_fdr
+    called = links[links["fdr"] < fdr] if fdr < 1 else links[links["fdr"].notna()]
+    pairs = pd.DataFrame({"gene": []})
+    if len(called):
+        pairs = enhancer_pairs(
+            called, fdr=fdr, order=options.order, min_distance=options.min_distance, max_distance=options.max_distance
+        )
+    log.info(
+        "group %s is tested: %d links, %d enhancer pairs of %d genes",
+        given.group,
+        len(called),
+        len(pairs),
+        pairs["gene"].nunique(),
+    )
+    return None if pairs.empty else _planned(given, options, pairs)
+
+
+def _planned(given: Given, options: EpistasisOptions, pairs: pd.DataFrame) -> EpistasisPlan:
+    """Check enhancer pairs and write their plan; the same input gives the same plan."""
+    groupby, store = given.groups.by, given.counts
     table, columns = _checked(pairs, groupby)
     gene = store.positions("rna", table["gene"])
     enhancers = np.column_stack([store.positions("atac", table[name]) for name in columns]).astype(np.int32)
     names = list(dict.fromkeys(table["group"]))
-    designs = group_designs(
-        store,
-        formula=options.formula,
-        groupby=groupby,
-        groups=None if groupby is None else tuple(names),
-        cluster=options.cluster,
-        min_cells=options.min_cells * 2 ** len(columns),
-        n_tested=2 ** len(columns) - 1,
-        strict=strict,
-    )
+    only = None if groupby is None else tuple(names)
+    designs = _designs(given, options, only, len(columns), strict=given.strict)
     blocks: list[Block] = []
     group = pd.Categorical(table["group"], categories=names).codes
-    seconds = [_seconds(own, len(columns), options) for own in designs.groups]
+    seconds = [_seconds(cells, len(columns), options) for cells in designs.groups]
     whole = sum(seconds[number] for number in group)
     for number in range(len(names)):
         rows = np.flatnonzero(group == number)
@@ -111,16 +128,31 @@ def make_epistasis_plan(
         for block in cut(gene[rows], [cost], target=target, owners_per_block=options.block_genes):
             first, last = int(rows[0]) + block.first, int(rows[0]) + block.last
             blocks.append(Block(len(blocks), number, first, last, block.cost))
-    return write_plan(
+    return write_cell_plan(
         EpistasisPlan,
         "epistasis",
-        folder,
+        given.parts,
         store=store,
         groupby=groupby,
-        options=options.model_dump(mode="json"),
+        options=options,
         designs=designs,
         rows={"gene": gene, "enhancers": enhancers, "distance": _distance(table, columns)},
         blocks=blocks,
+    )
+
+
+def _designs(
+    given: Given, options: EpistasisOptions, only: tuple[str, ...] | None, order: int, *, strict: bool
+) -> GroupDesigns:
+    return group_designs(
+        given.counts,
+        formula=options.formula,
+        groupby=given.groups.by,
+        groups=only,
+        cluster=options.cluster,
+        min_cells=options.min_cells * 2**order,
+        n_tested=2**order - 1,
+        strict=strict,
     )
 
 

@@ -17,18 +17,22 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from scipy.special import betaincinv
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.options import P_COLUMNS, LinksOptions, ScanOptions, explain
+from scanlink.options import GroupOptions
+from scanlink.p_values import KINDS
+from scanlink.pp.groups import group_members, group_names
 from scanlink.run import check_client, client_for
 from scanlink.store.permute import permuted
 from scanlink.store.store import Store
-from scanlink.tl.labels import checked_pairs, group_members, group_names
-from scanlink.tl.scan.call import compute
-from scanlink.tl.scan.rows import make_plan
-from scanlink.tl.scan.table import collect
+from scanlink.tl.analysis import Given
+from scanlink.tl.call import checked_options, compute
+from scanlink.tl.labels import checked_pairs
+from scanlink.tl.scan import SCAN
+from scanlink.tl.scan.options import LinksOptions, ScanOptions
+from scanlink.tl.scan.rows import scan_rows
+from scanlink.tl.scan.table import finish_links
 from scanlink.tl.stores import store_of
 
 if TYPE_CHECKING:
@@ -147,34 +151,31 @@ def calibrate(
         members = group_members(store.cells, groupby, group_names(groups))
         strata_of = _strata(store.cells, members, [strata] if isinstance(strata, str) else list(strata or []))
         _report_alone(strata_of, least=chosen.min_cells)
-        found: list[pd.DataFrame] = []
+        tables: list[pd.DataFrame] = []
         for number in range(1, n_permutations + 1):
             place = folder / f"permutation-{number:04d}"
             source = np.arange(len(store.cells), dtype=np.int32)
             for name, cells in members.items():
                 source[cells] = cells[_shuffle(strata_of[name], _key("peaks", seed, number, name))]
             moved = permuted(store, source, place / "store")
-            plan = make_plan(
-                moved,
-                table,
-                place / "parts",
-                # Resampled anew, or chance in the weights would be the same in every permutation.
-                options=chosen.model_copy(update={"seed": _key("bootstrap", seed, number, "") >> 65}),
-                groupby=groupby,
-                groups=None if groupby is None else tuple(members),
-            )
+            # Resampled anew, or chance in the weights would be the same in every permutation.
+            fresh = chosen.model_copy(update={"seed": _key("bootstrap", seed, number, "") >> 65})
+            cell_groups = GroupOptions(by=groupby, only=None if groupby is None else tuple(members))
+            given = Given(place, {"links": LinksOptions()}, moved, {"pairs": table}, cell_groups)
+            plan = scan_rows(given, fresh)
             if number == 1:
                 workers = stack.enter_context(client_for(client, cost=n_permutations * plan.cost))
-            compute(plan, client=workers)
-            found.append(collect(plan, LinksOptions()).assign(permutation=number))
+            compute(SCAN, plan, client=workers)
+            tables.append(finish_links([plan], given, fresh).assign(permutation=number))
             # It can be made again; on network file systems a worker that has it open may leave some of it.
             shutil.rmtree(moved.path, ignore_errors=True)
-    links = pd.concat(found, ignore_index=True)
+    links = pd.concat(tables, ignore_index=True)
     tested = links[links["status"] == "ok"]
     if not len(tested):
         counts = ", ".join(f"{name} {count}" for name, count in links["status"].value_counts().items())
         raise InputError(f"no pair can be tested ({counts}), and so no p-value judged: give pairs and groups that can")
-    columns = ["group", "permutation", "gene", "peak", "p", "p_robust", "p_boot", "n_boot", "p_tail"]
+    kinds = [name for kind in KINDS.values() for name in (kind.column, kind.count) if name]
+    columns = ["group", "permutation", "gene", "peak", *kinds]
     p_values = tested[columns].reset_index(drop=True)
     return Calibration(_rates(p_values, [float(level) for level in levels]), p_values)
 
@@ -187,10 +188,7 @@ def _checked_options(
     groups: Sequence[str] | None,
     client: Client | None,
 ) -> ScanOptions:
-    try:
-        chosen = ScanOptions(seed=seed, **options)
-    except ValidationError as error:
-        raise explain(error, ScanOptions) from None
+    chosen = checked_options(ScanOptions, {"seed": seed, **options})
     if n_permutations != int(n_permutations) or n_permutations < 1:
         raise OptionError(f"n_permutations: expected a whole number of at least 1; found {n_permutations!r}")
     if not len(levels) or not all(0 < level < 1 for level in levels):
@@ -276,14 +274,14 @@ def _rates(p_values: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
         parts = {"all": p_values, **parts}
     rows = []
     for group, part in parts.items():
-        for kind, column in P_COLUMNS.items():
-            p = part[column].to_numpy(dtype=float)
+        for kind in KINDS.values():
+            p = part[kind.column].to_numpy(dtype=float)
             p = p[~np.isnan(p)]
             for level in levels if p.size else []:
                 # 2 (1 - .975) is above .05 by rounding.
                 k, n = int(np.count_nonzero(p <= level * (1 + 1e-9))), p.size
                 low = betaincinv(k, n - k + 1, 0.025) if k else 0.0
                 high = betaincinv(k + 1, n - k, 0.975) if k < n else 1.0
-                rows.append((group, kind, level, n, level, k / n, k / n / level, low / level, high / level))
+                rows.append((group, kind.name, level, n, level, k / n, k / n / level, low / level, high / level))
     names = ["group", "kind", "level", "n_tests", "expected", "observed", "ratio", "ratio_low", "ratio_high"]
     return pd.DataFrame(rows, columns=names)

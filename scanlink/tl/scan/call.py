@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from mudata import MuData
-from pydantic import ValidationError
 
-from scanlink.errors import OptionError
-from scanlink.options import LinksOptions, PValue, ScanOptions, explain
-from scanlink.run import FolderLock, RunStats, check_client, client_for, run_blocks
+from scanlink.p_values import PValue
 from scanlink.store.store import Store
-from scanlink.tl.context import context_of
-from scanlink.tl.labels import group_names
-from scanlink.tl.scan.block import scan_block
-from scanlink.tl.scan.rows import Plan, make_plan
-from scanlink.tl.scan.table import collect
-from scanlink.tl.stores import store_of
+from scanlink.tl.call import call, checked_options
+from scanlink.tl.scan import SCAN
+from scanlink.tl.scan.options import LinksOptions
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["compute", "scan", "store_of"]
-
-log = logging.getLogger("scanlink")
+__all__ = ["scan"]
 
 
 def scan(
@@ -152,74 +141,6 @@ def scan(
     >>> len(links) == len(pairs) * data.mdata.obs["celltype"].nunique()
     True
     """
-    try:
-        options = ScanOptions(
-            formula=formula,
-            family=family,
-            p_value=p_value,
-            ladder=ladder,
-            seed=seed,
-            theta=theta,
-            cluster=cluster,
-            robust=robust,
-            binarize=binarize,
-            min_fraction=min_fraction,
-            min_nonzero=min_nonzero,
-            min_cells=min_cells,
-            device=device,
-            block_genes=block_genes,
-        )
-    except ValidationError as error:
-        raise explain(error, ScanOptions) from None
-    try:
-        fdr = LinksOptions(method=fdr_method, scope=fdr_scope)
-    except ValidationError as error:
-        raise OptionError("\n".join(f"fdr_{line}" for line in str(explain(error, LinksOptions)).splitlines())) from None
-    check_client(client)
-    chosen = group_names(groups)
-    with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
-        folder = Path(out if out is not None else temporary).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        with FolderLock(folder) as lock:
-            store = store_of(mdata, folder)
-            plan = make_plan(store, pairs, folder / "parts", options=options, groupby=groupby, groups=chosen)
-            with client_for(client, cost=plan.cost) as workers:
-                compute(plan, client=workers, problem=lock.problem).raise_failures()
-            return collect(plan, fdr)
-
-
-def compute(
-    plan: Plan,
-    *,
-    client: Client | None = None,
-    chunk: tuple[int, int] | None = None,
-    problem: Callable[[], str | None] = lambda: None,
-) -> RunStats:
-    """Compute what is not finished of a plan. Blocks that fail are set aside, and told in what is returned.
-
-    Parameters
-    ----------
-    plan
-        From :func:`scanlink.tl.plan.make_plan`.
-    client
-        Dask client; None computes in this process.
-    chunk
-        ``(i, n)``: only the i-th of n slices, counted from 1, for job arrays.
-    problem
-        As in :func:`scanlink.run.run_blocks`.
-    """
-    blocks = plan.blocks
-    if chunk is not None:
-        # Dealt out by turns from the costliest on, so that the slices take about equally long.
-        dealt = sorted(blocks, key=lambda block: (-block.cost, block.number))
-        blocks = dealt[chunk[0] - 1 :: chunk[1]]
-    name = "" if chunk is None or chunk == (1, 1) else f"-{chunk[0]}-of-{chunk[1]}"
-    stats = run_blocks(scan_block, context_of(plan), blocks, plan.parts, client=client, problem=problem, name=name)
-    log.info(
-        "scan: %d blocks, %d found finished, %d computed in %.1f s",
-        stats.n_blocks,
-        stats.n_found,
-        stats.n_computed,
-        stats.seconds,
-    )
-    return stats
+    arguments = locals()
+    links = checked_options(LinksOptions, {"method": fdr_method, "scope": fdr_scope}, prefix="fdr_")
+    return call(SCAN, arguments, tables={"pairs": pairs}, sections={"links": links})

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.options import ScanOptions
 from scanlink.stats import (
     GeneNull,
-    Ladder,
     NegbinFit,
     PeakNull,
-    bootstrap_tail,
     fit_negbin,
     fit_poisson,
     gene_null,
@@ -24,14 +21,15 @@ from scanlink.stats import (
     sandwich_se,
 )
 from scanlink.store.store import Store
-from scanlink.tl.cells import Cells, Fit, theta_of, two_sided
-from scanlink.tl.scan.rows import Plan
+from scanlink.tl.cells import Cells, Fit, theta_of
+from scanlink.tl.estimates import Regression, p_values
+from scanlink.tl.scan.options import ScanOptions
+from scanlink.tl.scan.rows import ScanPlan
+from scanlink.tl.scan.table import LINKS
 
-__all__ = ["NUMBERS", "GeneCounts", "GroupCells", "PeakCounts"]
+__all__ = ["GeneCounts", "GroupCells", "PeakCounts"]
 
 Floats = NDArray[np.float64]
-
-NUMBERS = ("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail", "theta")
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class GeneCounts:
     """Counts of one gene in a group, and its fit without a peak once that is asked for."""
 
     group: GroupCells
+    number: int
     counts: Floats
 
     @cached_property
@@ -68,16 +67,16 @@ class PeakCounts:
 class GroupCells(Cells):
     """The cells of a group, ready to test pairs on."""
 
-    def __init__(self, store: Store, plan: Plan, number: int) -> None:
+    def __init__(self, store: Store, plan: ScanPlan, number: int) -> None:
         self.options: ScanOptions = plan.options
         super().__init__(store, plan, number, seed=self.options.seed, device=self.options.device)
-        self.ladder = Ladder.of(self.options.ladder)
+        self._blank = LINKS.blank(self.options)
         # As R's formula has it: intercept, peak, covariates. What is collinear is left out from the right.
         self.target = int(self.design.shape[1] > 0 and np.ptp(self.design[:, 0]) == 0)
 
     def gene(self, feature: int) -> GeneCounts:
         """Counts of a gene."""
-        return GeneCounts(self, self.values("rna", feature))
+        return GeneCounts(self, feature, self.values("rna", feature))
 
     def peak(self, feature: int) -> PeakCounts:
         """Accessibility of a peak: 0 and 1 unless counts are wanted."""
@@ -88,9 +87,8 @@ class GroupCells(Cells):
         return np.insert(self.design, self.target, peak.counts, axis=1)
 
     def test(self, gene: GeneCounts, peak: PeakCounts) -> tuple[dict[str, Any], Fit | None]:
-        """All columns of one pair but those of the bootstrap, and the fit if there is one."""
-        result: dict[str, Any] = dict.fromkeys(NUMBERS, np.nan)
-        result |= {"n_boot": 0, "frac_gene": np.nan, "frac_peak": np.nan, "theta_converged": None}
+        """Compute all columns of one pair but those of the bootstrap, and its fit if there is one."""
+        result = dict(self._blank)
         if self.n:
             result["frac_gene"] = np.count_nonzero(gene.counts) / self.n
             result["frac_peak"] = np.count_nonzero(peak.counts) / self.n
@@ -107,10 +105,7 @@ class GroupCells(Cells):
         if not (fit.converged and np.isfinite(beta) and np.isfinite(se)):
             result["status"] = "not_converged"
             return result, None
-        result |= {"beta": beta, "se": se, "z": beta / se, "p": two_sided(beta / se), "status": "ok"}
-        if isinstance(fit, NegbinFit):
-            result |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
-        result["se_robust"] = sandwich_se(
+        se_robust = sandwich_se(
             gene.counts,
             fit.fitted,
             design,
@@ -120,17 +115,14 @@ class GroupCells(Cells):
             theta=theta,
             clusters=self.clusters,
         )
-        result["p_robust"] = self._robust_p(gene, peak, beta, result["se_robust"])
-        result["p_tail"] = bootstrap_tail(
-            gene.counts,
-            design,
-            target=self.target,
-            estimate=beta,
-            offset=self.offset,
-            start=fit.coef,
-            theta=theta,
-            clusters=self.clusters,
-        ).p
+        p_robust = robust_p(gene.null, peak.null) if self.clusters is None else self.robust_wald(beta, se_robust)
+        regression = Regression(
+            gene.counts, design, self.target, fit.coef, self.offset, theta=theta, clusters=self.clusters
+        )
+        result |= {"beta": beta, "z": beta / se, "status": "ok"}
+        result |= p_values(beta, se, se_robust, p_robust, regression)
+        if isinstance(fit, NegbinFit):
+            result |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
         return result, fit
 
     def _fit(self, counts: Floats, design: Floats) -> Fit:
@@ -138,20 +130,17 @@ class GroupCells(Cells):
             return fit_poisson(counts, design, offset=self.offset)
         return fit_negbin(counts, design, offset=self.offset)
 
-    def _robust_p(self, gene: GeneCounts, peak: PeakCounts, beta: float, se_robust: float) -> float:
-        return robust_p(gene.null, peak.null) if self.clusters is None else self.robust_wald(beta, se_robust)
-
     def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
-        if self.about.status in ("too_few_cells", "too_few_clusters"):
-            return self.about.status
+        if self.group.status in ("too_few_cells", "too_few_clusters"):
+            return self.group.status
         opened = peak > 0
         least, n_open = self.options.min_nonzero, int(np.count_nonzero(opened))
         if not frac_gene > self.options.min_fraction or np.count_nonzero(counts) < least:
             return "gene_rare"
         if not frac_peak > self.options.min_fraction or n_open < least:
             return "peak_rare"
-        if self.about.status is not None or np.ptp(peak) == 0:
-            return self.about.status or "collinear"
+        if self.group.status is not None or np.ptp(peak) == 0:
+            return self.group.status or "collinear"
         if self.n - n_open < least and self.options.binarize:
             return "peak_rare"
         if counts[opened].sum() == 0 or (counts[~opened].sum() == 0 and not opened.all()):

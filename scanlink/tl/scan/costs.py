@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.options import ScanOptions
 from scanlink.stats import Ladder
 from scanlink.store.store import Modality, Store
+from scanlink.tl.scan.options import ScanOptions
 
 if TYPE_CHECKING:
     from scanlink.tl.designs import Group

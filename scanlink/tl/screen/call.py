@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from mudata import MuData
-from pydantic import ValidationError
 
-from scanlink.options import explain
-from scanlink.run import FolderLock, Work, check_client, client_for, run_work
-from scanlink.screen_options import CONTROLS, InteractionOptions, ScreenOptions
 from scanlink.store.store import Store
-from scanlink.tl.context import context_of
-from scanlink.tl.labels import group_names
-from scanlink.tl.screen_block import screen_block
-from scanlink.tl.screen_rows import ScreenPlan, make_screen_plan
-from scanlink.tl.screen_table import collect_screen
-from scanlink.tl.stores import store_of
+from scanlink.tables import CONTROLS
+from scanlink.tl.call import call
+from scanlink.tl.perturbations.counts import counts_and_guides
+from scanlink.tl.screen import SCREEN
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["make_work", "scan_screen", "screen"]
+__all__ = ["screen"]
 
 
 def screen(
@@ -152,92 +145,5 @@ def screen(
     >>> int((table["kind"] == "shuffled").sum())
     10
     """
-    options = _options(
-        ScreenOptions,
-        formula=formula,
-        family=family,
-        p_value=p_value,
-        ladder=ladder,
-        permutations=permutations,
-        seed=seed,
-        theta=theta,
-        cluster=cluster,
-        robust=robust,
-        pseudocount=pseudocount,
-        missing_efficiency=missing_efficiency,
-        min_perturbed=min_perturbed,
-        min_fraction=min_fraction,
-        min_nonzero=min_nonzero,
-        min_cells=min_cells,
-        controls=tuple(controls),
-        n_controls=n_controls,
-        method=fdr_method,
-        block_genes=block_genes,
-    )
-    return scan_screen(
-        mdata, pairs, guides=guides, options=options, groupby=groupby, groups=groups, client=client, out=out
-    )
-
-
-def _options(kind: type[Any], **given: Any) -> Any:
-    """Options of a call, or what is wrong with them."""
-    try:
-        return kind(**given)
-    except ValidationError as error:
-        raise explain(error, kind) from None
-
-
-def scan_screen(
-    mdata: MuData | Store | str | os.PathLike[str],
-    pairs: pd.DataFrame,
-    *,
-    guides: pd.DataFrame | None,
-    options: ScreenOptions | InteractionOptions,
-    groupby: str | None,
-    groups: Sequence[str] | None,
-    client: Client | None,
-    out: str | os.PathLike[str] | None,
-) -> pd.DataFrame:
-    """Plan, compute and collect a screen, whether of single targets or of two."""
-    check_client(client)
-    chosen = group_names(groups)
-    with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
-        folder = Path(out if out is not None else temporary).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        with FolderLock(folder) as lock:
-            store, table = _counts_and_guides(mdata, guides, folder)
-            plan = make_screen_plan(
-                store, table, pairs, folder / "parts", options=options, groupby=groupby, groups=chosen
-            )
-            with client_for(client, cost=plan.cost) as workers:
-                _compute(plan, workers, lock.problem)
-            return collect_screen(plan)
-
-
-def make_work(plan: ScreenPlan) -> Work:
-    """What is to be computed of a plan."""
-    return Work(screen_block, context_of(plan), plan.blocks, plan.parts, leaf=True)
-
-
-def _compute(plan: ScreenPlan, client: Client | None, problem: Callable[[], str | None]) -> None:
-    for stats in run_work([make_work(plan)], client=client, problem=problem).values():
-        stats.raise_failures()
-
-
-def _counts_and_guides(
-    mdata: MuData | Store | str | os.PathLike[str], guides: pd.DataFrame | None, folder: Path
-) -> tuple[Store, pd.DataFrame]:
-    """Store of the counts, made below ``folder`` if need be, and table of guides."""
-    from scanlink.io import check_screen
-    from scanlink.pp import assign_guides
-
-    # A MuData may have peaks, too.
-    store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
-    if not isinstance(mdata, MuData):
-        return store, store.guide_table if guides is None else guides
-    if "threshold" not in mdata["guide"].var:
-        assign_guides(mdata)
-    known = mdata["guide"].var
-    if guides is None:
-        return store, known
-    return store, guides if "threshold" in guides else guides.assign(threshold=known["threshold"].reindex(guides.index))
+    arguments = locals()
+    return call(SCREEN, arguments, tables={"pairs": pairs}, counts=partial(counts_and_guides, guides=guides))

@@ -11,8 +11,8 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.peaks import parse_peaks
 from scanlink.pp.annotation import strip_version
-from scanlink.screen_options import ASKED
 from scanlink.stats import adjust
+from scanlink.tables import ASKED
 
 __all__ = ["screen_links"]
 

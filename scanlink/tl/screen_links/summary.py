@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, OptionError, first_few
-from scanlink.screen_options import ASKED
+from scanlink.tables import ASKED
 
 __all__ = ["counted_pairs", "screen_links_summary"]
 

@@ -1,26 +1,25 @@
-"""The plan of a screen: targets and genes to be tested, checked and cut into blocks."""
+"""Plans of tests of perturbed targets: rows and controls, checked and cut into blocks."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.run import cut
-from scanlink.screen_options import ASKED, KINDS, InteractionOptions, ScreenOptions, TestOptions
 from scanlink.stats import Ladder
-from scanlink.store.store import Store
-from scanlink.tl.controls import Rows, add_controls
+from scanlink.tables import ASKED, ROW_KINDS
+from scanlink.tl.analysis import Given
 from scanlink.tl.designs import Group, group_designs
-from scanlink.tl.plan import PlanFiles, write_plan
-from scanlink.tl.targets import Targets, targets_of
+from scanlink.tl.perturbations.controls import Rows, add_controls
+from scanlink.tl.perturbations.options import PerturbationOptions
+from scanlink.tl.perturbations.targets import Targets, targets_of
+from scanlink.tl.plan import CellPlan, write_cell_plan
 
-__all__ = ["ScreenPlan", "make_screen_plan", "target_columns"]
+__all__ = ["PerturbationPlan", "plan_perturbations", "target_columns"]
 
 # Files of the targets.
 _TARGETS = ("names", "starts", "guides", "efficiency", "least")
@@ -28,30 +27,28 @@ _TARGETS = ("names", "starts", "guides", "efficiency", "least")
 _GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
 
 
-class ScreenPlan(PlanFiles):
-    """Tests of a screen that have been checked and cut into blocks: of single targets, or of two together."""
+AnyPlan = TypeVar("AnyPlan", bound="PerturbationPlan")
 
-    @property
-    def options(self) -> ScreenOptions | InteractionOptions:
-        """How they are tested."""
-        given = self.about["options"]
-        return InteractionOptions(**given) if "min_both" in given else ScreenOptions(**given)
+
+class PerturbationPlan(CellPlan):
+    """Tests of perturbed targets that have been checked and cut into blocks."""
+
+    model: ClassVar[type[PerturbationOptions]]
+
+    @cached_property
+    def options(self) -> PerturbationOptions:
+        """Options of the tests."""
+        return self.model(**self.about["options"])
 
     @cached_property
     def rows(self) -> Rows:
-        """What is tested."""
-        return Rows(*(self._array(name) for name in ("gene", "targets", "distance", "kind", "shuffle")))
+        """Rows that are tested."""
+        return Rows(*(self.row_array(name) for name in ("gene", "targets", "distance", "kind", "shuffle")))
 
     @cached_property
     def targets(self) -> Targets:
         """Guides of each target."""
-        return Targets(
-            *(self._array(f"target_{name}") for name in ("names", "starts", "guides", "efficiency", "least"))
-        )
-
-    def _array(self, name: str) -> NDArray[Any]:
-        found: NDArray[Any] = np.load(self.folder / f"pairs_{name}.npy")
-        return found
+        return Targets(*(self.row_array(f"target_{name}") for name in _TARGETS))
 
 
 def target_columns(n_targets: int) -> list[str]:
@@ -65,42 +62,43 @@ def target_columns(n_targets: int) -> list[str]:
     return ["target"] if n_targets == 1 else [f"target_{k + 1}" for k in range(n_targets)]
 
 
-def make_screen_plan(
-    store: Store,
-    guides: pd.DataFrame,
+def plan_perturbations(
+    kind: type[AnyPlan],
+    name: str,
+    given: Given,
+    options: PerturbationOptions,
     pairs: pd.DataFrame,
-    folder: Path,
     *,
-    options: ScreenOptions | InteractionOptions,
-    groupby: str | None = None,
-    groups: tuple[str, ...] | None = None,
-) -> ScreenPlan:
-    """Check everything and write the plan below ``folder``; the same input gives the same plan.
+    n_targets: int,
+    least_cells: int,
+) -> AnyPlan:
+    """Check everything and write a plan; the same input gives the same plan.
 
     Parameters
     ----------
-    store
-        Counts of genes and guides, and cells.
-    guides
-        A row a guide, named by the index: ``target``, ``efficiency``, ``threshold``, ``chrom``.
-    pairs
-        Columns ``gene`` and ``target``, or for interactions ``gene``, ``target_1`` and ``target_2``; ``distance`` and
-        ``kind`` if known.
-    folder
-        The plan gets a folder of its own in it, named by its fingerprint.
+    kind
+        Class of the plan.
+    name
+        Name of the analysis.
+    given
+        Counts of genes and guides, cells, and the table ``guides``: a row a guide, named by the index, with ``target``,
+        ``efficiency``, ``threshold``, ``chrom``.
     options
-        How pairs are tested; their kind says whether one or two targets are.
-    groupby
-        Column of the table of cells; None makes all cells one group, ``all``.
-    groups
-        Which of its values; None takes all, in sorted order.
+        How pairs are tested.
+    pairs
+        Columns ``gene`` and ``target``, or for two targets ``gene``, ``target_1`` and ``target_2``; ``distance`` and
+        ``kind`` if known.
+    n_targets
+        Number of targets that are tested together.
+    least_cells
+        Least number of cells that a group needs besides what the options say.
 
     Raises
     ------
     InputError, MissingKeyError, DesignError, OptionError
         Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
     """
-    n_targets = 2 if isinstance(options, InteractionOptions) else 1
+    store, guides = given.counts, given.tables["guides"]
     table = _checked(pairs, n_targets)
     targets = targets_of(store, guides, missing=options.missing_efficiency)
     columns = target_columns(n_targets)
@@ -108,7 +106,7 @@ def make_screen_plan(
         store.positions("rna", table["gene"]),
         np.column_stack([targets.positions(table[name]) for name in columns]).astype(np.int32),
         table["distance"].to_numpy(dtype=np.float64),
-        table["kind"].map(KINDS.index).to_numpy(dtype=np.int32),
+        table["kind"].map(ROW_KINDS.index).to_numpy(dtype=np.int32),
         np.zeros(len(table), dtype=np.int32),
     )
     used = np.unique(asked.targets)
@@ -124,24 +122,23 @@ def make_screen_plan(
         non_targeting=controls,
         chromosome=targets.chromosomes(guides),
     ).joined()
-    least = options.min_both if isinstance(options, InteractionOptions) else 2 * options.min_perturbed
     designs = group_designs(
         store,
         formula=options.formula,
-        groupby=groupby,
-        groups=groups,
+        groupby=given.groups.by,
+        groups=given.groups.only,
         cluster=options.cluster,
-        min_cells=max(options.min_cells, least),
+        min_cells=max(options.min_cells, least_cells),
         n_tested=2**n_targets - 1,
     )
     costs = [np.full(rows.gene.size, _seconds(group, options)) for group in designs.groups]
-    return write_plan(
-        ScreenPlan,
-        "screen" if n_targets == 1 else "interactions",
-        folder,
+    return write_cell_plan(
+        kind,
+        name,
+        given.parts,
         store=store,
-        groupby=groupby,
-        options=options.model_dump(mode="json"),
+        groupby=given.groups.by,
+        options=options,
         designs=designs,
         rows={
             **{name: getattr(rows, name) for name in ("gene", "targets", "distance", "kind", "shuffle")},
@@ -187,7 +184,7 @@ def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
     return table
 
 
-def _seconds(group: Group, options: TestOptions) -> float:
+def _seconds(group: Group, options: PerturbationOptions) -> float:
     """Estimated time of one row."""
     if group.status is not None:
         return 1e-4

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.screen_options import CONTROLS, KINDS
+from scanlink.tables import CONTROLS, ROW_KINDS
 
 __all__ = ["Rows", "add_controls"]
 
@@ -32,7 +32,7 @@ class Rows:
     distance
         bp, NaN where unknown. Shape ``(n_rows,)``.
     kind
-        Number in ``KINDS``. Shape ``(n_rows,)``.
+        Number in ``ROW_KINDS``. Shape ``(n_rows,)``.
     shuffle
         Number of the permutation of cells that the perturbations go through, 0 for none. Shape ``(n_rows,)``.
     """
@@ -90,7 +90,7 @@ def add_controls(
     for name in CONTROLS:
         if name not in controls:
             continue
-        rng = np.random.default_rng([seed, KINDS.index(name)])
+        rng = np.random.default_rng([seed, ROW_KINDS.index(name)])
         if name == "non_targeting":
             part = _non_targeting(asked, np.array(non_targeting, dtype=np.int32), wanted, rng)
         elif name == "shuffled":
@@ -121,7 +121,7 @@ def _control(gene: Integers, targets: Integers, kind: str, shuffle: NDArray[np.i
         gene.astype(np.int32),
         targets.astype(np.int32).reshape(n, -1),
         np.full(n, np.nan),
-        np.full(n, KINDS.index(kind), dtype=np.int32),
+        np.full(n, ROW_KINDS.index(kind), dtype=np.int32),
         np.zeros(n, dtype=np.int32) if shuffle is None else shuffle.astype(np.int32),
     )
 

@@ -1,4 +1,4 @@
-"""What all pipelines have in common: a folder that can be written, a log beside it, workers, and time taken."""
+"""What surrounds a run: a folder that can be written, a log beside it, workers, time taken, the page."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def claim(folder: Path) -> None:
 
 @contextmanager
 def workers_of(profile: str, cost: float, workers: int | None, performance: Path | None) -> Iterator[Client | None]:
-    """A client of the workers that a run asked for; None where it is computed in this process.
+    """Open a client of the workers that a run asked for; None where it is computed in this process.
 
     Parameters
     ----------
     profile
-        Of the cluster.
+        Profile of the cluster.
     cost
         Estimated seconds on one core: little work needs no workers, unless they are asked for.
     workers
@@ -73,7 +73,7 @@ def _report_to(path: Path) -> AbstractContextManager[None]:
 
 @contextmanager
 def log_file(folder: Path) -> Iterator[None]:
-    """What is logged goes to logs/scanlink.log as well, run after run."""
+    """Write what is logged to logs/scanlink.log as well, run after run."""
     (folder / "logs").mkdir(exist_ok=True)
     handler = logging.FileHandler(folder / "logs" / "scanlink.log", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -99,9 +99,9 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def report_on(folder: Path) -> Path | None:
     """Write the page about a finished run. The tables are there, so one that cannot be made is no reason to fail."""
-    from scanlink.report import write_report
-
     try:
+        from scanlink.pipeline.report import write_report
+
         return write_report(folder)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"

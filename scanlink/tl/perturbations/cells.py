@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from scanlink.stats import (
     GeneNull,
-    Ladder,
     NegbinFit,
     PeakNull,
     Permutations,
@@ -26,9 +25,9 @@ from scanlink.stats import (
 )
 from scanlink.store.store import Store
 from scanlink.tl.cells import Cells, Fit, theta_of
-from scanlink.tl.screen_rows import ScreenPlan
+from scanlink.tl.perturbations.rows import PerturbationPlan
 
-__all__ = ["Perturbation", "ScreenCells", "ScreenGene"]
+__all__ = ["Perturbation", "PerturbedCells", "PerturbedGene"]
 
 Floats = NDArray[np.float64]
 
@@ -37,29 +36,29 @@ _STEPS = 50
 
 
 @dataclass(frozen=True)
-class ScreenGene:
+class PerturbedGene:
     """Counts of one gene in a group, and its fits without a perturbation once they are asked for."""
 
-    group: ScreenCells
+    cells: PerturbedCells
     number: int
     counts: Floats
 
     @cached_property
     def null(self) -> GeneNull:
         """What the calibrated p-value needs of the gene."""
-        return gene_null(self.counts, self.group.design, offset=self.group.offset)
+        return gene_null(self.counts, self.cells.design, offset=self.cells.offset)
 
     @cached_property
     def fit(self) -> Fit:
         """Of the covariates alone."""
-        return self.group.fit(self.counts, self.group.design)
+        return self.cells.fit(self.counts, self.cells.design)
 
 
 @dataclass(frozen=True)
 class Perturbation:
     """Probability that a target is perturbed in each cell, and its fit on the covariates once that is asked for."""
 
-    group: ScreenCells
+    group: PerturbedCells
     x: Floats
 
     @cached_property
@@ -81,14 +80,12 @@ class Perturbation:
         return self.x.nbytes * (6 + self.group.design.shape[1])
 
 
-class ScreenCells(Cells):
+class PerturbedCells(Cells):
     """The cells of a group, ready to test perturbations on."""
 
-    def __init__(self, store: Store, plan: ScreenPlan, number: int) -> None:
+    def __init__(self, store: Store, plan: PerturbationPlan, number: int) -> None:
         self.options, self.targets = plan.options, plan.targets
         super().__init__(store, plan, number, seed=self.options.seed, device=None)
-        self.ladder = Ladder.of(self.options.ladder)
-        self.permuted = Ladder.of(self.options.permutations)
         # As R's formula has it: intercept, perturbations, covariates. What is collinear is left out from the right.
         self.first = int(self.design.shape[1] > 0 and self.n > 0 and np.ptp(self.design[:, 0]) == 0)
         self._orders: dict[int, NDArray[np.intp]] = {}
@@ -96,11 +93,11 @@ class ScreenCells(Cells):
     @cached_property
     def permutations(self) -> Permutations:
         """Of the group's cells, the same for all pairs."""
-        return Permutations(resample_key(self.options.seed, self.about.name), self.n)
+        return Permutations(resample_key(self.options.seed, self.group.name), self.n)
 
-    def gene(self, number: int) -> ScreenGene:
+    def gene(self, number: int) -> PerturbedGene:
         """Counts of a gene."""
-        return ScreenGene(self, number, self.values("rna", number))
+        return PerturbedGene(self, number, self.values("rna", number))
 
     def perturbed(self, target: int, shuffle: int = 0) -> Perturbation:
         """Perturbation of a target.
@@ -121,7 +118,7 @@ class ScreenCells(Cells):
         if shuffle not in self._orders:
             if len(self._orders) > 64:
                 self._orders.clear()
-            key = resample_key(self.options.seed, f"{self.about.name}, shuffled {shuffle}")
+            key = resample_key(self.options.seed, f"{self.group.name}, shuffled {shuffle}")
             self._orders[shuffle] = np.random.Generator(np.random.Philox(key=key)).permutation(self.n)
         return self._orders[shuffle]
 

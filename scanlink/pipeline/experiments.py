@@ -1,0 +1,34 @@
+"""All experiments, and how a run.yaml is told to be of one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from scanlink.options import Options
+from scanlink.pipeline.experiment import Experiment
+from scanlink.pipeline.multiome import MULTIOME
+from scanlink.pipeline.screen import SCREENING
+
+__all__ = ["EXPERIMENTS", "experiment_of", "experiment_with"]
+
+# The last is that of a file that names no analysis.
+EXPERIMENTS = (SCREENING, MULTIOME)
+
+
+def experiment_with(sections: Collection[str]) -> Experiment:
+    """Tell which experiment a file is of: an analysis that it names belongs to one.
+
+    Parameters
+    ----------
+    sections
+        Names of the sections of a run.yaml or config.yaml.
+    """
+    for experiment in EXPERIMENTS:
+        if any(analysis.name in sections for analysis in experiment.analyses):
+            return experiment
+    return EXPERIMENTS[-1]
+
+
+def experiment_of(options: Options) -> Experiment:
+    """Tell which experiment options are of."""
+    return next(experiment for experiment in EXPERIMENTS if isinstance(options, experiment.options))

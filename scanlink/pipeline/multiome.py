@@ -1,0 +1,150 @@
+"""Multiome experiments: what a run.yaml of one says, how its files become a store and pairs, and its analyses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from scanlink.io.disk import select
+from scanlink.io.pairs import read_pairs
+from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
+from scanlink.pipeline.experiment import Experiment, Prepared
+from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
+from scanlink.tl.epistasis import EPISTASIS
+from scanlink.tl.epistasis.options import EpistasisOptions
+from scanlink.tl.scan import SCAN
+from scanlink.tl.scan.options import LinksOptions, ScanOptions
+
+__all__ = ["MULTIOME", "InputOptions", "PairOptions", "RunOptions", "prepare"]
+
+
+class InputOptions(Options):
+    """Where the counts are: one multiome file, or one file a modality and a table of cells."""
+
+    path: File = Field(None, description="one file with both modalities")
+    rna: File = Field(None, description="counts of genes")
+    atac: File = Field(None, description="counts of peaks")
+    cells: File = Field(None, description="table of cells")
+    barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
+    rna_features: File = Field(None, description="names of the genes of an .mtx; None looks beside it")
+    atac_features: File = Field(None, description="names of the peaks of an .mtx; None looks beside it")
+    barcodes: File = Field(None, description="names of the cells of .mtx files; None looks beside them")
+    rna_key: str = Field("rna", description="modality of the genes in a .h5mu")
+    atac_key: str = Field("atac", description="modality of the peaks in a .h5mu")
+    layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
+    one_based: bool = Field(False, description="peak names count the first base as 1")
+
+    @property
+    def files(self) -> list[str]:
+        """List every file that is named."""
+        names = (self.path, self.rna, self.atac, self.cells, self.rna_features, self.atac_features, self.barcodes)
+        return [name for name in names if name is not None]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> InputOptions:
+        if (self.path is None) == (self.rna is None and self.atac is None):
+            raise ValueError("give either one path, or rna and atac (and cells)")
+        if self.path is None and (self.rna is None or self.atac is None):
+            raise ValueError("rna and atac are both needed")
+        return self
+
+
+class PairOptions(Options):
+    """Which gene-peak pairs are asked for."""
+
+    window: int = Field(500_000, ge=0, description="bp to either side of the gene body or TSS")
+    anchor: Literal["body", "tss"] = Field("body", description="what of a gene the window is around")
+    overlap: Literal["any", "center"] = Field("any", description="what of a peak has to lie in the window")
+    min_fraction: float = Field(0.05, ge=0, le=1, description="least share of all cells in which a feature is non-zero")
+    highly_variable: bool = Field(False, description="only highly variable genes (mean-variance method)")
+    path: File = Field(None, description="a table of pairs (gene, peak) instead")
+
+
+class RunOptions(Options):
+    """A whole run, as run.yaml gives it."""
+
+    input: Annotated[InputOptions, PathOrTable] = Field(description="where the counts are")
+    genes: Annotated[GenesOptions | None, PathOrTable] = Field(None, description="where the genes are")
+    groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
+    pairs: PairOptions = Field(PairOptions(), description="which gene-peak pairs are asked for")
+    scan: ScanOptions = Field(ScanOptions(), description="how each pair is tested")
+    links: LinksOptions = Field(LinksOptions(), description="which tested pairs are called links")
+    epistasis: EpistasisOptions | None = Field(None, description="left out, enhancer pairs are not tested")
+    report: bool = Field(True, description="whether a finished run leaves report.html")
+    cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
+
+    @model_validator(mode="after")
+    def _genes_or_pairs(self) -> RunOptions:
+        if self.genes is None and self.pairs.path is None:
+            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
+        return self
+
+
+class SliceOptions(Options):
+    """What slices of a run use of its options."""
+
+    groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
+    scan: ScanOptions = Field(ScanOptions(), description="how each pair is tested")
+    links: LinksOptions = Field(LinksOptions(), description="which tested pairs are called links")
+    epistasis: EpistasisOptions | None = Field(None, description="left out, enhancer pairs are not tested")
+
+
+def prepare(options: RunOptions, folder: Path) -> Prepared:
+    """Read the files, filter, pair genes with peaks, and write store and pairs; or find that it was done before."""
+    genes = genes_file(options.genes)
+    return prepare_once(
+        folder,
+        sections={"input": options.input.model_dump(), "pairs": options.pairs.model_dump()},
+        files=[*options.input.files, genes, options.pairs.path],
+        names=("pairs",),
+        make=lambda: _read(options, genes),
+    )
+
+
+def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.DataFrame]]:
+    """Read the files, filter features, and pair genes with peaks."""
+    from scanlink import io, pp
+
+    arguments = options.input.model_dump()
+    path = arguments.pop("path")
+    # One file with both modalities is read in pieces: once for the sums, once for the store.
+    mdata = io.read(path, **arguments, backed=path is not None and not Path(path).is_dir())
+    survey = pp.Survey(mdata)
+    pp.qc(mdata, survey=survey)
+    if options.pairs.path is None:
+        # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
+        fraction = options.pairs.min_fraction
+        mdata = pp.filter_features(mdata, min_fraction=fraction, survey=survey, into_memory=False)
+    if options.pairs.highly_variable:
+        pp.highly_variable_genes(mdata)
+    if options.pairs.path is not None:
+        names = {"gene": mdata["rna"].var_names, "peak": mdata["atac"].var_names}
+        pairs = known_pairs(read_pairs(options.pairs.path), options.pairs.path, names)
+    else:
+        pairs = pp.cis_pairs(
+            mdata,
+            io.read_genes(str(genes)),
+            window=options.pairs.window,
+            anchor=options.pairs.anchor,
+            overlap=options.pairs.overlap,
+        )
+    if options.pairs.highly_variable:
+        variable = mdata["rna"].var["highly_variable"]
+        pairs = pairs[pairs["gene"].isin(variable.index[variable])].reset_index(drop=True)
+    # Features that are in no pair would only make the store larger.
+    for modality, column in (("rna", "gene"), ("atac", "peak")):
+        used = mdata[modality].var_names.isin(pairs[column])
+        mdata.mod[modality] = select(mdata[modality], features=used)
+    return mdata, {"pairs": pairs}
+
+
+MULTIOME = Experiment(
+    options=RunOptions,
+    prepare=prepare,
+    analyses=(SCAN, EPISTASIS),
+    slices=SliceOptions,
+    read_slice=lambda path, store: {"pairs": read_pairs(path)},
+)

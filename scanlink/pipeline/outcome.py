@@ -1,0 +1,131 @@
+"""What a run came to, and tables that are not mixed up with those of other options."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scanlink.run import RunStats
+from scanlink.tl.analysis import Analysis
+
+__all__ = ["Outcome", "move_aside", "set_aside_old_tables"]
+
+log = logging.getLogger("scanlink")
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    analyses
+        Analyses that were asked for, in the order of the page.
+    sections
+        Options of the run by the name of their section.
+    tables
+        Tables by name; none when the run ended before them.
+    stats
+        Blocks found finished and computed, seconds and memory: by name of the analysis and of the group, "" where one
+        plan has all groups.
+    plans
+        Folders of the plans below ``parts``, by the same names.
+    not_followed
+        By analysis, why a group has no rows although they were asked for.
+    seconds
+        Wall time of each stage.
+    report
+        The HTML page; None where none was written.
+    """
+
+    folder: Path
+    analyses: list[Analysis] = field(default_factory=list)
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    stats: dict[str, dict[str, RunStats]] = field(default_factory=dict)
+    plans: dict[str, dict[str, str]] = field(default_factory=dict)
+    not_followed: dict[str, dict[str, str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    report: Path | None = None
+
+    def called(self, analysis: Analysis) -> pd.DataFrame:
+        """Select the rows of an analysis' table below its false discovery rate."""
+        return analysis.called(self.tables[analysis.table.name], self.sections)
+
+    @property
+    def all_stats(self) -> list[RunStats]:
+        """Of every plan."""
+        return [stats for groups in self.stats.values() for stats in groups.values()]
+
+    @property
+    def failures(self) -> list[str]:
+        """Every block that was set aside, with its reason."""
+        return [
+            f"block {number} of {analysis.section.blocks}{f' of {group}' if group else ''}: {reason}"
+            for analysis in self.analyses
+            for group, stats in self.stats.get(analysis.name, {}).items()
+            for number, reason in sorted(stats.failed.items())
+        ]
+
+
+def set_aside_old_tables(
+    folder: Path,
+    record: Mapping[str, Any],
+    options: Mapping[str, Any],
+    plans: Mapping[str, Mapping[str, str]],
+    analyses: Iterable[Analysis],
+) -> None:
+    """Move tables of other options aside: they must not stand beside a config.yaml that says something else.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    record
+        Record of the run before; empty where there is none.
+    options
+        Sections of this run, as JSON.
+    plans
+        Folders of the plans that stand at the start of this run, by analysis and group.
+    analyses
+        All analyses that there are: a run of another experiment may have left its tables.
+    """
+    before, known = record.get("plans"), record.get("options")
+    before, known = before if isinstance(before, dict) else {}, known if isinstance(known, dict) else {}
+
+    def same(analysis: Analysis) -> bool:
+        if options.get(analysis.name) is None:
+            return False
+        if analysis.follows is None:
+            own = {group or "all": name for group, name in plans.get(analysis.name, {}).items()}
+            return bool(own) and before.get(analysis.name) == own
+        sources = [one for one in by_name.values() if one.name in analysis.follows.names(models[analysis.name])]
+        sections = {analysis.name, analysis.level, *(source.level for source in sources)}
+        return all(map(same, sources)) and all(options.get(name) == known.get(name) for name in sections)
+
+    by_name = {analysis.name: analysis for analysis in analyses}
+    models = {
+        name: by_name[name].options.model_validate(section)
+        for name, section in options.items()
+        if name in by_name and section is not None
+    }
+    for analysis in by_name.values():
+        if not same(analysis):
+            for name in analysis.tables:
+                move_aside(folder, name)
+
+
+def move_aside(folder: Path, name: str) -> None:
+    """Keep a table of other data or options under another name, if there is one."""
+    table = folder / f"{name}.parquet"
+    if table.exists():
+        os.replace(table, folder / f"{name}.previous.parquet")
+        log.warning("%s of other data or options are kept as %s.previous.parquet", name.replace("_", " "), name)

@@ -1,0 +1,60 @@
+"""The page of a run folder, from the declarations of its analyses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scanlink.pipeline.experiments import experiment_with
+from scanlink.report.folder import Run, read_options, read_run
+from scanlink.report.page import write_page
+from scanlink.tl.analysis import Analysis
+
+__all__ = ["read_run_folder", "write_report"]
+
+
+def write_report(folder: Path, *, rows: int = 5_000) -> Path:
+    """Write report.html and the pictures in plots/ from what lies in a run folder.
+
+    Parameters
+    ----------
+    folder
+        Run folder of a run that has come to its first table.
+    rows
+        Most rows in the tables that can be searched.
+
+    Returns
+    -------
+    pathlib.Path
+        report.html in the folder. It holds all that it shows, and asks nothing of a network.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no results, or a file in it is damaged.
+    RunError
+        If the folder cannot be written.
+    """
+    return write_page(Path(folder), _analyses(Path(folder)), rows=rows)
+
+
+def read_run_folder(folder: Path) -> Run:
+    """Read the tables, options and record of a run folder.
+
+    Parameters
+    ----------
+    folder
+        Run folder of a run that has come to its first table.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no results, or a file in it is damaged.
+    """
+    return read_run(folder, _analyses(folder))
+
+
+def _analyses(folder: Path) -> tuple[Analysis, ...]:
+    """Give the analyses of the experiment that a run is of: options decide, or a table where they are not there."""
+    sections = [name for name, section in read_options(folder / "config.yaml").items() if section is not None]
+    tables = [path.stem for path in folder.glob("*.parquet")]
+    return experiment_with(sections or tables).analyses

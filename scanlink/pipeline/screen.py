@@ -1,0 +1,179 @@
+"""CRISPR screens: what a run.yaml of one says, how its files become a store and tables, and its analyses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from scanlink.io.disk import select
+from scanlink.io.pairs import read_target_pairs
+from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
+from scanlink.pipeline.experiment import Experiment, Prepared
+from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
+from scanlink.tl.interactions import INTERACTIONS
+from scanlink.tl.interactions.options import InteractionOptions
+from scanlink.tl.screen import SCREEN
+from scanlink.tl.screen.options import ScreenOptions
+from scanlink.tl.screen_links import SCREEN_LINKS
+from scanlink.tl.screen_links.options import ScreenLinksOptions
+
+__all__ = [
+    "SCREENING",
+    "GuideOptions",
+    "ScreenInputOptions",
+    "ScreenPairOptions",
+    "ScreenRunOptions",
+    "ScreenSliceOptions",
+    "prepare",
+]
+
+# Covariates that are computed where a formula asks for them.
+_CELL_CYCLE = ("s_score", "g2m_score")
+
+
+class ScreenInputOptions(Options):
+    """Where counts of genes and guides are: one file, or one file a modality and a table of cells."""
+
+    path: File = Field(None, description="one file with both modalities")
+    rna: File = Field(None, description="counts of genes")
+    guide: File = Field(None, description="counts of guides")
+    cells: File = Field(None, description="table of cells")
+    guides: File = Field(None, description="table of guides: guide, target, and if known efficiency, chrom, start, end")
+    barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
+    rna_key: str | None = Field(None, description="modality of the genes in a .h5mu; None finds it")
+    guide_key: str | None = Field(None, description="modality of the guides in a .h5mu; None finds it")
+    layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
+
+    @property
+    def files(self) -> list[str]:
+        """List every file that is named."""
+        return [name for name in (self.path, self.rna, self.guide, self.cells, self.guides) if name is not None]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ScreenInputOptions:
+        if (self.path is None) == (self.rna is None and self.guide is None):
+            raise ValueError("give either one path, or rna and guide (and cells)")
+        if self.path is None and (self.rna is None or self.guide is None):
+            raise ValueError("rna and guide are both needed")
+        return self
+
+
+class GuideOptions(Options):
+    """Which guides a cell is said to have."""
+
+    assign: Literal["threshold", "mixture"] = Field(
+        "threshold", description="a number of UMIs for all guides, or one a guide from a mixture of two distributions"
+    )
+    threshold: int = Field(5, ge=1, description="least UMIs of a guide that count; 1 for calls")
+
+
+class ScreenPairOptions(Options):
+    """Which target-gene pairs are asked for."""
+
+    window: int = Field(1_000_000, ge=0, description="bp to either side of the TSS or gene body")
+    anchor: Literal["body", "tss"] = Field("tss", description="what of a gene the window is around")
+    path: File = Field(None, description="a table of pairs (gene, target) instead")
+
+
+class ScreenRunOptions(Options):
+    """A whole run of a screen, as run.yaml gives it."""
+
+    input: Annotated[ScreenInputOptions, PathOrTable] = Field(description="where the counts are")
+    genes: Annotated[GenesOptions | None, PathOrTable] = Field(None, description="where the genes are")
+    groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
+    guides: GuideOptions = Field(GuideOptions(), description="which guides a cell has")
+    pairs: ScreenPairOptions = Field(ScreenPairOptions(), description="which target-gene pairs are asked for")
+    screen: ScreenOptions = Field(ScreenOptions(), description="how each pair is tested")
+    interactions: InteractionOptions | None = Field(None, description="left out, pairs of targets are not tested")
+    links: File = Field(
+        None, description="links.parquet of a multiome scan (or SCENT's text), shown beside the screen in the report"
+    )
+    report: bool = Field(True, description="whether a finished run leaves report.html")
+    cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
+
+    @model_validator(mode="after")
+    def _genes_or_pairs(self) -> ScreenRunOptions:
+        if self.genes is None and self.pairs.path is None:
+            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
+        return self
+
+
+class ScreenSliceOptions(Options):
+    """What slices of a run of a screen use of its options."""
+
+    groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
+    screen: ScreenOptions = Field(ScreenOptions(), description="how each pair is tested")
+    interactions: InteractionOptions | None = Field(None, description="left out, pairs of targets are not tested")
+
+
+def prepare(options: ScreenRunOptions, folder: Path) -> Prepared:
+    """Read the files, say which cell has which guide, pair targets with genes, and write store and tables."""
+    genes = genes_file(options.genes)
+    cell_cycle = [name for name in _CELL_CYCLE if any(_names(name, formula) for formula in _formulas(options))]
+    prepared = prepare_once(
+        folder,
+        sections={
+            "input": options.input.model_dump(),
+            "guides": options.guides.model_dump(),
+            "pairs": options.pairs.model_dump(),
+            "cell_cycle": {"scores": cell_cycle},
+        },
+        files=[*options.input.files, genes, options.pairs.path],
+        names=("pairs", "guides"),
+        make=lambda: _read(options, genes, cell_cycle),
+    )
+    tables = {**prepared.tables, "guides": prepared.tables["guides"].set_index("guide")}
+    return Prepared(prepared.store, tables, prepared.inputs)
+
+
+def _formulas(options: ScreenRunOptions) -> list[str]:
+    more = [] if options.interactions is None else [options.interactions.formula]
+    return [options.screen.formula, *more]
+
+
+def _names(name: str, formula: str) -> bool:
+    return re.search(rf"(?<![\w.]){name}(?![\w.])", formula) is not None
+
+
+def _read(options: ScreenRunOptions, genes: str | None, cell_cycle: list[str]) -> tuple[Any, dict[str, pd.DataFrame]]:
+    """Read the files, say which cell has which guide, and pair targets with genes."""
+    from scanlink import io, pp
+
+    mdata = io.read_screen(**options.input.model_dump())
+    pp.assign_guides(mdata, method=options.guides.assign, threshold=options.guides.threshold)
+    pp.screen_qc(mdata)
+    if not set(cell_cycle) <= set(mdata.obs.columns):
+        pp.cell_cycle(mdata)
+    if options.pairs.path is not None:
+        targets = pd.Index(mdata["guide"].var["target"].dropna().unique())
+        names = {"gene": mdata["rna"].var_names, "target": targets}
+        pairs = known_pairs(read_target_pairs(options.pairs.path), options.pairs.path, names)
+    else:
+        pairs = pp.screen_pairs(
+            mdata, io.read_genes(str(genes)), window=options.pairs.window, anchor=options.pairs.anchor
+        )
+    # Genes that are in no test would only make the store larger.
+    mdata.mod["rna"] = select(mdata["rna"], features=mdata["rna"].var_names.isin(pairs["gene"]))
+    table = mdata["guide"].var.rename_axis("guide").reset_index()
+    return mdata, {"pairs": pairs, "guides": table}
+
+
+def _sections(options: Options) -> dict[str, Any]:
+    """Give the sections by name; links are a file of another run."""
+    sections = {name: getattr(options, name) for name in type(options).model_fields}
+    links = sections.get("links")
+    return {**sections, "screen_links": None if links is None else ScreenLinksOptions(path=links)}
+
+
+SCREENING = Experiment(
+    options=ScreenRunOptions,
+    prepare=prepare,
+    analyses=(SCREEN, INTERACTIONS, SCREEN_LINKS),
+    slices=ScreenSliceOptions,
+    read_slice=lambda path, store: {"pairs": read_target_pairs(path), "guides": store.guide_table},
+    sections=_sections,
+)

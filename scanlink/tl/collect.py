@@ -1,0 +1,114 @@
+"""Parts of a plan as a table: rows of blocks that failed, names of groups, false discovery rates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from scanlink.stats import adjust
+from scanlink.tables import FAILED
+from scanlink.tl.plan import CellPlan
+
+__all__ = ["add_rates", "group_labels", "read_parts"]
+
+
+def read_parts(
+    plan: CellPlan, schema: pa.Schema, *, set_aside: Collection[int] = (), groups: Collection[int] | None = None
+) -> pd.DataFrame:
+    """Read the parts of a plan.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    schema
+        Columns of its parts.
+    set_aside
+        Numbers of blocks that failed: their rows get the status ``failed``.
+    groups
+        Numbers of the groups that are wanted while others may still be computed; None for a finished plan.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each row of the plan in each group, in the order of groups and rows; columns of ``schema``.
+
+    Raises
+    ------
+    PartError
+        If a part is missing or damaged; names the first.
+    RunError
+        If blocks of a finished plan have left no part.
+    """
+    if groups is not None:
+        return plan.parts.read([block for block in plan.blocks if block.group in groups]).to_pandas()
+    blocks = plan.finished(set_aside=set_aside)
+    table = plan.parts.read(blocks).to_pandas() if blocks else pd.DataFrame()
+    plan.parts.sweep()
+    if set_aside:
+        rows = [
+            pd.DataFrame({"group": block.group, "row": np.arange(block.first, block.last), "status": FAILED})
+            for block in plan.blocks
+            if block.number in set_aside
+        ]
+        table = pd.concat([table, *rows] if blocks else rows, ignore_index=True)
+        table = table.sort_values(["group", "row"], kind="stable").reset_index(drop=True)
+    # If every block failed, nothing has brought the columns of numbers.
+    table = table.reindex(columns=schema.names)
+    counts = [field.name for field in schema if field.type == pa.int64() and field.name != "row"]
+    table[counts] = table[counts].fillna(0).astype(np.int64)
+    return table
+
+
+def group_labels(plan: CellPlan, table: pd.DataFrame) -> dict[str, NDArray[np.object_] | NDArray[np.int64]]:
+    """Give the name and the number of cells of each row's group.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    table
+        Parts of it, with the column ``group``: index of the group in the plan.
+    """
+    names = np.array([group.name for group in plan.groups], dtype=object)
+    n_cells = np.array([group.n_cells for group in plan.groups], dtype=np.int64)
+    return {"group": names[table["group"]], "n_cells": n_cells[table["group"]]}
+
+
+def add_rates(
+    table: pd.DataFrame, keys: Sequence[str], *, method: str, asked: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Compute the false discovery rate of every tested row, on its ``p_value``.
+
+    Parameters
+    ----------
+    table
+        Table with ``keys`` and ``p_value``.
+    keys
+        Columns whose values tell apart what rates are taken over; none takes all rows together.
+    method
+        ``"bh"``, ``"by"`` or ``"storey"``.
+    asked
+        Rows over which rates are taken; None takes all. Shape ``(n_rows,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN for rows that were not tested. Shape ``(n_rows,)``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"group": ["a", "a", "b"], "gene": "g", "p_value": [0.01, 0.02, 0.03]})
+    >>> add_rates(table, ["group"], method="bh").tolist()
+    [0.02, 0.02, 0.03]
+    """
+    p_values, rates = table["p_value"].to_numpy(), np.full(len(table), np.nan)
+    groups = table.groupby(list(keys), sort=False).indices.values() if keys else [np.arange(len(table))]
+    for members in groups:
+        rows = members if asked is None else members[asked[members]]
+        rates[rows] = adjust(p_values[rows], method=method)
+    return rates

@@ -1,0 +1,50 @@
+"""The counts of a screen that a call is given: a store with genes and guides, and the table of guides."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+from mudata import MuData
+
+from scanlink.store.store import Store
+from scanlink.tl.stores import store_of
+
+__all__ = ["counts_and_guides"]
+
+
+def counts_and_guides(
+    mdata: MuData | Store | str | os.PathLike[str], folder: Path, *, guides: pd.DataFrame | None
+) -> tuple[Store, dict[str, pd.DataFrame]]:
+    """Open or make the store of a screen, and find its table of guides.
+
+    Parameters
+    ----------
+    mdata
+        MuData with ``rna`` and ``guide``, or a scan store or its folder.
+    folder
+        Folder in which a store is made if need be.
+    guides
+        Table of guides; None takes that of the data.
+
+    Returns
+    -------
+    tuple
+        The store, and the table ``guides`` by its name.
+    """
+    from scanlink.io import check_screen
+    from scanlink.pp import assign_guides
+
+    # A MuData may have peaks, too.
+    store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
+    if not isinstance(mdata, MuData):
+        return store, {"guides": store.guide_table if guides is None else guides}
+    if "threshold" not in mdata["guide"].var:
+        assign_guides(mdata)
+    known = mdata["guide"].var
+    if guides is None:
+        return store, {"guides": known}
+    if "threshold" not in guides:
+        guides = guides.assign(threshold=known["threshold"].reindex(guides.index))
+    return store, {"guides": guides}

@@ -1,0 +1,104 @@
+"""Tables of a screen: what the columns of one target and of two have in common, and how parts become a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from scanlink.p_values import column_of
+from scanlink.store.store import Store
+from scanlink.tables import ASKED, GENE, GROUP, N_CELLS, ROW_KINDS, STATUSES, Column, Table
+from scanlink.tl.collect import add_rates, group_labels, read_parts
+from scanlink.tl.perturbations.options import PerturbationOptions
+from scanlink.tl.perturbations.rows import PerturbationPlan, target_columns
+
+__all__ = ["finish_perturbations", "first_columns", "statuses"]
+
+
+def first_columns(n_targets: int) -> list[Column]:
+    """List the columns that say what a row is of.
+
+    Parameters
+    ----------
+    n_targets
+        Number of targets that are tested together.
+    """
+    between = "bp between target and TSS" if n_targets == 1 else "bp between the midpoints of both targets"
+    return [
+        Column("kind", "text", "discovery, positive control, or a kind of negative control", computed=False),
+        *(GROUP, GENE),
+        *(Column(name, "text", "target that was perturbed", computed=False) for name in target_columns(n_targets)),
+        Column("distance", "distance", between, computed=False),
+        N_CELLS,
+    ]
+
+
+def statuses(**special: str) -> Mapping[str, str]:
+    """Give the words of every status, the special ones of a test after those of too few cells."""
+    shared = {name: words for name, words in STATUSES.items() if name != "ok"}
+    rare = {"gene_rare": "too few cells have a count of the gene"}
+    return {"ok": STATUSES["ok"], **rare, **special, **shared}
+
+
+def finish_perturbations(
+    table: Table,
+    plans: Sequence[PerturbationPlan],
+    options: PerturbationOptions,
+    *,
+    end: str,
+    set_aside: Sequence[Collection[int]] | None,
+    groups: Collection[int] | None,
+) -> pd.DataFrame:
+    """Put the parts of a finished plan together.
+
+    Parameters
+    ----------
+    table
+        Table that they become.
+    plans
+        The plan, or none where nothing was asked.
+    options
+        How rows were tested.
+    end
+        What the chosen p-value's column ends in: ``"interaction"``, or "".
+    set_aside
+        Numbers of blocks that failed, of the plan: their rows get the status ``failed``. None: no block.
+    groups
+        Indices of the groups that are wanted while others may still be computed, None for all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for every test in every group, what was asked for before the controls. ``fdr`` is taken over what was
+        asked for, within the group.
+
+    Raises
+    ------
+    RunError
+        If blocks are not finished, or a part is damaged; names the first.
+    """
+    if not plans:
+        return table.empty(options)
+    (plan,), (failed,) = plans, set_aside or [()]
+    parts = read_parts(plan, table.schema(options), set_aside=failed, groups=groups)
+    rows, store = plan.rows, Store.open(plan.store)
+    control = rows.kind[parts["row"].to_numpy()] >= len(ASKED)
+    parts = parts.iloc[np.lexsort([parts["row"], parts["group"], control])].reset_index(drop=True)
+    row = parts["row"].to_numpy()
+    names = {
+        **group_labels(plan, parts),
+        "kind": np.array(ROW_KINDS, dtype=object)[rows.kind[row]],
+        "gene": store.genes.to_numpy(dtype=object)[rows.gene[row]],
+        **{
+            name: plan.targets.names.astype(object)[rows.targets[row, k]]
+            for k, name in enumerate(target_columns(rows.targets.shape[1]))
+        },
+        "distance": pd.array(rows.distance[row], dtype="Int64"),
+    }
+    results = pd.concat([pd.DataFrame(names), parts.drop(columns=["group", "row"])], axis=1)
+    results["p_value"] = results[column_of(options.p_value, end)]
+    asked = results["kind"].isin(ASKED).to_numpy()
+    results["fdr"] = add_rates(results, ["group"], method=options.method, asked=asked)
+    return results[table.names(options)]

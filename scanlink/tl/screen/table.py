@@ -1,0 +1,58 @@
+"""The table of target-gene pairs: its columns and statuses, and how parts become it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from scanlink.p_values import PERMUTED_KINDS
+from scanlink.tables import BETA, FDR, P_VALUE, SE, STATUS, THETA, Column, Table, Z, p_value_columns
+from scanlink.tl.analysis import Given
+from scanlink.tl.perturbations.table import finish_perturbations, first_columns, statuses
+from scanlink.tl.screen.options import ScreenOptions
+from scanlink.tl.screen.rows import ScreenPlan
+
+__all__ = ["SCREEN_TABLE", "finish_screen"]
+
+
+def _columns(options: ScreenOptions) -> list[Column]:
+    return [
+        *first_columns(1),
+        Column("n_perturbed", "count", "cells with the perturbation", "perturbed"),
+        Column("frac_gene", "number", "share of the group's cells in which the gene is non-zero", "gene in"),
+        *(
+            BETA.said("log fold change (natural log) of full perturbation"),
+            SE,
+            Z,
+            *p_value_columns(PERMUTED_KINDS),
+            *THETA,
+        ),
+        Column("min_effect", "number", "smallest effect that had been seen with 80 % power", "detectable"),
+        *(P_VALUE, FDR, STATUS),
+    ]
+
+
+SCREEN_TABLE = Table(
+    name="screen",
+    title="screen",
+    columns=_columns,
+    statuses=statuses(
+        few_perturbed="too few cells have the perturbation, or are without it",
+        separated="no count of the gene in cells with or without a perturbation: the effect is without bound",
+    ),
+    row="target-gene pairs",
+    called="effects",
+)
+
+
+def finish_screen(
+    plans: Sequence[ScreenPlan],
+    given: Given,
+    options: ScreenOptions,
+    *,
+    set_aside: Sequence[Collection[int]] | None = None,
+    groups: Collection[int] | None = None,
+) -> pd.DataFrame:
+    """Put the parts of target-gene pairs together, as :func:`.finish_perturbations` does."""
+    return finish_perturbations(SCREEN_TABLE, plans, options, end="", set_aside=set_aside, groups=groups)

@@ -1,0 +1,95 @@
+"""The table of a screen beside multiome links: its columns, and how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scanlink.io.genes import read_genes
+from scanlink.io.links import read_links
+from scanlink.tables import STATUSES, Column, Table
+from scanlink.tl.analysis import Given
+from scanlink.tl.screen_links.call import screen_links
+from scanlink.tl.screen_links.options import ScreenLinksOptions
+
+__all__ = ["SCREEN_LINKS_TABLE", "finish_screen_links"]
+
+
+def _columns(options: ScreenLinksOptions) -> list[Column]:
+    of_link = "of the link; natural log where the peak is open"
+    of_screen = "of full perturbation; natural log"
+    sides = (("link", of_link), ("screen", of_screen))
+    link, screen = (
+        [
+            Column(f"beta_{side}", "number", f"effect {words}", computed=False),
+            Column(f"se_{side}", "number", f"standard error {words}, robust if known", computed=False),
+            Column(f"p_{side}", "p", f"p-value {words}", computed=False),
+            Column(f"fdr_{side}", "p", f"false discovery rate {words}", computed=False),
+            Column(f"status_{side}", "text", f"status {words}", computed=False),
+        ]
+        for side, words in sides
+    )
+    texts = {
+        "group": "group of cells of the links",
+        "gene": "gene, as the links call it",
+        "target": "target that was perturbed",
+        "peak": "peak on the target",
+    }
+    return [
+        *(Column(name, "text", words, computed=False) for name, words in texts.items()),
+        Column("distance", "distance", "bp from the target to the peak", computed=False),
+        *link,
+        Column("kind", "text", "discovery or positive control", computed=False),
+        Column("group_screen", "text", "group of cells of the screen", computed=False),
+        Column("gene_screen", "text", "gene, as the screen calls it", computed=False),
+        *screen,
+    ]
+
+
+SCREEN_LINKS_TABLE = Table(
+    name="screen_links",
+    title="screen and links",
+    columns=_columns,
+    statuses={"ok": STATUSES["ok"]},
+    row="pairs on both sides",
+    called="effects",
+)
+
+
+def finish_screen_links(
+    plans: Sequence[Any],
+    given: Given,
+    options: ScreenLinksOptions,
+    *,
+    set_aside: Sequence[Collection[int]] | None = None,
+    groups: Collection[int] | None = None,
+) -> pd.DataFrame:
+    """Join the target-gene pairs of a screen with the links whose peak lies on the target.
+
+    Parameters
+    ----------
+    plans
+        None: there is nothing to plan.
+    given
+        The tables ``screen`` and ``guides``, and the section ``genes``.
+    options
+        Which links.
+    set_aside, groups
+        Not used: the table is made whole.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If the links cannot be read, or do not fit the screen.
+    """
+    genes = given.sections["genes"]
+    path = None if genes is None else genes.path
+    if genes is not None and genes.gencode is not None:
+        from scanlink.io.gencode import fetch_gencode
+
+        path = str(fetch_gencode(genes.gencode))
+    annotation = read_genes(path) if path is not None and Path(path).is_file() else None
+    return screen_links(given.tables["screen"], read_links(options.path), given.tables["guides"], genes=annotation)
