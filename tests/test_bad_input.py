@@ -22,7 +22,7 @@ from bad_cases import CASES as SCANS
 from bad_files import ERROR, RUN, Case, Seen, leftovers, observe, project, scratch
 from bad_pairs import CASES as PAIRS
 
-from scanlink.io.files import save_array
+from scanlink.store.npy import save_array
 
 CASES = (*SCANS, *PAIRS)
 MESSAGES = Path(__file__).parents[1] / "docs" / "messages.md"

@@ -122,7 +122,7 @@ class Effects:
 
 @dataclass(frozen=True)
 class ScreenModel:
-    """What is simulated: see :func:`scanlink.tl.simulate_screen` for the meaning of each."""
+    """What is simulated: see :func:`scanlink.ds.simulate_screen` for the meaning of each."""
 
     n_cells: int
     n_targets: int

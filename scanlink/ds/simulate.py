@@ -15,10 +15,10 @@ import scipy.sparse as sp
 
 from scanlink.ds.layout import lay_out, write_gtf
 from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_block, make_parameters, stream
-from scanlink.ds.store import MultiomeWriter, assemble
+from scanlink.ds.multiome_file import MultiomeWriter, assemble
 from scanlink.ds.truth import plant
 from scanlink.errors import InputError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scanlink.io.disk import counts_on_disk
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 __all__ = ["anndata_on_disk", "has_old_layout", "multiome_on_disk", "tenx_on_disk"]
 

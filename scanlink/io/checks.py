@@ -9,8 +9,8 @@ from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.barcodes import refuse_duplicates
-from scanlink.io.counts import check_counts
 from scanlink.io.disk import DiskCounts
+from scanlink.io.raw_counts import check_counts
 
 __all__ = ["check_matrices", "need_modalities"]
 

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 from scanlink.errors import OptionError, RunError
-from scanlink.io.files import PathLikeStr
+from scanlink.io.opening import PathLikeStr
 
 __all__ = ["fetch_gencode"]
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.io.files import reading
+from scanlink.io.opening import reading
 
 __all__ = ["Source", "cut"]
 

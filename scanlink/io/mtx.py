@@ -9,9 +9,9 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.named import NamedMatrix
-from scanlink.io.tables import separator_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.text_tables import separator_of
 
 __all__ = ["read_mtx", "read_names"]
 

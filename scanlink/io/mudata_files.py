@@ -11,12 +11,12 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
-from scanlink.io.align import assemble
 from scanlink.io.backed import anndata_on_disk, has_old_layout, multiome_on_disk
-from scanlink.io.counts import Layer
 from scanlink.io.disk import select
-from scanlink.io.files import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.multiome_data import assemble
 from scanlink.io.obs import index_cells
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.raw_counts import Layer
 
 __all__ = ["modalities_of", "open_h5mu", "read_h5ad", "read_h5mu", "split_features"]
 

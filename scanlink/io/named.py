@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks
 
 __all__ = ["NamedMatrix", "orient"]

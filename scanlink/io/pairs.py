@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.files import PathLikeStr, existing_file, reading
+from scanlink.io.opening import PathLikeStr, existing_file, reading
 
 __all__ = ["read_pairs", "read_target_pairs"]
 

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.files import PathLikeStr, existing_file, reading
 from scanlink.io.named import NamedMatrix
 from scanlink.io.obs import plain_dtypes
+from scanlink.io.opening import PathLikeStr, existing_file, reading
 
 __all__ = ["read_rds"]
 

@@ -15,16 +15,16 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.align import name_features
 from scanlink.io.barcodes import refuse_duplicates, text_index
 from scanlink.io.checks import check_matrices
-from scanlink.io.counts import Layer
 from scanlink.io.disk import DiskCounts
-from scanlink.io.files import quiet
 from scanlink.io.guide_check import check_guides
 from scanlink.io.guide_match import match_guides
 from scanlink.io.guides import NON_TARGETING, find_column, find_columns
+from scanlink.io.multiome_data import name_features
+from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks
+from scanlink.io.raw_counts import Layer
 from scanlink.io.shared_cells import need_features, share_cells
 
 __all__ = ["assemble_screen", "check_screen"]

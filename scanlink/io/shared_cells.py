@@ -13,9 +13,9 @@ from mudata import MuData
 
 from scanlink.errors import InputError
 from scanlink.io.barcodes import align_cells, text_index
-from scanlink.io.counts import Layer, pick_counts
 from scanlink.io.disk import select
 from scanlink.io.obs import lift_obs
+from scanlink.io.raw_counts import Layer, pick_counts
 
 __all__ = ["SharedCells", "need_features", "share_cells"]
 

@@ -10,13 +10,13 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.align import assemble
 from scanlink.io.backed import tenx_on_disk
-from scanlink.io.files import PathLikeStr, existing_file, quiet, reading
 from scanlink.io.mtx import read_mtx
 from scanlink.io.mudata_files import split_features
+from scanlink.io.multiome_data import assemble
 from scanlink.io.named import _cells_by_features
 from scanlink.io.obs import index_cells
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 
 __all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_h5", "read_10x_mtx"]
 

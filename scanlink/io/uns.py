@@ -11,7 +11,7 @@ import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.files import FULL_DISK, replace_file
-from scanlink.io.files import PathLikeStr, existing_file, quiet, suffix_of
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, suffix_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.export import Format, export
-from scanlink.io.files import suffix_of
+from scanlink.io.exports import Format, export
+from scanlink.io.opening import suffix_of
 from scanlink.io.uns import copy_with_tables
 from scanlink.report.folder import Run, annotation_of, read_run
 from scanlink.report.screen_folder import ScreenRun, is_screen, read_screen_run, target_places

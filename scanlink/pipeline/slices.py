@@ -9,7 +9,7 @@ import pandas as pd
 
 from scanlink.errors import InputError
 from scanlink.files import replace_file
-from scanlink.io.files import existing_file
+from scanlink.io.opening import existing_file
 from scanlink.io.pairs import read_pairs
 from scanlink.options import LinksOptions, SliceOptions
 from scanlink.pipeline import config

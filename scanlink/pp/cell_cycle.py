@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import Survey
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scanlink.errors import InputError, OptionError
+from scanlink.io.chunks import Chunk, is_backed, iter_chunks
 from scanlink.io.disk import DiskCounts, select
-from scanlink.io.files import quiet
-from scanlink.pp.chunks import Chunk, check_counts, get_modality, is_backed, iter_chunks
+from scanlink.io.opening import quiet
+from scanlink.pp.modalities import check_piece, get_modality
 from scanlink.pp.survey import Survey
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def feature_statistics(
     # Sums of integers: in double precision exact up to 2^53, in whatever order they are added.
     nonzero, total, squares = (np.zeros(n_features) for _ in range(3))
     for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
-        check_counts(chunk, what=what, cells=cells, features=features)
+        check_piece(chunk, what=what, cells=cells, features=features)
         of_chunk = _column_sums(chunk)
         for whole, part in zip((nonzero, total, squares), of_chunk, strict=True):
             whole[chunk.cols] += part

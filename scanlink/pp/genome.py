@@ -17,7 +17,7 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.pp.annotation import match_genes
 from scanlink.pp.build import warn_of_build
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 
 if TYPE_CHECKING:
     from mudata import MuData

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from scanlink.errors import OptionError
-from scanlink.pp.chunks import check_counts, get_modality, iter_chunks
+from scanlink.io.chunks import iter_chunks
+from scanlink.pp.modalities import check_piece, get_modality
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -80,7 +81,7 @@ def highly_variable_genes(
 
     blocks = []
     for chunk in iter_chunks(rna.X):
-        check_counts(chunk, what="rna", cells=rna.obs_names, features=rna.var_names)
+        check_piece(chunk, what="rna", cells=rna.obs_names, features=rna.var_names)
         blocks.append(chunk.block.astype(np.float32))
     by_column = getattr(rna.X, "format", None) == "csc"
     stacked = sp.hstack(blocks, format="csr") if by_column else sp.vstack(blocks, format="csr")

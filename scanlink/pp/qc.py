@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.guides import NON_TARGETING
 from scanlink.pp.annotation import match_genes, strip_version
-from scanlink.pp.chunks import get_modality
 from scanlink.pp.genome import check_intervals, check_options, near, positions_of, refuse_equal_names, why_none
+from scanlink.pp.modalities import get_modality
 
 if TYPE_CHECKING:
     from mudata import MuData

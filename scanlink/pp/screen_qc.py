@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from scanlink.pp.chunks import get_modality
-from scanlink.pp.guides import guide_counts
+from scanlink.pp.guide_assignment import guide_counts
+from scanlink.pp.modalities import get_modality
 from scanlink.pp.qc import add_rna, checked_survey, missing_columns, set_columns
 from scanlink.pp.survey import MITO_PREFIX, Survey
 

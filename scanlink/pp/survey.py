@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scanlink.io.chunks import canonical, iter_modalities
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 from scanlink.store.make import counts_checks
 
 if TYPE_CHECKING:

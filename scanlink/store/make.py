@@ -6,22 +6,24 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from mudata import MuData
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_modalities
-from scanlink.io.counts import CountsCheck
 from scanlink.io.disk import DiskCounts
-from scanlink.io.guide_check import stored_guides
+from scanlink.io.guides import GUIDE_COLUMNS
+from scanlink.io.raw_counts import CountsCheck
 from scanlink.store.columns import FEATURE, ColumnWriter
 from scanlink.store.new import new_store
 from scanlink.store.spool import ENTRIES, Spool
 from scanlink.store.store import MULTIOME, Modality, Store
 
-__all__ = ["counts_checks", "write_store"]
+__all__ = ["counts_checks", "stored_guides", "write_store"]
 
 _SCREEN: tuple[Modality, ...] = ("rna", "guide")
 
@@ -155,6 +157,21 @@ def _features(mdata: MuData, modality: Modality) -> pd.DataFrame:
     """Names of the features as index, and what else is stored of them."""
     var = mdata[modality].var
     return stored_guides(var) if modality == "guide" else pd.DataFrame(index=var.index)
+
+
+def stored_guides(var: pd.DataFrame) -> pd.DataFrame:
+    """What the scan store keeps of the guides: plain text and numbers, whatever types a file gave the columns."""
+    out: dict[str, NDArray[Any]] = {}
+    for name in ("target", "chrom"):
+        text = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
+        out[name] = text.where(text.notna(), None).map(lambda one: one if one is None else str(one)).to_numpy(object)
+    for name in ("efficiency", "start", "end"):
+        numbers = pd.to_numeric(var[name]) if name in var else pd.Series(np.nan, index=var.index)
+        out[name] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    if "threshold" in var:
+        out["threshold"] = var["threshold"].to_numpy(dtype=np.int64)
+    order = [name for name in (*GUIDE_COLUMNS, "threshold") if name in out]
+    return pd.DataFrame({name: out[name] for name in order}, index=var.index)
 
 
 def counts_checks(mdata: MuData, modalities: Iterable[str] = MULTIOME) -> dict[str, CountsCheck]:

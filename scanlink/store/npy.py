@@ -8,12 +8,13 @@ import io
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayFile", "ArrayWriter", "sync_folder"]
+__all__ = ["ArrayFile", "ArrayWriter", "save_array", "sync_folder"]
 
 # More than the header of an array of one or two dimensions takes.
 _HEAD = 512
@@ -149,6 +150,33 @@ class ArrayWriter:
         """Close a file that will not be completed."""
         with suppress(OSError):
             self._handle.close()
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as ``.npy``.
+
+    Parameters
+    ----------
+    path
+        The file, which is replaced.
+    array
+        Any shape, no objects.
+
+    Raises
+    ------
+    OSError
+        With its reason: that of ``numpy.save`` on a full disk has none, as it leaves the writing to C.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+    ...     save_array(file.name, np.arange(3))
+    ...     np.load(file.name).tolist()
+    [0, 1, 2]
+    """
+    with open(path, "wb") as handle:
+        np.save(cast("IO[bytes]", SimpleNamespace(write=handle.write)), array, allow_pickle=False)
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,7 +50,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:
-        """Open a store that :func:`scanlink.io.make_store.write_store` made.
+        """Open a store that :func:`scanlink.store.make.write_store` made.
 
         Raises
         ------

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from scanlink.errors import DesignError, first_few
 from scanlink.pp.formula import parse_formula
+from scanlink.pp.groups import cluster_codes, group_members
 from scanlink.stats import rescale
 from scanlink.store.store import Store
-from scanlink.tl.labels import cluster_codes, group_members
 
 __all__ = ["Arrays", "Group", "GroupDesigns", "group_designs"]
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, RunError, first_few
 from scanlink.files import replace_file
-from scanlink.io.files import save_array
 from scanlink.run import Block, Parts
+from scanlink.store.npy import save_array
 from scanlink.store.store import Store
 from scanlink.tl.designs import Arrays, Group, GroupDesigns
 

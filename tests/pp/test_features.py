@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 
 import scanlink as sl
 from scanlink.errors import InputError, OptionError
-from scanlink.pp.chunks import iter_chunks
+from scanlink.io.chunks import iter_chunks
 from tests.pp.conftest import make_mudata
 
 COUNTS = npst.arrays(
@@ -161,7 +161,7 @@ import sys, tracemalloc
 from pathlib import Path
 import mudata, numpy as np, pandas as pd, scipy.sparse as sp, sparse
 import scanlink as sl
-from scanlink.ds.store import MultiomeWriter, assemble
+from scanlink.ds.multiome_file import MultiomeWriter, assemble
 
 mudata.set_options(pull_on_update=False)
 n_cells, n_peaks, per_cell, at_once = 10_000, 40_000, 1_000, 500

@@ -22,10 +22,11 @@ from scipy.special import betaincinv
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.options import P_COLUMNS, LinksOptions, ScanOptions, explain
+from scanlink.pp.groups import group_members, group_names
 from scanlink.run import check_client, client_for
 from scanlink.store.permute import permuted
 from scanlink.store.store import Store
-from scanlink.tl.labels import checked_pairs, group_members, group_names
+from scanlink.tl.labels import checked_pairs
 from scanlink.tl.scan.call import compute
 from scanlink.tl.scan.rows import make_plan
 from scanlink.tl.scan.table import collect

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from scanlink.errors import OptionError
 from scanlink.options import LinksOptions, PValue, ScanOptions, explain
+from scanlink.pp.groups import group_names
 from scanlink.run import FolderLock, RunStats, check_client, client_for, run_blocks
 from scanlink.store.store import Store
 from scanlink.tl.context import context_of
-from scanlink.tl.labels import group_names
 from scanlink.tl.scan.block import scan_block
 from scanlink.tl.scan.rows import Plan, make_plan
 from scanlink.tl.scan.table import collect

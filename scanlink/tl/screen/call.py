@@ -13,11 +13,11 @@ from mudata import MuData
 from pydantic import ValidationError
 
 from scanlink.options import explain
+from scanlink.pp.groups import group_names
 from scanlink.run import FolderLock, Work, check_client, client_for, run_work
 from scanlink.screen_options import CONTROLS, InteractionOptions, ScreenOptions
 from scanlink.store.store import Store
 from scanlink.tl.context import context_of
-from scanlink.tl.labels import group_names
 from scanlink.tl.screen_block import screen_block
 from scanlink.tl.screen_rows import ScreenPlan, make_screen_plan
 from scanlink.tl.screen_table import collect_screen

@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from types import SimpleNamespace
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import mudata
-import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError, ScanlinkError
 
-__all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "save_array", "suffix_of"]
+__all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "suffix_of"]
 
 PathLikeStr = str | PathLike[str]
 
@@ -186,33 +183,6 @@ def open_text(path: PathLikeStr) -> IO[str]:
     if str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: not a gzip file although it is named .gz. Unpacked by hand? Then drop the .gz")
     return open(path, encoding="utf-8")
-
-
-def save_array(path: PathLikeStr, array: NDArray[Any]) -> None:
-    """Write an array as ``.npy``.
-
-    Parameters
-    ----------
-    path
-        The file, which is replaced.
-    array
-        Any shape, no objects.
-
-    Raises
-    ------
-    OSError
-        With its reason: that of ``numpy.save`` on a full disk has none, as it leaves the writing to C.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
-    ...     save_array(file.name, np.arange(3))
-    ...     np.load(file.name).tolist()
-    [0, 1, 2]
-    """
-    with open(path, "wb") as handle:
-        np.save(cast("IO[bytes]", SimpleNamespace(write=handle.write)), array, allow_pickle=False)
 
 
 @contextmanager

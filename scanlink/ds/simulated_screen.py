@@ -16,7 +16,7 @@ from scanlink.ds.model import barcodes, stream
 from scanlink.ds.screen_layout import other_genes, place_genes, place_targets
 from scanlink.ds.screen_model import Combine, Perturbation, ScreenModel, whole_number
 from scanlink.errors import OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 if TYPE_CHECKING:
     from mudata import MuData

@@ -16,9 +16,9 @@ from mudata import MuData
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.barcodes import refuse_duplicates, text_index
 from scanlink.io.checks import check_matrices, need_modalities
-from scanlink.io.counts import Layer
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks, peak_table
+from scanlink.io.raw_counts import Layer
 from scanlink.io.shared_cells import need_features, share_cells
 
 __all__ = ["assemble", "check", "name_features", "refuse_swapped"]

@@ -10,16 +10,16 @@ from mudata import MuData
 from scipy import sparse
 
 from scanlink.errors import InputError, OptionError
-from scanlink.io.align import assemble
-from scanlink.io.counts import Layer
-from scanlink.io.files import PathLikeStr, existing_file, suffix_of
 from scanlink.io.mtx import read_mtx
 from scanlink.io.mudata_files import read_h5ad, read_h5mu, split_features
+from scanlink.io.multiome_data import assemble
 from scanlink.io.named import NamedMatrix, orient
 from scanlink.io.obs import index_cells
+from scanlink.io.opening import PathLikeStr, existing_file, suffix_of
+from scanlink.io.raw_counts import Layer
 from scanlink.io.rds import read_rds
-from scanlink.io.tables import read_csv_matrix, read_table
 from scanlink.io.tenx import read_10x_h5, read_10x_mtx
+from scanlink.io.text_tables import read_csv_matrix, read_table
 
 __all__ = ["as_named", "known_barcodes", "read", "read_matrices", "read_matrix"]
 

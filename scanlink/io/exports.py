@@ -13,7 +13,7 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.files import FULL_DISK, replace_file
 from scanlink.io.browser import INTERACT_AS, bedpe, ends_of, interact, placed
-from scanlink.io.files import PathLikeStr, suffix_of
+from scanlink.io.opening import PathLikeStr, suffix_of
 from scanlink.io.uns import copy_with_tables
 
 __all__ = ["Format", "export"]

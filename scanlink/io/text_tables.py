@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.named import NamedMatrix
 from scanlink.io.obs import plain_dtypes
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["read_csv_matrix", "read_table", "separator_of"]
 

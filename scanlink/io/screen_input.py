@@ -10,16 +10,16 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.counts import Layer
 from scanlink.io.disk import DiskCounts
-from scanlink.io.files import PathLikeStr, existing_file, suffix_of
 from scanlink.io.mudata_files import modalities_of, open_h5mu, read_h5ad, split_features
+from scanlink.io.multiome_input import as_named, known_barcodes, read_matrix
 from scanlink.io.named import orient
 from scanlink.io.obs import index_cells
-from scanlink.io.read import as_named, known_barcodes, read_matrix
+from scanlink.io.opening import PathLikeStr, existing_file, suffix_of
+from scanlink.io.raw_counts import Layer
 from scanlink.io.screen_data import assemble_screen
-from scanlink.io.tables import read_table
 from scanlink.io.tenx import open_10x_h5, open_10x_mtx
+from scanlink.io.text_tables import read_table
 
 __all__ = ["read_screen"]
 

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 __all__ = ["MultiomeWriter", "assemble"]
 

@@ -12,9 +12,9 @@ from scipy import sparse
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import is_backed
-from scanlink.io.counts import check_counts
 from scanlink.io.guides import NON_TARGETING
-from scanlink.pp.chunks import get_modality
+from scanlink.io.raw_counts import check_counts
+from scanlink.pp.modalities import get_modality
 from scanlink.stats.perturbation import perturbation_probability
 from scanlink.stats.umi_mixture import UmiMixture, fit_umi_mixture
 

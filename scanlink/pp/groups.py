@@ -1,0 +1,96 @@
+"""Groups of cells that a user names, and the clusters (donors) within them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanlink.errors import InputError, MissingKeyError, first_few
+
+__all__ = ["cluster_codes", "group_members", "group_names"]
+
+log = logging.getLogger("scanlink")
+
+
+def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
+    """Groups that a user names, as texts; None for all.
+
+    Raises
+    ------
+    InputError
+        If it is a text, whose letters would be taken for groups.
+    """
+    if isinstance(groups, str):
+        raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
+    return None if groups is None else tuple(map(str, groups))
+
+
+def group_members(
+    cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None
+) -> dict[str, NDArray[np.int32]]:
+    """Positions of the cells of each group, in the order of the table of links.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If the column or a group does not exist, or there is no group at all.
+    """
+    if groupby is None:
+        if groups is not None:
+            raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
+        return {"all": np.arange(len(cells), dtype=np.int32)}
+    if groupby not in cells.columns:
+        raise MissingKeyError(
+            f"no column {groupby!r} in the table of cells to group by; its columns are "
+            f"{first_few(cells.columns, most=20)}"
+        )
+    labels = cells[groupby]
+    if labels.isna().any():
+        log.warning("%d cells have no %s and are left out", int(labels.isna().sum()), groupby)
+    if pd.api.types.is_float_dtype(labels) and (labels.dropna() % 1 == 0).all():
+        # Clusters numbered 0, 1, 2 become floats when one is missing.
+        labels = labels.astype("Int64")
+    text = labels.astype(object).where(labels.notna(), None).map(lambda value: None if value is None else str(value))
+    present = sorted(text.dropna().unique())
+    wanted = list(dict.fromkeys(map(str, groups))) if groups is not None else present
+    absent = [name for name in wanted if name not in present]
+    if absent:
+        raise MissingKeyError(
+            f"no cell has {groupby} {first_few(absent)}; the values are {first_few(present, most=40)}"
+        )
+    if not wanted:
+        raise InputError(
+            f"no group to analyse: {groupby!r} is empty in every cell, or an empty list of groups was given"
+        )
+    codes = text.to_numpy()
+    return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
+
+
+def cluster_codes(cells: pd.DataFrame, column: str, members: dict[str, NDArray[np.int32]]) -> list[NDArray[np.int64]]:
+    """Cluster (donor) of each cell of each group, from 0, in order of name.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        If there is no such column, or a cell of a group has no cluster.
+    """
+    if column not in cells.columns:
+        raise MissingKeyError(
+            f"no column {column!r} in the table of cells to take clusters from; its columns are "
+            f"{first_few(cells.columns, most=20)}"
+        )
+    clusters = cells[column]
+    codes = []
+    for name, rows in members.items():
+        of_group = clusters.iloc[rows]
+        if of_group.isna().any():
+            raise InputError(
+                f"{int(of_group.isna().sum())} of {of_group.size} cells of group {name!r} have no {column!r}: a cell "
+                "without cluster can be neither resampled nor left alone. Remove them or fill it in"
+            )
+        codes.append(pd.factorize(of_group.astype(str), sort=True)[0].astype(np.int64))
+    return codes
