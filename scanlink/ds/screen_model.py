@@ -96,18 +96,18 @@ class Guides:
 
     def worked(self, guides: range, n_cells: int) -> Floats:
         """1 where at least one of the guides works. Shape ``(n_cells,)``."""
-        found = np.zeros(n_cells)
+        perturbed = np.zeros(n_cells)
         for guide in guides:
-            own = slice(self.starts[guide], self.starts[guide + 1])
-            found[self.cells[own][self.works[own]]] = 1.0
-        return found
+            cells_of_guide = slice(self.starts[guide], self.starts[guide + 1])
+            perturbed[self.cells[cells_of_guide][self.works[cells_of_guide]]] = 1.0
+        return perturbed
 
     def present(self, guides: range, n_cells: int) -> NDArray[np.bool_]:
         """Where at least one of the guides is. Shape ``(n_cells,)``."""
-        found = np.zeros(n_cells, dtype=np.bool_)
+        present = np.zeros(n_cells, dtype=np.bool_)
         for guide in guides:
-            found[self.cells[self.starts[guide] : self.starts[guide + 1]]] = True
-        return found
+            present[self.cells[self.starts[guide] : self.starts[guide + 1]]] = True
+        return present
 
 
 @dataclass(frozen=True)
@@ -264,10 +264,10 @@ def _guides(model: ScreenModel) -> Guides:
     efficiency = np.clip(
         stream(model.seed, _EFFICIENCY).beta(model.efficiencies[0], model.efficiencies[1], size=n), 1e-6, 1.0 - 1e-6
     )
-    known = efficiency
+    believed = efficiency
     if model.efficiency_noise is not None:
         trust = model.efficiency_noise
-        known = stream(model.seed, _NOISE).beta(trust * efficiency, trust * (1.0 - efficiency))
+        believed = stream(model.seed, _NOISE).beta(trust * efficiency, trust * (1.0 - efficiency))
     rng = stream(model.seed, _GUIDES, *_bits(model.guides_per_cell))
     many = np.minimum(rng.poisson(model.guides_per_cell, size=model.n_cells), n)
     # Cells with more guides first, so that each step has to do with the first cells only.
@@ -285,4 +285,4 @@ def _guides(model: ScreenModel) -> Guides:
     key = np.sort(chosen[row, column] * model.n_cells + order[row])
     guide, cell = np.divmod(key, model.n_cells)
     starts = np.searchsorted(guide, np.arange(n + 1))
-    return Guides(cell, starts, rng.random(cell.size) < efficiency[guide], efficiency, known)
+    return Guides(cell, starts, rng.random(cell.size) < efficiency[guide], efficiency, believed)

@@ -202,8 +202,8 @@ def _truth(model: ScreenModel, genes: np.ndarray, targets: np.ndarray, sizes: li
     """What is planted in each gene."""
     rows = []
     for k, gene in enumerate(genes):
-        own, size, (first, second) = model.effects(k), sizes[k % len(sizes)], model.targets_of(k)
-        effects = (own.baseline, own.first, own.second, size, *own.covariates, model.theta)
+        drawn, size, (first, second) = model.effects(k), sizes[k % len(sizes)], model.targets_of(k)
+        effects = (drawn.baseline, drawn.first, drawn.second, size, *drawn.covariates, model.theta)
         rows.append((gene, targets[first], targets[second], *effects))
     names = ["gene", "target_1", "target_2", "baseline", "beta_1", "beta_2", "interaction"]
     return pd.DataFrame(rows, columns=[*names, "s_score", "g2m_score", "percent.mito", "theta"])
@@ -212,10 +212,10 @@ def _truth(model: ScreenModel, genes: np.ndarray, targets: np.ndarray, sizes: li
 def _pairs(truth: pd.DataFrame, targets: np.ndarray, locus: np.ndarray) -> pd.DataFrame:
     """Each gene with every target of its locus."""
     rows = []
-    for k, own in enumerate(truth.itertuples(index=False)):
-        beta = {own.target_1: own.beta_1, own.target_2: own.beta_2}
+    for k, of_gene in enumerate(truth.itertuples(index=False)):
+        beta = {of_gene.target_1: of_gene.beta_1, of_gene.target_2: of_gene.beta_2}
         at = targets[locus == k % (locus.max() + 1)]
-        rows += [(own.gene, target, "discovery", beta.get(target, 0.0)) for target in at]
+        rows += [(of_gene.gene, target, "discovery", beta.get(target, 0.0)) for target in at]
     return pd.DataFrame(rows, columns=["gene", "target", "kind", "beta"])
 
 
@@ -241,10 +241,12 @@ def _expression(model: ScreenModel, interactions: np.ndarray) -> sp.csr_matrix:
 
 def _guide_table(model: ScreenModel, targets: pd.DataFrame) -> pd.DataFrame:
     """A row a guide: its target, its place, and how well it works as far as is known."""
-    own = targets.loc[np.repeat(np.arange(model.n_targets), model.guides_per_target)].reset_index(drop=True)
-    own["guide"] = [f"{name}_g{n % model.guides_per_target + 1}" for n, name in enumerate(own["target"])]
-    free = pd.DataFrame({"guide": [f"nt_g{n + 1}" for n in range(model.n_non_targeting)], "target": "non-targeting"})
-    table = pd.concat([own, free], ignore_index=True) if len(free) else own
+    aiming = targets.loc[np.repeat(np.arange(model.n_targets), model.guides_per_target)].reset_index(drop=True)
+    aiming["guide"] = [f"{name}_g{n % model.guides_per_target + 1}" for n, name in enumerate(aiming["target"])]
+    controls = pd.DataFrame(
+        {"guide": [f"nt_g{n + 1}" for n in range(model.n_non_targeting)], "target": "non-targeting"}
+    )
+    table = pd.concat([aiming, controls], ignore_index=True) if len(controls) else aiming
     drawn, aimed = model.guides(), (table["target"] != "non-targeting").to_numpy()
     table["efficiency"] = np.where(aimed, drawn.known, np.nan)
     table["true_efficiency"] = np.where(aimed, drawn.efficiency, np.nan)
@@ -258,11 +260,11 @@ def _guide_umis(model: ScreenModel) -> sp.csr_matrix:
     """UMIs of guides: from 5 on where a cell has the guide, and a few of some that it has not."""
     drawn, n = model.guides(), model.n_guides
     rng = stream(model.seed, _UMIS)
-    own = drawn.cells * n + np.repeat(np.arange(n), np.diff(drawn.starts))
-    umis = _LEAST + rng.geometric(1 / (_MORE + 1), size=own.size) - 1
-    n_ambient = rng.poisson(_AMBIENT * own.size)
-    ambient = np.setdiff1d(rng.integers(model.n_cells * n, size=n_ambient), own)
-    key = np.concatenate([own, ambient])
+    held = drawn.cells * n + np.repeat(np.arange(n), np.diff(drawn.starts))
+    umis = _LEAST + rng.geometric(1 / (_MORE + 1), size=held.size) - 1
+    n_ambient = rng.poisson(_AMBIENT * held.size)
+    ambient = np.setdiff1d(rng.integers(model.n_cells * n, size=n_ambient), held)
+    key = np.concatenate([held, ambient])
     values = np.concatenate([umis, rng.integers(1, _LEAST, size=ambient.size)]).astype(np.int32)
     return sp.csr_matrix((values, np.divmod(key, n)), shape=(model.n_cells, n))
 

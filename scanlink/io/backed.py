@@ -54,16 +54,14 @@ def anndata_on_disk(file: Path, what: str, key: str = "") -> AnnData:
         )
 
 
-def multiome_on_disk(file: Path, keys: tuple[str, ...]) -> tuple[dict[str, AnnData | None], pd.DataFrame]:
-    """The modalities of a ``.h5mu`` file by name, None for those that are not in ``keys``, and its table of cells."""
+def multiome_on_disk(file: Path, keys: tuple[str, ...]) -> tuple[dict[str, AnnData], pd.DataFrame]:
+    """Open some modalities of a ``.h5mu`` file by name, and read its table of cells."""
     import h5py
     from anndata.io import read_elem
 
     with h5py.File(file, "r") as content, quiet():
-        names = [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
         obs = read_elem(content["obs"])
-    found = {name: anndata_on_disk(file, "a .h5mu file", f"mod/{name}") if name in keys else None for name in names}
-    return found, obs
+    return {key: anndata_on_disk(file, "a .h5mu file", f"mod/{key}") for key in keys}, obs
 
 
 def tenx_on_disk(file: Path) -> AnnData:

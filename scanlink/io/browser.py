@@ -112,17 +112,17 @@ def _intervals(names: pd.Series, *, one_based: bool) -> pd.DataFrame:
 
 def placed(table: pd.DataFrame, ends: pd.DataFrame) -> pd.Series:
     """Which rows have both ends; says how many do not, and why."""
-    there = ends["chrom2"].notna()
-    if len(table) and not there.all():
-        lost = table.loc[~there, "gene"].unique()
+    has_place = ends["chrom2"].notna()
+    if len(table) and not has_place.all():
+        lost = table.loc[~has_place, "gene"].unique()
         text = (
-            f"{(~there).sum():,} of {len(table):,} links are left out, as the place of their gene is not known: "
+            f"{(~has_place).sum():,} of {len(table):,} links are left out, as the place of their gene is not known: "
             f"{len(lost)} genes are not in the annotation ({first_few(lost)}). Give genes=, an annotation that has them"
         )
-        if not there.any():
+        if not has_place.any():
             raise InputError(text)
         log.warning("%s", text)
-    return there
+    return has_place
 
 
 def score(fdr: pd.Series) -> pd.Series:
@@ -201,10 +201,10 @@ def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     )
     apart = rows["sourceChrom"] != rows["targetChrom"]
     if apart.any():
-        here, there = rows[apart].copy(), rows[apart].copy()
-        for part, side in ((here, "source"), (there, "target")):
+        first, second = rows[apart].copy(), rows[apart].copy()
+        for part, side in ((first, "source"), (second, "target")):
             part[["chrom", "chromStart", "chromEnd"]] = part[[f"{side}Chrom", f"{side}Start", f"{side}End"]].to_numpy()
-        rows = pd.concat([rows[~apart], here, there])
+        rows = pd.concat([rows[~apart], first, second])
     # By bytes, as sort does with LC_COLLATE=C; Python sorts strings by code point, which is the same order in UTF-8.
     return rows.sort_values(["chrom", "chromStart", "chromEnd", "name"], kind="stable")[INTERACT_COLUMNS]
 

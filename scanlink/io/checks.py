@@ -19,8 +19,8 @@ def need_modalities(mdata: MuData, modalities: Iterable[str], remedy: str) -> No
     """Refuse data that lack a modality, and say what to do."""
     for modality in modalities:
         if modality not in mdata.mod:
-            found = first_few(mdata.mod) if mdata.mod else "none"
-            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {found}. {remedy}")
+            present = first_few(mdata.mod) if mdata.mod else "none"
+            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {present}. {remedy}")
 
 
 def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -> None:

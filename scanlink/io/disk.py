@@ -115,13 +115,14 @@ class _Counts:
             return make(self.shape, dtype=self.dtype)
         if self.format == "csc":
             return make(sp.hstack(blocks, format="csc"))
-        return make(sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))])
+        whole, order = make(sp.vstack(blocks, format="csr")), np.concatenate(rows)
+        return whole if (np.diff(order) > 0).all() else whole[np.argsort(order)]
 
     def __getitem__(self, index: Any) -> Any:
         rows, columns = index if isinstance(index, tuple) else (index, slice(None))
         (rows, row_of), (columns, column_of) = (
-            np.unique(_positions(given, n), return_inverse=True)
-            for given, n in zip((rows, columns), self.shape, strict=True)
+            np.unique(_positions(index_of, n), return_inverse=True)
+            for index_of, n in zip((rows, columns), self.shape, strict=True)
         )
         return self.select(rows, columns).to_memory()[row_of][:, column_of]
 
@@ -184,8 +185,8 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
     from anndata import AnnData
 
     index = tuple(
-        slice(None) if given is None else _positions(given, n)
-        for given, n in zip((cells, features), adata.shape, strict=True)
+        slice(None) if chosen is None else _positions(chosen, n)
+        for chosen, n in zip((cells, features), adata.shape, strict=True)
     )
     if not any(isinstance(matrix, _Counts) for matrix in (adata.X, *adata.layers.values())):
         return adata[index].copy()
@@ -199,10 +200,10 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
 
 def _lines(table: pd.DataFrame, index: Any) -> pd.DataFrame:
     """Some rows; categories that no row has any more are dropped, as anndata does."""
-    found = table.iloc[index].copy()
-    for name in found.columns[[isinstance(dtype, pd.CategoricalDtype) for dtype in found.dtypes]]:
-        found[name] = found[name].cat.remove_unused_categories()
-    return found
+    lines = table.iloc[index].copy()
+    for name in lines.columns[[isinstance(dtype, pd.CategoricalDtype) for dtype in lines.dtypes]]:
+        lines[name] = lines[name].cat.remove_unused_categories()
+    return lines
 
 
 def together(matrices: list[_Counts], length: int | None = None) -> Iterator[tuple[Chunk, ...]]:
@@ -266,20 +267,20 @@ def _places(chosen: NDArray[np.int64] | None, n: int) -> NDArray[np.int32] | Non
     return out
 
 
-def _within(old: NDArray[np.int64] | None, given: Any, n: int) -> NDArray[np.int64] | None:
-    if given is None:
+def _within(old: NDArray[np.int64] | None, index: Any, n: int) -> NDArray[np.int64] | None:
+    if index is None:
         return old
-    found = _positions(given, n)
-    if found.size == n and (found == np.arange(n)).all():
+    positions = _positions(index, n)
+    if positions.size == n and (positions == np.arange(n)).all():
         return old
-    return found if old is None else old[found]
+    return positions if old is None else old[positions]
 
 
-def _positions(given: Any, n: int) -> NDArray[np.int64]:
+def _positions(index: Any, n: int) -> NDArray[np.int64]:
     """What an index picks, as positions."""
-    if isinstance(given, slice):
-        return np.arange(*given.indices(n), dtype=np.int64)
-    values = np.ravel(np.asarray(given))
+    if isinstance(index, slice):
+        return np.arange(*index.indices(n), dtype=np.int64)
+    values = np.ravel(np.asarray(index))
     if values.dtype == bool:
         return np.flatnonzero(values)
     return np.arange(n, dtype=np.int64)[values]

@@ -40,21 +40,21 @@ def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
             f"{label} has no column 'target', found {first_few(var.columns, most=8) or 'none'}: pass the data through "
             "scanlink.io.assemble_screen(rna, guide, guides=table)"
         )
-    known = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label=label)
-    given = var["target"].astype(str)
-    if (renamed := (given != known["target"]).to_numpy()).any():
+    expected = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label=label)
+    targets = var["target"].astype(str)
+    if (renamed := (targets != expected["target"]).to_numpy()).any():
         raise InputError(
-            f"{label}: {first_few(given[renamed].unique())} looks like a label of controls; expected "
+            f"{label}: {first_few(targets[renamed].unique())} looks like a label of controls; expected "
             f"{NON_TARGETING!r}. Rename it in the column target"
         )
     for name in ("start", "end"):
         if name in var:
             numbers = pd.to_numeric(var[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-            different = (numbers != known[name].to_numpy()) & ~np.isnan(known[name].to_numpy())
+            different = (numbers != expected[name].to_numpy()) & ~np.isnan(expected[name].to_numpy())
             if different.any():
                 raise InputError(
                     f"{label}: guides of one target have different coordinates "
-                    f"({first_few(given[different].unique())}); expected start and end of the target, the same for "
+                    f"({first_few(targets[different].unique())}); expected start and end of the target, the same for "
                     "each. Pass the data through scanlink.io.assemble_screen(rna, guide)"
                 )
     if "threshold" in var:

@@ -1,30 +1,17 @@
-"""One door for all formats."""
+"""Multiome counts from files of any format."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-from anndata import AnnData
 from mudata import MuData
-from scipy import sparse
 
-from scanlink.errors import InputError, OptionError
-from scanlink.io.mtx import read_mtx
-from scanlink.io.mudata_files import read_h5ad, read_h5mu, split_features
-from scanlink.io.multiome_data import assemble
-from scanlink.io.named import NamedMatrix, orient
-from scanlink.io.obs import index_cells
-from scanlink.io.opening import PathLikeStr, existing_file, suffix_of
+from scanlink.io.assays import MULTIOME
+from scanlink.io.inputs import open_input
+from scanlink.io.multiome_data import assemble_whole
+from scanlink.io.opening import PathLikeStr
 from scanlink.io.raw_counts import Layer
-from scanlink.io.rds import read_rds
-from scanlink.io.tenx import read_10x_h5, read_10x_mtx
-from scanlink.io.text_tables import read_csv_matrix, read_table
 
-__all__ = ["as_named", "known_barcodes", "read", "read_matrices", "read_matrix"]
-
-_WHOLE = ".h5mu, .h5 (10x), .h5ad (with genes and peaks) or a 10x folder"
-_PART = ".rds, .h5ad, .mtx, .csv or .tsv"
+__all__ = ["read", "read_matrices"]
 
 
 def read(
@@ -88,55 +75,19 @@ def read(
     Traceback (most recent call last):
     scanlink.errors.InputError: counts.loom: unknown suffix '.loom'; expected .h5mu, .h5 (10x), ...
     """
-    if path is None:
-        if rna is None or atac is None:
-            raise OptionError(f"read() needs a path ({_WHOLE}), or both rna= and atac= ({_PART})")
-        if backed:
-            raise OptionError(
-                "backed=True works with one file (.h5mu, 10x .h5, .h5ad); a pair of files is read into memory"
-            )
-        return read_matrices(
-            rna=rna,
-            atac=atac,
-            cells=cells,
-            barcode=barcode,
-            rna_features=rna_features,
-            atac_features=atac_features,
-            barcodes=barcodes,
-            layer=layer,
-            one_based=one_based,
-        )
-    if rna is not None or atac is not None:
-        raise OptionError("read() takes either a path with both modalities, or rna= and atac=, not all of them")
-    suffix = suffix_of(path)
-    is_folder = Path(path).is_dir()
-    if not is_folder and suffix not in (".h5mu", ".h5", ".h5ad"):
-        more = f"; a matrix of one modality ({_PART}) goes with another: read(rna=, atac=)" if suffix in _PART else ""
-        raise InputError(f"{path}: unknown suffix {suffix!r}; expected {_WHOLE}{more}")
-    if backed and is_folder:
-        raise OptionError(f"{path}: backed=True works with one file (.h5mu, 10x .h5, .h5ad), not with a folder")
-    if layer is not None and (is_folder or suffix == ".h5"):
-        raise OptionError(f"{path}: layer= works with .h5mu and .h5ad files only; 10x files have no layers")
-    table = _table(cells)
-    if is_folder:
-        return read_10x_mtx(path, cells=table, barcode=barcode, one_based=one_based)
-    if suffix == ".h5":
-        return read_10x_h5(path, cells=table, barcode=barcode, one_based=one_based, backed=backed)
-    if suffix == ".h5mu":
-        return read_h5mu(
-            path,
-            cells=table,
-            barcode=barcode,
-            rna_key=rna_key,
-            atac_key=atac_key,
-            layer=layer,
-            one_based=one_based,
-            backed=backed,
-        )
-    genes, peaks = split_features(read_h5ad(path, backed=backed), str(path))
-    if table is not None:
-        table = index_cells(table, {"rna": genes.obs_names}, barcode=barcode)
-    return assemble(genes, peaks, table, source={"path": str(path)}, layer=layer, one_based=one_based)
+    whole, table = open_input(
+        MULTIOME,
+        path,
+        rna,
+        atac,
+        cells=cells,
+        barcode=barcode,
+        names={"rna": rna_features, "atac": atac_features, "barcodes": barcodes},
+        keys={"rna": rna_key, "atac": atac_key},
+        layer=layer,
+        backed=backed,
+    )
+    return assemble_whole(whole, table, layer=layer, one_based=one_based)
 
 
 def read_matrices(
@@ -189,58 +140,14 @@ def read_matrices(
     >>> mdata["rna"].X.toarray().tolist(), mdata["atac"].X.toarray().tolist()
     ([[0], [2]], [[0], [1]])
     """
-    genes = read_matrix(rna, "rna", rna_features, barcodes)
-    peaks = read_matrix(atac, "atac", atac_features, barcodes)
-    table = _table(cells)
-    rna_cells, atac_cells = orient(as_named(genes, rna), as_named(peaks, atac), known=known_barcodes(table, barcode))
-    # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
-    rna_data = genes if isinstance(genes, AnnData) else rna_cells
-    atac_data = peaks if isinstance(peaks, AnnData) else atac_cells
-    source = {"rna": str(rna), "atac": str(atac)}
-    if table is not None:
-        names = {"rna": rna_data.obs_names, "atac": atac_data.obs_names}
-        label = "table of cells" if isinstance(cells, pd.DataFrame) else str(cells)
-        table = index_cells(table, names, barcode=barcode, label=label)
-        source["cells"] = "a table" if isinstance(cells, pd.DataFrame) else str(cells)
-    return assemble(rna_data, atac_data, table, source=source, layer=layer, one_based=one_based)
-
-
-def read_matrix(
-    path: PathLikeStr, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None
-) -> NamedMatrix | AnnData:
-    """A matrix of one modality, of any format."""
-    suffix = suffix_of(path)
-    if suffix == ".h5ad":
-        return read_h5ad(path)
-    if suffix == ".mtx":
-        return read_mtx(path, modality=modality, features=features, barcodes=barcodes)
-    if suffix in (".csv", ".tsv", ".txt"):
-        return read_csv_matrix(path)
-    if suffix == ".rds":
-        found = read_rds(path)
-        if isinstance(found, pd.DataFrame):
-            raise InputError(f"{path}: a matrix was expected for {modality}, found a data.frame of {len(found):,} rows")
-        return found
-    if Path(path).is_dir():
-        existing_file(path, f"a matrix for {modality}")
-    raise InputError(f"{path}: unknown suffix {suffix!r} for {modality}; expected {_PART}, perhaps with .gz")
-
-
-def known_barcodes(table: pd.DataFrame | None, barcode: str | None) -> pd.Index | None:
-    """All that may be barcodes in a table of cells."""
-    if table is None:
-        return None
-    candidates = [table.index, *(table[name] for name in ([barcode] if barcode in table else table.columns))]
-    return pd.Index(pd.concat([pd.Series(c).astype(str) for c in candidates]).unique())
-
-
-def as_named(found: NamedMatrix | AnnData, path: PathLikeStr) -> NamedMatrix:
-    """The names of a matrix, and where its cells are if that is known."""
-    if isinstance(found, NamedMatrix):
-        return found
-    empty = sparse.csr_matrix(found.shape)
-    return NamedMatrix(empty, found.obs_names, found.var_names, source=str(path), cells="rows")
-
-
-def _table(cells: PathLikeStr | pd.DataFrame | None) -> pd.DataFrame | None:
-    return cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)
+    return read(
+        rna=rna,
+        atac=atac,
+        cells=cells,
+        barcode=barcode,
+        rna_features=rna_features,
+        atac_features=atac_features,
+        barcodes=barcodes,
+        layer=layer,
+        one_based=one_based,
+    )

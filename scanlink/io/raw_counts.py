@@ -117,9 +117,9 @@ class CountsCheck:
         """Raise if anything bad was found."""
         if not self._named:
             return
-        found = ", ".join(f"{count:,} {fault}" for fault, count in self._n_bad.items() if count)
+        faults = ", ".join(f"{count:,} {fault}" for fault, count in self._n_bad.items() if count)
         raise InputError(
-            f"{self._label}: expected raw integer counts, found {found} of {self._n:,} non-zero values, "
+            f"{self._label}: expected raw integer counts, found {faults} of {self._n:,} non-zero values, "
             f"the first {'; '.join(self._named)}{'. ' + self._hint if self._hint else ''}"
         )
 

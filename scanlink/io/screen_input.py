@@ -1,39 +1,22 @@
-"""One door for CRISPR screens: genes and guides of the same cells."""
+"""CRISPR screens from files of any format: genes and guides of the same cells."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.errors import InputError, OptionError, first_few
+from scanlink.errors import OptionError
+from scanlink.io.assays import SCREEN
 from scanlink.io.disk import DiskCounts
-from scanlink.io.mudata_files import modalities_of, open_h5mu, read_h5ad, split_features
-from scanlink.io.multiome_input import as_named, known_barcodes, read_matrix
-from scanlink.io.named import orient
-from scanlink.io.obs import index_cells
-from scanlink.io.opening import PathLikeStr, existing_file, suffix_of
+from scanlink.io.formats import format_of_whole
+from scanlink.io.inputs import open_input
+from scanlink.io.opening import PathLikeStr
 from scanlink.io.raw_counts import Layer
 from scanlink.io.screen_data import assemble_screen
-from scanlink.io.tenx import open_10x_h5, open_10x_mtx
 from scanlink.io.text_tables import read_table
 
 __all__ = ["read_screen"]
-
-_GUIDE_TYPE = "CRISPR Guide Capture"
-_WHOLE = ".h5mu, .h5 (10x), .h5ad (with genes and guides) or a 10x folder"
-_PART = ".rds, .h5ad, .mtx, .csv or .tsv"
-# What the modalities are called in files, in lower case and without separators.
-_KEYS = {
-    "rna": ("rna", "gene", "genes", "gex", "geneexpression", "mrna", "expression"),
-    "guide": (
-        *("guide", "guides", "grna", "grnas", "sgrna", "sgrnas", "crispr", "crisprguidecapture", "guidecapture"),
-        *("guideumi", "guideumis", "gdo", "perturbation", "perturbations"),
-    ),
-}
 
 
 def read_screen(
@@ -109,89 +92,33 @@ def read_screen(
     >>> mdata["guide"].X.toarray().tolist(), mdata["guide"].var["target"].tolist()
     ([[0, 6], [9, 0]], ['enh1', 'non-targeting'])
     """
-    table, known = _table(cells), _table(guides)
-    if path is not None and (rna is not None or guide is not None):
-        raise OptionError("read_screen() takes either a path with both modalities, or rna= and guide=, not all of them")
-    obs = None
-    if path is not None:
-        genes, found, obs = _from_one(path, rna_key=rna_key, guide_key=guide_key, layer=layer, backed=backed)
-        source = {"path": str(path)}
-    elif rna is None or guide is None:
-        raise OptionError(f"read_screen() needs a path ({_WHOLE}), or both rna= and guide= ({_PART})")
-    elif backed:
-        raise OptionError("backed=True works with one file (.h5mu, 10x .h5, .h5ad); a pair is read into memory")
-    elif rna_key is not None or guide_key is not None:
-        raise OptionError("rna_key= and guide_key= are names in one .h5mu file; rna= and guide= are files of their own")
-    else:
-        first = read_matrix(rna, "rna", rna_features, barcodes)
-        second = read_matrix(guide, "guide", guide_features, barcodes)
-        sides = orient(
-            as_named(first, rna), as_named(second, guide), known=known_barcodes(table, barcode), second="guide"
-        )
-        # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
-        genes, found = (a if isinstance(a, AnnData) else b for a, b in zip((first, second), sides, strict=True))
-        source = {"rna": str(rna), "guide": str(guide)}
-    if table is not None:
-        names = {"rna": genes.obs_names, "guide": found.obs_names}
-        label = "table of cells" if isinstance(cells, pd.DataFrame) else str(cells)
-        table = index_cells(table, names, barcode=barcode, label=label)
-    for name, given in (("cells", cells), ("guides", guides)):
-        if given is not None:
-            source[name] = "a table" if isinstance(given, pd.DataFrame) else str(given)
-    return assemble_screen(genes, found, table, guides=known, source=source, obs=obs, layer=layer)
-
-
-def _from_one(
-    path: PathLikeStr, *, rna_key: str | None, guide_key: str | None, layer: Layer, backed: bool
-) -> tuple[AnnData, AnnData, pd.DataFrame | None]:
-    """Genes, guides and table of cells of one file or folder."""
-    suffix, is_folder = suffix_of(path), Path(path).is_dir()
-    if not is_folder and suffix not in (".h5mu", ".h5", ".h5ad"):
-        more = f"; a matrix of one modality ({_PART}) goes with another: read_screen(rna=, guide=)"
-        raise InputError(
-            f"{path}: unknown suffix {suffix!r}; expected {_WHOLE}{more if suffix and suffix in _PART else ''}"
-        )
-    if backed and is_folder:
-        raise OptionError(f"{path}: backed=True works with one file (.h5mu, 10x .h5, .h5ad), not with a folder")
-    if layer is not None and (is_folder or suffix == ".h5"):
-        raise OptionError(f"{path}: layer= works with .h5mu and .h5ad files only; 10x files have no layers")
-    if suffix != ".h5mu" and (rna_key is not None or guide_key is not None):
-        raise OptionError(f"{path}: rna_key= and guide_key= work with .h5mu files only; others have types of features")
-    if suffix == ".h5mu":
-        file = existing_file(path, "a .h5mu file")
-        parts, obs = open_h5mu(file, _keys(file, {"rna": rna_key, "guide": guide_key}), backed=backed)
-        return parts["rna"], _in_memory(parts["guide"]), obs
-    if is_folder:
-        adata = open_10x_mtx(path)[1]
-    elif suffix == ".h5":
-        adata = open_10x_h5(existing_file(path, "a 10x .h5 file"), backed=backed)
-    else:
-        adata = read_h5ad(path, backed=backed)
-    genes, guides = split_features(adata, str(path), second=_GUIDE_TYPE)
-    # What 10x says of its capture sequences; the interval of genes is of the reference that was used there.
-    genes.var = genes.var.drop(columns=["feature_types", "interval", "pattern", "read", "sequence"], errors="ignore")
-    guides.var = guides.var.drop(columns=["feature_types", "genome", "interval", "pattern", "read"], errors="ignore")
-    return genes, _in_memory(guides), None
-
-
-def _keys(file: Path, given: dict[str, str | None]) -> dict[str, str]:
-    """What rna and guide are called in a file."""
-    present = modalities_of(file)
-    plain = {name: re.sub(r"[^a-z]+", "", name.lower()) for name in present}
-    found = {}
-    for modality, key in given.items():
-        if key is not None:
-            found[modality] = key
-            continue
-        likely = [name for name in present if plain[name] in _KEYS[modality] and name not in given.values()]
-        # Where a file has several, the one that is called as we call it.
-        exact = [name for name in likely if name == modality]
-        if len(likely) > 1 and not exact:
+    if rna_key is not None or guide_key is not None:
+        if path is None:
             raise OptionError(
-                f"{file}: several modalities may be {modality}: {first_few(likely)}. Pass {modality}_key= with one"
+                "rna_key= and guide_key= are names in one .h5mu file; rna= and guide= are files of their own"
             )
-        found[modality] = (exact or likely or [modality])[0]
-    return found
+        if not format_of_whole(path, SCREEN).keys:
+            raise OptionError(
+                f"{path}: rna_key= and guide_key= work with .h5mu files only; others have types of features"
+            )
+    guide_rows = guides if guides is None or isinstance(guides, pd.DataFrame) else read_table(guides)
+    whole, table = open_input(
+        SCREEN,
+        path,
+        rna,
+        guide,
+        cells=cells,
+        barcode=barcode,
+        names={"rna": rna_features, "guide": guide_features, "barcodes": barcodes},
+        keys={"rna": rna_key, "guide": guide_key},
+        layer=layer,
+        backed=backed,
+    )
+    if guides is not None:
+        whole.source["guides"] = "a table" if isinstance(guides, pd.DataFrame) else str(guides)
+    return assemble_screen(
+        whole.rna, _in_memory(whole.second), table, guides=guide_rows, source=whole.source, obs=whole.obs, layer=layer
+    )
 
 
 def _in_memory(guide: AnnData) -> AnnData:
@@ -204,7 +131,3 @@ def _in_memory(guide: AnnData) -> AnnData:
 
 def _loaded(matrix: object) -> object:
     return matrix.to_memory() if isinstance(matrix, DiskCounts) else matrix
-
-
-def _table(given: PathLikeStr | pd.DataFrame | None) -> pd.DataFrame | None:
-    return given if given is None or isinstance(given, pd.DataFrame) else read_table(given)

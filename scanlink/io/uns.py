@@ -11,6 +11,7 @@ import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.files import FULL_DISK, replace_file
+from scanlink.io.formats import keeps_tables
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, suffix_of
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def copy_with_tables(
     from anndata.io import write_elem
 
     file, target = existing_file(source, "a .h5mu or .h5ad file"), Path(path)
-    if suffix_of(file) not in (".h5mu", ".h5ad") or suffix_of(file) != suffix_of(target):
+    if not keeps_tables(file) or suffix_of(file) != suffix_of(target):
         raise InputError(
             f"{file.name} to {target.name}: a .h5mu file is copied to a .h5mu file, a .h5ad file to a .h5ad file. Data "
             "in other files: read them with sl.io.read, then sl.io.add_tables and .write"
@@ -148,9 +149,9 @@ def _for_file(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _for_people(table: pd.DataFrame) -> pd.DataFrame:
-    found = table.reset_index(drop=True)
-    for column in found:
-        if isinstance(found[column].dtype, pd.CategoricalDtype):
-            texts = found[column].astype(object)
-            found[column] = texts.where(texts.notna(), None)
-    return found
+    plain = table.reset_index(drop=True)
+    for column in plain:
+        if isinstance(plain[column].dtype, pd.CategoricalDtype):
+            texts = plain[column].astype(object)
+            plain[column] = texts.where(texts.notna(), None)
+    return plain

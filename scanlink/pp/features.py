@@ -193,20 +193,20 @@ def filter_features(
     for name, adata in parts.items():
         if survey is not None:
             sums = survey[name]
-            found = _statistics(adata.n_obs, sums.n_nonzero, sums.sums, sums.squares)
+            statistics = _statistics(adata.n_obs, sums.n_nonzero, sums.sums, sums.squares)
         else:
-            found = feature_statistics(
+            statistics = feature_statistics(
                 adata.X, chunk_rows=chunk_rows, what=name, cells=adata.obs_names, features=adata.var_names
             )
-        keep[name] = found.fraction >= min_fraction
+        keep[name] = statistics.fraction >= min_fraction
         kept = int(keep[name].sum())
-        n_entries[name] = int(found.n_nonzero[keep[name]].sum())
+        n_entries[name] = int(statistics.n_nonzero[keep[name]].sum())
         report[name] = {"min_fraction": float(min_fraction), "kept": kept, "lost": adata.n_vars - kept}
         if kept == 0:
             raise InputError(
                 f"{name}: none of {adata.n_vars} features is non-zero in {min_fraction:.3g} of {adata.n_obs} cells; "
-                "the most "
-                f"frequent one is in {found.fraction.max(initial=0):.3g}. Lower min_fraction, or remove empty cells"
+                f"the most frequent one is in {statistics.fraction.max(initial=0):.3g}. Lower min_fraction, or remove "
+                "empty cells"
             )
         logger.info(
             "%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction

@@ -95,10 +95,10 @@ def cis_pairs(
     peaks = check_intervals(atac.var, what="atac.var")
     loci = check_intervals(genes, what="the annotation")
 
-    found = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
+    matches = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
     if only is not None:
-        found = found[found["gene"].isin(positions_of(rna.var_names, only))]
-    loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy())
+        matches = matches[matches["gene"].isin(positions_of(rna.var_names, only))]
+    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))

@@ -88,8 +88,8 @@ def assign_guides(
     if _are_calls(counts):
         least = np.ones(guide.n_vars, dtype=np.int64)
         if method == "mixture" or threshold > 1:
-            asked = "a mixture" if method == "mixture" else f"a threshold of {threshold} UMIs"
-            logger.warning("guide holds calls (0 and 1) and no UMI counts: the threshold is 1, not %s", asked)
+            choice = "a mixture" if method == "mixture" else f"a threshold of {threshold} UMIs"
+            logger.warning("guide holds calls (0 and 1) and no UMI counts: the threshold is 1, not %s", choice)
     elif method == "threshold":
         least = np.full(guide.n_vars, int(threshold), dtype=np.int64)
     else:
@@ -132,8 +132,8 @@ def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
     """
     guide = get_modality(mdata, "guide")
     counts = _by_guide(guide)
-    found: NDArray[np.bool_] = counts.toarray() >= _thresholds(guide, counts)
-    return found
+    calls: NDArray[np.bool_] = counts.toarray() >= _thresholds(guide, counts)
+    return calls
 
 
 def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -198,13 +198,13 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
             "with scanlink.io.read_screen"
         )
     names = guide.var["target"].astype(str).to_numpy()
-    own = np.flatnonzero(names == target)
-    if not own.size:
+    guides = np.flatnonzero(names == target)
+    if not guides.size:
         raise MissingKeyError(_no_target(target, names))
     counts = _by_guide(guide)
     least = _thresholds(guide, counts)
-    calls = [counts[:, [g]].toarray().ravel() >= least[g] for g in own.tolist()]
-    return perturbation_probability(calls, _efficiencies(guide, names, missing_efficiency)[own])
+    calls = [counts[:, [g]].toarray().ravel() >= least[g] for g in guides.tolist()]
+    return perturbation_probability(calls, _efficiencies(guide, names, missing_efficiency)[guides])
 
 
 def _by_guide(guide: AnnData) -> sparse.csc_matrix:
@@ -246,11 +246,11 @@ def _efficiencies(guide: AnnData, names: NDArray[Any], missing: float | None) ->
     """Of all guides, with those that are missing filled in."""
     if "efficiency" not in guide.var:
         return np.full(guide.n_vars, 1.0 if missing is None else float(missing))
-    given = pd.to_numeric(guide.var["efficiency"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    efficiency = pd.to_numeric(guide.var["efficiency"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if missing is None:
-        known = given[(names != NON_TARGETING) & ~np.isnan(given)]
-        missing = float(np.median(known)) if known.size else 1.0
-    return np.where(np.isnan(given), missing, given)
+        measured = efficiency[(names != NON_TARGETING) & ~np.isnan(efficiency)]
+        missing = float(np.median(measured)) if measured.size else 1.0
+    return np.where(np.isnan(efficiency), missing, efficiency)
 
 
 def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDArray[np.int64]:
@@ -259,30 +259,30 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
         enough = last - first >= _FEWEST_CELLS
         fits.append(fit_umi_mixture(*np.unique(counts.data[first:last], return_counts=True)) if enough else None)
     pooled = fit_umi_mixture(*np.unique(counts.data, return_counts=True)).threshold
-    own = np.array([fit is not None and fit.threshold is not None for fit in fits])
-    if pooled is None and not own.all():
+    has_fit = np.array([fit is not None and fit.threshold is not None for fit in fits])
+    if pooled is None and not has_fit.all():
         logger.warning(
             "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
             "their own take the threshold %d: %s",
-            int((~own).sum()),
+            int((~has_fit).sum()),
             otherwise,
-            first_few(names[~own]),
+            first_few(names[~has_fit]),
         )
         pooled = otherwise
-    elif not own.all():
+    elif not has_fit.all():
         few = sum(fit is None for fit in fits)
         logger.info(
             "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
             "without two components: %s",
-            int((~own).sum()),
+            int((~has_fit).sum()),
             pooled,
             few,
             _FEWEST_CELLS,
-            int((~own).sum()) - few,
-            first_few(names[~own]),
+            int((~has_fit).sum()) - few,
+            first_few(names[~has_fit]),
         )
-    found = [fit.threshold if fit is not None else None for fit in fits]
-    least = np.array([pooled if one is None else one for one in found], dtype=np.int64)
+    thresholds = [fit.threshold if fit is not None else None for fit in fits]
+    least = np.array([pooled if one is None else one for one in thresholds], dtype=np.int64)
     spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))
     logger.info("thresholds by mixture, UMIs: %s", spread)
     return least
@@ -291,7 +291,7 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
 def _no_target(target: str, names: NDArray[Any]) -> str:
     import difflib
 
-    known = sorted(set(names.tolist()) - {NON_TARGETING})
-    close = difflib.get_close_matches(str(target), known, n=3, cutoff=0.6)
-    hint = f"did you mean {first_few(close)}?" if close else f"there are {first_few(known)}"
+    targets = sorted(set(names.tolist()) - {NON_TARGETING})
+    close = difflib.get_close_matches(str(target), targets, n=3, cutoff=0.6)
+    hint = f"did you mean {first_few(close)}?" if close else f"there are {first_few(targets)}"
     return f"no guide has the target {target!r}; {hint}"

@@ -56,7 +56,7 @@ def highly_variable_genes(
     MissingKeyError
         If there is no modality ``rna``.
     OptionError
-        If ``flavor`` or ``n_top`` is impossible.
+        If ``flavor`` or ``n_top`` is impossible, or scanpy (the extra ``hvg``) is not installed.
 
     Notes
     -----
@@ -76,7 +76,12 @@ def highly_variable_genes(
     rna = get_modality(mdata, "rna")
     if n_top is not None and not 1 <= n_top <= rna.n_vars:
         raise OptionError(f"n_top is {n_top}, expected a number from 1 to the {rna.n_vars} genes of the data, or None")
-    import scanpy as sc
+    try:
+        import scanpy as sc
+    except ImportError as error:
+        raise OptionError(
+            f"highly variable genes need scanpy, which is not installed: pip install 'scanlink[hvg]' ({error})"
+        ) from error
     from anndata import AnnData
 
     blocks = []

@@ -74,9 +74,9 @@ def screen_qc(
     if {"nUMI", "percent.mito", "nFeature_RNA"} & set(wanted):
         add_rna(mdata, rna, sums, wanted)
     called, umis = guide_counts(mdata)
-    found = {"guide_count": called, "guide_UMI": umis}
-    set_columns(mdata, found, wanted)
-    for name, values in found.items():
+    columns = {"guide_count": called, "guide_UMI": umis}
+    set_columns(mdata, columns, wanted)
+    for name, values in columns.items():
         other = int((mdata.obs[name].to_numpy(dtype=float) != values).sum())
         if other:
             logger.warning(

@@ -87,8 +87,8 @@ class ColumnReader:
     def _read(self, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         first, last = self._file("starts").read(feature, feature + 2).tolist()
         cells, values = self._file("cells").read(first, last), self._file("values").read(first, last)
-        found, expected = _crc(cells, values), int(self._file("crc").read(feature, feature + 1)[0])
-        if found != expected:
+        checksum, expected = _crc(cells, values), int(self._file("crc").read(feature, feature + 1)[0])
+        if checksum != expected:
             names = f"{self._modality}_cells.npy or {self._modality}_values.npy"
             raise InputError(self._damaged(names, feature, "the checksum is wrong"))
         return cells.astype(np.int32, copy=False), values.astype(np.int32)

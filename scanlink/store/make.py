@@ -140,17 +140,17 @@ def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modali
     wanted = modalities
     if wanted is None:
         wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
-    asked = list(wanted)
-    if odd := [name for name in asked if name not in FEATURE]:
+    chosen = list(wanted)
+    if odd := [name for name in chosen if name not in FEATURE]:
         raise OptionError(f"modalities has {first_few(odd)}, expected some of {first_few(FEATURE)}")
-    if not asked:
+    if not chosen:
         raise OptionError(f"modalities is empty, expected some of {first_few(FEATURE)}")
-    if absent := [name for name in asked if name not in mdata.mod]:
+    if absent := [name for name in chosen if name not in mdata.mod]:
         raise MissingKeyError(
             f"no modality {first_few(absent)} in the data, found {first_few(mdata.mod) or 'none'}: a store has 'rna' "
             "and 'atac', or 'rna' and 'guide'. Read the data with scanlink.io.read or scanlink.io.read_screen"
         )
-    return tuple(name for name in FEATURE if name in asked)
+    return tuple(name for name in FEATURE if name in chosen)
 
 
 def _features(mdata: MuData, modality: Modality) -> pd.DataFrame:

@@ -55,26 +55,26 @@ class NewStore:
         """Write the table of cells, whose index is the barcode, and that of each modality's features, by name."""
         cells = _plain(cells)
         self.levels = level_columns(cells)
-        table = cells.reset_index(names=BARCODE)
-        table.to_parquet(self.folder / "cells.parquet", index=False)
-        self.digests["cells.parquet"] = _digest(table)
-        for modality, known in features.items():
-            columns = {name: known[name].to_numpy() for name in known.columns}
-            table = pd.DataFrame({"name": known.index.to_numpy(dtype=str).astype(object), **columns})
-            table.to_parquet(self.folder / f"{FEATURE[modality]}s.parquet", index=False)
-            self.digests[f"{FEATURE[modality]}s.parquet"] = _digest(table)
+        named = {"cells.parquet": cells.reset_index(names=BARCODE)}
+        for modality, table in features.items():
+            columns = {name: table[name].to_numpy() for name in table.columns}
+            names = table.index.to_numpy(dtype=str).astype(object)
+            named[f"{FEATURE[modality]}s.parquet"] = pd.DataFrame({"name": names, **columns})
+        for file, table in named.items():
+            table.to_parquet(self.folder / file, index=False)
+            self.digests[file] = _digest(table)
         # Where it is not said, it is these two: stores of multiome data stay as they were before there were others.
         self.about |= {} if tuple(features) == MULTIOME else {"modalities": list(features)}
         self.about |= {
             "n_cells": len(cells),
-            **{f"n_{FEATURE[modality]}s": len(known) for modality, known in features.items()},
+            **{f"n_{FEATURE[modality]}s": len(table) for modality, table in features.items()},
             "levels": [{"column": c.name, "levels": list(c.levels), "n_cells": c.n_cells} for c in self.levels],
         }
 
     def take_over(self, manifest: dict[str, Any]) -> None:
         """Modalities, shape, levels and checksums of another store, some of whose files are used."""
-        own = ("format", "bytes", "digests", "sha256")
-        self.about = {key: value for key, value in manifest.items() if key not in own}
+        anew = ("format", "bytes", "digests", "sha256")
+        self.about = {key: value for key, value in manifest.items() if key not in anew}
         self.digests = dict(manifest["digests"])
 
     def seal(self) -> str:

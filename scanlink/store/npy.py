@@ -83,8 +83,8 @@ class ArrayFile:
                 raise OSError(errno.EIO, f"the file ends {left} bytes early", str(self.path))
             pieces.append(piece)
             place, left = place + len(piece), left - len(piece)
-        found: NDArray[Any] = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype=self.dtype)
-        return found
+        values: NDArray[Any] = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype=self.dtype)
+        return values
 
 
 class ArrayWriter:

@@ -62,27 +62,27 @@ class Store:
             manifest = store.manifest
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is not a scan store: its manifest.json cannot be read ({error})") from error
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        if found not in (FORMAT, FORMAT_OF_MODALITIES):
+        stored = manifest.get("format") if isinstance(manifest, dict) else None
+        if stored not in (FORMAT, FORMAT_OF_MODALITIES):
             raise InputError(
-                f"{path} is a store of format {found!r}, expected {FORMAT} or {FORMAT_OF_MODALITIES}: make it anew"
+                f"{path} is a store of format {stored!r}, expected {FORMAT} or {FORMAT_OF_MODALITIES}: make it anew"
             )
         for name, size in manifest["bytes"].items():
             try:
-                found = (store.path / name).stat().st_size
+                n_bytes = (store.path / name).stat().st_size
             except OSError:
-                found = None
-            if found != size:
+                n_bytes = None
+            if n_bytes != size:
                 raise InputError(
-                    f"{path}: {name} has {found} bytes, expected {size}: the store is damaged, make it anew"
+                    f"{path}: {name} has {n_bytes} bytes, expected {size}: the store is damaged, make it anew"
                 )
         return store
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """Format, shape, sizes, levels and checksums."""
-        found: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
-        return found
+        manifest: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
+        return manifest
 
     @property
     def checksum(self) -> str:
@@ -143,8 +143,8 @@ class Store:
             If the store does not have the modality; names those that it has.
         """
         self._need(modality)
-        found: pd.Index = getattr(self, f"{FEATURE[modality]}s")
-        return found
+        names: pd.Index = getattr(self, f"{FEATURE[modality]}s")
+        return names
 
     def _names(self, modality: Modality) -> pd.Index:
         return pd.Index(self._table(modality, ["name"])["name"])
@@ -194,8 +194,8 @@ class Store:
     def starts(self, modality: Modality) -> NDArray[np.int64]:
         """Where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
         self._need(modality)
-        found: NDArray[np.int64] = np.load(self.path / f"{modality}_starts.npy")
-        return found
+        starts: NDArray[np.int64] = np.load(self.path / f"{modality}_starts.npy")
+        return starts
 
     def value_type(self, modality: Modality) -> np.dtype[Any]:
         """Type of the counts of a modality on disk, the smallest that holds the largest of them."""
@@ -219,10 +219,10 @@ class Store:
             many levels, or is neither text, boolean nor whole number.
         """
         self._need(modality)
-        for number, known in enumerate(self.manifest["levels"]):
-            if known["column"] == column:
+        for number, entry in enumerate(self.manifest["levels"]):
+            if entry["column"] == column:
                 counts: NDArray[np.int32] = np.load(self.path / f"{modality}_levels_{number}.npy")
-                return dict(zip(known["levels"], known["n_cells"], strict=True)), counts
+                return dict(zip(entry["levels"], entry["n_cells"], strict=True)), counts
         return None
 
     def positions(self, modality: Modality, names: pd.Series | pd.Index) -> NDArray[np.int32]:
