@@ -40,7 +40,7 @@ class Assay:
 
     @property
     def pair(self) -> str:
-        """How two files of one modality each are read."""
+        """The call that reads two files of one modality each."""
         return f"{self.reader}(rna=, {self.second}=)"
 
 
@@ -83,5 +83,5 @@ class Whole:
 
     @classmethod
     def of_file(cls, path: Path, rna: AnnData, second: AnnData, obs: pd.DataFrame | None = None) -> Whole:
-        """Both modalities of one file or folder."""
+        """Make it of the two modalities of one file or folder."""
         return cls(rna, second, {"path": str(path)}, obs)

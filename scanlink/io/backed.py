@@ -18,7 +18,7 @@ log = logging.getLogger("scanlink")
 
 
 def anndata_on_disk(file: Path, what: str, key: str = "") -> AnnData:
-    """A ``.h5ad`` file, or a modality of a ``.h5mu``, with its matrices left where they are.
+    """Open a ``.h5ad`` file, or a modality of a ``.h5mu``, and leave its matrices where they are.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def multiome_on_disk(file: Path, keys: tuple[str, ...]) -> tuple[dict[str, AnnDa
 
 
 def tenx_on_disk(file: Path) -> AnnData:
-    """Genes and peaks of a 10x ``.h5`` file side by side, as :func:`scanpy.read_10x_h5` has them, counts on disk."""
+    """Open all features of a 10x ``.h5`` file side by side, with the names that scanpy gives their columns."""
     import h5py
 
     with h5py.File(file, "r") as content:
@@ -82,7 +82,7 @@ def tenx_on_disk(file: Path) -> AnnData:
 
 
 def has_old_layout(file: Path) -> bool:
-    """Whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
+    """Tell whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
     import h5py
 
     with h5py.File(file, "r") as content:

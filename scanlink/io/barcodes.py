@@ -150,6 +150,6 @@ def _rewritten(names: pd.Index, pattern: str, replacement: str) -> pd.Index:
 
 
 def text_index(names: pd.Index) -> pd.Index:
-    """Names as plain texts."""
+    """Turn names into plain texts."""
     text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
     return text

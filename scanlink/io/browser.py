@@ -64,7 +64,7 @@ table interact
 def ends_of(
     table: pd.DataFrame, *, genes: pd.DataFrame | None, anchor: Literal["tss", "body"], one_based: bool
 ) -> pd.DataFrame:
-    """Both intervals of every row of links or of enhancer pairs.
+    """Find both intervals of every row of links or of enhancer pairs.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _intervals(names: pd.Series, *, one_based: bool) -> pd.DataFrame:
 
 
 def placed(table: pd.DataFrame, ends: pd.DataFrame) -> pd.Series:
-    """Which rows have both ends; says how many do not, and why."""
+    """Tell which rows have both ends; log how many do not, and why."""
     has_place = ends["chrom2"].notna()
     if len(table) and not has_place.all():
         lost = table.loc[~has_place, "gene"].unique()
@@ -126,7 +126,7 @@ def placed(table: pd.DataFrame, ends: pd.DataFrame) -> pd.Series:
 
 
 def score(fdr: pd.Series) -> pd.Series:
-    """Whole number from 0 to 1000: -100 log10 of the false discovery rate.
+    """Turn false discovery rates into whole numbers from 0 to 1000: -100 log10 of them.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def score(fdr: pd.Series) -> pd.Series:
 
 
 def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Rows as BEDPE, in the order of the genome; ``BEDPE_COLUMNS``, then columns of the table as they are called there.
+    """Make rows of BEDPE, in the order of the genome: ``BEDPE_COLUMNS``, then columns of the table by their names.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
 
 
 def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the interact format of UCSC, sorted as ``bedToBigBed`` wants it; 18 columns.
+    """Make rows of UCSC's interact format, sorted as ``bedToBigBed`` wants it; 18 columns.
 
     Parameters
     ----------
@@ -210,5 +210,5 @@ def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
 
 
 def _word(text: object) -> str:
-    """A custom track may be split at any blank, and an empty field would shift the others."""
+    """Join words: a custom track may be split at any blank, and an empty field would shift the others."""
     return re.sub(r"\s+", "_", str(text).strip()) or "."

@@ -194,14 +194,14 @@ def listed(words: Iterable[str], last: str = "or") -> str:
 
 
 def whole_words(assay: Assay) -> str:
-    """Formats that hold both modalities, for messages."""
+    """List the formats that hold both modalities, for messages."""
     return listed(
         (row.whole_name or row.suffixes[0]).format(features=assay.features) for row in FORMATS if row.whole is not None
     )
 
 
 def matrix_words() -> str:
-    """Formats that hold a matrix of one modality, for messages."""
+    """List the formats that hold a matrix of one modality, for messages."""
     return listed(row.suffixes[0] for row in FORMATS if row.matrix is not None)
 
 
@@ -240,12 +240,12 @@ def format_of_matrix(path: PathLikeStr, modality: str) -> Format:
 
 
 def keeps_tables(path: PathLikeStr) -> bool:
-    """Whether a file is of a format to a copy of which tables of results can be added."""
+    """Tell whether a copy of a file can take tables of results."""
     return any(row.keeps_tables and suffix_of(path) in row.suffixes for row in FORMATS)
 
 
 def names_beside(path: Path) -> list[Path]:
-    """Files of names that may belong to a matrix, where its format keeps them beside it."""
+    """Find files of names that may belong to a matrix, where its format keeps them beside it."""
     if not (path.is_file() and any(row.names_beside and suffix_of(path) in row.suffixes for row in FORMATS)):
         return []
     return [other for other in sorted(path.parent.iterdir()) if suffix_of(other) in (".tsv", ".csv", ".txt")]

@@ -18,7 +18,7 @@ log = logging.getLogger("scanlink")
 def match_guides(
     var: pd.DataFrame, table: pd.DataFrame | None = None, *, label: str = "the table of guides"
 ) -> pd.DataFrame:
-    """What is known of the guides of a matrix, from a table or from the columns that the matrix came with.
+    """Describe the guides of a matrix, from a table or from the columns that the matrix came with.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def match_guides(
 
 
 def _rows(var: pd.DataFrame, table: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The table's row of each guide, in the order of the matrix, without the column of names."""
+    """Find the table's row of each guide, in the order of the matrix, without the column of names."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{label} is a {type(table).__name__}, expected a table with the columns guide and target")
     ours = [var.index.astype(str)]

@@ -50,18 +50,18 @@ _WIDEST = 50_000
 
 
 def find_column(table: pd.DataFrame, kind: str) -> object | None:
-    """The column of a table that holds ``kind`` under one of its usual names, or None."""
+    """Find the column of a table that holds ``kind`` under one of its usual names, or None."""
     return next(iter(find_columns(table, kind)), None)
 
 
 def find_columns(table: pd.DataFrame, kind: str) -> list[object]:
-    """All columns of a table with a usual name of ``kind``, the likeliest first."""
+    """Find all columns of a table with a usual name of ``kind``, the likeliest first."""
     columns = {re.sub(r"[^a-z0-9]+", "_", str(name).lower()): name for name in reversed(table.columns)}
     return [columns[name] for name in _NAMES[kind] if name in columns]
 
 
 def guide_table(table: pd.DataFrame, *, label: str = "the table of guides") -> pd.DataFrame:
-    """Targets, efficiencies and coordinates of guides, whatever the columns of a table are called.
+    """Find targets, efficiencies and coordinates of guides, whatever the columns of a table are called.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def guide_table(table: pd.DataFrame, *, label: str = "the table of guides") -> p
 
 
 def _text(column: pd.Series) -> pd.Series:
-    """As stripped text, whole numbers without a point; None where there is none."""
+    """Turn values into stripped text, whole numbers without a point; None where there is none."""
     values = column.astype(object)
     if pd.api.types.is_float_dtype(column):
         values = values.map(lambda one: int(one) if pd.notna(one) and float(one).is_integer() else one)
@@ -180,7 +180,7 @@ def _efficiencies(table: pd.DataFrame, label: str) -> NDArray[np.float64]:
 
 
 def _places(table: pd.DataFrame, target: pd.Series, label: str) -> dict[str, Any]:
-    """Chromosome, start and end of each guide's target."""
+    """Find chromosome, start and end of each guide's target."""
     columns = {name: find_column(table, name) for name in ("chrom", "start", "end")}
     lacking = [name for name, column in columns.items() if column is None]
     present = [str(column) for column in columns.values() if column is not None]

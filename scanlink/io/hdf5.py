@@ -76,7 +76,7 @@ class Source:
             return cls(path, key, kind, (int(shape[0]), int(shape[1])), matrix["data"].dtype, what)
 
     def pieces(self, length: int | None, wanted: NDArray[np.bool_] | None) -> Iterator[tuple[int, int, Any]]:
-        """Consecutive rows (columns of ``csc``), with first and last (half open), as ``csr_array`` or ``csc_array``.
+        """Yield consecutive rows (columns of ``csc``), first and last (half open), as ``csr_array`` or ``csc_array``.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Source:
                     yield start, stop, self._sparse(matrix, starts[start : stop + 1])
 
     def _sparse(self, matrix: Any, starts: NDArray[np.int64]) -> Any:
-        """Rows (columns of ``csc``) that begin and end at these places of the file."""
+        """Read rows (columns of ``csc``) that begin and end at these places of the file."""
         by_column = self.kind == "csc"
         minor, lines = self.shape[0 if by_column else 1], starts.size - 1
         begin, end = int(starts[0]), int(starts[-1])

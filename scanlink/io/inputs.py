@@ -85,7 +85,7 @@ def _format(
     layer: Layer,
     backed: bool,
 ) -> Format | None:
-    """The format of the one file, None for a pair; what does not go together is refused."""
+    """Find the format of the one file, None for a pair; what does not go together is refused."""
     on_disk = f"one file ({', '.join(row.label for row in FORMATS if row.backed)})"
     if path is None:
         if rna is None or second is None:
@@ -114,7 +114,7 @@ def _format(
 def _pair(
     files: Mapping[str, PathLikeStr | None], *, names: Mapping[str, PathLikeStr | None], barcodes: pd.Index | None
 ) -> Whole:
-    """Two files of one modality each, both as cells x features."""
+    """Read two files of one modality each, both as cells x features."""
     matrices = {
         modality: _matrix(str(file), modality, names.get(modality), names.get("barcodes"))
         for modality, file in files.items()
@@ -137,7 +137,7 @@ def _matrix(
 
 
 def _named(matrix: NamedMatrix | AnnData, path: str) -> NamedMatrix:
-    """The names of a matrix, and where its cells are if that is known."""
+    """Take the names of a matrix, and where its cells are if that is known."""
     if isinstance(matrix, NamedMatrix):
         return matrix
     empty = sparse.csr_matrix(matrix.shape)
@@ -145,7 +145,7 @@ def _named(matrix: NamedMatrix | AnnData, path: str) -> NamedMatrix:
 
 
 def _possible_barcodes(table: pd.DataFrame | None, barcode: str | None) -> pd.Index | None:
-    """All that may be barcodes in a table of cells."""
+    """Gather all that may be barcodes in a table of cells."""
     if table is None:
         return None
     candidates = [table.index, *(table[name] for name in ([barcode] if barcode in table else table.columns))]

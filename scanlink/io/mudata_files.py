@@ -145,7 +145,7 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
 
 
 def _modalities_of(file: Path) -> list[str]:
-    """Names of the modalities of a ``.h5mu`` file, in their order."""
+    """List the modalities of a ``.h5mu`` file, in their order."""
     import h5py
 
     with reading(file, "a .h5mu file"), h5py.File(file, "r") as content:
@@ -158,7 +158,7 @@ def _modalities_of(file: Path) -> list[str]:
 
 
 def _named(file: Path, present: list[str], keys: Mapping[str, str | None]) -> dict[str, str]:
-    """What each modality is called in a file: its key, or where that is None, its likeliest name."""
+    """Name each modality as the file does: by its key, or where that is None, by its likeliest name."""
     plain = {name: re.sub(r"[^a-z]+", "", name.lower()) for name in present}
     named = {}
     for modality, key in keys.items():

@@ -52,7 +52,7 @@ class NamedMatrix:
     features: pd.DataFrame | None = field(default=None, compare=False)
 
     def names(self, side: str) -> pd.Index:
-        """Names of ``"rows"`` or ``"columns"``; InputError if the file has none."""
+        """Give the names of ``"rows"`` or ``"columns"``; InputError if the file has none."""
         names = self.rows if side == "rows" else self.columns
         if names is None:
             raise InputError(

@@ -55,7 +55,7 @@ def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str
 
 
 class CountsCheck:
-    """The same check of a matrix that comes in pieces: all are looked at, so that the message can count.
+    """Checks a matrix that comes in pieces: all are looked at, so that the message can count.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ def read_screen(
 
 
 def _in_memory(guide: AnnData) -> AnnData:
-    """The guides with all their counts in memory."""
+    """Bring all counts of the guides into memory."""
     layers = {name: _loaded(layer) for name, layer in guide.layers.items()}
     raw = None if guide.raw is None else {"X": _loaded(guide.raw.X), "var": guide.raw.var}
     on_disk = any(isinstance(matrix, DiskCounts) for matrix in (guide.X, *guide.layers.values()))

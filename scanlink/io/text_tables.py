@@ -144,5 +144,5 @@ def read_text_table(file: Path) -> pd.DataFrame:
 
 
 def separator_of(file: Path) -> str:
-    """What is between the values of a text file, by its suffix."""
+    """Tell what is between the values of a text file, by its suffix."""
     return "," if suffix_of(file) == ".csv" else "\t"

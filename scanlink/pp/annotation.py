@@ -12,11 +12,11 @@ from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 
 __all__ = ["match_genes", "strip_version"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 
 def strip_version(ids: pd.Series | pd.Index) -> pd.Series:
-    """Ensembl identifiers without their version; whatever else follows, such as ``_PAR_Y``, stays.
+    """Strip Ensembl identifiers of their version; whatever else follows, such as ``_PAR_Y``, stays.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def match_genes(
             matches = pd.concat([matches, _join(by_name.where(data_ids == "", ""), locus_names)])
     if match != "gene_id" and matches.empty:
         if both and match is None:
-            logger.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
+            log.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
         matches = _join(by_name, locus_names)
     if match is None and matches.empty:
         matches = _join(strip_version(names), locus_ids)
@@ -126,7 +126,7 @@ def match_genes(
 
 
 def _join(keys: pd.Series, loci: pd.Series) -> pd.DataFrame:
-    """Positions in ``keys`` and in ``loci`` of all equal, non-empty values."""
+    """Find the positions in ``keys`` and in ``loci`` of all equal, non-empty values."""
     left = pd.DataFrame({"key": keys.to_numpy(dtype=object), "gene": np.arange(len(keys))})
     right = pd.DataFrame({"key": loci.to_numpy(dtype=object), "locus": np.arange(len(loci))})
     left, right = left[left["key"] != ""], right[right["key"].notna() & (right["key"] != "")]
@@ -137,9 +137,9 @@ def _report(names: pd.Index, matches: pd.DataFrame) -> None:
     n_loci = matches["gene"].value_counts()
     absent = names[~np.isin(np.arange(len(names)), n_loci.index)]
     if len(absent):
-        logger.warning("%d of %d genes are not in the annotation: %s", len(absent), len(names), first_few(absent))
+        log.warning("%d of %d genes are not in the annotation: %s", len(absent), len(names), first_few(absent))
     several = names[np.sort(n_loci.index[n_loci > 1])]
     if len(several):
-        logger.info(
+        log.info(
             "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
         )

@@ -10,7 +10,7 @@ import pandas as pd
 
 __all__ = ["TssEnrichment", "tss_enrichment", "warn_of_build"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Displacements of the TSS, in bp, that tell how often any place near genes lies in a peak.
 _SHIFTS = (-100_000, -75_000, -50_000, -35_000, -20_000, 20_000, 35_000, 50_000, 75_000, 100_000)
@@ -106,7 +106,7 @@ def warn_of_build(peaks: pd.DataFrame, genes: pd.DataFrame) -> None:
     """Log a warning if genes and peaks do not look as if they were of one genome build."""
     enrichment = tss_enrichment(peaks, genes)
     if not enrichment.plausible:
-        logger.warning(
+        log.warning(
             "genes and peaks may be of different genome builds: peaks cover the TSS of %d genes (of %d with a peak "
             "within "
             "100 kb), %.1f times as many as by chance; expected 10 times or more. Compare the builds (hg19, hg38) "

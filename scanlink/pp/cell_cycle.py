@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["G2M_GENES", "S_GENES", "cell_cycle"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Tirosh et al. 2016, Science 352:189, in the order in which they are passed on.
 _S = (
@@ -100,7 +100,7 @@ def cell_cycle(
     for name in lists.keys() - wanted.keys():
         _check_scores(mdata.obs[name])
     if kept := sorted(lists.keys() - wanted.keys()):
-        logger.info("%s are there already and stay; overwrite=True computes them anew", first_few(kept))
+        log.info("%s are there already and stay; overwrite=True computes them anew", first_few(kept))
     if not wanted:
         return
     sums = Survey(mdata, modalities=("rna",))["rna"]
@@ -118,7 +118,7 @@ def cell_cycle(
             score += weight * (totals[:, first + k] / _UNIT)
         first += marks.shape[1]
         mdata.obs[name] = score
-    logger.info(
+    log.info(
         "obs has new columns: %s",
         "; ".join(f"{name} of {listed[name].size} of {len(genes)} genes" for name, genes in wanted.items()),
     )
@@ -133,14 +133,14 @@ def _check_scores(column: pd.Series) -> None:
 
 
 def _depth(mdata: MuData, total: NDArray[np.int64]) -> NDArray[np.float64]:
-    """UMIs of each cell; 1 where it has none, and no counts to divide."""
+    """Find the UMIs of each cell; 1 where it has none, and no counts to divide."""
     depth = total.astype(np.float64)
     if "nUMI" in mdata.obs:
         umis = pd.to_numeric(mdata.obs["nUMI"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         if (umis >= total).all():
             depth = umis
         else:
-            logger.warning(
+            log.warning(
                 "nUMI in obs is missing or below the sum of the counts in %d of %d cells (is it logged?); expression "
                 "is taken per sum of the counts",
                 int((~(umis >= total)).sum()),
@@ -150,7 +150,7 @@ def _depth(mdata: MuData, total: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _present(rna: AnnData, genes: tuple[str, ...], n_nonzero: NDArray[np.int64], name: str) -> NDArray[np.intp]:
-    """Positions of the genes of a list that are seen in some cell."""
+    """Find the genes of a list that are seen in some cell, as positions."""
     every = [rna.var_names, *(rna.var[column] for column in ("symbol", "gene_name") if column in rna.var)]
     symbols = pd.DataFrame({k: pd.Series(list(texts)).astype(str).str.upper() for k, texts in enumerate(every)})
     wanted = {gene.upper() for gene in genes} | {new for old, new in _RENAMED.items() if old in genes}
@@ -168,7 +168,7 @@ def _present(rna: AnnData, genes: tuple[str, ...], n_nonzero: NDArray[np.int64],
 
 
 def _bins(sums: NDArray[np.int64], n_nonzero: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bin of each gene by its mean, -1 where it is never seen."""
+    """Put each gene into a bin by its mean, -1 where it is never seen."""
     out = np.full(sums.size, -1, dtype=np.int64)
     seen = n_nonzero > 0
     rank = pd.Series(sums[seen]).rank(method="min").to_numpy()
@@ -177,7 +177,7 @@ def _bins(sums: NDArray[np.int64], n_nonzero: NDArray[np.int64]) -> NDArray[np.i
 
 
 def _plan(positions: NDArray[np.intp], bins: NDArray[np.int64], name: str) -> tuple[NDArray[np.int64], list[float]]:
-    """Which genes are summed, shape ``(n_genes, n_sums)``, and the weight of each sum: the list, then its bins."""
+    """Choose which genes are summed, ``(n_genes, n_sums)``, and the weight of each sum: the list, then its bins."""
     is_listed = np.zeros(bins.size, dtype=bool)
     is_listed[positions] = True
     number, times = np.unique(bins[positions], return_counts=True)
@@ -194,7 +194,7 @@ def _plan(positions: NDArray[np.intp], bins: NDArray[np.int64], name: str) -> tu
 
 
 def _logged(rna: AnnData, depth: NDArray[np.float64]) -> Any:
-    """Pieces of the matrix with logarithms as whole numbers; rows and columns of each."""
+    """Yield pieces of the matrix with logarithms as whole numbers, and where each lies."""
     for chunk in iter_chunks(rna.X):
         block = canonical(chunk)
         lines = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
@@ -212,7 +212,7 @@ def _column_sums(rna: AnnData, depth: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _row_sums(rna: AnnData, depth: NDArray[np.float64], marks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sums over marked genes. Shape ``(n_cells, n_sums)``."""
+    """Sum over marked genes. Shape ``(n_cells, n_sums)``."""
     out = np.zeros((rna.n_obs, marks.shape[1]), dtype=np.int64)
     for chunk, block in _logged(rna, depth):
         out[chunk.rows] += block @ marks[chunk.cols]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStatistics", "feature_statistics", "filter_features"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _statistics(n_cells: int, n_nonzero: np.ndarray, total: np.ndarray, squares:
 
 
 def _column_sums(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each column of a piece: entries that are not zero, their sum, and the sum of their squares."""
+    """Sum each column of a piece: entries that are not zero, their values, and the squares of these."""
     import sparse
 
     # COO of `sparse` joins duplicate entries, which files may have. Its own reductions sort by column first and take
@@ -208,14 +208,12 @@ def filter_features(
                 f"the most frequent one is in {statistics.fraction.max(initial=0):.3g}. Lower min_fraction, or remove "
                 "empty cells"
             )
-        logger.info(
-            "%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction
-        )
+        log.info("%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction)
 
     on_disk = [adata.X for adata in mdata.mod.values() if is_backed(adata.X)]
     if on_disk and (into_memory or not all(isinstance(matrix, DiskCounts) for matrix in on_disk)):
         filtered = _collect(mdata, keep, n_entries, chunk_rows)
-        logger.info("the backed file stays as it is; what filter_features returns is in memory")
+        log.info("the backed file stays as it is; what filter_features returns is in memory")
     else:
         filtered = mdata
         _shrink(mdata, keep)
@@ -235,7 +233,7 @@ def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
 
 
 def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, int], chunk_rows: int | None) -> MuData:
-    """The dataset in memory, with the features kept."""
+    """Collect the dataset in memory, with the features kept."""
     from anndata import AnnData
     from mudata import MuData
 
@@ -261,7 +259,7 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
 
 
 def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: int | None) -> sp.csr_matrix:
-    """The columns kept, as CSR int32; besides the result there is never more than one piece in memory."""
+    """Collect the columns kept, as CSR int32; besides the result never more than one piece is in memory."""
     shape = (matrix.shape[0], int(mask.sum()))
     by_column = getattr(matrix, "format", None) == "csc"
     ends = np.zeros(shape[1 if by_column else 0] + 1, dtype=np.int64)
@@ -286,7 +284,7 @@ def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: i
 
 
 def _kept(chunk: Chunk, mask: np.ndarray) -> Any:
-    """The columns of a piece that are kept, in canonical form."""
+    """Take the columns of a piece that are kept, in canonical form."""
     block = chunk.block[:, mask[chunk.cols]]
     block.sum_duplicates()
     block.eliminate_zeros()

@@ -42,7 +42,7 @@ class GroupDesign:
     dropped: tuple[str, ...]
 
     def problem(self) -> str | None:
-        """What keeps the design from being used, in words; None if its columns are independent."""
+        """Say what keeps the design from being used; None if its columns are independent."""
         dependent = dependent_columns(self.matrix)
         if not dependent:
             return None
@@ -227,7 +227,7 @@ def _evaluate(terms: str, table: pd.DataFrame) -> tuple[Floats, list[str]]:
 
 
 def _plain(inner: str) -> str:
-    """An offset as arithmetic: without I(), + and - would join and drop terms."""
+    """Write an offset as arithmetic: without I(), + and - would join and drop terms."""
     return f"0 + I({inner})"
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assign_guides", "guide_calls", "guide_counts", "perturbation"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 _THRESHOLD = 5
 # Of fewer positive cells no mixture is fitted.
@@ -89,7 +89,7 @@ def assign_guides(
         least = np.ones(guide.n_vars, dtype=np.int64)
         if method == "mixture" or threshold > 1:
             choice = "a mixture" if method == "mixture" else f"a threshold of {threshold} UMIs"
-            logger.warning("guide holds calls (0 and 1) and no UMI counts: the threshold is 1, not %s", choice)
+            log.warning("guide holds calls (0 and 1) and no UMI counts: the threshold is 1, not %s", choice)
     elif method == "threshold":
         least = np.full(guide.n_vars, int(threshold), dtype=np.int64)
     else:
@@ -97,7 +97,7 @@ def assign_guides(
     guide.var["threshold"] = least
     called = _called(counts, least)
     kept = int(called.sum())
-    logger.info(
+    log.info(
         "%s of %s positive counts of guides are at or above the threshold; %.2f guides per cell on average",
         f"{kept:,}",
         f"{counts.nnz:,}",
@@ -105,13 +105,13 @@ def assign_guides(
     )
     absent = guide.var_names[called == 0]
     if len(absent):
-        logger.warning(
+        log.warning(
             "%d of %d guides are in no cell at their threshold: %s", len(absent), guide.n_vars, first_few(absent)
         )
 
 
 def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
-    """Which guides each cell holds: counts at or above the guide's threshold.
+    """Tell which guides each cell holds: counts at or above the guide's threshold.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
 
 
 def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each cell, the guides at or above their threshold, and the UMIs of all guides. Shape ``(n_cells,)`` both."""
+    """Count each cell's guides at or above their threshold, and the UMIs of all. Shape ``(n_cells,)`` both."""
     guide = get_modality(mdata, "guide")
     counts = _by_guide(guide)
     least = _thresholds(guide, counts)
@@ -147,7 +147,7 @@ def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None = None) -> NDArray[np.float64]:
-    """Probability that a target is perturbed in each cell.
+    """Compute the probability that a target is perturbed in each cell.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
 
 
 def _by_guide(guide: AnnData) -> sparse.csc_matrix:
-    """The counts, checked, by column."""
+    """Bring the counts, checked, into CSC."""
     matrix: Any = guide.X
     if is_backed(matrix):
         matrix = matrix.to_memory()
@@ -224,7 +224,7 @@ def _are_calls(counts: sparse.csc_matrix) -> bool:
 
 
 def _called(counts: sparse.csc_matrix, least: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cells that hold each guide."""
+    """Count the cells that hold each guide."""
     guide = np.repeat(np.arange(least.size), np.diff(counts.indptr))
     return np.bincount(guide[counts.data >= least[guide]], minlength=least.size)
 
@@ -243,7 +243,7 @@ def _thresholds(guide: AnnData, counts: sparse.csc_matrix) -> NDArray[np.int64]:
 
 
 def _efficiencies(guide: AnnData, names: NDArray[Any], missing: float | None) -> NDArray[np.float64]:
-    """Of all guides, with those that are missing filled in."""
+    """Gather the efficiencies of all guides, with those that are missing filled in."""
     if "efficiency" not in guide.var:
         return np.full(guide.n_vars, 1.0 if missing is None else float(missing))
     efficiency = pd.to_numeric(guide.var["efficiency"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
@@ -261,7 +261,7 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
     pooled = fit_umi_mixture(*np.unique(counts.data, return_counts=True)).threshold
     has_fit = np.array([fit is not None and fit.threshold is not None for fit in fits])
     if pooled is None and not has_fit.all():
-        logger.warning(
+        log.warning(
             "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
             "their own take the threshold %d: %s",
             int((~has_fit).sum()),
@@ -271,7 +271,7 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
         pooled = otherwise
     elif not has_fit.all():
         few = sum(fit is None for fit in fits)
-        logger.info(
+        log.info(
             "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
             "without two components: %s",
             int((~has_fit).sum()),
@@ -284,7 +284,7 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
     thresholds = [fit.threshold if fit is not None else None for fit in fits]
     least = np.array([pooled if one is None else one for one in thresholds], dtype=np.int64)
     spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))
-    logger.info("thresholds by mixture, UMIs: %s", spread)
+    log.info("thresholds by mixture, UMIs: %s", spread)
     return least
 
 

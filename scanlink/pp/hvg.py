@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["highly_variable_genes"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 _COLUMNS = ("highly_variable", "means", "dispersions", "dispersions_norm")
 
@@ -98,4 +98,4 @@ def highly_variable_genes(
     )
     for name in _COLUMNS:
         rna.var[name] = copy.var[name].to_numpy()
-    logger.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)
+    log.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)

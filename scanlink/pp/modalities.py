@@ -19,7 +19,7 @@ __all__ = ["check_piece", "get_modality"]
 
 
 def get_modality(mdata: MuData, name: str) -> AnnData:
-    """One modality of a dataset, or an error that names those which are there.
+    """Take one modality of a dataset, or raise an error that names those which are there.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.guides import NON_TARGETING
-from scanlink.pp.annotation import match_genes, strip_version
-from scanlink.pp.genome import check_intervals, check_options, near, positions_of, refuse_equal_names, why_none
+from scanlink.pp.annotation import strip_version
+from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
 from scanlink.pp.modalities import get_modality
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["screen_pairs"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Wider than any chromosome.
 _ANYWHERE = 1 << 40
@@ -104,11 +104,7 @@ def screen_pairs(
     placed = targets["chrom"].notna().to_numpy()
     at = np.flatnonzero(placed)
     places = check_intervals(targets[placed], what="guide.var")
-    loci = check_intervals(genes, what="the annotation")
-    matches = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
-    if only is not None:
-        matches = matches[matches["gene"].isin(positions_of(rna.var_names, only))]
-    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy()).reset_index(drop=True)
+    matches, loci = loci_of(rna.var, genes, match=match, only=only)
     pairs = near(loci, places, window=window, anchor=anchor, overlap=overlap).assign(kind="discovery")
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")
@@ -127,7 +123,7 @@ def screen_pairs(
     if joined.empty or (pairs.empty and not placeless_or_named.all()):
         raise InputError(why_none(loci, places, window=window, anchor=anchor, overlap=overlap, what="target"))
     counted = joined["kind"].value_counts()
-    logger.info(
+    log.info(
         "%d pairs of %d genes and %d targets within %d bp of the %s, and %d positive controls",
         counted.get("discovery", 0),
         joined["gene"].nunique(),
@@ -147,7 +143,7 @@ def screen_pairs(
 
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:
-    """Place of each target, in the order of the data."""
+    """Find the place of each target, in the order of the data."""
     if "target" not in var:
         raise MissingKeyError(
             f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
@@ -170,7 +166,7 @@ def _targets(var: pd.DataFrame) -> pd.DataFrame:
 
 
 def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame, targets: pd.Index) -> pd.DataFrame:
-    """Positions of genes and of the targets that bear their name, symbol or identifier."""
+    """Find genes and the targets that bear their name, symbol or identifier, as positions."""
     names = [pd.DataFrame({"gene": np.arange(len(var)), "name": strip_version(var.index).to_numpy(dtype=object)})]
     for column in ("symbol", "gene_id", "gene_name"):
         if column in var:
@@ -190,12 +186,12 @@ def _report(alike: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, win
     placed: NDArray[np.bool_] = targets["chrom"].notna().to_numpy()
     lost = targets.index[~placed & ~np.isin(np.arange(len(targets)), alike["target"])]
     if len(lost):
-        logger.warning(
+        log.warning(
             "%d targets have no coordinates and no gene's name, and are in no pair: %s", len(lost), first_few(lost)
         )
     far = alike[placed[alike["target"]] & ~(alike["distance"].abs() <= window).to_numpy()]
     if len(far):
-        logger.warning(
+        log.warning(
             "%d targets that are called as a gene are not within %d bp of its TSS, or on another chromosome: %s. Are "
             "coordinates and annotation of the same genome build?",
             len(far),
@@ -204,4 +200,4 @@ def _report(alike: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, win
         )
     alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], alike["target"]]))
     if len(alone):
-        logger.info("%d targets have no gene within %d bp: %s", len(alone), window, first_few(targets.index[alone]))
+        log.info("%d targets have no gene within %d bp: %s", len(alone), window, first_few(targets.index[alone]))

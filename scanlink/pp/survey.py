@@ -126,7 +126,7 @@ class Survey:
 
 
 def mitochondrial(var: pd.DataFrame, prefix: tuple[str, ...], *, symbols: bool = False) -> np.ndarray:
-    """Which features are mitochondrial by their names, or if asked by their symbols. Shape ``(n_features,)``."""
+    """Tell which features are mitochondrial by their names, or also by their symbols. Shape ``(n_features,)``."""
     columns = [name for name in ("symbol", "gene_name") if symbols and name in var]
     is_mitochondrial = np.zeros(len(var), dtype=bool)
     for texts in (var.index, *(var[name] for name in columns)):

@@ -29,7 +29,7 @@ _PIECE = 1 << 21
 
 
 def smallest_type(largest: int) -> np.dtype[Any]:
-    """The smallest type of values on disk that holds a count.
+    """Choose the smallest type of values on disk that holds a count.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class ColumnReader:
         self._files: dict[str, ArrayFile] = {}
 
     def read(self, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Cells in which a feature is non-zero, increasing, and its counts there. Shape ``(n_nonzero,)`` both.
+        """Read the cells in which a feature is non-zero, increasing, and its counts there. Shape ``(n_nonzero,)`` both.
 
         Raises
         ------
@@ -218,5 +218,5 @@ class ColumnWriter:
 
 
 def _crc(cells: NDArray[Any], values: NDArray[Any]) -> int:
-    """CRC-32 over the bytes of the cells, then those of the values, as they lie on disk."""
+    """Compute the CRC-32 of the bytes of the cells, then those of the values, as they lie on disk."""
     return zlib.crc32(values.data, zlib.crc32(cells.data)) if cells.size else 0

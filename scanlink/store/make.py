@@ -136,7 +136,7 @@ def write_store(
 
 
 def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:
-    """The modalities to store, in their order."""
+    """Choose the modalities to store, in their order."""
     wanted = modalities
     if wanted is None:
         wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
@@ -154,13 +154,13 @@ def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modali
 
 
 def _features(mdata: MuData, modality: Modality) -> pd.DataFrame:
-    """Names of the features as index, and what else is stored of them."""
+    """Gather the names of the features as index, and what else is stored of them."""
     var = mdata[modality].var
     return stored_guides(var) if modality == "guide" else pd.DataFrame(index=var.index)
 
 
 def stored_guides(var: pd.DataFrame) -> pd.DataFrame:
-    """What the scan store keeps of the guides: plain text and numbers, whatever types a file gave the columns."""
+    """Make what the store keeps of guides: plain text and numbers, whatever types a file gave the columns."""
     out: dict[str, NDArray[Any]] = {}
     for name in ("target", "chrom"):
         text = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
@@ -175,7 +175,7 @@ def stored_guides(var: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts_checks(mdata: MuData, modalities: Iterable[str] = MULTIOME) -> dict[str, CountsCheck]:
-    """A check of each modality's counts, for all that read them in pieces."""
+    """Make a check of each modality's counts, for all that read them in pieces."""
     checks: dict[str, CountsCheck] = {}
     for name in modalities:
         adata = mdata[name]

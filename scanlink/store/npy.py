@@ -65,7 +65,7 @@ class ArrayFile:
             os.close(handle)
 
     def read(self, first: int, last: int) -> NDArray[Any]:
-        """Elements ``first`` to ``last``, half open. Shape ``(last - first,)``, read-only.
+        """Read elements ``first`` to ``last``, half open. Shape ``(last - first,)``, read-only.
 
         Raises
         ------

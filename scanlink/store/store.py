@@ -105,7 +105,7 @@ class Store:
         return self.cell_table(self.cell_columns)
 
     def cell_table(self, columns: list[str]) -> pd.DataFrame:
-        """Some columns of the table of cells; ``cells`` has all of them."""
+        """Read some columns of the table of cells; ``cells`` has all of them."""
         table = read_shared(self.path / "cells.parquet", [BARCODE, *columns])
         return table.set_index(BARCODE).rename_axis("cell")[columns]
 
@@ -135,7 +135,7 @@ class Store:
         return self._table("guide").set_index("name").rename_axis(None)
 
     def features(self, modality: Modality) -> pd.Index:
-        """Names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``.
+        """Give the names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Store:
         return {name: ColumnReader(self.path, name, self.checksum) for name in self.modalities}
 
     def column(self, modality: Modality, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Cells in which a feature is non-zero, and its counts there.
+        """Read the cells in which a feature is non-zero, and its counts there.
 
         Parameters
         ----------
@@ -192,18 +192,18 @@ class Store:
         return self._readers[modality].read(feature)
 
     def starts(self, modality: Modality) -> NDArray[np.int64]:
-        """Where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
+        """Read where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
         self._need(modality)
         starts: NDArray[np.int64] = np.load(self.path / f"{modality}_starts.npy")
         return starts
 
     def value_type(self, modality: Modality) -> np.dtype[Any]:
-        """Type of the counts of a modality on disk, the smallest that holds the largest of them."""
+        """Give the type of the counts of a modality on disk, the smallest that holds the largest of them."""
         self._need(modality)
         return ArrayFile(self.path / f"{modality}_values.npy").dtype
 
     def level_counts(self, modality: Modality, column: str) -> tuple[dict[str, int], NDArray[np.int32]] | None:
-        """In how many cells of each level of a column every feature is non-zero, as counted when the store was made.
+        """Read in how many cells of each level of a column every feature is non-zero, as counted by the maker.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class Store:
         return None
 
     def positions(self, modality: Modality, names: pd.Series | pd.Index) -> NDArray[np.int32]:
-        """Positions of features by name.
+        """Find the positions of features by name.
 
         Raises
         ------

@@ -177,7 +177,7 @@ with MultiomeWriter(path, n_vars={"rna": 2, "atac": n_peaks}, chunk_cells=at_onc
         writer.append(rna=sp.csr_matrix(np.ones((at_once, 2), dtype=np.int32)), atac=atac)
     names = pd.DataFrame(index=[f"c{i}" for i in range(n_cells)])
     genes, peaks = (pd.DataFrame(index=[f"{x}{i}" for i in range(n)]) for x, n in (("g", 2), ("p", n_peaks)))
-    writer.finish(assemble(names, genes, peaks))
+    writer.finish(assemble(names, {"rna": genes, "atac": peaks}))
 data = mudata.read_h5mu(path, backed=True)
 size = data["atac"].X.group["data"].shape[0] * 8
 tracemalloc.start()
