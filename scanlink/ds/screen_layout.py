@@ -30,7 +30,7 @@ def place_genes(n: int, n_loci: int, seed: int) -> pd.DataFrame:
     n_loci
         Loci, at most as many as genes: gene k is at locus ``k % n_loci``.
     seed
-        Of the distances.
+        Seed of the distances.
     """
     slots = [
         (slot, place, chrom)

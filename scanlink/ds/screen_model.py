@@ -70,7 +70,7 @@ class Guides:
     Attributes
     ----------
     cells
-        Those of guide g are ``cells[starts[g] : starts[g + 1]]``. Shape ``(n_entries,)``.
+        Positions of cells; guide g has ``cells[starts[g] : starts[g + 1]]``. Shape ``(n_entries,)``.
     starts
         Shape ``(n_guides + 1,)``.
     works

@@ -109,7 +109,7 @@ def simulate_screen(
     baseline, effect
         Means and standard deviations of the intercepts (log of expected UMIs a million) and of the effects of targets.
     interaction
-        Of the two targets of each gene (natural log); of a list, genes take the values in turn.
+        Interaction of the two targets of each gene (natural log); genes take the values of a list in turn.
     combine
         ``"multiplicative"``: effects add on the log scale. ``"additive"``: changes of the expected count add; there
         is no interaction then.

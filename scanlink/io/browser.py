@@ -71,7 +71,7 @@ def ends_of(
     table
         Links (column ``peak``), all of them, or epistasis (``enhancer_1``, ``enhancer_2``).
     genes, anchor, one_based
-        As in :func:`scanlink.io.export`.
+        Place of the genes, and how peaks are counted; see :func:`scanlink.io.export`.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     table
         Links or epistasis.
     ends
-        Of the same rows, from :func:`ends_of`.
+        Both intervals of each row, from :func:`ends_of`.
     """
     extras = _LINK_EXTRAS if "peak" in table else _PAIR_EXTRAS
     rows = ends.assign(name=table["gene"].astype(str), score=score(table["fdr"]), strand1=".")[BEDPE_COLUMNS]
@@ -169,7 +169,7 @@ def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     table
         Links or epistasis.
     ends
-        Of the same rows, from :func:`ends_of`.
+        Both intervals of each row, from :func:`ends_of`.
 
     Returns
     -------

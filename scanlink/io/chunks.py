@@ -72,9 +72,9 @@ def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = Non
     Parameters
     ----------
     matrices
-        By name; see :func:`iter_chunks`.
+        Counts of each modality by name; see :func:`iter_chunks`.
     chunk_rows
-        See :func:`iter_chunks`.
+        Rows in a piece; see :func:`iter_chunks`.
 
     Yields
     ------

@@ -60,7 +60,7 @@ class CountsCheck:
     Parameters
     ----------
     cells, features, label, hint
-        As for :func:`check_counts`, of the whole matrix.
+        Names of the whole matrix and words for messages; see :func:`check_counts`.
 
     Examples
     --------

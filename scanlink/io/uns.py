@@ -29,8 +29,8 @@ def add_tables(data: MuData | AnnData, tables: Mapping[str, pd.DataFrame], *, ke
     data
         MuData or AnnData; changed in place. Other tables under ``key`` stay.
     tables
-        By name, such as ``{"links": links, "epistasis": epi}``. Texts become categories, of which missing ones stay
-        missing: neither file format can hold a column of texts with gaps.
+        Tables by name, such as ``{"links": links, "epistasis": epi}``. Texts become categories, of which missing
+        ones stay missing: neither file format can hold a column of texts with gaps.
     key
         Where in ``.uns``.
 
@@ -91,7 +91,7 @@ def copy_with_tables(
     path
         The copy; may be ``source`` itself, which is then replaced when the copy is complete.
     tables, key
-        As in :func:`add_tables`.
+        Tables by name, and where in ``.uns`` they go; see :func:`add_tables`.
 
     Returns
     -------

@@ -33,7 +33,7 @@ class TssEnrichment:
     n_covered
         Genes whose TSS lies in a peak.
     n_by_chance
-        The same for the TSS displaced by 20 to 100 kb, mean of ten displacements.
+        Genes whose TSS lies in a peak after it was displaced by 20 to 100 kb, mean of ten displacements.
     """
 
     n_genes: int
@@ -59,7 +59,7 @@ def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
     peaks
         Columns ``chrom``, ``start``, ``end`` (0-based, half-open).
     genes
-        The same and, if known, ``strand``; best only the genes that are in the data.
+        Columns ``chrom``, ``start``, ``end`` and, if known, ``strand``; best only the genes that are in the data.
 
     Returns
     -------

@@ -58,7 +58,7 @@ class Model:
     formula
         As the user wrote it.
     terms
-        The same without offsets, in names that are Python identifiers.
+        The formula without offsets, in names that are Python identifiers.
     offsets
         What stood inside ``offset(...)``.
     columns

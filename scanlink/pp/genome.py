@@ -130,7 +130,7 @@ def loci_of(
     genes
         The annotation.
     match, only
-        As in :func:`cis_pairs`.
+        How genes are found, and which are wanted; see :func:`cis_pairs`.
 
     Returns
     -------

@@ -57,7 +57,7 @@ class ColumnReader:
     modality
         ``"rna"``, ``"atac"`` or ``"guide"``.
     checksum
-        Of the store, as its manifest says. When files are opened again it must not have changed.
+        Checksum of the store, as its manifest has it; it must not have changed when files are opened again.
     """
 
     def __init__(self, folder: Path, modality: Modality, checksum: str) -> None:

@@ -24,7 +24,7 @@ class LevelColumn:
     Attributes
     ----------
     name
-        Of the column.
+        Name of the column.
     levels
         Its values as text, sorted.
     codes

@@ -210,7 +210,7 @@ class Store:
         modality
             ``"rna"``, ``"atac"`` or ``"guide"``.
         column
-            Of the table of cells.
+            Name of a column of the table of cells.
 
         Returns
         -------
