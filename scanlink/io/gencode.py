@@ -6,11 +6,11 @@ import gzip
 import logging
 import os
 import re
-import tempfile
 import zlib
 from pathlib import Path
 
 from scanlink.errors import OptionError, RunError
+from scanlink.files import replace_file
 from scanlink.io.opening import PathLikeStr
 
 __all__ = ["fetch_gencode"]
@@ -173,10 +173,9 @@ def _record(folder: Path, name: str, digest: str) -> None:
     if registry.get(name) == digest:
         return
     registry[name] = digest
+    lines = "".join(f"{key} {value}\n" for key, value in sorted(registry.items()))
     try:
-        # Written beside and renamed, for another process may be reading it.
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            file.writelines(f"{key} {value}\n" for key, value in sorted(registry.items()))
-        os.replace(file.name, folder / _REGISTRY)
-    except OSError as error:
-        log.warning("%s: the SHA-256 of %s cannot be recorded (%s)", folder, name, error)
+        # Another process may be reading it.
+        replace_file(folder / _REGISTRY, lambda temporary: temporary.write_text(lines, encoding="utf-8"))
+    except RunError as error:
+        log.warning("%s: the SHA-256 of %s cannot be recorded (%s)", folder, name, error.__cause__)
