@@ -26,7 +26,7 @@ from mudata import MuData
 from store import child_of, peak_mib
 
 import scanlink as sl
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.options import ScanOptions
 from scanlink.store.new import NewStore
 from scanlink.store.store import Store

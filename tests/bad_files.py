@@ -26,7 +26,7 @@ from scipy import sparse
 
 import scanlink as sl
 from scanlink.cli import main
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 RUN = ("run", "run.yaml", "--out", "out")
 ERROR = "scanlink: error: "

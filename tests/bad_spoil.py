@@ -12,7 +12,7 @@ from bad_files import RUN, Project, good_run, write_gtf
 from mudata import MuData
 from scipy import sparse
 
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 Spoil = Callable[[Project], None]
 

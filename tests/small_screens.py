@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 GUIDES = pd.DataFrame(
     {

@@ -12,6 +12,7 @@ import pytest
 
 import scanlink as sl
 from scanlink.io.disk import DiskCounts
+from scanlink.io.opening import quiet
 from scanlink.options import RunOptions
 from scanlink.pipeline import record as provenance
 from scanlink.pipeline import run as pipeline
@@ -59,7 +60,7 @@ def test_prepare__tells_which_file_and_option_changed(project, caplog):
     assert "was made from something else" not in caplog.text
     again = sl.ds.simulate(n_cells=299, n_genes=30, n_peaks=120, n_links=20, n_interactions=2, seed=3)
     old = (project / "multiome.h5mu").stat().st_size
-    with sl.io.files.quiet():
+    with quiet():
         again.mdata.write(project / "multiome.h5mu")
     caplog.clear()
     assert pipeline.prepare(options(project, pairs={"window": 400_000}), folder)[0].checksum != first

@@ -15,7 +15,7 @@ import pytest
 
 import scanlink as sl
 from scanlink.errors import InputError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.pipeline import config
 from scanlink.pipeline.screen_pipeline import ScreenOutcome, run_screen
 from scanlink.screen_options import ScreenRunOptions

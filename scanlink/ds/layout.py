@@ -113,7 +113,7 @@ def lay_out(
 
 
 def _place_blocks(rng: np.random.Generator, n_blocks: int) -> pd.DataFrame:
-    """Blocks of one length in genomic order, at least half a block apart; few blocks use few chromosomes."""
+    """Place blocks of one length in genomic order, at least half a block apart; few use few chromosomes."""
     names = list(HG38)[: min(len(HG38), max(min(3, n_blocks), n_blocks // 6))]
     sizes = np.array([HG38[name] for name in names], dtype=np.int64)
     length = min(_LONGEST_BLOCK, int(0.6 * sizes.sum() / (n_blocks + len(names))))
@@ -154,7 +154,7 @@ def _place_genes(rng: np.random.Generator, blocks: pd.DataFrame, n_genes: int) -
 
 
 def _place_peaks(rng: np.random.Generator, blocks: pd.DataFrame, genes: pd.DataFrame, n_peaks: int) -> pd.DataFrame:
-    """Peaks in the bins of their blocks: first where a TSS is, then with odds that fall with the distance to it."""
+    """Place peaks in the bins of blocks: first where a TSS is, then with odds that fall with the distance to it."""
     tss = np.where(genes["strand"] == "-", genes["end"] - 1, genes["start"])
     of_block = np.split(tss, np.searchsorted(genes["block"], np.arange(1, len(blocks))))
     count = np.bincount(np.arange(n_peaks) % len(blocks), minlength=len(blocks))
@@ -182,7 +182,7 @@ def _place_peaks(rng: np.random.Generator, blocks: pd.DataFrame, genes: pd.DataF
 
 
 def _nearest(positions: np.ndarray, sites: np.ndarray) -> np.ndarray:
-    """The site nearest to each position; one far below zero if there is no site."""
+    """Find the site nearest to each position; one far below zero if there is no site."""
     if len(sites) == 0:
         return np.full(len(positions), -(10**9), dtype=np.int64)
     return sites[np.abs(positions[:, None] - sites[None, :]).argmin(axis=1)]

@@ -38,13 +38,13 @@ _FRAGMENT_ODDS = np.array([0.60, 0.32, 0.08])
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:
-    """The random stream that belongs to a key: counter-based, the same on every machine."""
+    """Make the random stream that belongs to a key: counter-based, the same on every machine."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that is drawn once. Cells types, donors, batches, genes and peaks are known by their position."""
+    """All that is drawn once. Cell types, donors, batches, genes and peaks are known by their position."""
 
     seed: int
     n_cells: int
@@ -198,7 +198,7 @@ def draw_block(parameters: Parameters, index: int) -> Block:
 def _draw_open(
     p: Parameters, rng: np.random.Generator, celltype: np.ndarray, donor: np.ndarray, depth: np.ndarray
 ) -> np.ndarray:
-    """Which peaks are open. Shape ``(BLOCK_CELLS, n_peaks)``."""
+    """Draw which peaks are open. Shape ``(BLOCK_CELLS, n_peaks)``."""
     domain = np.exp(p.block_sd * rng.normal(size=(BLOCK_CELLS, len(p.block_sizes))) - p.block_sd**2 / 2)
     domain = (domain * np.exp(depth - 0.08)[:, None]).astype(np.float32)
     opened = np.empty((BLOCK_CELLS, p.rate.shape[1]), dtype=bool)
@@ -223,7 +223,7 @@ def _draw_genes(
     mito_percent: np.ndarray,
     opened: np.ndarray,
 ) -> np.ndarray:
-    """Counts of the genes of interest. Shape ``(BLOCK_CELLS, n_genes)``."""
+    """Draw the counts of the genes of interest. Shape ``(BLOCK_CELLS, n_genes)``."""
     eta = p.log_share + p.gene_celltype[celltype]
     eta += p.gene_donor[donor]
     eta += (mito_percent - _MITO_PERCENT)[:, None] * p.gene_mito
@@ -240,7 +240,7 @@ def _draw_genes(
 
 
 def barcodes(seed: int, n_cells: int) -> np.ndarray:
-    """Cell barcodes as 10x writes them: 16 bases and ``-1``, unique.
+    """Make cell barcodes as 10x writes them: 16 bases and ``-1``, unique.
 
     Examples
     --------

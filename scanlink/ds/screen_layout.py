@@ -21,7 +21,7 @@ _PLACES = 40  # a stream of its own
 
 
 def place_genes(n: int, n_loci: int, seed: int) -> pd.DataFrame:
-    """Genes at loci that lie far apart, first one at each, then another; the first are the same for any number.
+    """Place genes at loci that lie far apart, first one at each, then another; the first are the same for any ``n``.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def place_genes(n: int, n_loci: int, seed: int) -> pd.DataFrame:
     n_loci
         Loci, at most as many as genes: gene k is at locus ``k % n_loci``.
     seed
-        Of the distances.
+        Seed of the distances.
     """
     slots = [
         (slot, place, chrom)
@@ -51,7 +51,7 @@ def place_genes(n: int, n_loci: int, seed: int) -> pd.DataFrame:
 
 
 def place_targets(genes: pd.DataFrame, locus: NDArray[np.int64], seed: int) -> pd.DataFrame:
-    """Targets within 100 kb of the first gene of the locus of each: ``target``, ``chrom``, ``start``, ``end``."""
+    """Place targets within 100 kb of the first gene of their locus: ``target``, ``chrom``, ``start``, ``end``."""
     rng = stream(seed, _PLACES, 1)
     distance = rng.integers(_NEAR, _FAR, size=locus.size)
     left, right = genes["start"].to_numpy()[locus], genes["end"].to_numpy()[locus]
@@ -67,7 +67,7 @@ def place_targets(genes: pd.DataFrame, locus: NDArray[np.int64], seed: int) -> p
 
 
 def other_genes(n: int, first: int) -> pd.DataFrame:
-    """Genes on chrX, far from every target, and those of mitochondria, which come last.
+    """Place genes on chrX, far from every target, and those of mitochondria, which come last.
 
     Parameters
     ----------

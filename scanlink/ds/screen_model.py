@@ -70,7 +70,7 @@ class Guides:
     Attributes
     ----------
     cells
-        Those of guide g are ``cells[starts[g] : starts[g + 1]]``. Shape ``(n_entries,)``.
+        Positions of cells; guide g has ``cells[starts[g] : starts[g + 1]]``. Shape ``(n_entries,)``.
     starts
         Shape ``(n_guides + 1,)``.
     works
@@ -88,26 +88,26 @@ class Guides:
     known: Floats
 
     def probability(self, guides: range, n_cells: int, *, efficiency: Floats) -> Floats:
-        """Probability that at least one of the guides works. Shape ``(n_cells,)``."""
+        """Compute the probability that at least one of the guides works. Shape ``(n_cells,)``."""
         missed = np.ones(n_cells)
         for guide in guides:
             missed[self.cells[self.starts[guide] : self.starts[guide + 1]]] *= 1.0 - efficiency[guide]
         return 1.0 - missed
 
     def worked(self, guides: range, n_cells: int) -> Floats:
-        """1 where at least one of the guides works. Shape ``(n_cells,)``."""
-        found = np.zeros(n_cells)
+        """Mark cells in which at least one of the guides works with 1. Shape ``(n_cells,)``."""
+        perturbed = np.zeros(n_cells)
         for guide in guides:
-            own = slice(self.starts[guide], self.starts[guide + 1])
-            found[self.cells[own][self.works[own]]] = 1.0
-        return found
+            cells_of_guide = slice(self.starts[guide], self.starts[guide + 1])
+            perturbed[self.cells[cells_of_guide][self.works[cells_of_guide]]] = 1.0
+        return perturbed
 
     def present(self, guides: range, n_cells: int) -> NDArray[np.bool_]:
-        """Where at least one of the guides is. Shape ``(n_cells,)``."""
-        found = np.zeros(n_cells, dtype=np.bool_)
+        """Tell in which cells at least one of the guides is. Shape ``(n_cells,)``."""
+        present = np.zeros(n_cells, dtype=np.bool_)
         for guide in guides:
-            found[self.cells[self.starts[guide] : self.starts[guide + 1]]] = True
-        return found
+            present[self.cells[self.starts[guide] : self.starts[guide + 1]]] = True
+        return present
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Effects:
 
 @dataclass(frozen=True)
 class ScreenModel:
-    """What is simulated: see :func:`scanlink.tl.simulate_screen` for the meaning of each."""
+    """What is simulated: see :func:`scanlink.ds.simulate_screen` for the meaning of each."""
 
     n_cells: int
     n_targets: int
@@ -163,11 +163,11 @@ class ScreenModel:
         return self.n_targets * self.guides_per_target + self.n_non_targeting
 
     def guides_of(self, target: int) -> range:
-        """The guides of a target."""
+        """Number the guides of a target."""
         return range(target * self.guides_per_target, (target + 1) * self.guides_per_target)
 
     def targets_of(self, gene: int) -> tuple[int, int]:
-        """The two targets that act on a gene; where there are more genes than pairs of targets, they share them."""
+        """Choose the two targets that act on a gene; more genes than pairs of targets share them."""
         place = gene % (self.n_targets // 2)
         return 2 * place, 2 * place + 1
 
@@ -189,7 +189,7 @@ class ScreenModel:
         )
 
     def known(self, gene: int) -> tuple[Floats, Floats]:
-        """Perturbation of the two targets of a gene as an analysis sees it. Each of shape ``(n_cells,)``."""
+        """Compute the perturbation of a gene's two targets as an analysis sees it. Each of shape ``(n_cells,)``."""
         drawn = self.guides()
         first, second = (
             drawn.probability(self.guides_of(target), self.n_cells, efficiency=drawn.known)
@@ -198,7 +198,7 @@ class ScreenModel:
         return first, second
 
     def n_both(self, gene: int) -> int:
-        """How many cells have a guide of each of the two targets of a gene."""
+        """Count the cells that have a guide of each of the two targets of a gene."""
         drawn = self.guides()
         first, second = (drawn.present(self.guides_of(target), self.n_cells) for target in self.targets_of(gene))
         return int(np.count_nonzero(first & second))
@@ -212,7 +212,7 @@ class ScreenModel:
         return rng.poisson(mean)
 
     def expected(self, gene: int, interaction: float) -> Floats:
-        """Expected counts of a gene in each cell. Shape ``(n_cells,)``."""
+        """Compute the expected counts of a gene in each cell. Shape ``(n_cells,)``."""
         cells, drawn, of_gene = self.cells(), self.guides(), self.effects(gene)
         first, second = (
             drawn.worked(self.guides_of(target), self.n_cells)
@@ -235,13 +235,13 @@ class ScreenModel:
 
 
 def whole_number(name: str, value: object, least: int) -> None:
-    """An option that counts something."""
+    """Refuse an option that counts something and is no whole number."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 def _bits(value: float) -> tuple[int, int]:
-    """A number as part of the key of a random stream. Minus zero is zero."""
+    """Turn a number into a part of the key of a random stream. Minus zero is zero."""
     low, high = np.array([value + 0.0], dtype=np.float64).view(np.uint32)
     return int(low), int(high)
 
@@ -259,15 +259,15 @@ def _cells(seed: int, n_cells: int) -> Cells:
 
 @lru_cache(maxsize=2)
 def _guides(model: ScreenModel) -> Guides:
-    """Poisson numbers of guides in each cell, all sets of that many guides alike."""
+    """Draw Poisson numbers of guides in each cell, all sets of that many guides alike."""
     n = model.n_guides
     efficiency = np.clip(
         stream(model.seed, _EFFICIENCY).beta(model.efficiencies[0], model.efficiencies[1], size=n), 1e-6, 1.0 - 1e-6
     )
-    known = efficiency
+    believed = efficiency
     if model.efficiency_noise is not None:
         trust = model.efficiency_noise
-        known = stream(model.seed, _NOISE).beta(trust * efficiency, trust * (1.0 - efficiency))
+        believed = stream(model.seed, _NOISE).beta(trust * efficiency, trust * (1.0 - efficiency))
     rng = stream(model.seed, _GUIDES, *_bits(model.guides_per_cell))
     many = np.minimum(rng.poisson(model.guides_per_cell, size=model.n_cells), n)
     # Cells with more guides first, so that each step has to do with the first cells only.
@@ -285,4 +285,4 @@ def _guides(model: ScreenModel) -> Guides:
     key = np.sort(chosen[row, column] * model.n_cells + order[row])
     guide, cell = np.divmod(key, model.n_cells)
     starts = np.searchsorted(guide, np.arange(n + 1))
-    return Guides(cell, starts, rng.random(cell.size) < efficiency[guide], efficiency, known)
+    return Guides(cell, starts, rng.random(cell.size) < efficiency[guide], efficiency, believed)

@@ -15,10 +15,11 @@ import scipy.sparse as sp
 
 from scanlink.ds.layout import lay_out, write_gtf
 from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_block, make_parameters, stream
-from scanlink.ds.store import MultiomeWriter, assemble
+from scanlink.ds.multiome_file import MultiomeWriter, assemble
+from scanlink.ds.screen_model import whole_number
 from scanlink.ds.truth import plant
 from scanlink.errors import InputError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CELLTYPES", "Simulation", "simulate"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Default cell types; the last one is too small for anything to be found in it.
 CELLTYPES = {"CD14-Mono": 0.45, "CD4-Naive": 0.33, "B-Memory": 0.21, "pDC": 0.01}
@@ -182,16 +183,12 @@ def simulate(
     (8, 2)
     """
     types = dict(CELLTYPES if celltypes is None else celltypes)
-    _check_numbers(
-        1,
-        n_cells=n_cells,
-        n_genes=n_genes,
-        n_peaks=n_peaks,
-        n_donors=n_donors,
-        n_batches=n_batches,
-        chunk_cells=chunk_cells,
-    )
-    _check_numbers(0, n_links=n_links, n_interactions=n_interactions, seed=seed)
+    positive = {"n_cells": n_cells, "n_genes": n_genes, "n_peaks": n_peaks, "n_donors": n_donors}
+    positive |= {"n_batches": n_batches, "chunk_cells": chunk_cells}
+    for name, value in positive.items():
+        whole_number(name, value, 1)
+    for name, value in {"n_links": n_links, "n_interactions": n_interactions, "seed": seed}.items():
+        whole_number(name, value, 0)
     _check_effects(
         {"dispersion": dispersion, "donor_sd": donor_sd, "batch_sd": batch_sd, "block_sd": block_sd},
         {"effect": effect, "interaction_effect": interaction_effect},
@@ -227,7 +224,7 @@ def simulate(
     rna_var = genes.set_index("gene")[["gene_id", "chrom", "start", "end", "strand"]]
     # As 10x writes it, without the version, whereas the annotation has one.
     rna_var["gene_id"] = rna_var["gene_id"].str.replace(r"\.\d+$", "", regex=True)
-    names = barcodes(seed, n_cells)
+    names, features = barcodes(seed, n_cells), {"rna": rna_var, "atac": peaks}
     genes = genes.drop(columns=["role", "block"])
     cells: list[pd.DataFrame] = []
     if out is None:
@@ -237,7 +234,8 @@ def simulate(
             rna.append(block.rna)
             atac.append(block.atac)
         obs = _label(pd.concat(cells, ignore_index=True), names, list(types), parameters)
-        mdata = assemble(obs, rna_var, peaks, rna=sp.vstack(rna, format="csr"), atac=sp.vstack(atac, format="csr"))
+        counts = {"rna": sp.vstack(rna, format="csr"), "atac": sp.vstack(atac, format="csr")}
+        mdata = assemble(obs, features, counts)
         return Simulation(mdata, None, genes, truth.links, truth.interactions)
 
     path = Path(out)
@@ -250,8 +248,8 @@ def simulate(
             cells.append(_describe(block, len(parameters.mito)))
             writer.append(rna=block.rna, atac=block.atac)
         obs = _label(pd.concat(cells, ignore_index=True), names, list(types), parameters)
-        writer.finish(assemble(obs, rna_var, peaks))
-    logger.info("%d simulated cells written to %s", n_cells, path)
+        writer.finish(assemble(obs, features))
+    log.info("%d simulated cells written to %s", n_cells, path)
     return Simulation(None, path, genes, truth.links, truth.interactions)
 
 
@@ -268,7 +266,7 @@ def _describe(block: Block, n_mito: int) -> pd.DataFrame:
 
 
 def _label(cells: pd.DataFrame, names: np.ndarray, types: list[str], parameters: Parameters) -> pd.DataFrame:
-    """Positions of cell types and donors become names."""
+    """Turn positions of cell types and donors into names."""
     batch = parameters.donor_batch
     donors = [f"donor{number + 1}" for number in range(len(batch))]
     batches = [f"batch{number + 1}" for number in range(batch.max() + 1)]
@@ -286,12 +284,6 @@ def _label(cells: pd.DataFrame, names: np.ndarray, types: list[str], parameters:
 
 def _named(positions: np.ndarray, names: list[str]) -> pd.Categorical:
     return pd.Categorical.from_codes(positions, categories=pd.Index(names, dtype=object))
-
-
-def _check_numbers(least: int, **options: int) -> None:
-    for name, value in options.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 def _check_effects(spreads: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> None:

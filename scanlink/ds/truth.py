@@ -128,7 +128,7 @@ def _sizes(rng: np.random.Generator, between: tuple[float, float], n: int, *, po
 def _links_per_gene(
     rng: np.random.Generator, *, n_genes: int, n_links: int, n_interactions: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How many links each gene has, and whether its first two interact. If possible a quarter has none."""
+    """Draw how many links each gene has, and whether its first two interact. If possible a quarter has none."""
     if n_interactions > n_genes:
         raise OptionError(f"n_interactions={n_interactions}, expected at most n_genes={n_genes}: one for each gene")
     order = rng.permutation(n_genes)

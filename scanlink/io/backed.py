@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scanlink.io.disk import counts_on_disk
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 __all__ = ["anndata_on_disk", "has_old_layout", "multiome_on_disk", "tenx_on_disk"]
 
@@ -18,7 +18,7 @@ log = logging.getLogger("scanlink")
 
 
 def anndata_on_disk(file: Path, what: str, key: str = "") -> AnnData:
-    """A ``.h5ad`` file, or a modality of a ``.h5mu``, with its matrices left where they are.
+    """Open a ``.h5ad`` file, or a modality of a ``.h5mu``, and leave its matrices where they are.
 
     Parameters
     ----------
@@ -54,20 +54,18 @@ def anndata_on_disk(file: Path, what: str, key: str = "") -> AnnData:
         )
 
 
-def multiome_on_disk(file: Path, keys: tuple[str, ...]) -> tuple[dict[str, AnnData | None], pd.DataFrame]:
-    """The modalities of a ``.h5mu`` file by name, None for those that are not in ``keys``, and its table of cells."""
+def multiome_on_disk(file: Path, keys: tuple[str, ...]) -> tuple[dict[str, AnnData], pd.DataFrame]:
+    """Open some modalities of a ``.h5mu`` file by name, and read its table of cells."""
     import h5py
     from anndata.io import read_elem
 
     with h5py.File(file, "r") as content, quiet():
-        names = [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
         obs = read_elem(content["obs"])
-    found = {name: anndata_on_disk(file, "a .h5mu file", f"mod/{name}") if name in keys else None for name in names}
-    return found, obs
+    return {key: anndata_on_disk(file, "a .h5mu file", f"mod/{key}") for key in keys}, obs
 
 
 def tenx_on_disk(file: Path) -> AnnData:
-    """Genes and peaks of a 10x ``.h5`` file side by side, as :func:`scanpy.read_10x_h5` has them, counts on disk."""
+    """Open all features of a 10x ``.h5`` file side by side, with the names that scanpy gives their columns."""
     import h5py
 
     with h5py.File(file, "r") as content:
@@ -84,7 +82,7 @@ def tenx_on_disk(file: Path) -> AnnData:
 
 
 def has_old_layout(file: Path) -> bool:
-    """Whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
+    """Tell whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
     import h5py
 
     with h5py.File(file, "r") as content:

@@ -124,7 +124,7 @@ def _explain_loss(names: Mapping[str, pd.Index]) -> str:
         now = int(ours.isin(theirs).sum())
         if now > 0.8 * smaller:
             continue
-        best, told = now + 0.2 * smaller, ""
+        best, explanation = now + 0.2 * smaller, ""
         for words, pattern, replacement in _DIFFERENCES:
             ours_rewritten, theirs_rewritten = (_rewritten(x, pattern, replacement) for x in (ours, theirs))
             for where, a, b in (
@@ -135,9 +135,11 @@ def _explain_loss(names: Mapping[str, pd.Index]) -> str:
                 match = len(a.unique().intersection(b.unique()))
                 if match > best:
                     best = match
-                    told = f"{match:,} cells of {left} and {right} would match without {words} in {where} (now {now:,})"
-        if told:
-            return told
+                    explanation = (
+                        f"{match:,} cells of {left} and {right} would match without {words} in {where} (now {now:,})"
+                    )
+        if explanation:
+            return explanation
     return ""
 
 
@@ -148,6 +150,6 @@ def _rewritten(names: pd.Index, pattern: str, replacement: str) -> pd.Index:
 
 
 def text_index(names: pd.Index) -> pd.Index:
-    """Names as plain texts."""
+    """Turn names into plain texts."""
     text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
     return text

@@ -64,14 +64,14 @@ table interact
 def ends_of(
     table: pd.DataFrame, *, genes: pd.DataFrame | None, anchor: Literal["tss", "body"], one_based: bool
 ) -> pd.DataFrame:
-    """Both intervals of every row of links or of enhancer pairs.
+    """Find both intervals of every row of links or of enhancer pairs.
 
     Parameters
     ----------
     table
         Links (column ``peak``), all of them, or epistasis (``enhancer_1``, ``enhancer_2``).
     genes, anchor, one_based
-        As in :func:`scanlink.io.export`.
+        Place of the genes, and how peaks are counted; see :func:`scanlink.io.export`.
 
     Returns
     -------
@@ -111,22 +111,22 @@ def _intervals(names: pd.Series, *, one_based: bool) -> pd.DataFrame:
 
 
 def placed(table: pd.DataFrame, ends: pd.DataFrame) -> pd.Series:
-    """Which rows have both ends; says how many do not, and why."""
-    there = ends["chrom2"].notna()
-    if len(table) and not there.all():
-        lost = table.loc[~there, "gene"].unique()
+    """Tell which rows have both ends; log how many do not, and why."""
+    has_place = ends["chrom2"].notna()
+    if len(table) and not has_place.all():
+        lost = table.loc[~has_place, "gene"].unique()
         text = (
-            f"{(~there).sum():,} of {len(table):,} links are left out, as the place of their gene is not known: "
+            f"{(~has_place).sum():,} of {len(table):,} links are left out, as the place of their gene is not known: "
             f"{len(lost)} genes are not in the annotation ({first_few(lost)}). Give genes=, an annotation that has them"
         )
-        if not there.any():
+        if not has_place.any():
             raise InputError(text)
         log.warning("%s", text)
-    return there
+    return has_place
 
 
 def score(fdr: pd.Series) -> pd.Series:
-    """Whole number from 0 to 1000: -100 log10 of the false discovery rate.
+    """Turn false discovery rates into whole numbers from 0 to 1000: -100 log10 of them.
 
     Parameters
     ----------
@@ -146,14 +146,14 @@ def score(fdr: pd.Series) -> pd.Series:
 
 
 def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Rows as BEDPE, in the order of the genome; ``BEDPE_COLUMNS``, then columns of the table as they are called there.
+    """Make rows of BEDPE, in the order of the genome: ``BEDPE_COLUMNS``, then columns of the table by their names.
 
     Parameters
     ----------
     table
         Links or epistasis.
     ends
-        Of the same rows, from :func:`ends_of`.
+        Both intervals of each row, from :func:`ends_of`.
     """
     extras = _LINK_EXTRAS if "peak" in table else _PAIR_EXTRAS
     rows = ends.assign(name=table["gene"].astype(str), score=score(table["fdr"]), strand1=".")[BEDPE_COLUMNS]
@@ -162,14 +162,14 @@ def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
 
 
 def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the interact format of UCSC, sorted as ``bedToBigBed`` wants it; 18 columns.
+    """Make rows of UCSC's interact format, sorted as ``bedToBigBed`` wants it; 18 columns.
 
     Parameters
     ----------
     table
         Links or epistasis.
     ends
-        Of the same rows, from :func:`ends_of`.
+        Both intervals of each row, from :func:`ends_of`.
 
     Returns
     -------
@@ -201,14 +201,14 @@ def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     )
     apart = rows["sourceChrom"] != rows["targetChrom"]
     if apart.any():
-        here, there = rows[apart].copy(), rows[apart].copy()
-        for part, side in ((here, "source"), (there, "target")):
+        first, second = rows[apart].copy(), rows[apart].copy()
+        for part, side in ((first, "source"), (second, "target")):
             part[["chrom", "chromStart", "chromEnd"]] = part[[f"{side}Chrom", f"{side}Start", f"{side}End"]].to_numpy()
-        rows = pd.concat([rows[~apart], here, there])
+        rows = pd.concat([rows[~apart], first, second])
     # By bytes, as sort does with LC_COLLATE=C; Python sorts strings by code point, which is the same order in UTF-8.
     return rows.sort_values(["chrom", "chromStart", "chromEnd", "name"], kind="stable")[INTERACT_COLUMNS]
 
 
 def _word(text: object) -> str:
-    """A custom track may be split at any blank, and an empty field would shift the others."""
+    """Join words: a custom track may be split at any blank, and an empty field would shift the others."""
     return re.sub(r"\s+", "_", str(text).strip()) or "."

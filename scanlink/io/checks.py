@@ -9,8 +9,8 @@ from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.barcodes import refuse_duplicates
-from scanlink.io.counts import check_counts
 from scanlink.io.disk import DiskCounts
+from scanlink.io.raw_counts import check_counts
 
 __all__ = ["check_matrices", "need_modalities"]
 
@@ -19,8 +19,8 @@ def need_modalities(mdata: MuData, modalities: Iterable[str], remedy: str) -> No
     """Refuse data that lack a modality, and say what to do."""
     for modality in modalities:
         if modality not in mdata.mod:
-            found = first_few(mdata.mod) if mdata.mod else "none"
-            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {found}. {remedy}")
+            present = first_few(mdata.mod) if mdata.mod else "none"
+            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {present}. {remedy}")
 
 
 def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -> None:

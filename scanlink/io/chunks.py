@@ -15,7 +15,7 @@ __all__ = ["Chunk", "canonical", "is_backed", "iter_chunks", "iter_modalities"]
 
 
 def is_backed(matrix: Any) -> bool:
-    """Whether a matrix lies on disk."""
+    """Tell whether a matrix lies on disk."""
     return not isinstance(matrix, np.ndarray) and not sp.issparse(matrix)
 
 
@@ -67,14 +67,14 @@ def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk
 
 
 def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = None) -> Iterator[tuple[str, Chunk]]:
-    """Pieces of several matrices; where they are features of one matrix in a file, that is read only once.
+    """Cut several matrices into pieces; where they are features of one matrix in a file, that is read only once.
 
     Parameters
     ----------
     matrices
-        By name; see :func:`iter_chunks`.
+        Counts of each modality by name; see :func:`iter_chunks`.
     chunk_rows
-        See :func:`iter_chunks`.
+        Rows in a piece; see :func:`iter_chunks`.
 
     Yields
     ------
@@ -101,7 +101,7 @@ def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = Non
 
 
 def canonical(chunk: Chunk) -> Any:
-    """The counts of a piece as ``int32``, every cell and feature once, without zeros; the piece stays as it is."""
+    """Bring counts of a piece into ``int32``, every cell and feature once, without zeros; the piece stays as it is."""
     block = chunk.block
     kept = type(block)((block.data.astype(np.int32), block.indices, block.indptr), shape=block.shape, copy=False)
     if not kept.has_canonical_format:

@@ -72,15 +72,15 @@ class _Counts:
         return self.shape[0]
 
     def copy(self) -> Any:
-        """The same: it cannot be changed."""
+        """Return the same object: it cannot be changed."""
         return self
 
     def named(self, label: str, hint: str) -> DiskCounts:
-        """The same with what a message about values that are no counts calls it."""
+        """Give it the name and the hint that a message about values that are no counts has."""
         return _made(replace(self.selection, label=label, hint=hint))
 
     def select(self, rows: Any = None, columns: Any = None) -> DiskCounts:
-        """Fewer cells, in any order, and fewer features, in the same order; nothing is read."""
+        """Take fewer cells, in any order, and fewer features, in the same order; nothing is read."""
         old = self.selection
         n_rows, n_columns = self.shape
         chosen = replace(old, rows=_within(old.rows, rows, n_rows), columns=_within(old.columns, columns, n_columns))
@@ -91,7 +91,7 @@ class _Counts:
         return _made(chosen)
 
     def same_cells(self, other: _Counts) -> bool:
-        """Whether both are features of one matrix, for the same cells: then one reading serves both."""
+        """Tell whether both are features of one matrix, for the same cells: then one reading serves both."""
         mine, theirs = self.selection, other.selection
         if mine.source != theirs.source or mine.source.kind == "csc":
             return False
@@ -100,12 +100,12 @@ class _Counts:
         return np.array_equal(mine.rows, theirs.rows)
 
     def chunks(self, length: int | None = None) -> Iterator[Chunk]:
-        """Pieces in the order of the file, with the rows of the matrix that they are."""
+        """Yield pieces in the order of the file, with the rows of the matrix that they are."""
         for (chunk,) in together([self], length):
             yield chunk
 
     def to_memory(self) -> Any:
-        """All of it, as CSR or CSC."""
+        """Read all of it, as CSR or CSC."""
         make: Any = sp.csc_matrix if self.format == "csc" else sp.csr_matrix
         blocks, rows = [], []
         for chunk in self.chunks():
@@ -115,13 +115,14 @@ class _Counts:
             return make(self.shape, dtype=self.dtype)
         if self.format == "csc":
             return make(sp.hstack(blocks, format="csc"))
-        return make(sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))])
+        whole, order = make(sp.vstack(blocks, format="csr")), np.concatenate(rows)
+        return whole if (np.diff(order) > 0).all() else whole[np.argsort(order)]
 
     def __getitem__(self, index: Any) -> Any:
         rows, columns = index if isinstance(index, tuple) else (index, slice(None))
         (rows, row_of), (columns, column_of) = (
-            np.unique(_positions(given, n), return_inverse=True)
-            for given, n in zip((rows, columns), self.shape, strict=True)
+            np.unique(_positions(index_of, n), return_inverse=True)
+            for index_of, n in zip((rows, columns), self.shape, strict=True)
         )
         return self.select(rows, columns).to_memory()[row_of][:, column_of]
 
@@ -142,7 +143,7 @@ DiskCounts = _ByCell | _ByFeature
 
 
 def counts_on_disk(path: Path, key: str, what: str) -> DiskCounts:
-    """Counts in a file, as ``X`` of an AnnData that keeps them there.
+    """Open counts in a file, as ``X`` of an AnnData that keeps them there.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def counts_on_disk(path: Path, key: str, what: str) -> DiskCounts:
 
 
 def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnData:
-    """Some cells and features of a modality as data of their own, in memory or on disk as they were.
+    """Take some cells and features of a modality as data of their own, in memory or on disk as they were.
 
     Parameters
     ----------
@@ -184,8 +185,8 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
     from anndata import AnnData
 
     index = tuple(
-        slice(None) if given is None else _positions(given, n)
-        for given, n in zip((cells, features), adata.shape, strict=True)
+        slice(None) if chosen is None else _positions(chosen, n)
+        for chosen, n in zip((cells, features), adata.shape, strict=True)
     )
     if not any(isinstance(matrix, _Counts) for matrix in (adata.X, *adata.layers.values())):
         return adata[index].copy()
@@ -198,15 +199,15 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
 
 
 def _lines(table: pd.DataFrame, index: Any) -> pd.DataFrame:
-    """Some rows; categories that no row has any more are dropped, as anndata does."""
-    found = table.iloc[index].copy()
-    for name in found.columns[[isinstance(dtype, pd.CategoricalDtype) for dtype in found.dtypes]]:
-        found[name] = found[name].cat.remove_unused_categories()
-    return found
+    """Take some rows; categories that no row has any more are dropped, as anndata does."""
+    lines = table.iloc[index].copy()
+    for name in lines.columns[[isinstance(dtype, pd.CategoricalDtype) for dtype in lines.dtypes]]:
+        lines[name] = lines[name].cat.remove_unused_categories()
+    return lines
 
 
 def together(matrices: list[_Counts], length: int | None = None) -> Iterator[tuple[Chunk, ...]]:
-    """Pieces of matrices that have one source and the same cells, read once; a chunk of each."""
+    """Read matrices that have one source and the same cells once, in pieces; yields a chunk of each."""
     source = matrices[0].selection.source
     places = [
         tuple(
@@ -225,7 +226,7 @@ def together(matrices: list[_Counts], length: int | None = None) -> Iterator[tup
 
 
 def _chunk(block: Any, start: int, stop: int, rows: Any, columns: Any, *, shape: tuple[int, int]) -> Chunk:
-    """A piece of a source, with the rows and columns that were selected."""
+    """Cut a piece of a source down to the rows and columns that were selected."""
     by_column = block.format == "csc"
     major, minor = (columns, rows) if by_column else (rows, columns)
     where: Any = slice(start, stop)
@@ -244,7 +245,7 @@ def _chunk(block: Any, start: int, stop: int, rows: Any, columns: Any, *, shape:
 
 
 def _renamed(block: Any, place: NDArray[np.int32], n: int) -> Any:
-    """The entries whose place is not -1, at their place. ``n`` is the new number of minor rows or columns."""
+    """Keep the entries whose place is not -1, at their place; ``n`` is the new number of minor rows or columns."""
     indices = place[block.indices]
     keep = indices >= 0
     if not keep.all():
@@ -258,7 +259,7 @@ def _renamed(block: Any, place: NDArray[np.int32], n: int) -> Any:
 
 
 def _places(chosen: NDArray[np.int64] | None, n: int) -> NDArray[np.int32] | None:
-    """Where each row of the source went; -1: nowhere."""
+    """Tell where each row of the source went; -1: nowhere."""
     if chosen is None:
         return None
     out = np.full(n, -1, dtype=np.int32)
@@ -266,20 +267,20 @@ def _places(chosen: NDArray[np.int64] | None, n: int) -> NDArray[np.int32] | Non
     return out
 
 
-def _within(old: NDArray[np.int64] | None, given: Any, n: int) -> NDArray[np.int64] | None:
-    if given is None:
+def _within(old: NDArray[np.int64] | None, index: Any, n: int) -> NDArray[np.int64] | None:
+    if index is None:
         return old
-    found = _positions(given, n)
-    if found.size == n and (found == np.arange(n)).all():
+    positions = _positions(index, n)
+    if positions.size == n and (positions == np.arange(n)).all():
         return old
-    return found if old is None else old[found]
+    return positions if old is None else old[positions]
 
 
-def _positions(given: Any, n: int) -> NDArray[np.int64]:
-    """What an index picks, as positions."""
-    if isinstance(given, slice):
-        return np.arange(*given.indices(n), dtype=np.int64)
-    values = np.ravel(np.asarray(given))
+def _positions(index: Any, n: int) -> NDArray[np.int64]:
+    """Turn an index into positions."""
+    if isinstance(index, slice):
+        return np.arange(*index.indices(n), dtype=np.int64)
+    values = np.ravel(np.asarray(index))
     if values.dtype == bool:
         return np.flatnonzero(values)
     return np.arange(n, dtype=np.int64)[values]

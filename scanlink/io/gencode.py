@@ -6,12 +6,12 @@ import gzip
 import logging
 import os
 import re
-import tempfile
 import zlib
 from pathlib import Path
 
 from scanlink.errors import OptionError, RunError
-from scanlink.io.files import PathLikeStr
+from scanlink.files import replace_file
+from scanlink.io.opening import PathLikeStr
 
 __all__ = ["fetch_gencode"]
 
@@ -72,23 +72,23 @@ def fetch_gencode(
     recorded = _read_registry(folder).get(name)
     wanted = (known_hash or recorded or "").lower().removeprefix("sha256:") or None
     if target.is_file() and wanted is not None:
-        found = pooch.file_hash(str(target))
-        if found == wanted:
+        digest = pooch.file_hash(str(target))
+        if digest == wanted:
             _record(folder, name, wanted)
             return target
         # A file in the cache is the user's: it may be the one that was fetched by hand, so it is never overwritten.
         raise RunError(
-            f"{target}: the SHA-256 is {found}, but {wanted} was expected "
+            f"{target}: the SHA-256 is {digest}, but {wanted} was expected "
             f"({'as given' if known_hash else f'as recorded in {folder / _REGISTRY}'}). If the file is damaged, remove "
             "it and fetch again; if it was replaced on purpose, remove its line in the registry"
         )
     if not target.is_file():
         _download(url, target, wanted)
     _refuse_truncated(target, url)
-    found = pooch.file_hash(str(target))
+    digest = pooch.file_hash(str(target))
     if recorded is None and known_hash is None:
-        log.info("%s: SHA-256 %s, recorded in %s; later uses are verified against it", name, found, folder / _REGISTRY)
-    _record(folder, name, found)
+        log.info("%s: SHA-256 %s, recorded in %s; later uses are verified against it", name, digest, folder / _REGISTRY)
+    _record(folder, name, digest)
     return target
 
 
@@ -169,14 +169,13 @@ def _read_registry(folder: Path) -> dict[str, str]:
 
 
 def _record(folder: Path, name: str, digest: str) -> None:
-    known = _read_registry(folder)
-    if known.get(name) == digest:
+    registry = _read_registry(folder)
+    if registry.get(name) == digest:
         return
-    known[name] = digest
+    registry[name] = digest
+    lines = "".join(f"{key} {value}\n" for key, value in sorted(registry.items()))
     try:
-        # Written beside and renamed, for another process may be reading it.
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            file.writelines(f"{key} {value}\n" for key, value in sorted(known.items()))
-        os.replace(file.name, folder / _REGISTRY)
-    except OSError as error:
-        log.warning("%s: the SHA-256 of %s cannot be recorded (%s)", folder, name, error)
+        # Another process may be reading it.
+        replace_file(folder / _REGISTRY, lambda temporary: temporary.write_text(lines, encoding="utf-8"))
+    except RunError as error:
+        log.warning("%s: the SHA-256 of %s cannot be recorded (%s)", folder, name, error.__cause__)

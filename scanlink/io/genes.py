@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["read_genes"]
 

@@ -1,17 +1,14 @@
-"""Tables of guides as the rest of scanlink needs them: checked where a user made them, and plain for the store."""
+"""Tables of guides that a user made, checked."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.guides import GUIDE_COLUMNS, NON_TARGETING, guide_table
 
-__all__ = ["check_guides", "stored_guides"]
+__all__ = ["check_guides"]
 
 
 def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
@@ -43,21 +40,21 @@ def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
             f"{label} has no column 'target', found {first_few(var.columns, most=8) or 'none'}: pass the data through "
             "scanlink.io.assemble_screen(rna, guide, guides=table)"
         )
-    known = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label=label)
-    given = var["target"].astype(str)
-    if (renamed := (given != known["target"]).to_numpy()).any():
+    expected = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label=label)
+    targets = var["target"].astype(str)
+    if (renamed := (targets != expected["target"]).to_numpy()).any():
         raise InputError(
-            f"{label}: {first_few(given[renamed].unique())} looks like a label of controls; expected "
+            f"{label}: {first_few(targets[renamed].unique())} looks like a label of controls; expected "
             f"{NON_TARGETING!r}. Rename it in the column target"
         )
     for name in ("start", "end"):
         if name in var:
             numbers = pd.to_numeric(var[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-            different = (numbers != known[name].to_numpy()) & ~np.isnan(known[name].to_numpy())
+            different = (numbers != expected[name].to_numpy()) & ~np.isnan(expected[name].to_numpy())
             if different.any():
                 raise InputError(
                     f"{label}: guides of one target have different coordinates "
-                    f"({first_few(given[different].unique())}); expected start and end of the target, the same for "
+                    f"({first_few(targets[different].unique())}); expected start and end of the target, the same for "
                     "each. Pass the data through scanlink.io.assemble_screen(rna, guide)"
                 )
     if "threshold" in var:
@@ -68,18 +65,3 @@ def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
                 f"{label}: the threshold of {int(bad.sum())} guides is no whole number of at least 1 "
                 f"({first_few(var.index[bad])}): set it with scanlink.pp.assign_guides"
             )
-
-
-def stored_guides(var: pd.DataFrame) -> pd.DataFrame:
-    """What the scan store keeps of the guides: plain text and numbers, whatever types a file gave the columns."""
-    out: dict[str, NDArray[Any]] = {}
-    for name in ("target", "chrom"):
-        text = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
-        out[name] = text.where(text.notna(), None).map(lambda one: one if one is None else str(one)).to_numpy(object)
-    for name in ("efficiency", "start", "end"):
-        numbers = pd.to_numeric(var[name]) if name in var else pd.Series(np.nan, index=var.index)
-        out[name] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    if "threshold" in var:
-        out["threshold"] = var["threshold"].to_numpy(dtype=np.int64)
-    order = [name for name in (*GUIDE_COLUMNS, "threshold") if name in out]
-    return pd.DataFrame({name: out[name] for name in order}, index=var.index)

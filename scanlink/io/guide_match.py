@@ -18,7 +18,7 @@ log = logging.getLogger("scanlink")
 def match_guides(
     var: pd.DataFrame, table: pd.DataFrame | None = None, *, label: str = "the table of guides"
 ) -> pd.DataFrame:
-    """What is known of the guides of a matrix, from a table or from the columns that the matrix came with.
+    """Describe the guides of a matrix, from a table or from the columns that the matrix came with.
 
     Parameters
     ----------
@@ -53,19 +53,19 @@ def match_guides(
     g2  non-targeting   ACGT
     """
     if table is None:
-        known, more = guide_table(var, label="guide.var"), pd.DataFrame(index=var.index)
+        guides, more = guide_table(var, label="guide.var"), pd.DataFrame(index=var.index)
     else:
         rows = _rows(var, table, label)
         used = [find_column(table, kind) for kind in ("target", "efficiency", "chrom", "start", "end", "targeting")]
-        known = guide_table(rows, label=label)
+        guides = guide_table(rows, label=label)
         more = plain_dtypes(rows.drop(columns=[name for name in used if name is not None]))
         more = more.drop(columns=[name for name in more if name in GUIDE_COLUMNS])
-    rest = var.drop(columns=[name for name in var if name in known or name in more])
-    return pd.concat([known, more, rest], axis=1)
+    rest = var.drop(columns=[name for name in var if name in guides or name in more])
+    return pd.concat([guides, more, rest], axis=1)
 
 
 def _rows(var: pd.DataFrame, table: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The table's row of each guide, in the order of the matrix, without the column of names."""
+    """Find the table's row of each guide, in the order of the matrix, without the column of names."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{label} is a {type(table).__name__}, expected a table with the columns guide and target")
     ours = [var.index.astype(str)]

@@ -50,18 +50,18 @@ _WIDEST = 50_000
 
 
 def find_column(table: pd.DataFrame, kind: str) -> object | None:
-    """The column of a table that holds ``kind`` under one of its usual names, or None."""
+    """Find the column of a table that holds ``kind`` under one of its usual names, or None."""
     return next(iter(find_columns(table, kind)), None)
 
 
 def find_columns(table: pd.DataFrame, kind: str) -> list[object]:
-    """All columns of a table with a usual name of ``kind``, the likeliest first."""
+    """Find all columns of a table with a usual name of ``kind``, the likeliest first."""
     columns = {re.sub(r"[^a-z0-9]+", "_", str(name).lower()): name for name in reversed(table.columns)}
     return [columns[name] for name in _NAMES[kind] if name in columns]
 
 
 def guide_table(table: pd.DataFrame, *, label: str = "the table of guides") -> pd.DataFrame:
-    """Targets, efficiencies and coordinates of guides, whatever the columns of a table are called.
+    """Find targets, efficiencies and coordinates of guides, whatever the columns of a table are called.
 
     Parameters
     ----------
@@ -97,15 +97,15 @@ def guide_table(table: pd.DataFrame, *, label: str = "the table of guides") -> p
     g2           enh1         NaN  chr1  100.0  170.0
     g3  non-targeting         NaN   NaN    NaN    NaN
     """
-    found = pd.DataFrame({"target": _targets(table, label)}, index=table.index)
-    found["efficiency"] = _efficiencies(table, label)
-    for name, column in _places(table, found["target"], label).items():
-        found[name] = column
-    return found
+    guides = pd.DataFrame({"target": _targets(table, label)}, index=table.index)
+    guides["efficiency"] = _efficiencies(table, label)
+    for name, column in _places(table, guides["target"], label).items():
+        guides[name] = column
+    return guides
 
 
 def _text(column: pd.Series) -> pd.Series:
-    """As stripped text, whole numbers without a point; None where there is none."""
+    """Turn values into stripped text, whole numbers without a point; None where there is none."""
     values = column.astype(object)
     if pd.api.types.is_float_dtype(column):
         values = values.map(lambda one: int(one) if pd.notna(one) and float(one).is_integer() else one)
@@ -180,13 +180,13 @@ def _efficiencies(table: pd.DataFrame, label: str) -> NDArray[np.float64]:
 
 
 def _places(table: pd.DataFrame, target: pd.Series, label: str) -> dict[str, Any]:
-    """Chromosome, start and end of each guide's target."""
+    """Find chromosome, start and end of each guide's target."""
     columns = {name: find_column(table, name) for name in ("chrom", "start", "end")}
     lacking = [name for name, column in columns.items() if column is None]
-    found = [str(column) for column in columns.values() if column is not None]
+    present = [str(column) for column in columns.values() if column is not None]
     if lacking and not {"start", "end"} <= set(lacking):
         raise MissingKeyError(
-            f"{label} has {first_few(found)} but no column {first_few(lacking)}; all of chrom, start and end were "
+            f"{label} has {first_few(present)} but no column {first_few(lacking)}; all of chrom, start and end were "
             "expected, or none"
         )
     if lacking:
@@ -196,10 +196,10 @@ def _places(table: pd.DataFrame, target: pd.Series, label: str) -> dict[str, Any
     start, end = (_numbers(table[columns[name]], label, f"{name}, in bp,") for name in ("start", "end"))
     start, end = (np.where(np.isin(one, _NO_POSITION), np.nan, one) for one in (start, end))
     targeted = (target != NON_TARGETING).to_numpy()
-    known = chrom.notna().to_numpy() & np.isfinite(start) & np.isfinite(end)
-    partly = targeted & ~known & (chrom.notna().to_numpy() | ~np.isnan(start) | ~np.isnan(end))
+    complete = chrom.notna().to_numpy() & np.isfinite(start) & np.isfinite(end)
+    partly = targeted & ~complete & (chrom.notna().to_numpy() | ~np.isnan(start) | ~np.isnan(end))
     bad = partly | (
-        targeted & known & ~((start >= 0) & (start < end) & (start == np.floor(start)) & (end == np.floor(end)))
+        targeted & complete & ~((start >= 0) & (start < end) & (start == np.floor(start)) & (end == np.floor(end)))
     )
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
@@ -208,7 +208,7 @@ def _places(table: pd.DataFrame, target: pd.Series, label: str) -> dict[str, Any
             f"{chrom.iloc[first]}:{start[first]:g}-{end[first]:g}. Expected a chromosome and 0 <= start < end "
             "(0-based, half-open), or nothing (or -9) in all three"
         )
-    rows = pd.DataFrame({"target": target, "chrom": chrom, "start": start, "end": end})[targeted & known]
+    rows = pd.DataFrame({"target": target, "chrom": chrom, "start": start, "end": end})[targeted & complete]
     hull = rows.groupby("target", sort=False).agg(
         n=("chrom", "nunique"), chrom=("chrom", "first"), start=("start", "min"), end=("end", "max")
     )

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.io.files import reading
+from scanlink.io.opening import reading
 
 __all__ = ["Source", "cut"]
 
@@ -59,24 +59,24 @@ class Source:
         import h5py
 
         with h5py.File(path, "r") as file:
-            found = file[key]
-            if isinstance(found, h5py.Dataset):
-                return cls(path, key, "dense", (int(found.shape[0]), int(found.shape[1])), found.dtype, what)
-            if "shape" in found:  # 10x: features x cells, by column
-                n_features, n_cells = (int(n) for n in found["shape"][:])
-                return cls(path, key, "csr", (n_cells, n_features), found["data"].dtype, what)
-            encoding = str(found.attrs.get("encoding-type", found.attrs.get("h5sparse_format", "")))
-            shape = found.attrs.get("shape", found.attrs.get("h5sparse_shape"))
+            matrix = file[key]
+            if isinstance(matrix, h5py.Dataset):
+                return cls(path, key, "dense", (int(matrix.shape[0]), int(matrix.shape[1])), matrix.dtype, what)
+            if "shape" in matrix:  # 10x: features x cells, by column
+                n_features, n_cells = (int(n) for n in matrix["shape"][:])
+                return cls(path, key, "csr", (n_cells, n_features), matrix["data"].dtype, what)
+            encoding = str(matrix.attrs.get("encoding-type", matrix.attrs.get("h5sparse_format", "")))
+            shape = matrix.attrs.get("shape", matrix.attrs.get("h5sparse_shape"))
             kind = encoding.removesuffix("_matrix")
             if kind not in ("csr", "csc") or shape is None:
                 raise InputError(
                     f"{path}: {key} is a matrix of kind {encoding or 'unknown'!r}, which cannot be read in pieces; a "
                     "sparse matrix (csr_matrix, csc_matrix) or an array was expected"
                 )
-            return cls(path, key, kind, (int(shape[0]), int(shape[1])), found["data"].dtype, what)
+            return cls(path, key, kind, (int(shape[0]), int(shape[1])), matrix["data"].dtype, what)
 
     def pieces(self, length: int | None, wanted: NDArray[np.bool_] | None) -> Iterator[tuple[int, int, Any]]:
-        """Consecutive rows (columns of ``csc``), with first and last (half open), as ``csr_array`` or ``csc_array``.
+        """Yield consecutive rows (columns of ``csc``), first and last (half open), as ``csr_array`` or ``csc_array``.
 
         Parameters
         ----------
@@ -89,26 +89,26 @@ class Source:
 
         major = self.shape[1] if self.kind == "csc" else self.shape[0]
         with reading(self.path, self.what), h5py.File(self.path, "r") as file:
-            found = file[self.key]
+            matrix = file[self.key]
             if self.kind == "dense":
                 ends = np.arange(1, major + 1, dtype=np.int64) * self.shape[1]
             else:
-                starts = found["indptr"][:].astype(np.int64)
+                starts = matrix["indptr"][:].astype(np.int64)
                 ends = starts[1:]
             for start, stop in cut(ends, length):
                 if wanted is not None and not wanted[start:stop].any():
                     continue
                 if self.kind == "dense":
-                    yield start, stop, sp.csr_array(found[start:stop])
+                    yield start, stop, sp.csr_array(matrix[start:stop])
                 else:
-                    yield start, stop, self._sparse(found, starts[start : stop + 1])
+                    yield start, stop, self._sparse(matrix, starts[start : stop + 1])
 
-    def _sparse(self, found: Any, starts: NDArray[np.int64]) -> Any:
-        """Rows (columns of ``csc``) that begin and end at these places of the file."""
+    def _sparse(self, matrix: Any, starts: NDArray[np.int64]) -> Any:
+        """Read rows (columns of ``csc``) that begin and end at these places of the file."""
         by_column = self.kind == "csc"
         minor, lines = self.shape[0 if by_column else 1], starts.size - 1
         begin, end = int(starts[0]), int(starts[-1])
-        indices = found["indices"][begin:end]
+        indices = matrix["indices"][begin:end]
         if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < minor:
             kind = "cells" if by_column else "features"
             raise InputError(
@@ -117,7 +117,7 @@ class Source:
             )
         make: Any = sp.csc_array if by_column else sp.csr_array
         shape = (minor, lines) if by_column else (lines, minor)
-        return make((found["data"][begin:end], indices.astype(np.int32), starts - begin), shape=shape)
+        return make((matrix["data"][begin:end], indices.astype(np.int32), starts - begin), shape=shape)
 
 
 def cut(ends: NDArray[np.int64], length: int | None = None) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import pandas_dtype
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["LINK_COLUMNS", "read_links"]
 

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.named import NamedMatrix
-from scanlink.io.tables import separator_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.text_tables import separator_of
 
 __all__ = ["read_mtx", "read_names"]
 
@@ -108,8 +108,8 @@ def read_mtx(
     barcode_file = (
         Path(barcodes) if barcodes else _beside(file, stem, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     )
-    known, keyword = _FEATURE_FILES[modality], f"{modality}_features="
-    feature_file = Path(features) if features else _beside(file, stem, known, matrix.shape, "features", keyword)
+    feature_names, keyword = _FEATURE_FILES[modality], f"{modality}_features="
+    feature_file = Path(features) if features else _beside(file, stem, feature_names, matrix.shape, "features", keyword)
     cells = _fit(read_names(barcode_file), matrix.shape)[0]
     table = _fit(read_names(feature_file), matrix.shape)
     if (len(table), len(cells)) == (n_rows, n_columns):
@@ -128,15 +128,15 @@ def read_mtx(
 
 def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:
     # rna_features beside rna.mtx, and sample_features beside sample_matrix.mtx
-    own = [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]
-    own += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
-    names = [f"{base}{ending}{gz}" for base in (*own, *kinds) for ending in _ENDINGS for gz in ("", ".gz")]
-    found = [file.with_name(name) for name in names if file.with_name(name).is_file()]
-    for candidate in found:
+    prefixed = [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]
+    prefixed += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
+    names = [f"{base}{ending}{gz}" for base in (*prefixed, *kinds) for ending in _ENDINGS for gz in ("", ".gz")]
+    files = [file.with_name(name) for name in names if file.with_name(name).is_file()]
+    for candidate in files:
         if len(_fit(read_names(candidate), shape)) in shape:
             return candidate
-    if found:
-        return found[0]
+    if files:
+        return files[0]
     raise InputError(
         f"{file}: no file with the names of its {what} was found beside it; {kinds[0]}.tsv, {kinds[1]}.tsv or "
         f"{stem}_{kinds[0]}.tsv (also .txt, .csv, .gz) was expected. Or name the file: {keyword}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,22 +11,27 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.errors import InputError, MissingKeyError, first_few
-from scanlink.io.align import assemble
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.assays import MULTIOME, Assay, Whole
 from scanlink.io.backed import anndata_on_disk, has_old_layout, multiome_on_disk
-from scanlink.io.counts import Layer
-from scanlink.io.disk import select
-from scanlink.io.files import PathLikeStr, existing_file, quiet, reading
-from scanlink.io.obs import index_cells
+from scanlink.io.feature_types import split_features
+from scanlink.io.multiome_data import assemble_whole
+from scanlink.io.obs import cells_by_barcode
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.raw_counts import Layer
 
-__all__ = ["modalities_of", "open_h5mu", "read_h5ad", "read_h5mu", "split_features"]
+__all__ = ["open_h5ad", "open_h5mu", "read_h5ad", "read_h5mu"]
 
 log = logging.getLogger("scanlink")
 
-# Of a type of features: what they are, the matrix that has them, and how to read it as two files.
-_KINDS = {
-    "Peaks": ("peaks", "a multiome matrix", "read(rna=, atac=)"),
-    "CRISPR Guide Capture": ("guides", "the matrix of a CRISPR screen", "read_screen(rna=, guide=)"),
+# What the modalities are called in files, in lower case and without separators.
+_KEYS = {
+    "rna": ("rna", "gene", "genes", "gex", "geneexpression", "mrna", "expression"),
+    "atac": ("atac", "peak", "peaks"),
+    "guide": (
+        *("guide", "guides", "grna", "grnas", "sgrna", "sgrnas", "crispr", "crisprguidecapture", "guidecapture"),
+        *("guideumi", "guideumis", "gdo", "perturbation", "perturbations"),
+    ),
 }
 
 
@@ -82,30 +88,26 @@ def read_h5mu(
     >>> mdata.shape
     (2, 2)
     """
-    file = existing_file(path, "a .h5mu file")
-    parts, obs = open_h5mu(file, {"rna": rna_key, "atac": atac_key}, backed=backed)
-    rna, atac = parts["rna"], parts["atac"]
-    if cells is not None:
-        cells = index_cells(cells, {"rna": rna.obs_names, "atac": atac.obs_names}, barcode=barcode)
-    return assemble(rna, atac, cells, source={"path": str(file)}, obs=obs, layer=layer, one_based=one_based)
+    whole = open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed)
+    return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), layer=layer, one_based=one_based)
 
 
-def open_h5mu(file: Path, keys: Mapping[str, str], *, backed: bool = False) -> tuple[dict[str, AnnData], pd.DataFrame]:
-    """Two modalities of a ``.h5mu`` file as they are, by our names, and its table of cells.
+def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool = False) -> Whole:
+    """Open two modalities of a ``.h5mu`` file as they are.
 
     Parameters
     ----------
-    file
+    path
         The file.
     keys
-        What the modalities are called in the file, by our names, such as ``{"rna": "gene", "atac": "peak"}``.
+        What the modalities are called in the file, by our names, such as ``{"rna": "gene", "atac": "peak"}``; None
+        finds it.
     backed
         Whether the counts stay on disk.
 
     Returns
     -------
-    tuple
-        Modalities, and ``obs``, in which a prefix ``KEY:`` has become one of our names.
+    Both modalities, and ``obs``, in which a prefix ``KEY:`` has become one of our names.
 
     Raises
     ------
@@ -113,14 +115,17 @@ def open_h5mu(file: Path, keys: Mapping[str, str], *, backed: bool = False) -> t
         If a modality does not exist; names those that do.
     InputError
         If the file is damaged or of another kind.
+    OptionError
+        If several modalities may be the one that has no key.
     """
     import mudata
 
-    wanted = " and ".join(keys)
-    present = modalities_of(file)
+    file = existing_file(path, "a .h5mu file")
+    present, modalities = _modalities_of(file), " and ".join(keys)
+    named = _named(file, present, keys)
     if not present:
-        raise InputError(f"{file}: no modalities were found; a .h5mu file with {wanted} was expected")
-    missing = [key for key in keys.values() if key not in present]
+        raise InputError(f"{file}: no modalities were found; a .h5mu file with {modalities} was expected")
+    missing = [key for key in named.values() if key not in present]
     if missing:
         raise MissingKeyError(
             f"{file}: no modality {first_few(missing)}; modalities found: {first_few(present)}. "
@@ -128,23 +133,19 @@ def open_h5mu(file: Path, keys: Mapping[str, str], *, backed: bool = False) -> t
         )
     with reading(file, "a .h5mu file"), quiet():
         if backed:
-            mod, obs = multiome_on_disk(file, tuple(keys.values()))
+            mod, obs = multiome_on_disk(file, tuple(named.values()))
         else:
-            whole = mudata.read_h5mu(file)
-            mod, obs = dict(whole.mod), whole.obs
-    others = [key for key in present if key not in keys.values()]
+            mdata = mudata.read_h5mu(file)
+            mod, obs = dict(mdata.mod), mdata.obs
+    others = [key for key in present if key not in named.values()]
     if others:
-        log.warning("%s: modalities other than %s are dropped: %s", file, wanted, first_few(others))
-    parts = {}
-    for name, key in keys.items():
-        found = mod[key]
-        assert found is not None
-        parts[name] = found
-    return parts, _renamed(obs, {f"{key}:": f"{name}:" for name, key in keys.items()})
+        log.warning("%s: modalities other than %s are dropped: %s", file, modalities, first_few(others))
+    rna, second = (mod[key] for key in named.values())
+    return Whole.of_file(file, rna, second, _renamed(obs, {f"{key}:": f"{name}:" for name, key in named.items()}))
 
 
-def modalities_of(file: Path) -> list[str]:
-    """Names of the modalities of a ``.h5mu`` file, in their order."""
+def _modalities_of(file: Path) -> list[str]:
+    """List the modalities of a ``.h5mu`` file, in their order."""
     import h5py
 
     with reading(file, "a .h5mu file"), h5py.File(file, "r") as content:
@@ -156,11 +157,30 @@ def modalities_of(file: Path) -> list[str]:
         return [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
 
 
+def _named(file: Path, present: list[str], keys: Mapping[str, str | None]) -> dict[str, str]:
+    """Name each modality as the file does: by its key, or where that is None, by its likeliest name."""
+    plain = {name: re.sub(r"[^a-z]+", "", name.lower()) for name in present}
+    named = {}
+    for modality, key in keys.items():
+        if key is not None:
+            named[modality] = key
+            continue
+        likely = [name for name in present if plain[name] in _KEYS[modality] and name not in keys.values()]
+        # Where a file has several, the one that is called as we call it.
+        exact = [name for name in likely if name == modality]
+        if len(likely) > 1 and not exact:
+            raise OptionError(
+                f"{file}: several modalities may be {modality}: {first_few(likely)}. Pass {modality}_key= with one"
+            )
+        named[modality] = (exact or likely or [modality])[0]
+    return named
+
+
 def _renamed(obs: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
     names = []
     for name in map(str, obs.columns):
-        found = next((old for old in prefixes if name.startswith(old)), None)
-        names.append(name if found is None else prefixes[found] + name.removeprefix(found))
+        prefix = next((old for old in prefixes if name.startswith(old)), None)
+        names.append(name if prefix is None else prefixes[prefix] + name.removeprefix(prefix))
     return obs.set_axis(pd.Index(names, dtype=object), axis=1)
 
 
@@ -200,55 +220,7 @@ def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
         return anndata.read_h5ad(file)
 
 
-def split_features(adata: AnnData, source: str, *, second: str = "Peaks") -> tuple[AnnData, AnnData]:
-    """Tell genes and peaks of one matrix apart by their feature type, as of 10x; or genes and guides.
-
-    Parameters
-    ----------
-    adata
-        Genes and peaks side by side, with ``var["feature_types"]``.
-    source
-        The file, for messages.
-    second
-        Type of the features that are no genes: ``"Peaks"`` or ``"CRISPR Guide Capture"``.
-
-    Returns
-    -------
-    rna
-        Features of type ``Gene Expression``.
-    atac
-        Features of the type ``second``.
-
-    Raises
-    ------
-    InputError
-        If there is no feature type or one of the two has no features; lists the types found with their counts.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd
-    >>> var = pd.DataFrame({"feature_types": ["Gene Expression", "Peaks"]}, index=["NOC2L", "chr1:10-20"])
-    >>> [part.var_names.tolist() for part in split_features(AnnData(np.ones((1, 2)), var=var), "x.h5")]
-    [['NOC2L'], ['chr1:10-20']]
-    """
-    what, matrix, pair = _KINDS[second]
-    if "feature_types" not in adata.var:
-        raise InputError(
-            f"{source}: features have no type (column feature_types), so genes and {what} cannot be told apart. "
-            f"Expected {matrix}, or two files: {pair}"
-        )
-    types = adata.var["feature_types"].astype(str)
-    found = ", ".join(f"{count:,} {name!r}" for name, count in types.value_counts().items())
-    for wanted in ("Gene Expression", second):
-        if not (types == wanted).any():
-            raise InputError(
-                f"{source}: no features of type {wanted!r}; found {found}. {matrix[0].upper()}{matrix[1:]} with "
-                f"'Gene Expression' and {second!r} was expected; for two files of one modality each, use {pair}"
-            )
-    others = set(types) - {"Gene Expression", second}
-    if others:
-        named = first_few(sorted(others))
-        log.warning("%s: features that are neither genes nor %s are dropped: %s", source, what, named)
-    with quiet():
-        rna, rest = (select(adata, features=(types == name).to_numpy()) for name in ("Gene Expression", second))
-    return rna, rest
+def open_h5ad(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole:
+    """Open both modalities of a ``.h5ad`` file as they are, told apart by their feature types."""
+    # Of multiome data the columns of 10x have always stayed.
+    return split_features(Path(path), read_h5ad(path, backed=backed), assay, lean=assay is not MULTIOME)

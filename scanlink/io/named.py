@@ -10,10 +10,10 @@ import pandas as pd
 from anndata import AnnData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks
 
-__all__ = ["NamedMatrix", "orient"]
+__all__ = ["NamedMatrix", "cells_by_features", "orient"]
 
 log = logging.getLogger("scanlink")
 
@@ -52,7 +52,7 @@ class NamedMatrix:
     features: pd.DataFrame | None = field(default=None, compare=False)
 
     def names(self, side: str) -> pd.Index:
-        """Names of ``"rows"`` or ``"columns"``; InputError if the file has none."""
+        """Give the names of ``"rows"`` or ``"columns"``; InputError if the file has none."""
         names = self.rows if side == "rows" else self.columns
         if names is None:
             raise InputError(
@@ -63,7 +63,7 @@ class NamedMatrix:
 
 
 def orient(
-    rna: NamedMatrix, atac: NamedMatrix, *, known: pd.Index | None = None, second: str = "atac"
+    rna: NamedMatrix, atac: NamedMatrix, *, barcodes: pd.Index | None = None, second: str = "atac"
 ) -> tuple[AnnData, AnnData]:
     """Bring two matrices to cells x features, whichever way round their files are.
 
@@ -71,7 +71,7 @@ def orient(
     ----------
     rna, atac
         The matrices.
-    known
+    barcodes
         Barcodes that are known from elsewhere, such as a table of cells.
     second
         What messages call the second matrix: ``"atac"`` or ``"guide"``.
@@ -109,18 +109,18 @@ def orient(
     best = [pair for pair, n in common.items() if n == most]
     for place, (modality, named) in enumerate((("rna", rna), (second, atac))):
         options = {pair[place] for pair in best} if most > 0 else set(_possible(named))
-        sides[modality] = options.pop() if len(options) == 1 else _guess(named, modality, known)
-    return _cells_by_features(rna, sides["rna"]), _cells_by_features(atac, sides[second])
+        sides[modality] = options.pop() if len(options) == 1 else _guess(named, modality, barcodes)
+    return cells_by_features(rna, sides["rna"]), cells_by_features(atac, sides[second])
 
 
 def _possible(named: NamedMatrix) -> tuple[str, ...]:
     return (named.cells,) if named.cells else ("columns", "rows")
 
 
-def _guess(named: NamedMatrix, modality: str, known: pd.Index | None) -> str:
+def _guess(named: NamedMatrix, modality: str, barcodes: pd.Index | None) -> str:
     rows, columns = named.names("rows"), named.names("columns")
-    if known is not None:
-        n_rows, n_columns = int(rows.isin(known).sum()), int(columns.isin(known).sum())
+    if barcodes is not None:
+        n_rows, n_columns = int(rows.isin(barcodes).sum()), int(columns.isin(barcodes).sum())
         if n_rows != n_columns:
             return "rows" if n_rows > n_columns else "columns"
     rows_are_peaks, columns_are_peaks = looks_like_peaks(rows), looks_like_peaks(columns)
@@ -140,7 +140,8 @@ def _guess(named: NamedMatrix, modality: str, known: pd.Index | None) -> str:
     return "columns"
 
 
-def _cells_by_features(named: NamedMatrix, side: str) -> AnnData:
+def cells_by_features(named: NamedMatrix, side: str) -> AnnData:
+    """Make data of a matrix whose cells are on this side: ``"rows"`` or ``"columns"``."""
     transpose = side == "columns"
     matrix = named.matrix.T if transpose else named.matrix
     # Without the name that a series may give its index: anndata takes only text there.

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.assays import Whole
 
-__all__ = ["index_cells", "lift_obs", "plain_dtypes"]
+__all__ = ["cells_by_barcode", "index_cells", "lift_obs", "plain_dtypes"]
 
 log = logging.getLogger("scanlink")
 
@@ -114,8 +115,8 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
     for name in table.columns:
         column = table[name]
         if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
-            known = column.dropna()
-            if len(known) == len(column) and all(isinstance(value, bool) for value in known):
+            values = column.dropna()
+            if len(values) == len(column) and all(isinstance(value, bool) for value in values):
                 column = column.astype(bool)
             else:
                 text = column.astype(object).where(column.isna(), column.astype(str))
@@ -133,7 +134,7 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def index_cells(
-    table: pd.DataFrame, known: Mapping[str, pd.Index], *, barcode: str | None = None, label: str = "table of cells"
+    table: pd.DataFrame, barcodes: Mapping[str, pd.Index], *, barcode: str | None = None, label: str = "table of cells"
 ) -> pd.DataFrame:
     """Find the column of barcodes in a table of cells and make it the index.
 
@@ -141,7 +142,7 @@ def index_cells(
     ----------
     table
         Metadata, one row per cell.
-    known
+    barcodes
         Barcodes of each matrix, against which candidates are checked.
     barcode
         Name of the column; ``None`` tries ``barcode``, ``cell`` and the like, the index, then every other column.
@@ -178,14 +179,14 @@ def index_cells(
     best: tuple[int, object] = (0, None)
     for name in (*named, None, *others):
         values = pd.Index((table.index if name is None else table[name]).astype(str))
-        match = max(int(values.isin(names).sum()) for names in known.values())
+        match = max(int(values.isin(names).sum()) for names in barcodes.values())
         if match > best[0]:
             best = (match, name)
         if match == len(table):
             break
-    match, found = best
+    match, column = best
     if match == 0:
-        side, names = next(iter(known.items()))
+        side, names = next(iter(barcodes.items()))
         tried = named[0] if named else (others[0] if others else None)
         values = pd.Index(table.index if tried is None else table[tried])
         if named or tried is None:
@@ -195,9 +196,19 @@ def index_cells(
             f"{tried!r} such as {first_few(values[:2])}); columns found: {first_few(table.columns, most=20)}. "
             "Pass barcode= with the name of the column"
         )
-    if found is not None and found not in named:
-        log.info("%s: barcodes are taken from column %r", label, found)
-    return _by(table, found)
+    if column is not None and column not in named:
+        log.info("%s: barcodes are taken from column %r", label, column)
+    return _by(table, column)
+
+
+def cells_by_barcode(
+    whole: Whole, cells: pd.DataFrame | None, barcode: str | None, *, label: str = "table of cells"
+) -> pd.DataFrame | None:
+    """Index a table of cells, if there is one, by the barcodes of the data; see :func:`index_cells`."""
+    if cells is None:
+        return None
+    sides = {"rna": whole.rna.obs_names, "second": whole.second.obs_names}
+    return index_cells(cells, sides, barcode=barcode, label=label)
 
 
 def _by(table: pd.DataFrame, name: object) -> pd.DataFrame:

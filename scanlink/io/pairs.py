@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.files import PathLikeStr, existing_file, reading
+from scanlink.io.opening import PathLikeStr, existing_file, reading
 
 __all__ = ["read_pairs", "read_target_pairs"]
 
@@ -87,9 +87,9 @@ def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
         table = pd.read_parquet(file) if file.suffix == ".parquet" else _read_text(file)
     if "target" in columns:
         for name, others in _ALIASES.items():
-            known = [other for other in others if other in table.columns]
-            if name not in table.columns and known:
-                table = table.rename(columns={known[0]: name})
+            aliases = [other for other in others if other in table.columns]
+            if name not in table.columns and aliases:
+                table = table.rename(columns={aliases[0]: name})
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(

@@ -154,9 +154,9 @@ def _whole_numbers(column: pd.Series, names: pd.Index) -> np.ndarray:
     numbers = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=float)
     bad = ~np.isfinite(numbers) | (numbers != np.floor(numbers))
     if bad.any():
-        found = [f"{name}: {value}" for name, value in zip(names[bad], column[bad], strict=True)]
+        examples = [f"{name}: {value}" for name, value in zip(names[bad], column[bad], strict=True)]
         raise InputError(
-            f"{bad.sum():,} peaks have no whole number in column {column.name!r}: {first_few(found)}. "
+            f"{bad.sum():,} peaks have no whole number in column {column.name!r}: {first_few(examples)}. "
             "Coordinates in bp were expected"
         )
     return numbers.astype(np.int64)
@@ -167,10 +167,10 @@ def _checked(table: pd.DataFrame, *, one_based: bool) -> pd.DataFrame:
         table["start"] -= 1
     bad = (table["start"] >= table["end"]).to_numpy() | (table["start"] < 0).to_numpy()
     if bad.any():
-        found = [f"{name} ({row.start}, {row.end})" for name, row in table[bad].head(5).iterrows()]
+        examples = [f"{name} ({row.start}, {row.end})" for name, row in table[bad].head(5).iterrows()]
         counted = "after 1 was subtracted from start (one_based=True), " if one_based else ""
         raise InputError(
-            f"{counted}{bad.sum():,} of {len(table):,} peaks are empty or begin before 0: {', '.join(found)}. "
+            f"{counted}{bad.sum():,} of {len(table):,} peaks are empty or begin before 0: {', '.join(examples)}. "
             "0 <= start < end was expected (0-based, half-open)"
         )
     return table

@@ -80,19 +80,19 @@ def _by_annotation(rows: pd.DataFrame, genes: pd.DataFrame, places: pd.DataFrame
         )
     loci = genes[[name for name in (*_NEEDED, "gene_id") if name in genes]].reset_index(drop=True)
     loci["tss"] = np.where(loci["strand"] == "-", loci["end"] - 1, loci["start"])
-    asked = rows.reset_index()
-    found = asked.merge(loci, on="gene", suffixes=("", "_gene"))
+    named = rows.reset_index()
+    candidates = named.merge(loci, on="gene", suffixes=("", "_gene"))
     if "gene_id" in loci:
-        others = asked[~asked["gene"].isin(loci["gene"])]
+        others = named[~named["gene"].isin(loci["gene"])]
         others = others.assign(gene=others["gene"].str.replace(r"^(ENS[A-Z]*\d+)\.\d+$", r"\1", regex=True))
         by_id = loci.drop(columns="gene").rename(columns={"gene_id": "gene"}).dropna(subset=["gene"])
-        found = pd.concat([found, others.merge(by_id, on="gene", suffixes=("", "_gene"))], ignore_index=True)
-    if found.empty:
+        candidates = pd.concat([candidates, others.merge(by_id, on="gene", suffixes=("", "_gene"))], ignore_index=True)
+    if candidates.empty:
         return
-    apart = (found["centre"] - found["tss"]) * np.where(found["strand"] == "-", -1, 1)
-    found["cost"] = np.where(found["distance"].notna(), (apart - found["distance"]).abs(), apart.abs())
-    found["elsewhere"] = found["chrom"] != found["chrom_gene"]
-    best = found.sort_values(["elsewhere", "cost"], kind="stable").drop_duplicates("index")
+    apart = (candidates["centre"] - candidates["tss"]) * np.where(candidates["strand"] == "-", -1, 1)
+    candidates["cost"] = np.where(candidates["distance"].notna(), (apart - candidates["distance"]).abs(), apart.abs())
+    candidates["elsewhere"] = candidates["chrom"] != candidates["chrom_gene"]
+    best = candidates.sort_values(["elsewhere", "cost"], kind="stable").drop_duplicates("index")
     _fill(places, best["index"].to_numpy(), best.rename(columns={"chrom_gene": "chrom", "chrom": "_"}))
 
 
@@ -105,13 +105,13 @@ def _by_distance(rows: pd.DataFrame, places: pd.DataFrame) -> None:
         part = table[one]
         if len(part):
             tss = part[side].astype(np.int64)
-            known = {"chrom": part["chrom"], "start": tss, "end": tss + 1, "tss": tss}
-            _fill(places, part.index.to_numpy(), pd.DataFrame({**known, "strand": strand}))
+            place = {"chrom": part["chrom"], "start": tss, "end": tss + 1, "tss": tss}
+            _fill(places, part.index.to_numpy(), pd.DataFrame({**place, "strand": strand}))
     # A peak right on the only TSS says where it is, but not in which direction the gene is read.
     lone = table.index[sides["plus"] & sides["minus"] & (table["distance"] == 0)]
     places.loc[lone, "strand"] = "."
 
 
-def _fill(places: pd.DataFrame, rows: NDArray[np.int64], found: pd.DataFrame) -> None:
+def _fill(places: pd.DataFrame, rows: NDArray[np.int64], values: pd.DataFrame) -> None:
     for name in places.columns:
-        places.loc[rows, name] = found[name].to_numpy()
+        places.loc[rows, name] = values[name].to_numpy()

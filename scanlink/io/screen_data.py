@@ -15,17 +15,16 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.align import name_features
+from scanlink.io.assays import SCREEN
+from scanlink.io.assembly import join, need_features
 from scanlink.io.barcodes import refuse_duplicates, text_index
 from scanlink.io.checks import check_matrices
-from scanlink.io.counts import Layer
 from scanlink.io.disk import DiskCounts
-from scanlink.io.files import quiet
 from scanlink.io.guide_check import check_guides
 from scanlink.io.guide_match import match_guides
 from scanlink.io.guides import NON_TARGETING, find_column, find_columns
 from scanlink.io.peaks import looks_like_peaks
-from scanlink.io.shared_cells import need_features, share_cells
+from scanlink.io.raw_counts import Layer
 
 __all__ = ["assemble_screen", "check_screen"]
 
@@ -86,23 +85,19 @@ def assemble_screen(
     >>> mdata.shape, mdata["guide"].var["target"].tolist(), mdata["guide"].var["start"].tolist()
     ((2, 3), ['enh1', 'non-targeting'], [10.0, nan])
     """
-    with quiet():
-        rna, guide = (adata.copy() if adata.is_view else adata for adata in (rna, guide))
-        modalities = {"rna": (rna, "genes"), "guide": (guide, "guides")}
-        need_features(modalities)
-        guide_names = text_index(guide.var_names)
-        _refuse_swapped(rna.var, guide.var, guides)
-        refuse_duplicates(guide_names, "guides of guide")
-        known = match_guides(guide.var.set_axis(guide_names, axis=0), guides)
-        shared = share_cells(modalities, cells, layer=layer)
-        parts = shared.parts
-        renamed = name_features(parts["rna"])
-        if not parts["guide"].var_names.astype(str).equals(guide_names):
+    need_features(SCREEN, rna, guide)
+    names = text_index(guide.var_names)
+    _refuse_swapped(rna.var, guide.var, guides)
+    refuse_duplicates(names, "guides of guide")
+    table = match_guides(guide.var.set_axis(names, axis=0), guides)
+
+    def describe(part: AnnData) -> None:
+        if not part.var_names.astype(str).equals(names):
             raise InputError("guide.raw has other guides than guide: give the counts in a layer, or in X")
-        parts["guide"].var_names = guide_names
-        parts["guide"].var = known
-        mdata = shared.joined(modalities, obs=obs, renamed=renamed, source=source)
-    _report(mdata)
+        part.var_names, part.var = names, table
+
+    mdata = join(SCREEN, rna, guide, cells, describe=describe, source=source, obs=obs, layer=layer)
+    _report_screen(mdata)
     return mdata
 
 
@@ -151,7 +146,7 @@ def _refuse_swapped(rna: pd.DataFrame, guide: pd.DataFrame, table: pd.DataFrame 
         raise InputError(f"rna looks swapped with guide: {shown}, and the targets belong to rna. Exchange the two")
 
 
-def _report(mdata: MuData) -> None:
+def _report_screen(mdata: MuData) -> None:
     rna, guide = mdata["rna"], mdata["guide"]
     targets = guide.var["target"]
     n_controls = int((targets == NON_TARGETING).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -10,13 +9,14 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.align import assemble
+from scanlink.io.assays import MULTIOME, Assay, Whole
 from scanlink.io.backed import tenx_on_disk
-from scanlink.io.files import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.feature_types import split_features
 from scanlink.io.mtx import read_mtx
-from scanlink.io.mudata_files import split_features
-from scanlink.io.named import _cells_by_features
-from scanlink.io.obs import index_cells
+from scanlink.io.multiome_data import assemble_whole
+from scanlink.io.named import cells_by_features
+from scanlink.io.obs import cells_by_barcode
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 
 __all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_h5", "read_10x_mtx"]
 
@@ -59,14 +59,15 @@ def read_10x_h5(
     Traceback (most recent call last):
     scanlink.errors.InputError: no_such_file.h5: no such file; a 10x .h5 file was expected. ...
     """
-    file = existing_file(path, "a 10x .h5 file")
-    return _finish(open_10x_h5(file, backed=backed), str(file), cells, barcode, one_based=one_based)
+    whole = open_10x_h5(path, MULTIOME, backed=backed)
+    return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), one_based=one_based)
 
 
-def open_10x_h5(file: Path, *, backed: bool = False) -> AnnData:
-    """All features of a 10x ``.h5`` file side by side, as they are."""
+def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole:
+    """Open both modalities of a 10x ``.h5`` file as they are."""
     import h5py
 
+    file = existing_file(path, "a 10x .h5 file")
     with reading(file, "a 10x .h5 file"):
         with h5py.File(file, "r") as content:
             groups = sorted(content)
@@ -76,14 +77,11 @@ def open_10x_h5(file: Path, *, backed: bool = False) -> AnnData:
                     f"{file}: a 10x .h5 file with the group 'matrix/features' was expected, found the groups "
                     f"{first_few(groups) or 'none'}{kind}"
                 )
-        if backed:
-            return tenx_on_disk(file)
-        with quiet(), warnings.catch_warnings():
-            # muon.read_10x_h5 is this call and the split by feature type; it takes two seconds more to import.
-            warnings.filterwarnings("ignore", category=ImportWarning)
-            from scanpy import read_10x_h5 as read
-
-            return read(file, gex_only=False)
+        adata = tenx_on_disk(file)
+        if not backed:
+            with quiet():
+                adata = AnnData(adata.X.to_memory(), obs=adata.obs, var=adata.var)
+        return split_features(file, adata, assay)
 
 
 def read_10x_mtx(
@@ -119,12 +117,12 @@ def read_10x_mtx(
     Traceback (most recent call last):
     scanlink.errors.InputError: ...: no matrix.mtx or matrix.mtx.gz in this folder; found no files...
     """
-    path, adata = open_10x_mtx(folder)
-    return _finish(adata, str(path), cells, barcode, one_based=one_based)
+    whole = open_10x_mtx(folder, MULTIOME)
+    return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), one_based=one_based)
 
 
-def open_10x_mtx(folder: PathLikeStr) -> tuple[Path, AnnData]:
-    """The folder, and all features of its matrix side by side."""
+def open_10x_mtx(folder: PathLikeStr, assay: Assay) -> Whole:
+    """Open both modalities of a 10x folder as they are."""
     path = Path(folder)
     if path.is_file() and path.name in ("matrix.mtx", "matrix.mtx.gz"):
         path = path.parent
@@ -139,14 +137,4 @@ def open_10x_mtx(folder: PathLikeStr) -> tuple[Path, AnnData]:
             "folder filtered_feature_bc_matrix was expected, with matrix.mtx, features.tsv and barcodes.tsv"
         )
     named = read_mtx(matrix)
-    return path, _cells_by_features(named, named.cells or "columns")
-
-
-def _finish(adata: AnnData, source: str, cells: pd.DataFrame | None, barcode: str | None, *, one_based: bool) -> MuData:
-    rna, atac = split_features(adata, source)
-    if cells is not None:
-        cells = index_cells(cells, {"rna": rna.obs_names}, barcode=barcode)
-    # Genes of 10x have an interval too, but of the reference that was used there: not the one the user will give.
-    rna.var = rna.var.drop(columns=["feature_types", "interval", "pattern", "read", "sequence"], errors="ignore")
-    atac.var = atac.var.drop(columns=["feature_types", "pattern", "read", "sequence"], errors="ignore")
-    return assemble(rna, atac, cells, source={"path": source}, one_based=one_based)
+    return split_features(path, cells_by_features(named, named.cells or "columns"), assay)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.files import FULL_DISK, replace_file
-from scanlink.io.files import PathLikeStr, existing_file, quiet, suffix_of
+from scanlink.io.formats import keeps_tables
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, suffix_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,8 +29,8 @@ def add_tables(data: MuData | AnnData, tables: Mapping[str, pd.DataFrame], *, ke
     data
         MuData or AnnData; changed in place. Other tables under ``key`` stay.
     tables
-        By name, such as ``{"links": links, "epistasis": epi}``. Texts become categories, of which missing ones stay
-        missing: neither file format can hold a column of texts with gaps.
+        Tables by name, such as ``{"links": links, "epistasis": epi}``. Texts become categories, of which missing
+        ones stay missing: neither file format can hold a column of texts with gaps.
     key
         Where in ``.uns``.
 
@@ -90,7 +91,7 @@ def copy_with_tables(
     path
         The copy; may be ``source`` itself, which is then replaced when the copy is complete.
     tables, key
-        As in :func:`add_tables`.
+        Tables by name, and where in ``.uns`` they go; see :func:`add_tables`.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def copy_with_tables(
     from anndata.io import write_elem
 
     file, target = existing_file(source, "a .h5mu or .h5ad file"), Path(path)
-    if suffix_of(file) not in (".h5mu", ".h5ad") or suffix_of(file) != suffix_of(target):
+    if not keeps_tables(file) or suffix_of(file) != suffix_of(target):
         raise InputError(
             f"{file.name} to {target.name}: a .h5mu file is copied to a .h5mu file, a .h5ad file to a .h5ad file. Data "
             "in other files: read them with sl.io.read, then sl.io.add_tables and .write"
@@ -148,9 +149,9 @@ def _for_file(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _for_people(table: pd.DataFrame) -> pd.DataFrame:
-    found = table.reset_index(drop=True)
-    for column in found:
-        if isinstance(found[column].dtype, pd.CategoricalDtype):
-            texts = found[column].astype(object)
-            found[column] = texts.where(texts.notna(), None)
-    return found
+    plain = table.reset_index(drop=True)
+    for column in plain:
+        if isinstance(plain[column].dtype, pd.CategoricalDtype):
+            texts = plain[column].astype(object)
+            plain[column] = texts.where(texts.notna(), None)
+    return plain

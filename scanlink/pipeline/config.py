@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from scanlink.errors import InputError, OptionError
-from scanlink.io.files import existing_file
+from scanlink.io.opening import existing_file
 from scanlink.options import IsFile, Options, explain
 from scanlink.pipeline.experiments import experiment_with
 

@@ -6,8 +6,9 @@ import logging
 from pathlib import Path
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.export import Format, export
-from scanlink.io.files import suffix_of
+from scanlink.io.exports import Format, export
+from scanlink.io.formats import keeps_tables
+from scanlink.io.opening import suffix_of
 from scanlink.io.uns import copy_with_tables
 from scanlink.pipeline.report import read_run_folder
 from scanlink.report.folder import Run, annotation_of
@@ -125,7 +126,7 @@ def _known(chosen: str) -> Format:
 
 def _into_data(run: Run, target: Path, data: Path | None, fdr: float | None) -> Path:
     source = data if data is not None else run.section("input").get("path")
-    if source is None or suffix_of(source) not in (".h5mu", ".h5ad"):
+    if source is None or not keeps_tables(source):
         raise OptionError(
             "format 'h5mu' copies a .h5mu or .h5ad file and adds the tables; the input of this run is none: name one "
             "with --data, or use sl.io.add_tables in Python"
@@ -140,5 +141,5 @@ def _into_data(run: Run, target: Path, data: Path | None, fdr: float | None) -> 
         )
         if table is not None
     }
-    path = target if suffix_of(target) in (".h5mu", ".h5ad") else target / f"results{suffix_of(source)}"
+    path = target if keeps_tables(target) else target / f"results{suffix_of(source)}"
     return copy_with_tables(source, path, tables)

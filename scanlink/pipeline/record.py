@@ -17,6 +17,7 @@ import pandas as pd
 
 from scanlink import __version__
 from scanlink.files import replace_file
+from scanlink.io.formats import names_beside
 from scanlink.pipeline.outcome import Outcome
 from scanlink.run import RunStats, peak_mib
 
@@ -67,13 +68,7 @@ def describe_inputs(paths: Iterable[str | None], *, known: Iterable[Mapping[str,
     """
     named = [Path(path) for path in paths if path is not None]
     # Names of an .mtx are found beside it, so they are input like the rest.
-    beside = [
-        other
-        for path in named
-        if path.name.endswith((".mtx", ".mtx.gz")) and path.is_file()
-        for other in sorted(path.parent.iterdir())
-        if other.name.removesuffix(".gz").endswith((".tsv", ".csv", ".txt"))
-    ]
+    beside = [other for path in named for other in names_beside(path)]
     found = list(dict.fromkeys([*named, *beside]))
     before = {str(entry.get("path")): entry for entry in known}
     return [_describe(path, before.get(str(path), {})) for path in found if path.exists()]

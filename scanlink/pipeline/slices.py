@@ -8,7 +8,7 @@ from typing import Any
 
 from scanlink.errors import InputError
 from scanlink.files import replace_file
-from scanlink.io.files import existing_file
+from scanlink.io.opening import existing_file
 from scanlink.options import Options
 from scanlink.pipeline import config
 from scanlink.pipeline.experiment import Experiment, Prepared

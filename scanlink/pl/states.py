@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
 from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
-from scanlink.pp.chunks import get_modality
 from scanlink.pp.formula import parse_formula
 from scanlink.pp.groups import group_members
+from scanlink.pp.modalities import get_modality
 from scanlink.stats import StatesFit, fit_states, rescale, sandwich_se, state_names
 
 if TYPE_CHECKING:

@@ -6,11 +6,10 @@ from scanlink.pp.build import TssEnrichment, tss_enrichment
 from scanlink.pp.cell_cycle import cell_cycle
 from scanlink.pp.features import FeatureStatistics, feature_statistics, filter_features
 from scanlink.pp.genome import cis_pairs
-from scanlink.pp.guides import assign_guides, guide_calls, perturbation
+from scanlink.pp.guide_assignment import assign_guides, guide_calls, perturbation
 from scanlink.pp.hvg import highly_variable_genes
-from scanlink.pp.qc import qc
+from scanlink.pp.qc import qc, screen_qc
 from scanlink.pp.screen_pairs import screen_pairs
-from scanlink.pp.screen_qc import screen_qc
 from scanlink.pp.survey import Survey
 
 __all__ = [

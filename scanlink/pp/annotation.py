@@ -12,11 +12,11 @@ from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 
 __all__ = ["match_genes", "strip_version"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 
 def strip_version(ids: pd.Series | pd.Index) -> pd.Series:
-    """Ensembl identifiers without their version; whatever else follows, such as ``_PAR_Y``, stays.
+    """Strip Ensembl identifiers of their version; whatever else follows, such as ``_PAR_Y``, stays.
 
     Parameters
     ----------
@@ -100,20 +100,20 @@ def match_genes(
         raise MissingKeyError(f"match='gene_id', but the {side} has no column 'gene_id' with values: use match='name'")
 
     by_name = pd.Series(names.astype(str))
-    found = _join(by_name, locus_names)[:0]
+    matches = _join(by_name, locus_names)[:0]
     if both and match != "name":
-        found = _join(data_ids, locus_ids)
-        if match is None and len(found):
-            found = pd.concat([found, _join(by_name.where(data_ids == "", ""), locus_names)])
-    if match != "gene_id" and found.empty:
+        matches = _join(data_ids, locus_ids)
+        if match is None and len(matches):
+            matches = pd.concat([matches, _join(by_name.where(data_ids == "", ""), locus_names)])
+    if match != "gene_id" and matches.empty:
         if both and match is None:
-            logger.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
-        found = _join(by_name, locus_names)
-    if match is None and found.empty:
-        found = _join(strip_version(names), locus_ids)
-    found = found.sort_values(["gene", "locus"], ignore_index=True)
+            log.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
+        matches = _join(by_name, locus_names)
+    if match is None and matches.empty:
+        matches = _join(strip_version(names), locus_ids)
+    matches = matches.sort_values(["gene", "locus"], ignore_index=True)
 
-    if found.empty:
+    if matches.empty:
         raise InputError(
             f"none of the {len(names)} genes of the data is in the annotation: found {first_few(names, most=3)} in "
             "the data and "
@@ -121,25 +121,25 @@ def match_genes(
             "annotation of "
             "the right species, or set rna.var['gene_id'] to Ensembl identifiers"
         )
-    _report(names, found)
-    return found
+    _report(names, matches)
+    return matches
 
 
 def _join(keys: pd.Series, loci: pd.Series) -> pd.DataFrame:
-    """Positions in ``keys`` and in ``loci`` of all equal, non-empty values."""
+    """Find the positions in ``keys`` and in ``loci`` of all equal, non-empty values."""
     left = pd.DataFrame({"key": keys.to_numpy(dtype=object), "gene": np.arange(len(keys))})
     right = pd.DataFrame({"key": loci.to_numpy(dtype=object), "locus": np.arange(len(loci))})
     left, right = left[left["key"] != ""], right[right["key"].notna() & (right["key"] != "")]
     return left.merge(right, on="key", how="inner")[["gene", "locus"]]
 
 
-def _report(names: pd.Index, found: pd.DataFrame) -> None:
-    n_loci = found["gene"].value_counts()
+def _report(names: pd.Index, matches: pd.DataFrame) -> None:
+    n_loci = matches["gene"].value_counts()
     absent = names[~np.isin(np.arange(len(names)), n_loci.index)]
     if len(absent):
-        logger.warning("%d of %d genes are not in the annotation: %s", len(absent), len(names), first_few(absent))
+        log.warning("%d of %d genes are not in the annotation: %s", len(absent), len(names), first_few(absent))
     several = names[np.sort(n_loci.index[n_loci > 1])]
     if len(several):
-        logger.info(
+        log.info(
             "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
         )

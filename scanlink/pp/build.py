@@ -10,7 +10,7 @@ import pandas as pd
 
 __all__ = ["TssEnrichment", "tss_enrichment", "warn_of_build"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Displacements of the TSS, in bp, that tell how often any place near genes lies in a peak.
 _SHIFTS = (-100_000, -75_000, -50_000, -35_000, -20_000, 20_000, 35_000, 50_000, 75_000, 100_000)
@@ -33,7 +33,7 @@ class TssEnrichment:
     n_covered
         Genes whose TSS lies in a peak.
     n_by_chance
-        The same for the TSS displaced by 20 to 100 kb, mean of ten displacements.
+        Genes whose TSS lies in a peak after it was displaced by 20 to 100 kb, mean of ten displacements.
     """
 
     n_genes: int
@@ -59,7 +59,7 @@ def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
     peaks
         Columns ``chrom``, ``start``, ``end`` (0-based, half-open).
     genes
-        The same and, if known, ``strand``; best only the genes that are in the data.
+        Columns ``chrom``, ``start``, ``end`` and, if known, ``strand``; best only the genes that are in the data.
 
     Returns
     -------
@@ -82,11 +82,11 @@ def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
     """
     codes, chroms = pd.factorize(peaks["chrom"].astype(str))
     chrom = chroms.get_indexer(pd.Index(genes["chrom"].astype(str)))
-    known = chrom >= 0
+    has_peaks = chrom >= 0
     strand = genes["strand"].astype(str).to_numpy() if "strand" in genes else np.full(len(genes), ".")
-    tss = np.where(strand == "-", genes["end"].to_numpy() - 1, genes["start"].to_numpy())[known].astype(np.int64)
+    tss = np.where(strand == "-", genes["end"].to_numpy() - 1, genes["start"].to_numpy())[has_peaks].astype(np.int64)
     # One axis for all chromosomes, each with room to spare on both sides.
-    tss += (chrom[known].astype(np.int64) + 1) << 40
+    tss += (chrom[has_peaks].astype(np.int64) + 1) << 40
     origin = (codes.astype(np.int64) + 1) << 40
     start, end = peaks["start"].to_numpy(dtype=np.int64) + origin, peaks["end"].to_numpy(dtype=np.int64) + origin
     order = np.argsort(start, kind="stable")
@@ -104,15 +104,15 @@ def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
 
 def warn_of_build(peaks: pd.DataFrame, genes: pd.DataFrame) -> None:
     """Log a warning if genes and peaks do not look as if they were of one genome build."""
-    found = tss_enrichment(peaks, genes)
-    if not found.plausible:
-        logger.warning(
+    enrichment = tss_enrichment(peaks, genes)
+    if not enrichment.plausible:
+        log.warning(
             "genes and peaks may be of different genome builds: peaks cover the TSS of %d genes (of %d with a peak "
             "within "
             "100 kb), %.1f times as many as by chance; expected 10 times or more. Compare the builds (hg19, hg38) "
             "of the "
             "annotation and the peaks; ignore this if promoters were removed from the peaks",
-            found.n_covered,
-            found.n_genes,
-            found.ratio,
+            enrichment.n_covered,
+            enrichment.n_genes,
+            enrichment.ratio,
         )

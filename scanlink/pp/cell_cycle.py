@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import Survey
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["G2M_GENES", "S_GENES", "cell_cycle"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Tirosh et al. 2016, Science 352:189, in the order in which they are passed on.
 _S = (
@@ -100,14 +100,14 @@ def cell_cycle(
     for name in lists.keys() - wanted.keys():
         _check_scores(mdata.obs[name])
     if kept := sorted(lists.keys() - wanted.keys()):
-        logger.info("%s are there already and stay; overwrite=True computes them anew", first_few(kept))
+        log.info("%s are there already and stay; overwrite=True computes them anew", first_few(kept))
     if not wanted:
         return
     sums = Survey(mdata, modalities=("rna",))["rna"]
     depth = _depth(mdata, sums.total)
-    own = {name: _present(rna, genes, sums.n_nonzero, name) for name, genes in wanted.items()}
+    listed = {name: _present(rna, genes, sums.n_nonzero, name) for name, genes in wanted.items()}
     bins = _bins(_column_sums(rna, depth), sums.n_nonzero)
-    plans = {name: _plan(found, bins, name) for name, found in own.items()}
+    plans = {name: _plan(positions, bins, name) for name, positions in listed.items()}
     # One pass: sums of each list and of the controls in each of its bins.
     columns = np.concatenate([plan[0] for plan in plans.values()], axis=1)
     totals, first = _row_sums(rna, depth, columns), 0
@@ -118,9 +118,9 @@ def cell_cycle(
             score += weight * (totals[:, first + k] / _UNIT)
         first += marks.shape[1]
         mdata.obs[name] = score
-    logger.info(
+    log.info(
         "obs has new columns: %s",
-        "; ".join(f"{name} of {own[name].size} of {len(genes)} genes" for name, genes in wanted.items()),
+        "; ".join(f"{name} of {listed[name].size} of {len(genes)} genes" for name, genes in wanted.items()),
     )
 
 
@@ -133,41 +133,42 @@ def _check_scores(column: pd.Series) -> None:
 
 
 def _depth(mdata: MuData, total: NDArray[np.int64]) -> NDArray[np.float64]:
-    """UMIs of each cell; 1 where it has none, and no counts to divide."""
+    """Find the UMIs of each cell; 1 where it has none, and no counts to divide."""
     depth = total.astype(np.float64)
     if "nUMI" in mdata.obs:
-        given = pd.to_numeric(mdata.obs["nUMI"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        if (given >= total).all():
-            depth = given
+        umis = pd.to_numeric(mdata.obs["nUMI"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        if (umis >= total).all():
+            depth = umis
         else:
-            logger.warning(
+            log.warning(
                 "nUMI in obs is missing or below the sum of the counts in %d of %d cells (is it logged?); expression "
                 "is taken per sum of the counts",
-                int((~(given >= total)).sum()),
+                int((~(umis >= total)).sum()),
                 mdata.n_obs,
             )
     return np.maximum(depth, 1.0)
 
 
 def _present(rna: AnnData, genes: tuple[str, ...], n_nonzero: NDArray[np.int64], name: str) -> NDArray[np.intp]:
-    """Positions of the genes of a list that are seen in some cell."""
+    """Find the genes of a list that are seen in some cell, as positions."""
     every = [rna.var_names, *(rna.var[column] for column in ("symbol", "gene_name") if column in rna.var)]
-    known = pd.DataFrame({k: pd.Series(list(texts)).astype(str).str.upper() for k, texts in enumerate(every)})
+    symbols = pd.DataFrame({k: pd.Series(list(texts)).astype(str).str.upper() for k, texts in enumerate(every)})
     wanted = {gene.upper() for gene in genes} | {new for old, new in _RENAMED.items() if old in genes}
-    found = np.flatnonzero(known.isin(wanted).any(axis=1).to_numpy() & (n_nonzero > 0))
-    if found.size < _FEWEST_GENES:
-        missing = [gene for gene in genes if not known.isin([gene.upper(), _RENAMED.get(gene, gene)]).to_numpy().any()]
+    positions = np.flatnonzero(symbols.isin(wanted).any(axis=1).to_numpy() & (n_nonzero > 0))
+    if positions.size < _FEWEST_GENES:
+        either = {gene: [gene.upper(), _RENAMED.get(gene, gene)] for gene in genes}
+        missing = [gene for gene, names in either.items() if not symbols.isin(names).to_numpy().any()]
         raise InputError(
-            f"{name}: {found.size} of {len(genes)} genes of the list are in the data and seen in a cell; at least "
+            f"{name}: {positions.size} of {len(genes)} genes of the list are in the data and seen in a cell; at least "
             f"{_FEWEST_GENES} were expected. Not there are {first_few(missing) or 'none'}; the data have such as "
             f"{first_few(rna.var_names, most=2)}. Compute the scores on all genes (symbols in rna.var['symbol'] if "
             "genes go by identifiers), or give the columns s_score and g2m_score with the table of cells"
         )
-    return found
+    return positions
 
 
 def _bins(sums: NDArray[np.int64], n_nonzero: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bin of each gene by its mean, -1 where it is never seen."""
+    """Put each gene into a bin by its mean, -1 where it is never seen."""
     out = np.full(sums.size, -1, dtype=np.int64)
     seen = n_nonzero > 0
     rank = pd.Series(sums[seen]).rank(method="min").to_numpy()
@@ -175,25 +176,25 @@ def _bins(sums: NDArray[np.int64], n_nonzero: NDArray[np.int64]) -> NDArray[np.i
     return out
 
 
-def _plan(own: NDArray[np.intp], bins: NDArray[np.int64], name: str) -> tuple[NDArray[np.int64], list[float]]:
-    """Which genes are summed, shape ``(n_genes, n_sums)``, and the weight of each sum: the list, then its bins."""
-    is_own = np.zeros(bins.size, dtype=bool)
-    is_own[own] = True
-    number, times = np.unique(bins[own], return_counts=True)
-    controls = [(bins == one) & ~is_own for one in number.tolist()]
-    known = [(mask, n) for mask, n in zip(controls, times.tolist(), strict=True) if mask.any()]
-    if not known:
+def _plan(positions: NDArray[np.intp], bins: NDArray[np.int64], name: str) -> tuple[NDArray[np.int64], list[float]]:
+    """Choose which genes are summed, ``(n_genes, n_sums)``, and the weight of each sum: the list, then its bins."""
+    is_listed = np.zeros(bins.size, dtype=bool)
+    is_listed[positions] = True
+    number, times = np.unique(bins[positions], return_counts=True)
+    controls = [(bins == one) & ~is_listed for one in number.tolist()]
+    compared = [(mask, n) for mask, n in zip(controls, times.tolist(), strict=True) if mask.any()]
+    if not compared:
         raise InputError(
-            f"{name}: there are no other genes that are expressed as much as the {own.size} of the list; scores need "
-            "all genes of the experiment, not a selection"
+            f"{name}: there are no other genes that are expressed as much as the {positions.size} of the list; scores "
+            "need all genes of the experiment, not a selection"
         )
-    n_own = sum(n for _, n in known)
-    marks = np.stack([is_own, *(mask for mask, _ in known)], axis=1).astype(np.int64)
-    return marks, [1.0 / own.size, *(-n / n_own / int(mask.sum()) for mask, n in known)]
+    n_compared = sum(n for _, n in compared)
+    marks = np.stack([is_listed, *(mask for mask, _ in compared)], axis=1).astype(np.int64)
+    return marks, [1.0 / positions.size, *(-n / n_compared / int(mask.sum()) for mask, n in compared)]
 
 
 def _logged(rna: AnnData, depth: NDArray[np.float64]) -> Any:
-    """Pieces of the matrix with logarithms as whole numbers; rows and columns of each."""
+    """Yield pieces of the matrix with logarithms as whole numbers, and where each lies."""
     for chunk in iter_chunks(rna.X):
         block = canonical(chunk)
         lines = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
@@ -211,7 +212,7 @@ def _column_sums(rna: AnnData, depth: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _row_sums(rna: AnnData, depth: NDArray[np.float64], marks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sums over marked genes. Shape ``(n_cells, n_sums)``."""
+    """Sum over marked genes. Shape ``(n_cells, n_sums)``."""
     out = np.zeros((rna.n_obs, marks.shape[1]), dtype=np.int64)
     for chunk, block in _logged(rna, depth):
         out[chunk.rows] += block @ marks[chunk.cols]

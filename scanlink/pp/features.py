@@ -12,9 +12,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scanlink.errors import InputError, OptionError
+from scanlink.io.chunks import Chunk, is_backed, iter_chunks
 from scanlink.io.disk import DiskCounts, select
-from scanlink.io.files import quiet
-from scanlink.pp.chunks import Chunk, check_counts, get_modality, is_backed, iter_chunks
+from scanlink.io.opening import quiet
+from scanlink.pp.modalities import check_piece, get_modality
 from scanlink.pp.survey import Survey
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStatistics", "feature_statistics", "filter_features"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def feature_statistics(
     # Sums of integers: in double precision exact up to 2^53, in whatever order they are added.
     nonzero, total, squares = (np.zeros(n_features) for _ in range(3))
     for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
-        check_counts(chunk, what=what, cells=cells, features=features)
+        check_piece(chunk, what=what, cells=cells, features=features)
         of_chunk = _column_sums(chunk)
         for whole, part in zip((nonzero, total, squares), of_chunk, strict=True):
             whole[chunk.cols] += part
@@ -111,7 +112,7 @@ def _statistics(n_cells: int, n_nonzero: np.ndarray, total: np.ndarray, squares:
 
 
 def _column_sums(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each column of a piece: entries that are not zero, their sum, and the sum of their squares."""
+    """Sum each column of a piece: entries that are not zero, their values, and the squares of these."""
     import sparse
 
     # COO of `sparse` joins duplicate entries, which files may have. Its own reductions sort by column first and take
@@ -192,29 +193,27 @@ def filter_features(
     for name, adata in parts.items():
         if survey is not None:
             sums = survey[name]
-            found = _statistics(adata.n_obs, sums.n_nonzero, sums.sums, sums.squares)
+            statistics = _statistics(adata.n_obs, sums.n_nonzero, sums.sums, sums.squares)
         else:
-            found = feature_statistics(
+            statistics = feature_statistics(
                 adata.X, chunk_rows=chunk_rows, what=name, cells=adata.obs_names, features=adata.var_names
             )
-        keep[name] = found.fraction >= min_fraction
+        keep[name] = statistics.fraction >= min_fraction
         kept = int(keep[name].sum())
-        n_entries[name] = int(found.n_nonzero[keep[name]].sum())
+        n_entries[name] = int(statistics.n_nonzero[keep[name]].sum())
         report[name] = {"min_fraction": float(min_fraction), "kept": kept, "lost": adata.n_vars - kept}
         if kept == 0:
             raise InputError(
                 f"{name}: none of {adata.n_vars} features is non-zero in {min_fraction:.3g} of {adata.n_obs} cells; "
-                "the most "
-                f"frequent one is in {found.fraction.max(initial=0):.3g}. Lower min_fraction, or remove empty cells"
+                f"the most frequent one is in {statistics.fraction.max(initial=0):.3g}. Lower min_fraction, or remove "
+                "empty cells"
             )
-        logger.info(
-            "%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction
-        )
+        log.info("%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction)
 
     on_disk = [adata.X for adata in mdata.mod.values() if is_backed(adata.X)]
     if on_disk and (into_memory or not all(isinstance(matrix, DiskCounts) for matrix in on_disk)):
         filtered = _collect(mdata, keep, n_entries, chunk_rows)
-        logger.info("the backed file stays as it is; what filter_features returns is in memory")
+        log.info("the backed file stays as it is; what filter_features returns is in memory")
     else:
         filtered = mdata
         _shrink(mdata, keep)
@@ -234,7 +233,7 @@ def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
 
 
 def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, int], chunk_rows: int | None) -> MuData:
-    """The dataset in memory, with the features kept."""
+    """Collect the dataset in memory, with the features kept."""
     from anndata import AnnData
     from mudata import MuData
 
@@ -260,7 +259,7 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
 
 
 def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: int | None) -> sp.csr_matrix:
-    """The columns kept, as CSR int32; besides the result there is never more than one piece in memory."""
+    """Collect the columns kept, as CSR int32; besides the result never more than one piece is in memory."""
     shape = (matrix.shape[0], int(mask.sum()))
     by_column = getattr(matrix, "format", None) == "csc"
     ends = np.zeros(shape[1 if by_column else 0] + 1, dtype=np.int64)
@@ -285,7 +284,7 @@ def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: i
 
 
 def _kept(chunk: Chunk, mask: np.ndarray) -> Any:
-    """The columns of a piece that are kept, in canonical form."""
+    """Take the columns of a piece that are kept, in canonical form."""
     block = chunk.block[:, mask[chunk.cols]]
     block.sum_duplicates()
     block.eliminate_zeros()

@@ -42,11 +42,11 @@ class GroupDesign:
     dropped: tuple[str, ...]
 
     def problem(self) -> str | None:
-        """What keeps the design from being used, in words; None if its columns are independent."""
-        found = dependent_columns(self.matrix)
-        if not found:
+        """Say what keeps the design from being used; None if its columns are independent."""
+        dependent = dependent_columns(self.matrix)
+        if not dependent:
             return None
-        return "; ".join(culprit(self.matrix, self.names, column) for column in found)
+        return "; ".join(culprit(self.matrix, self.names, column) for column in dependent)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Model:
     formula
         As the user wrote it.
     terms
-        The same without offsets, in names that are Python identifiers.
+        The formula without offsets, in names that are Python identifiers.
     offsets
         What stood inside ``offset(...)``.
     columns
@@ -176,7 +176,7 @@ def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
     from formulaic import Formula
     from formulaic.errors import FormulaicError
 
-    known = [str(column) for column in columns]
+    names = [str(column) for column in columns]
     text = formula.strip()
     if text.count("~") > 1 or (("~" in text) and not text.startswith("~")):
         raise OptionError(
@@ -186,7 +186,7 @@ def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
         raise OptionError(
             f"formula {formula!r}: '|' would be a random effect or a second part; only sums of terms are known"
         )
-    text, alias = _identifiers(text.removeprefix("~").strip(), known)
+    text, alias = _identifiers(text.removeprefix("~").strip(), names)
     column_of = {short: name for name, short in alias.items()}
     terms, offsets = _split_offsets(text, formula)
     try:
@@ -194,22 +194,22 @@ def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
         for part in [terms, *map(_plain, offsets)]:
             needed |= {str(variable) for variable in Formula(part).required_variables}
             # What formulaic keeps to itself of poly(), bs() and the like.
-            needed |= set(re.findall(r"[^\W\d]\w*", part)) & {*known, *column_of}
+            needed |= set(re.findall(r"[^\W\d]\w*", part)) & {*names, *column_of}
     except (FormulaicError, SyntaxError) as error:
         raise OptionError(f"formula {formula!r} cannot be read: {str(error).splitlines()[0]}") from error
     used = sorted(column_of.get(name, name) for name in needed if name not in _FUNCTIONS)
     for name in used:
-        if name not in known:
+        if name not in names:
             if re.search(rf"\b{re.escape(name)}\s*\(", formula):
                 raise OptionError(
                     f"formula {formula!r} uses {name!r}, which is no function that is known; "
                     f"these are {', '.join(_FUNCTIONS)}, and offset"
                 )
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name, names, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise MissingKeyError(
                 f"formula {formula!r} uses {name!r}, which is no column of the table of cells{hint}. "
-                f"The columns are {first_few(known, most=20)}"
+                f"The columns are {first_few(names, most=20)}"
             )
     return Model(formula, terms, tuple(offsets), tuple(used), tuple(alias.get(name, name) for name in used))
 
@@ -227,7 +227,7 @@ def _evaluate(terms: str, table: pd.DataFrame) -> tuple[Floats, list[str]]:
 
 
 def _plain(inner: str) -> str:
-    """An offset as arithmetic: without I(), + and - would join and drop terms."""
+    """Write an offset as arithmetic: without I(), + and - would join and drop terms."""
     return f"0 + I({inner})"
 
 

@@ -17,14 +17,14 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.pp.annotation import match_genes
 from scanlink.pp.build import warn_of_build
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 
 if TYPE_CHECKING:
     from mudata import MuData
 
-__all__ = ["check_intervals", "check_options", "cis_pairs", "near", "positions_of", "refuse_equal_names", "why_none"]
+__all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 
 def cis_pairs(
@@ -93,19 +93,14 @@ def cis_pairs(
     refuse_equal_names(rna.var_names, "gene", "rna")
     refuse_equal_names(atac.var_names, "peak", "atac")
     peaks = check_intervals(atac.var, what="atac.var")
-    loci = check_intervals(genes, what="the annotation")
-
-    found = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
-    if only is not None:
-        found = found[found["gene"].isin(positions_of(rna.var_names, only))]
-    loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy())
+    _, loci = loci_of(rna.var, genes, match=match, only=only)
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
 
     warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
-    logger.info(
+    log.info(
         "%d pairs of %d genes and %d peaks within %d bp of the %s; %d genes have no peak there",
         len(pairs),
         pairs["gene"].nunique(),
@@ -123,8 +118,36 @@ def cis_pairs(
     )
 
 
+def loci_of(
+    var: pd.DataFrame, genes: pd.DataFrame, *, match: Literal["gene_id", "name"] | None, only: Iterable[str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Find the loci of the genes of the data, or of some, in an annotation.
+
+    Parameters
+    ----------
+    var
+        Table of the genes of the data, names as index.
+    genes
+        The annotation.
+    match, only
+        How genes are found, and which are wanted; see :func:`cis_pairs`.
+
+    Returns
+    -------
+    matches, loci
+        Rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
+        ``strand`` and ``position``, that of the gene in the data.
+    """
+    loci = check_intervals(genes, what="the annotation")
+    matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
+    if only is not None:
+        matches = matches[matches["gene"].isin(_positions_of(var.index, only))]
+    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
+    return matches, loci.reset_index(drop=True)
+
+
 def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
-    """Names of features have to be unique."""
+    """Refuse names of features that occur twice."""
     if not names.is_unique:
         twice = names[names.duplicated()].unique()
         raise InputError(
@@ -134,21 +157,21 @@ def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
 
 
 def _anchors(loci: pd.DataFrame, anchor: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each locus: its TSS, and the interval from which the window is measured."""
+    """Find the TSS of each locus, and the interval from which the window is measured."""
     start, end = loci["start"].to_numpy(), loci["end"].to_numpy()
     tss = np.where(loci["strand"].to_numpy() == "-", end - 1, start)
     return (tss, start, end) if anchor == "body" else (tss, tss, tss + 1)
 
 
 def _marks(peaks: pd.DataFrame, overlap: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each peak: its centre, and the interval that has to touch the window."""
+    """Find the centre of each peak, and the interval that has to touch the window."""
     start, end = peaks["start"].to_numpy(), peaks["end"].to_numpy()
     centre = (start + end) // 2
     return (centre, start, end) if overlap == "any" else (centre, centre, centre + 1)
 
 
 def near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str) -> pd.DataFrame:
-    """Positions of genes and peaks that are near each other, and their distance; sorted, one row per pair."""
+    """Find the genes and peaks that are near each other, as positions, and their distance; sorted, a row a pair."""
     import bioframe
 
     minus = loci["strand"].to_numpy() == "-"
@@ -187,7 +210,7 @@ def check_options(window: int, anchor: str, overlap: str) -> None:
 
 
 def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
-    """The columns chrom, start, end, strand of a table, with plain types."""
+    """Take the columns chrom, start, end, strand of a table, with plain types; impossible intervals are refused."""
     lacking = [name for name in ("chrom", "start", "end") if name not in table]
     if lacking:
         raise MissingKeyError(
@@ -216,8 +239,8 @@ def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
     )
 
 
-def positions_of(names: pd.Index, only: Iterable[str]) -> np.ndarray:
-    """Where the genes of ``only`` are."""
+def _positions_of(names: pd.Index, only: Iterable[str]) -> np.ndarray:
+    """Find the positions of the genes of ``only``."""
     wanted = pd.Index([only] if isinstance(only, str) else list(only))
     positions = names.get_indexer(wanted)
     if (positions < 0).any():
@@ -231,7 +254,7 @@ def positions_of(names: pd.Index, only: Iterable[str]) -> np.ndarray:
 def why_none(
     loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, overlap: str, what: str = "peak"
 ) -> str:
-    """What keeps every gene from every peak."""
+    """Say what keeps every gene from every peak."""
     if peaks.empty or loci.empty:
         return f"no pairs: there are {len(loci)} gene loci and {len(peaks)} {what}s"
     ours, theirs = pd.unique(peaks["chrom"]), pd.unique(loci["chrom"])
@@ -252,7 +275,7 @@ def why_none(
 
 
 def _nearest(loci: pd.DataFrame, peaks: pd.DataFrame, chroms: np.ndarray, *, anchor: str, overlap: str) -> int:
-    """The shortest way from a gene to a peak, in bp, where no two overlap; neighbouring bases are 1 bp apart."""
+    """Measure the shortest way from a gene to a peak, in bp, where no two overlap; neighbours are 1 bp apart."""
     ways = []
     for chrom in chroms:
         _, first, last = _anchors(loci[loci["chrom"] == chrom], anchor)

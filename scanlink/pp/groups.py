@@ -17,7 +17,7 @@ log = logging.getLogger("scanlink")
 
 
 def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
-    """Groups that a user names, as texts; None for all.
+    """Turn the groups that a user names into texts; None stays None, for all.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
 def group_members(
     cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None
 ) -> dict[str, NDArray[np.int32]]:
-    """Positions of the cells of each group, in the order of the table of links.
+    """Find the positions of the cells of each group, in the order of the table of links.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def group_members(
 
 
 def cluster_codes(cells: pd.DataFrame, column: str, members: dict[str, NDArray[np.int32]]) -> list[NDArray[np.int64]]:
-    """Cluster (donor) of each cell of each group, from 0, in order of name.
+    """Number the cluster (donor) of each cell of each group, from 0, in order of name.
 
     Raises
     ------

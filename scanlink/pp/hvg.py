@@ -9,14 +9,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from scanlink.errors import OptionError
-from scanlink.pp.chunks import check_counts, get_modality, iter_chunks
+from scanlink.io.chunks import iter_chunks
+from scanlink.pp.modalities import check_piece, get_modality
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 __all__ = ["highly_variable_genes"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 _COLUMNS = ("highly_variable", "means", "dispersions", "dispersions_norm")
 
@@ -55,7 +56,7 @@ def highly_variable_genes(
     MissingKeyError
         If there is no modality ``rna``.
     OptionError
-        If ``flavor`` or ``n_top`` is impossible.
+        If ``flavor`` or ``n_top`` is impossible, or scanpy (the extra ``hvg``) is not installed.
 
     Notes
     -----
@@ -75,12 +76,17 @@ def highly_variable_genes(
     rna = get_modality(mdata, "rna")
     if n_top is not None and not 1 <= n_top <= rna.n_vars:
         raise OptionError(f"n_top is {n_top}, expected a number from 1 to the {rna.n_vars} genes of the data, or None")
-    import scanpy as sc
+    try:
+        import scanpy as sc
+    except ImportError as error:
+        raise OptionError(
+            f"highly variable genes need scanpy, which is not installed: pip install 'scanlink[hvg]' ({error})"
+        ) from error
     from anndata import AnnData
 
     blocks = []
     for chunk in iter_chunks(rna.X):
-        check_counts(chunk, what="rna", cells=rna.obs_names, features=rna.var_names)
+        check_piece(chunk, what="rna", cells=rna.obs_names, features=rna.var_names)
         blocks.append(chunk.block.astype(np.float32))
     by_column = getattr(rna.X, "format", None) == "csc"
     stacked = sp.hstack(blocks, format="csr") if by_column else sp.vstack(blocks, format="csr")
@@ -92,4 +98,4 @@ def highly_variable_genes(
     )
     for name in _COLUMNS:
         rna.var[name] = copy.var[name].to_numpy()
-    logger.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)
+    log.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)

@@ -10,19 +10,22 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.guide_assignment import guide_counts
+from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-__all__ = ["add_rna", "checked_survey", "missing_columns", "qc", "set_columns"]
+__all__ = ["qc", "screen_qc"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
-# Column of mdata.obs, and the modality that it describes.
-_COLUMNS = {"nUMI": "rna", "percent.mito": "rna", "nFeature_RNA": "rna", "nCount_ATAC": "atac", "nFeature_ATAC": "atac"}
+# Columns of mdata.obs, and the modality that each describes.
+_OF_GENES = {"nUMI": "rna", "percent.mito": "rna", "nFeature_RNA": "rna"}
+_OF_MULTIOME = {**_OF_GENES, "nCount_ATAC": "atac", "nFeature_ATAC": "atac"}
+_OF_SCREEN = {**_OF_GENES, "guide_count": "guide", "guide_UMI": "guide"}
 
 
 def qc(
@@ -66,20 +69,92 @@ def qc(
     ['batch', 'celltype', 'donor', 'nCount_ATAC', 'nFeature_ATAC', 'nFeature_RNA', 'nUMI', 'percent.mito']
     """
     modalities = {name: get_modality(mdata, name) for name in ("rna", "atac")}
-    wanted = list(_COLUMNS) if overwrite else missing_columns(mdata, _COLUMNS)
-    sums = checked_survey(survey, mdata, mito_prefix)
-    if {"nUMI", "percent.mito", "nFeature_RNA"} & set(wanted):
-        add_rna(mdata, modalities["rna"], sums, wanted)
+    wanted = list(_OF_MULTIOME) if overwrite else _missing_columns(mdata, _OF_MULTIOME)
+    sums = _checked_survey(survey, mdata, mito_prefix)
+    if _OF_GENES.keys() & set(wanted):
+        _add_rna(mdata, modalities["rna"], sums, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
         peaks = sums["atac"]
-        set_columns(mdata, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
-    empty = int((mdata.obs["nUMI"] <= 0).sum())
-    if empty:
-        logger.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)
+        _set_columns(mdata, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
+    _warn_of_empty_cells(mdata)
 
 
-def checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[str], **made: Any) -> Survey:
-    """The survey that was given, or one made as the further options have it, if none was."""
+def screen_qc(
+    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
+) -> None:
+    """Add to ``mdata.obs`` the covariates of a screen that it lacks.
+
+    ``nUMI``, ``nFeature_RNA``, ``percent.mito``: as :func:`scanlink.pp.qc` makes them. ``guide_count``: guides of the
+    cell at or above their threshold, those of controls included. ``guide_UMI``: UMIs of all its guides. Call it before
+    genes or guides are filtered, or the totals are of what is left; and after :func:`scanlink.pp.assign_guides`.
+
+    Parameters
+    ----------
+    mdata
+        The screen; counts of genes may be backed, they are read piece by piece. Where the guides have no threshold yet,
+        it is 5 UMIs, or 1 if they are 0/1 calls.
+    mito_prefix
+        How the names of mitochondrial genes begin, or their symbols in ``rna.var["symbol"]``. If no gene is
+        mitochondrial, ``percent.mito`` is not made, with a warning.
+    overwrite
+        Replace columns that exist. By default they are checked and stay; where ``guide_count`` or ``guide_UMI`` is not
+        what the counts say, that is told.
+    survey
+        The sums over ``rna``, if there are other uses for them; None makes a pass over the counts.
+
+    Raises
+    ------
+    InputError
+        If an existing column is not numeric, or has missing or negative values, or a matrix does not hold counts.
+    MissingKeyError
+        If a modality is not there.
+    OptionError
+        If ``survey`` was made with another ``mito_prefix``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scanlink as sl
+    >>> from anndata import AnnData
+    >>> guide = AnnData(np.array([[7, 1], [6, 9]]))
+    >>> guide.var_names, guide.var["target"] = ["g1", "g2"], ["enh1", "non-targeting"]
+    >>> mdata = sl.io.assemble_screen(AnnData(np.array([[3, 0], [4, 2]])), guide)
+    >>> mdata["rna"].var_names = ["NOC2L", "MT-ND1"]
+    >>> screen_qc(mdata)
+    >>> {name: mdata.obs[name].round(1).tolist() for name in ("nUMI", "percent.mito", "guide_count", "guide_UMI")}
+    {'nUMI': [3, 6], 'percent.mito': [0.0, 33.3], 'guide_count': [1, 2], 'guide_UMI': [8, 15]}
+    """
+    rna = get_modality(mdata, "rna")
+    get_modality(mdata, "guide")
+    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN)
+    sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",), symbols=True)
+    if _OF_GENES.keys() & set(wanted):
+        _add_rna(mdata, rna, sums, wanted)
+    called, umis = guide_counts(mdata)
+    columns = {"guide_count": called, "guide_UMI": umis}
+    _set_columns(mdata, columns, wanted)
+    for name, values in columns.items():
+        other = int((mdata.obs[name].to_numpy(dtype=float) != values).sum())
+        if other:
+            log.warning(
+                "%s in obs is kept as it is, but by the guides in the data it is another number in %d of %d cells: "
+                "made with other thresholds, or of more guides? overwrite=True computes it anew",
+                name,
+                other,
+                mdata.n_obs,
+            )
+    _warn_of_empty_cells(mdata)
+    bare = int((called == 0).sum())
+    log.info(
+        "%d of %d cells hold no guide, the others %.1f on average",
+        bare,
+        mdata.n_obs,
+        called.sum() / max(mdata.n_obs - bare, 1),
+    )
+
+
+def _checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[str], **made: Any) -> Survey:
+    """Check the survey of the caller, or make one with these options if there is none."""
     prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
     if survey is None:
         return Survey(mdata, mito_prefix=prefix, **made)
@@ -88,30 +163,30 @@ def checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[s
     return survey
 
 
-def missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
-    """Which columns of cells, each with the modality that it describes, are not there yet; those there are checked."""
+def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
+    """List the columns of cells that are not there yet, of those for a modality each; those there are checked."""
     wanted = []
     for column, modality in columns.items():
         if column in mdata.obs:
-            check_column(mdata.obs[column], f"obs[{column!r}]")
+            _check_column(mdata.obs[column], f"obs[{column!r}]")
         elif column in mdata[modality].obs:  # where mudata >= 0.4 leaves the columns of a modality
             values = mdata[modality].obs[column].reindex(mdata.obs_names)
-            check_column(values, f"mdata[{modality!r}].obs[{column!r}]")
+            _check_column(values, f"mdata[{modality!r}].obs[{column!r}]")
             mdata.obs[column] = values
         else:
             wanted.append(column)
     return wanted
 
 
-def add_rna(mdata: MuData, rna: AnnData, survey: Survey, wanted: list[str]) -> None:
-    """Columns of the genes' counts, as far as they are wanted."""
+def _add_rna(mdata: MuData, rna: AnnData, survey: Survey, wanted: list[str]) -> None:
+    """Add the columns of the genes' counts, as far as they are wanted."""
     sums = survey["rna"]
     total = sums.total
-    set_columns(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
+    _set_columns(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
     if "percent.mito" not in wanted:
         return
     if not mitochondrial(rna.var, survey.mito_prefix, symbols=survey.symbols).any():
-        logger.warning(
+        log.warning(
             "percent.mito is not made: none of %d genes begins with %s; give mito_prefix, or the column itself",
             rna.n_vars,
             first_few(survey.mito_prefix),
@@ -121,26 +196,26 @@ def add_rna(mdata: MuData, rna: AnnData, survey: Survey, wanted: list[str]) -> N
     lower = int((whole < total).sum())
     if lower:
         # Such as a column that is logged, or counted in thousands: no percentage can be taken of it.
-        logger.warning(
+        log.warning(
             "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); percent.mito is taken "
             "of the sum",
             lower,
             mdata.n_obs,
         )
         whole = total.astype(float)
-    set_columns(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
+    _set_columns(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
 
 
-def set_columns(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:
+def _set_columns(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:
     """Add those of the columns that are wanted."""
     made = [name for name in columns if name in wanted]
     for name in made:
         mdata.obs[name] = columns[name]
     if made:
-        logger.info("obs has new columns: %s", first_few(made))
+        log.info("obs has new columns: %s", first_few(made))
 
 
-def check_column(values: pd.Series, name: str) -> None:
+def _check_column(values: pd.Series, name: str) -> None:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         raise InputError(
             f"{name} has type {values.dtype}, expected numbers: convert it, or drop it (or overwrite=True) to have "
@@ -155,3 +230,9 @@ def check_column(values: pd.Series, name: str) -> None:
             "a number of at least 0 in each: remove those cells, or drop the column (or overwrite=True) to have it "
             "computed"
         )
+
+
+def _warn_of_empty_cells(mdata: MuData) -> None:
+    empty = int((mdata.obs["nUMI"] <= 0).sum())
+    if empty:
+        log.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.guides import NON_TARGETING
-from scanlink.pp.annotation import match_genes, strip_version
-from scanlink.pp.chunks import get_modality
-from scanlink.pp.genome import check_intervals, check_options, near, positions_of, refuse_equal_names, why_none
+from scanlink.pp.annotation import strip_version
+from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
+from scanlink.pp.modalities import get_modality
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 __all__ = ["screen_pairs"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 # Wider than any chromosome.
 _ANYWHERE = 1 << 40
@@ -104,30 +104,26 @@ def screen_pairs(
     placed = targets["chrom"].notna().to_numpy()
     at = np.flatnonzero(placed)
     places = check_intervals(targets[placed], what="guide.var")
-    loci = check_intervals(genes, what="the annotation")
-    found = match_genes(rna.var_names, genes, gene_ids=rna.var.get("gene_id"), match=match)
-    if only is not None:
-        found = found[found["gene"].isin(positions_of(rna.var_names, only))]
-    loci = loci.iloc[found["locus"].to_numpy()].assign(position=found["gene"].to_numpy()).reset_index(drop=True)
+    matches, loci = loci_of(rna.var, genes, match=match, only=only)
     pairs = near(loci, places, window=window, anchor=anchor, overlap=overlap).assign(kind="discovery")
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")
-    own = _called_alike(rna.var, genes, found, targets.index)
-    by_name = near(loci, places[np.isin(at, own["target"])], window=_ANYWHERE, anchor="tss", overlap="any")
-    by_name["peak"] = np.flatnonzero(np.isin(at, own["target"]))[by_name["peak"].to_numpy(dtype=np.int64)]
+    alike = _called_alike(rna.var, genes, matches, targets.index)
+    by_name = near(loci, places[np.isin(at, alike["target"])], window=_ANYWHERE, anchor="tss", overlap="any")
+    by_name["peak"] = np.flatnonzero(np.isin(at, alike["target"]))[by_name["peak"].to_numpy(dtype=np.int64)]
     for table in (pairs, covering, by_name):
         table["target"] = at[table["peak"].to_numpy(dtype=np.int64)]
-    own = own.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
-    control = pd.concat([own, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
-    _report(own, pairs, targets, window)
+    alike = alike.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
+    control = pd.concat([alike, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
+    _report(alike, pairs, targets, window)
     joined = pd.concat([control.assign(kind="positive_control"), pairs[["gene", "target", "distance", "kind"]]])
     joined = joined.drop_duplicates(["gene", "target"]).sort_values(["gene", "target"], ignore_index=True)
     placeless_or_named = ~placed
-    placeless_or_named[own["target"]] = True
+    placeless_or_named[alike["target"]] = True
     if joined.empty or (pairs.empty and not placeless_or_named.all()):
         raise InputError(why_none(loci, places, window=window, anchor=anchor, overlap=overlap, what="target"))
     counted = joined["kind"].value_counts()
-    logger.info(
+    log.info(
         "%d pairs of %d genes and %d targets within %d bp of the %s, and %d positive controls",
         counted.get("discovery", 0),
         joined["gene"].nunique(),
@@ -147,7 +143,7 @@ def screen_pairs(
 
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:
-    """Place of each target, in the order of the data."""
+    """Find the place of each target, in the order of the data."""
     if "target" not in var:
         raise MissingKeyError(
             f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
@@ -169,8 +165,8 @@ def _targets(var: pd.DataFrame) -> pd.DataFrame:
     return each.set_index("target")
 
 
-def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, found: pd.DataFrame, targets: pd.Index) -> pd.DataFrame:
-    """Positions of genes and of the targets that bear their name, symbol or identifier."""
+def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame, targets: pd.Index) -> pd.DataFrame:
+    """Find genes and the targets that bear their name, symbol or identifier, as positions."""
     names = [pd.DataFrame({"gene": np.arange(len(var)), "name": strip_version(var.index).to_numpy(dtype=object)})]
     for column in ("symbol", "gene_id", "gene_name"):
         if column in var:
@@ -178,30 +174,30 @@ def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, found: pd.DataFrame, t
             names.append(pd.DataFrame({"gene": np.arange(len(var)), "name": texts}))
     for column in ("gene", "gene_id"):
         if column in genes:
-            texts = strip_version(genes[column].iloc[found["locus"]]).to_numpy(dtype=object)
-            names.append(pd.DataFrame({"gene": found["gene"].to_numpy(), "name": texts}))
+            texts = strip_version(genes[column].iloc[matches["locus"]]).to_numpy(dtype=object)
+            names.append(pd.DataFrame({"gene": matches["gene"].to_numpy(), "name": texts}))
     every = pd.concat(names)
-    every = every[(every["name"] != "") & every["gene"].isin(found["gene"])].drop_duplicates()
+    every = every[(every["name"] != "") & every["gene"].isin(matches["gene"])].drop_duplicates()
     named = pd.DataFrame({"target": np.arange(len(targets)), "name": strip_version(targets).to_numpy(dtype=object)})
     return every.merge(named, on="name", how="inner")[["gene", "target"]].drop_duplicates(ignore_index=True)
 
 
-def _report(own: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, window: int) -> None:
+def _report(alike: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, window: int) -> None:
     placed: NDArray[np.bool_] = targets["chrom"].notna().to_numpy()
-    lost = targets.index[~placed & ~np.isin(np.arange(len(targets)), own["target"])]
+    lost = targets.index[~placed & ~np.isin(np.arange(len(targets)), alike["target"])]
     if len(lost):
-        logger.warning(
+        log.warning(
             "%d targets have no coordinates and no gene's name, and are in no pair: %s", len(lost), first_few(lost)
         )
-    far = own[placed[own["target"]] & ~(own["distance"].abs() <= window).to_numpy()]
+    far = alike[placed[alike["target"]] & ~(alike["distance"].abs() <= window).to_numpy()]
     if len(far):
-        logger.warning(
+        log.warning(
             "%d targets that are called as a gene are not within %d bp of its TSS, or on another chromosome: %s. Are "
             "coordinates and annotation of the same genome build?",
             len(far),
             window,
             first_few(targets.index[far["target"]]),
         )
-    alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], own["target"]]))
+    alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], alike["target"]]))
     if len(alone):
-        logger.info("%d targets have no gene within %d bp: %s", len(alone), window, first_few(targets.index[alone]))
+        log.info("%d targets have no gene within %d bp: %s", len(alone), window, first_few(targets.index[alone]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scanlink.io.chunks import canonical, iter_modalities
-from scanlink.pp.chunks import get_modality
+from scanlink.pp.modalities import get_modality
 from scanlink.store.make import counts_checks
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Survey:
 
     def _pass(self) -> dict[str, ModalitySums]:
         data = {name: get_modality(self._mdata, name) for name in self._modalities}
-        found = {
+        of_modality = {
             name: ModalitySums(
                 *(np.zeros(adata.n_obs, dtype=np.int64) for _ in range(3)),
                 *(np.zeros(adata.n_vars, dtype=np.int64) for _ in range(3)),
@@ -107,7 +107,7 @@ class Survey:
         for name, chunk in iter_modalities({name: adata.X for name, adata in data.items()}):
             if not checks[name].look(chunk.block, chunk.rows, chunk.cols):
                 continue
-            block, sums = canonical(chunk), found[name]
+            block, sums = canonical(chunk), of_modality[name]
             lines, minor = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr)), block.indices
             rows, columns = (lines, minor) if block.format == "csr" else (minor, lines)
             n_rows, n_columns = block.shape
@@ -122,16 +122,16 @@ class Survey:
             sums.squares[chunk.cols] += _sums(columns, values * values, n_columns)
         for check in checks.values():
             check.refuse()
-        return found
+        return of_modality
 
 
 def mitochondrial(var: pd.DataFrame, prefix: tuple[str, ...], *, symbols: bool = False) -> np.ndarray:
-    """Which features are mitochondrial by their names, or if asked by their symbols. Shape ``(n_features,)``."""
+    """Tell which features are mitochondrial by their names, or also by their symbols. Shape ``(n_features,)``."""
     columns = [name for name in ("symbol", "gene_name") if symbols and name in var]
-    found = np.zeros(len(var), dtype=bool)
+    is_mitochondrial = np.zeros(len(var), dtype=bool)
     for texts in (var.index, *(var[name] for name in columns)):
-        found |= np.fromiter((str(text).startswith(prefix) for text in texts), dtype=bool, count=len(var))
-    return found
+        is_mitochondrial |= np.fromiter((str(text).startswith(prefix) for text in texts), dtype=bool, count=len(var))
+    return is_mitochondrial
 
 
 def _sums(places: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:

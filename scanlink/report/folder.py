@@ -12,8 +12,8 @@ import pandas as pd
 import yaml
 
 from scanlink.errors import InputError
-from scanlink.io.files import reading
 from scanlink.io.genes import read_genes
+from scanlink.io.opening import reading
 from scanlink.io.parquet import read_shared
 
 __all__ = ["Options", "Run", "annotation_of", "read_options", "read_record", "read_run", "read_table"]

@@ -29,7 +29,7 @@ _PIECE = 1 << 21
 
 
 def smallest_type(largest: int) -> np.dtype[Any]:
-    """The smallest type of values on disk that holds a count.
+    """Choose the smallest type of values on disk that holds a count.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class ColumnReader:
     modality
         ``"rna"``, ``"atac"`` or ``"guide"``.
     checksum
-        Of the store, as its manifest says. When files are opened again it must not have changed.
+        Checksum of the store, as its manifest has it; it must not have changed when files are opened again.
     """
 
     def __init__(self, folder: Path, modality: Modality, checksum: str) -> None:
@@ -65,7 +65,7 @@ class ColumnReader:
         self._files: dict[str, ArrayFile] = {}
 
     def read(self, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Cells in which a feature is non-zero, increasing, and its counts there. Shape ``(n_nonzero,)`` both.
+        """Read the cells in which a feature is non-zero, increasing, and its counts there. Shape ``(n_nonzero,)`` both.
 
         Raises
         ------
@@ -87,8 +87,8 @@ class ColumnReader:
     def _read(self, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         first, last = self._file("starts").read(feature, feature + 2).tolist()
         cells, values = self._file("cells").read(first, last), self._file("values").read(first, last)
-        found, expected = _crc(cells, values), int(self._file("crc").read(feature, feature + 1)[0])
-        if found != expected:
+        checksum, expected = _crc(cells, values), int(self._file("crc").read(feature, feature + 1)[0])
+        if checksum != expected:
             names = f"{self._modality}_cells.npy or {self._modality}_values.npy"
             raise InputError(self._damaged(names, feature, "the checksum is wrong"))
         return cells.astype(np.int32, copy=False), values.astype(np.int32)
@@ -218,5 +218,5 @@ class ColumnWriter:
 
 
 def _crc(cells: NDArray[Any], values: NDArray[Any]) -> int:
-    """CRC-32 over the bytes of the cells, then those of the values, as they lie on disk."""
+    """Compute the CRC-32 of the bytes of the cells, then those of the values, as they lie on disk."""
     return zlib.crc32(values.data, zlib.crc32(cells.data)) if cells.size else 0

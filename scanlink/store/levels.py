@@ -24,7 +24,7 @@ class LevelColumn:
     Attributes
     ----------
     name
-        Of the column.
+        Name of the column.
     levels
         Its values as text, sorted.
     codes
@@ -61,7 +61,7 @@ def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
     >>> [(column.name, column.levels, column.codes.tolist()) for column in level_columns(table)]
     [('type', ('A', 'B'), [1, 2, 0]), ('cluster', ('1', '2'), [1, 0, 2])]
     """
-    found: list[LevelColumn] = []
+    columns: list[LevelColumn] = []
     room = _MOST_IN_ALL
     for name in cells.columns:
         column = cells[name]
@@ -81,9 +81,9 @@ def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
         place[order] = np.arange(len(texts))
         # Position -1, which stands for none, is the last.
         place[-1] = len(texts)
-        found.append(LevelColumn(str(name), tuple(texts[order]), place[codes]))
+        columns.append(LevelColumn(str(name), tuple(texts[order]), place[codes]))
         room -= len(texts)
-    return tuple(found)
+    return tuple(columns)
 
 
 def count_levels(column: LevelColumn, starts: NDArray[np.int64], cells: NDArray[np.int32]) -> NDArray[np.int32]:

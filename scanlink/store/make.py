@@ -6,22 +6,24 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from mudata import MuData
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_modalities
-from scanlink.io.counts import CountsCheck
 from scanlink.io.disk import DiskCounts
-from scanlink.io.guide_check import stored_guides
+from scanlink.io.guides import GUIDE_COLUMNS
+from scanlink.io.raw_counts import CountsCheck
 from scanlink.store.columns import FEATURE, ColumnWriter
 from scanlink.store.new import new_store
 from scanlink.store.spool import ENTRIES, Spool
 from scanlink.store.store import MULTIOME, Modality, Store
 
-__all__ = ["counts_checks", "write_store"]
+__all__ = ["counts_checks", "stored_guides", "write_store"]
 
 _SCREEN: tuple[Modality, ...] = ("rna", "guide")
 
@@ -134,31 +136,46 @@ def write_store(
 
 
 def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:
-    """The modalities to store, in their order."""
+    """Choose the modalities to store, in their order."""
     wanted = modalities
     if wanted is None:
         wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
-    asked = list(wanted)
-    if odd := [name for name in asked if name not in FEATURE]:
+    chosen = list(wanted)
+    if odd := [name for name in chosen if name not in FEATURE]:
         raise OptionError(f"modalities has {first_few(odd)}, expected some of {first_few(FEATURE)}")
-    if not asked:
+    if not chosen:
         raise OptionError(f"modalities is empty, expected some of {first_few(FEATURE)}")
-    if absent := [name for name in asked if name not in mdata.mod]:
+    if absent := [name for name in chosen if name not in mdata.mod]:
         raise MissingKeyError(
             f"no modality {first_few(absent)} in the data, found {first_few(mdata.mod) or 'none'}: a store has 'rna' "
             "and 'atac', or 'rna' and 'guide'. Read the data with scanlink.io.read or scanlink.io.read_screen"
         )
-    return tuple(name for name in FEATURE if name in asked)
+    return tuple(name for name in FEATURE if name in chosen)
 
 
 def _features(mdata: MuData, modality: Modality) -> pd.DataFrame:
-    """Names of the features as index, and what else is stored of them."""
+    """Gather the names of the features as index, and what else is stored of them."""
     var = mdata[modality].var
     return stored_guides(var) if modality == "guide" else pd.DataFrame(index=var.index)
 
 
+def stored_guides(var: pd.DataFrame) -> pd.DataFrame:
+    """Make what the store keeps of guides: plain text and numbers, whatever types a file gave the columns."""
+    out: dict[str, NDArray[Any]] = {}
+    for name in ("target", "chrom"):
+        text = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
+        out[name] = text.where(text.notna(), None).map(lambda one: one if one is None else str(one)).to_numpy(object)
+    for name in ("efficiency", "start", "end"):
+        numbers = pd.to_numeric(var[name]) if name in var else pd.Series(np.nan, index=var.index)
+        out[name] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    if "threshold" in var:
+        out["threshold"] = var["threshold"].to_numpy(dtype=np.int64)
+    order = [name for name in (*GUIDE_COLUMNS, "threshold") if name in out]
+    return pd.DataFrame({name: out[name] for name in order}, index=var.index)
+
+
 def counts_checks(mdata: MuData, modalities: Iterable[str] = MULTIOME) -> dict[str, CountsCheck]:
-    """A check of each modality's counts, for all that read them in pieces."""
+    """Make a check of each modality's counts, for all that read them in pieces."""
     checks: dict[str, CountsCheck] = {}
     for name in modalities:
         adata = mdata[name]

@@ -55,26 +55,26 @@ class NewStore:
         """Write the table of cells, whose index is the barcode, and that of each modality's features, by name."""
         cells = _plain(cells)
         self.levels = level_columns(cells)
-        table = cells.reset_index(names=BARCODE)
-        table.to_parquet(self.folder / "cells.parquet", index=False)
-        self.digests["cells.parquet"] = _digest(table)
-        for modality, known in features.items():
-            columns = {name: known[name].to_numpy() for name in known.columns}
-            table = pd.DataFrame({"name": known.index.to_numpy(dtype=str).astype(object), **columns})
-            table.to_parquet(self.folder / f"{FEATURE[modality]}s.parquet", index=False)
-            self.digests[f"{FEATURE[modality]}s.parquet"] = _digest(table)
+        named = {"cells.parquet": cells.reset_index(names=BARCODE)}
+        for modality, table in features.items():
+            columns = {name: table[name].to_numpy() for name in table.columns}
+            names = table.index.to_numpy(dtype=str).astype(object)
+            named[f"{FEATURE[modality]}s.parquet"] = pd.DataFrame({"name": names, **columns})
+        for file, table in named.items():
+            table.to_parquet(self.folder / file, index=False)
+            self.digests[file] = _digest(table)
         # Where it is not said, it is these two: stores of multiome data stay as they were before there were others.
         self.about |= {} if tuple(features) == MULTIOME else {"modalities": list(features)}
         self.about |= {
             "n_cells": len(cells),
-            **{f"n_{FEATURE[modality]}s": len(known) for modality, known in features.items()},
+            **{f"n_{FEATURE[modality]}s": len(table) for modality, table in features.items()},
             "levels": [{"column": c.name, "levels": list(c.levels), "n_cells": c.n_cells} for c in self.levels],
         }
 
     def take_over(self, manifest: dict[str, Any]) -> None:
-        """Modalities, shape, levels and checksums of another store, some of whose files are used."""
-        own = ("format", "bytes", "digests", "sha256")
-        self.about = {key: value for key, value in manifest.items() if key not in own}
+        """Take modalities, shape, levels and checksums of another store, some of whose files are used."""
+        anew = ("format", "bytes", "digests", "sha256")
+        self.about = {key: value for key, value in manifest.items() if key not in anew}
         self.digests = dict(manifest["digests"])
 
     def seal(self) -> str:
@@ -98,14 +98,14 @@ class NewStore:
 
 
 def _content(modalities: Iterable[Modality]) -> list[str]:
-    """The files that make the checksum of a store, in order; all else is derived from them."""
+    """List the files that make the checksum of a store, in order; all else is derived from them."""
     counts = [f"{modality}_{part}.npy" for modality in modalities for part in ("values", "cells", "starts")]
     return [*counts, *(f"{FEATURE[modality]}s.parquet" for modality in modalities), "cells.parquet"]
 
 
 @contextmanager
 def new_store(final: Path) -> Iterator[NewStore]:
-    """A folder to write a store to, which then gets its manifest and its name. What killed makers left is removed.
+    """Make a folder to write a store to, which then gets its manifest and its name; sweep what killed makers left.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _move(work: Path, final: Path, checksum: str) -> None:
 
 
 def _machine() -> str:
-    """Tells processes whose numbers may be compared: one boot of one machine, and one container of it."""
+    """Name the processes whose numbers may be compared: one boot of one machine, and one container of it."""
     parts = [socket.gethostname()]
     for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
@@ -191,7 +191,7 @@ def _alive(pid: int) -> bool:
 
 
 def _last_write(folder: Path) -> float:
-    """When something in a folder was last written; now, if that cannot be said."""
+    """Find when something in a folder was last written; now, if that cannot be said."""
     try:
         return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
     except OSError:
@@ -199,7 +199,7 @@ def _last_write(folder: Path) -> float:
 
 
 def _digest(table: pd.DataFrame) -> str:
-    """Over the contents, not the parquet file's bytes, which also hold the versions of the writer."""
+    """Digest the contents, not the parquet file's bytes, which also hold the versions of the writer."""
     digest = hashlib.sha256()
     for name in table.columns:
         column = table[name]
@@ -221,7 +221,7 @@ def _digest(table: pd.DataFrame) -> str:
 
 
 def _plain(cells: pd.DataFrame) -> pd.DataFrame:
-    """Columns that parquet can hold; anything but numbers, booleans and texts becomes text."""
+    """Make columns that parquet can hold; anything but numbers, booleans and texts becomes text."""
     out = pd.DataFrame(index=cells.index.astype(str))
     for name in cells.columns:
         column = cells[name]

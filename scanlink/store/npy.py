@@ -64,7 +64,7 @@ class ArrayFile:
             os.close(handle)
 
     def read(self, first: int, last: int) -> NDArray[Any]:
-        """Elements ``first`` to ``last``, half open. Shape ``(last - first,)``, read-only.
+        """Read elements ``first`` to ``last``, half open. Shape ``(last - first,)``, read-only.
 
         Raises
         ------
@@ -82,8 +82,8 @@ class ArrayFile:
                 raise OSError(errno.EIO, f"the file ends {left} bytes early", str(self.path))
             pieces.append(piece)
             place, left = place + len(piece), left - len(piece)
-        found: NDArray[Any] = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype=self.dtype)
-        return found
+        values: NDArray[Any] = np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype=self.dtype)
+        return values
 
 
 class ArrayWriter:

@@ -79,7 +79,7 @@ def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str], *, m
 
 
 def _link(old: Path, new: Path) -> None:
-    """The same file under a second name, or a copy; stores are replaced and never written to, so that both stay."""
+    """Give a file a second name, or copy it; stores are replaced and never written to, so that both stay."""
     try:
         os.link(old, new)
     except OSError:

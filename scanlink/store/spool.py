@@ -118,14 +118,14 @@ class Spool:
     def _by_feature(
         self, features: NDArray[Any], cells: NDArray[Any], values: NDArray[Any], *, rows: int, ordered: bool
     ) -> Any:
-        """As CSR, a row a feature; ``ordered``: with the cells of each in order."""
+        """Make a CSR matrix, a row a feature; ``ordered``: with the cells of each in order."""
         triplets: Any = sp.coo_array((values, (features, cells)), shape=(rows, self._shape[1]))
         # No cell is there twice, and what says so keeps scipy from sorting.
         triplets.has_canonical_format = not ordered
         return triplets.tocsr()
 
     def _held(self, *, ordered: bool) -> Any:
-        """What is in memory."""
+        """Make a matrix of what is in memory."""
         part = slice(0, self._used)
         return self._by_feature(
             self._features[part], self._cells[part], self._values[part], rows=self._shape[0], ordered=ordered
@@ -194,7 +194,7 @@ def _parts(columns: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 def _write(file: IO[bytes], array: NDArray[Any]) -> None:
-    """All of it: an unbuffered file may take less at a time."""
+    """Write all of it: an unbuffered file may take less at a time."""
     view = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
     while view:
         view = view[file.write(view) :]

@@ -50,7 +50,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:
-        """Open a store that :func:`scanlink.io.make_store.write_store` made.
+        """Open a store that :func:`scanlink.store.make.write_store` made.
 
         Raises
         ------
@@ -62,27 +62,27 @@ class Store:
             manifest = store.manifest
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is not a scan store: its manifest.json cannot be read ({error})") from error
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        if found not in (FORMAT, FORMAT_OF_MODALITIES):
+        stored = manifest.get("format") if isinstance(manifest, dict) else None
+        if stored not in (FORMAT, FORMAT_OF_MODALITIES):
             raise InputError(
-                f"{path} is a store of format {found!r}, expected {FORMAT} or {FORMAT_OF_MODALITIES}: make it anew"
+                f"{path} is a store of format {stored!r}, expected {FORMAT} or {FORMAT_OF_MODALITIES}: make it anew"
             )
         for name, size in manifest["bytes"].items():
             try:
-                found = (store.path / name).stat().st_size
+                n_bytes = (store.path / name).stat().st_size
             except OSError:
-                found = None
-            if found != size:
+                n_bytes = None
+            if n_bytes != size:
                 raise InputError(
-                    f"{path}: {name} has {found} bytes, expected {size}: the store is damaged, make it anew"
+                    f"{path}: {name} has {n_bytes} bytes, expected {size}: the store is damaged, make it anew"
                 )
         return store
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """Format, shape, sizes, levels and checksums."""
-        found: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
-        return found
+        manifest: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
+        return manifest
 
     @property
     def checksum(self) -> str:
@@ -105,7 +105,7 @@ class Store:
         return self.cell_table(self.cell_columns)
 
     def cell_table(self, columns: list[str]) -> pd.DataFrame:
-        """Some columns of the table of cells; ``cells`` has all of them."""
+        """Read some columns of the table of cells; ``cells`` has all of them."""
         table = read_shared(self.path / "cells.parquet", [BARCODE, *columns])
         return table.set_index(BARCODE).rename_axis("cell")[columns]
 
@@ -135,7 +135,7 @@ class Store:
         return self._table("guide").set_index("name").rename_axis(None)
 
     def features(self, modality: Modality) -> pd.Index:
-        """Names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``.
+        """Give the names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``.
 
         Raises
         ------
@@ -143,8 +143,8 @@ class Store:
             If the store does not have the modality; names those that it has.
         """
         self._need(modality)
-        found: pd.Index = getattr(self, f"{FEATURE[modality]}s")
-        return found
+        names: pd.Index = getattr(self, f"{FEATURE[modality]}s")
+        return names
 
     def _names(self, modality: Modality) -> pd.Index:
         return pd.Index(self._table(modality, ["name"])["name"])
@@ -166,7 +166,7 @@ class Store:
         return {name: ColumnReader(self.path, name, self.checksum) for name in self.modalities}
 
     def column(self, modality: Modality, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Cells in which a feature is non-zero, and its counts there.
+        """Read the cells in which a feature is non-zero, and its counts there.
 
         Parameters
         ----------
@@ -192,25 +192,25 @@ class Store:
         return self._readers[modality].read(feature)
 
     def starts(self, modality: Modality) -> NDArray[np.int64]:
-        """Where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
+        """Read where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
         self._need(modality)
-        found: NDArray[np.int64] = np.load(self.path / f"{modality}_starts.npy")
-        return found
+        starts: NDArray[np.int64] = np.load(self.path / f"{modality}_starts.npy")
+        return starts
 
     def value_type(self, modality: Modality) -> np.dtype[Any]:
-        """Type of the counts of a modality on disk, the smallest that holds the largest of them."""
+        """Give the type of the counts of a modality on disk, the smallest that holds the largest of them."""
         self._need(modality)
         return ArrayFile(self.path / f"{modality}_values.npy").dtype
 
     def level_counts(self, modality: Modality, column: str) -> tuple[dict[str, int], NDArray[np.int32]] | None:
-        """In how many cells of each level of a column every feature is non-zero, as counted when the store was made.
+        """Read in how many cells of each level of a column every feature is non-zero, as counted by the maker.
 
         Parameters
         ----------
         modality
             ``"rna"``, ``"atac"`` or ``"guide"``.
         column
-            Of the table of cells.
+            Name of a column of the table of cells.
 
         Returns
         -------
@@ -219,14 +219,14 @@ class Store:
             many levels, or is neither text, boolean nor whole number.
         """
         self._need(modality)
-        for number, known in enumerate(self.manifest["levels"]):
-            if known["column"] == column:
+        for number, entry in enumerate(self.manifest["levels"]):
+            if entry["column"] == column:
                 counts: NDArray[np.int32] = np.load(self.path / f"{modality}_levels_{number}.npy")
-                return dict(zip(known["levels"], known["n_cells"], strict=True)), counts
+                return dict(zip(entry["levels"], entry["n_cells"], strict=True)), counts
         return None
 
     def positions(self, modality: Modality, names: pd.Series | pd.Index) -> NDArray[np.int32]:
-        """Positions of features by name.
+        """Find the positions of features by name.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scanlink.ds.screen import SimulatedScreen, simulate_screen
+    from scanlink.ds.simulated_screen import SimulatedScreen, simulate_screen
     from scanlink.tl.epistasis.call import epistasis
     from scanlink.tl.epistasis.enhancer_pairs import enhancer_pairs
     from scanlink.tl.epistasis.heterogeneity import heterogeneity
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Calibration": "tl.scan.calibrate",
-    "SimulatedScreen": "ds.screen",
+    "SimulatedScreen": "ds.simulated_screen",
     "calibrate": "tl.scan.calibrate",
     "enhancer_pairs": "tl.epistasis.enhancer_pairs",
     "epistasis": "tl.epistasis.call",
@@ -39,7 +39,7 @@ _HOMES = {
     "screen_interactions": "tl.interactions.call",
     "screen_links": "tl.screen_links.call",
     "screen_links_summary": "tl.screen_links.summary",
-    "simulate_screen": "ds.screen",
+    "simulate_screen": "ds.simulated_screen",
     "target_pairs": "tl.interactions.target_pairs",
 }
 __all__ = [

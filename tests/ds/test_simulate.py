@@ -256,7 +256,7 @@ def test_simulate__failure_leaves_no_file(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("scanlink.ds.store.MultiomeWriter.finish", fail)
+    monkeypatch.setattr("scanlink.ds.multiome_file.MultiomeWriter.finish", fail)
     with pytest.raises(OSError, match="disk full"):
         sl.ds.simulate(out=tmp_path / "x.h5mu", **SMALL)
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import scipy.io
 from anndata import AnnData
 from scipy import sparse
 
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import scanlink as sl
 from scanlink.errors import InputError
 from scanlink.io.chunks import iter_chunks, iter_modalities
 from scanlink.io.disk import DiskCounts, select
-from scanlink.io.files import quiet
 from scanlink.io.hdf5 import Source
+from scanlink.io.opening import quiet
 from scanlink.store.make import write_store
 
 FORMATS = ["h5", "h5mu csr", "h5mu csc", "h5mu dense", "h5ad csr", "h5ad csc"]

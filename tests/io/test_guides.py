@@ -10,7 +10,7 @@ import pytest
 from small_screens import GUIDES
 
 from scanlink.errors import InputError, MissingKeyError
-from scanlink.io.guide_check import check_guides, stored_guides
+from scanlink.io.guide_check import check_guides
 from scanlink.io.guide_match import match_guides
 from scanlink.io.guides import guide_table
 
@@ -222,13 +222,3 @@ def test_check_guides__refuses_what_later_calls_cannot_use(change, message):
 def test_check_guides__wants_targets():
     with pytest.raises(MissingKeyError, match=r"guide.var has no column 'target', found 'a': pass the data through"):
         check_guides(pd.DataFrame({"a": [1]}))
-
-
-def test_stored_guides__is_plain_whatever_the_types():
-    var = guide_table(TABLE).assign(threshold=5, more="x")
-    plain = stored_guides(var)
-    assert plain.columns.tolist() == ["target", "efficiency", "chrom", "start", "end", "threshold"]
-    assert plain["chrom"].tolist() == ["chr1"] * 4 + [None] * 2
-    assert plain.dtypes.astype(str).tolist() == ["object", "float64", "object", "float64", "float64", "int64"]
-    other = var.astype({"target": "category", "start": "Int64", "threshold": "float64"})
-    pd.testing.assert_frame_equal(stored_guides(other), plain)

@@ -11,7 +11,7 @@ import pytest
 
 import scanlink as sl
 from scanlink.errors import InputError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 
 def assert_counts(mdata, multiome) -> None:

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 
 import scanlink as sl
 from scanlink.errors import InputError, OptionError
-from scanlink.pp.chunks import iter_chunks
+from scanlink.io.chunks import iter_chunks
 from tests.pp.conftest import make_mudata
 
 COUNTS = npst.arrays(
@@ -161,7 +161,7 @@ import sys, tracemalloc
 from pathlib import Path
 import mudata, numpy as np, pandas as pd, scipy.sparse as sp, sparse
 import scanlink as sl
-from scanlink.ds.store import MultiomeWriter, assemble
+from scanlink.ds.multiome_file import MultiomeWriter, assemble
 
 mudata.set_options(pull_on_update=False)
 n_cells, n_peaks, per_cell, at_once = 10_000, 40_000, 1_000, 500
@@ -177,7 +177,7 @@ with MultiomeWriter(path, n_vars={"rna": 2, "atac": n_peaks}, chunk_cells=at_onc
         writer.append(rna=sp.csr_matrix(np.ones((at_once, 2), dtype=np.int32)), atac=atac)
     names = pd.DataFrame(index=[f"c{i}" for i in range(n_cells)])
     genes, peaks = (pd.DataFrame(index=[f"{x}{i}" for i in range(n)]) for x, n in (("g", 2), ("p", n_peaks)))
-    writer.finish(assemble(names, genes, peaks))
+    writer.finish(assemble(names, {"rna": genes, "atac": peaks}))
 data = mudata.read_h5mu(path, backed=True)
 size = data["atac"].X.group["data"].shape[0] * 8
 tracemalloc.start()

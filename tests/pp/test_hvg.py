@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -83,3 +85,10 @@ def test_highly_variable_genes__refuses_normalised_data(counts):
 def test_highly_variable_genes__refuses_options(mdata, options, message):
     with pytest.raises(OptionError, match=message):
         sl.pp.highly_variable_genes(mdata, **options)
+
+
+def test_highly_variable_genes__says_how_to_install_scanpy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scanpy", None)
+    mdata = sl.ds.simulate(n_cells=50, n_genes=10, n_peaks=60, n_links=4, n_interactions=1).mdata
+    with pytest.raises(OptionError, match=r"scanpy, which is not installed: pip install 'scanlink\[hvg\]'"):
+        sl.pp.highly_variable_genes(mdata)

@@ -8,7 +8,7 @@ from small_screens import GUIDES, counts, parts
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 RNA, GUIDE = counts()
 

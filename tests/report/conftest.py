@@ -233,7 +233,7 @@ cluster: none
 @pytest.fixture(scope="session")
 def finished_screen(tmp_path_factory) -> Path:
     """A finished run of a simulated screen with positive controls, interactions, and links that show what is true."""
-    from scanlink.io.files import quiet
+    from scanlink.io.opening import quiet
     from scanlink.pipeline.screen_pipeline import run_screen
 
     folder = tmp_path_factory.mktemp("screen_report")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from scanlink.cli_output import add_commands
 from scanlink.errors import OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.io.parquet import read_shared
 from scanlink.io.uns import get_tables
 from scanlink.pipeline.export import export_run

@@ -12,7 +12,7 @@ import scipy.stats
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.options import ScanOptions
 from scanlink.run import client_for
 from scanlink.store.make import write_store

@@ -13,12 +13,12 @@ import pytest
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError
 from scanlink.options import ScanOptions
+from scanlink.pp.groups import group_members
 from scanlink.run import Block
 from scanlink.store.make import write_store
 from scanlink.store.npy import ArrayFile
 from scanlink.store.store import Store
 from scanlink.tl.context import ScanContext
-from scanlink.tl.labels import group_members
 from scanlink.tl.scan import costs as _costs
 from scanlink.tl.scan.block import scan_block
 from scanlink.tl.scan.costs import PairCosts, nonzero_cells

@@ -7,9 +7,9 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-from tl.test_simulate_screen import model_of
+from ds.test_simulate_screen import model_of
 
-from scanlink.ds.screen import simulate_screen
+from scanlink.ds.simulated_screen import simulate_screen
 from scanlink.errors import InputError, OptionError
 from scanlink.stats import fit_negbin
 from scanlink.tl.interactions.power import power_screen, run_pairs

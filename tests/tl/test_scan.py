@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, RunError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.run import client_for
 from scanlink.tl.scan.table import COLUMNS
 

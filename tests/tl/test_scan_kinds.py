@@ -9,7 +9,7 @@ from scipy.special import stdtr
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.stats import (
     Covariates,
     GeneReplicates,

@@ -8,7 +8,7 @@ import pytest
 
 import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 FORMULA = "prep_batch + guide_count + offset(log(nUMI))"
 

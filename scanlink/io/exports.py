@@ -13,13 +13,14 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.files import FULL_DISK, replace_file
 from scanlink.io.browser import INTERACT_AS, bedpe, ends_of, interact, placed
-from scanlink.io.files import PathLikeStr, suffix_of
+from scanlink.io.formats import keeps_tables
+from scanlink.io.opening import PathLikeStr, suffix_of
 from scanlink.io.uns import copy_with_tables
 
 __all__ = ["Format", "export"]
 
 Format = Literal["bedpe", "interact", "biginteract", "scent", "capstone", "h5mu"]
-_SUFFIXES = {".bedpe": "bedpe", ".interact": "interact", ".h5mu": "h5mu", ".h5ad": "h5mu"}
+_SUFFIXES = {".bedpe": "bedpe", ".interact": "interact"}
 
 _ONLY = {"scent": "links", "capstone": "epistasis"}
 
@@ -153,11 +154,17 @@ def export(
 
 
 def _format(format: str | None, path: Path) -> str:
-    chosen, known = _SUFFIXES.get(suffix_of(path)) if format is None else format.lower(), ", ".join(get_args(Format))
+    choices, chosen = ", ".join(get_args(Format)), None
+    if format is not None:
+        chosen = format.lower()
+    elif keeps_tables(path):
+        chosen = "h5mu"
+    else:
+        chosen = _SUFFIXES.get(suffix_of(path))
     if chosen is None:
-        raise OptionError(f"{path.name}: the suffix does not say the format; give format=, one of {known}")
+        raise OptionError(f"{path.name}: the suffix does not say the format; give format=, one of {choices}")
     if chosen not in get_args(Format):
-        raise OptionError(f"format {format!r} does not exist; expected one of {known}")
+        raise OptionError(f"format {format!r} does not exist; expected one of {choices}")
     return chosen
 
 

@@ -13,7 +13,7 @@ from scipy import sparse
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 
 def test_assemble__keeps_the_cells_of_both_sides_in_the_order_of_rna(distinct) -> None:

@@ -10,11 +10,12 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.files import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.formats import TABLES, listed
 from scanlink.io.named import NamedMatrix
 from scanlink.io.obs import plain_dtypes
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
-__all__ = ["read_csv_matrix", "read_table", "separator_of"]
+__all__ = ["read_csv_matrix", "read_table", "read_text_table", "separator_of"]
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
@@ -121,31 +122,27 @@ def read_table(path: PathLikeStr) -> pd.DataFrame:
          cell  nUMI
     0  AAAC-1   900
     """
-    what = "a table of cells as .csv, .tsv, .txt, .parquet or .rds"
+    what = f"a table of cells as {listed(TABLES)}"
     file, suffix = existing_file(path, what), suffix_of(path)
-    if suffix == ".rds":
-        from scanlink.io.rds import read_rds
-
-        found = read_rds(file)
-        if isinstance(found, NamedMatrix):
-            raise InputError(f"{file}: a data.frame of cells was expected, found a matrix")
-        return found
+    if suffix not in TABLES:
+        raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
     with reading(file, what):
-        if suffix == ".parquet":
-            return plain_dtypes(pd.read_parquet(file))
-        if suffix in (".csv", ".tsv", ".txt"):
-            separator = separator_of(file)
-            with open_text(file) as text:
-                lines = csv.reader(text, delimiter=separator)
-                header, first = next(lines, []), next(lines, [])
-            with open_text(file) as text:
-                # R leaves out the name of the first column; pandas then makes that column the index.
-                options = {} if len(header) == len(first) - 1 else {"index_col": False}
-                table: pd.DataFrame = pd.read_csv(text, sep=separator, **options)  # type: ignore[call-overload]
-                return plain_dtypes(table)
-    raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
+        return plain_dtypes(TABLES[suffix](file))
+
+
+def read_text_table(file: Path) -> pd.DataFrame:
+    """Read a table of cells in text, with or without a name for its first column."""
+    separator = separator_of(file)
+    with open_text(file) as text:
+        lines = csv.reader(text, delimiter=separator)
+        header, first = next(lines, []), next(lines, [])
+    with open_text(file) as text:
+        # R leaves out the name of the first column; pandas then makes that column the index.
+        options = {} if len(header) == len(first) - 1 else {"index_col": False}
+        table: pd.DataFrame = pd.read_csv(text, sep=separator, **options)  # type: ignore[call-overload]
+        return table
 
 
 def separator_of(file: Path) -> str:
-    """What is between the values of a text file, by its suffix."""
+    """Tell what is between the values of a text file, by its suffix."""
     return "," if suffix_of(file) == ".csv" else "\t"

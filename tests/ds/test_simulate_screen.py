@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scanlink.ds.screen import simulate_screen
 from scanlink.ds.screen_model import ScreenModel
+from scanlink.ds.simulated_screen import simulate_screen
 from scanlink.errors import OptionError
 from scanlink.io.screen_data import check_screen
 from scanlink.stats import fit_negbin

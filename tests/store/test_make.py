@@ -15,7 +15,7 @@ import pytest
 import scanlink as sl
 from scanlink import ds
 from scanlink.errors import InputError, RunError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.store import new as module
 from scanlink.store.make import write_store
 from scanlink.store.store import Store

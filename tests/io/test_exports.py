@@ -15,8 +15,8 @@ import pytest
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError, RunError
 from scanlink.io.browser import INTERACT_AS, INTERACT_COLUMNS
-from scanlink.io.export import export
-from scanlink.io.files import quiet
+from scanlink.io.exports import export
+from scanlink.io.opening import quiet
 from scanlink.io.uns import add_tables, get_tables
 
 

@@ -55,12 +55,12 @@ def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str
 
 
 class CountsCheck:
-    """The same check of a matrix that comes in pieces: all are looked at, so that the message can count.
+    """Checks a matrix that comes in pieces: all are looked at, so that the message can count.
 
     Parameters
     ----------
     cells, features, label, hint
-        As for :func:`check_counts`, of the whole matrix.
+        Names of the whole matrix and words for messages; see :func:`check_counts`.
 
     Examples
     --------
@@ -117,9 +117,9 @@ class CountsCheck:
         """Raise if anything bad was found."""
         if not self._named:
             return
-        found = ", ".join(f"{count:,} {fault}" for fault, count in self._n_bad.items() if count)
+        faults = ", ".join(f"{count:,} {fault}" for fault, count in self._n_bad.items() if count)
         raise InputError(
-            f"{self._label}: expected raw integer counts, found {found} of {self._n:,} non-zero values, "
+            f"{self._label}: expected raw integer counts, found {faults} of {self._n:,} non-zero values, "
             f"the first {'; '.join(self._named)}{'. ' + self._hint if self._hint else ''}"
         )
 

@@ -13,10 +13,10 @@ import scipy.sparse as sp
 
 from scanlink.ds.layout import MITOCHONDRIAL
 from scanlink.ds.model import barcodes, stream
+from scanlink.ds.multiome_file import assemble
 from scanlink.ds.screen_layout import other_genes, place_genes, place_targets
 from scanlink.ds.screen_model import Combine, Perturbation, ScreenModel, whole_number
 from scanlink.errors import OptionError
-from scanlink.io.files import quiet
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -109,7 +109,7 @@ def simulate_screen(
     baseline, effect
         Means and standard deviations of the intercepts (log of expected UMIs a million) and of the effects of targets.
     interaction
-        Of the two targets of each gene (natural log); of a list, genes take the values in turn.
+        Interaction of the two targets of each gene (natural log); genes take the values of a list in turn.
     combine
         ``"multiplicative"``: effects add on the log scale. ``"additive"``: changes of the expected count add; there
         is no interaction then.
@@ -194,33 +194,36 @@ def simulate_screen(
     )
     table = pd.concat([genes, others], ignore_index=True)
     rna = _expression(model, truth["interaction"].to_numpy())
-    mdata = _assemble(obs, table, rna, _guide_table(model, targets), _guide_umis(model))
+    var = table.set_index("gene")[["gene_id", "chrom", "start", "end", "strand"]]
+    mdata = assemble(
+        obs, {"rna": var, "guide": _guide_table(model, targets)}, {"rna": rna, "guide": _guide_umis(model)}
+    )
     return SimulatedScreen(mdata, table, pairs, truth[["gene", "target_1", "target_2"]].copy(), truth)
 
 
 def _truth(model: ScreenModel, genes: np.ndarray, targets: np.ndarray, sizes: list[float]) -> pd.DataFrame:
-    """What is planted in each gene."""
+    """Draw what is planted in each gene."""
     rows = []
     for k, gene in enumerate(genes):
-        own, size, (first, second) = model.effects(k), sizes[k % len(sizes)], model.targets_of(k)
-        effects = (own.baseline, own.first, own.second, size, *own.covariates, model.theta)
+        drawn, size, (first, second) = model.effects(k), sizes[k % len(sizes)], model.targets_of(k)
+        effects = (drawn.baseline, drawn.first, drawn.second, size, *drawn.covariates, model.theta)
         rows.append((gene, targets[first], targets[second], *effects))
     names = ["gene", "target_1", "target_2", "baseline", "beta_1", "beta_2", "interaction"]
     return pd.DataFrame(rows, columns=[*names, "s_score", "g2m_score", "percent.mito", "theta"])
 
 
 def _pairs(truth: pd.DataFrame, targets: np.ndarray, locus: np.ndarray) -> pd.DataFrame:
-    """Each gene with every target of its locus."""
+    """Pair each gene with every target of its locus."""
     rows = []
-    for k, own in enumerate(truth.itertuples(index=False)):
-        beta = {own.target_1: own.beta_1, own.target_2: own.beta_2}
+    for k, of_gene in enumerate(truth.itertuples(index=False)):
+        beta = {of_gene.target_1: of_gene.beta_1, of_gene.target_2: of_gene.beta_2}
         at = targets[locus == k % (locus.max() + 1)]
-        rows += [(own.gene, target, "discovery", beta.get(target, 0.0)) for target in at]
+        rows += [(of_gene.gene, target, "discovery", beta.get(target, 0.0)) for target in at]
     return pd.DataFrame(rows, columns=["gene", "target", "kind", "beta"])
 
 
 def _expression(model: ScreenModel, interactions: np.ndarray) -> sp.csr_matrix:
-    """Counts of the genes, then of the others and of mitochondria, so that all UMIs are there."""
+    """Draw counts of the genes, then of the others and of mitochondria, so that all UMIs are there."""
     cells = model.cells()
     columns, left = [], cells.total - cells.mito
     for k, interaction in enumerate(interactions):
@@ -240,11 +243,13 @@ def _expression(model: ScreenModel, interactions: np.ndarray) -> sp.csr_matrix:
 
 
 def _guide_table(model: ScreenModel, targets: pd.DataFrame) -> pd.DataFrame:
-    """A row a guide: its target, its place, and how well it works as far as is known."""
-    own = targets.loc[np.repeat(np.arange(model.n_targets), model.guides_per_target)].reset_index(drop=True)
-    own["guide"] = [f"{name}_g{n % model.guides_per_target + 1}" for n, name in enumerate(own["target"])]
-    free = pd.DataFrame({"guide": [f"nt_g{n + 1}" for n in range(model.n_non_targeting)], "target": "non-targeting"})
-    table = pd.concat([own, free], ignore_index=True) if len(free) else own
+    """Make a row a guide: its target, its place, and how well it works as far as is known."""
+    aiming = targets.loc[np.repeat(np.arange(model.n_targets), model.guides_per_target)].reset_index(drop=True)
+    aiming["guide"] = [f"{name}_g{n % model.guides_per_target + 1}" for n, name in enumerate(aiming["target"])]
+    controls = pd.DataFrame(
+        {"guide": [f"nt_g{n + 1}" for n in range(model.n_non_targeting)], "target": "non-targeting"}
+    )
+    table = pd.concat([aiming, controls], ignore_index=True) if len(controls) else aiming
     drawn, aimed = model.guides(), (table["target"] != "non-targeting").to_numpy()
     table["efficiency"] = np.where(aimed, drawn.known, np.nan)
     table["true_efficiency"] = np.where(aimed, drawn.efficiency, np.nan)
@@ -255,31 +260,13 @@ def _guide_table(model: ScreenModel, targets: pd.DataFrame) -> pd.DataFrame:
 
 
 def _guide_umis(model: ScreenModel) -> sp.csr_matrix:
-    """UMIs of guides: from 5 on where a cell has the guide, and a few of some that it has not."""
+    """Draw UMIs of guides: from 5 on where a cell has the guide, and a few of some that it has not."""
     drawn, n = model.guides(), model.n_guides
     rng = stream(model.seed, _UMIS)
-    own = drawn.cells * n + np.repeat(np.arange(n), np.diff(drawn.starts))
-    umis = _LEAST + rng.geometric(1 / (_MORE + 1), size=own.size) - 1
-    n_ambient = rng.poisson(_AMBIENT * own.size)
-    ambient = np.setdiff1d(rng.integers(model.n_cells * n, size=n_ambient), own)
-    key = np.concatenate([own, ambient])
+    held = drawn.cells * n + np.repeat(np.arange(n), np.diff(drawn.starts))
+    umis = _LEAST + rng.geometric(1 / (_MORE + 1), size=held.size) - 1
+    n_ambient = rng.poisson(_AMBIENT * held.size)
+    ambient = np.setdiff1d(rng.integers(model.n_cells * n, size=n_ambient), held)
+    key = np.concatenate([held, ambient])
     values = np.concatenate([umis, rng.integers(1, _LEAST, size=ambient.size)]).astype(np.int32)
     return sp.csr_matrix((values, np.divmod(key, n)), shape=(model.n_cells, n))
-
-
-def _assemble(
-    obs: pd.DataFrame, genes: pd.DataFrame, rna: sp.csr_matrix, guides: pd.DataFrame, umis: sp.csr_matrix
-) -> MuData:
-    """One MuData of its parts, with the covariates in its own ``obs``."""
-    from anndata import AnnData
-    from mudata import MuData
-
-    bare = pd.DataFrame(index=obs.index)
-    var = genes.set_index("gene")[["gene_id", "chrom", "start", "end", "strand"]].rename_axis(None)
-    with quiet():
-        mdata = MuData(
-            {"rna": AnnData(rna, obs=bare.copy(), var=var), "guide": AnnData(umis, obs=bare.copy(), var=guides)}
-        )
-    for name in obs:
-        mdata.obs[name] = obs[name]
-    return mdata

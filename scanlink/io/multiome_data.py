@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.assays import MULTIOME, Whole
+from scanlink.io.assembly import join, need_features
 from scanlink.io.barcodes import refuse_duplicates, text_index
 from scanlink.io.checks import check_matrices, need_modalities
-from scanlink.io.counts import Layer
-from scanlink.io.files import quiet
 from scanlink.io.peaks import looks_like_peaks, peak_table
-from scanlink.io.shared_cells import need_features, share_cells
+from scanlink.io.raw_counts import Layer
 
-__all__ = ["assemble", "check", "name_features", "refuse_swapped"]
+__all__ = ["assemble", "assemble_whole", "check", "refuse_swapped"]
 
 log = logging.getLogger("scanlink")
 
@@ -72,20 +73,20 @@ def assemble(
     >>> mdata.shape, mdata["atac"].var.iloc[0].to_dict()
     ((2, 2), {'chrom': 'chr1', 'start': 10, 'end': 20})
     """
-    with quiet():
-        rna, atac = (adata.copy() if adata.is_view else adata for adata in (rna, atac))
-        modalities = {"rna": (rna, "genes"), "atac": (atac, "peaks")}
-        need_features(modalities)
-        refuse_swapped(rna.var, atac.var)
-        shared = share_cells(modalities, cells, layer=layer)
-        parts = shared.parts
-        renamed = name_features(parts["rna"])
-        _locate_peaks(parts["atac"], one_based=one_based)
-        mdata = shared.joined(modalities, obs=obs, renamed=renamed, source=source)
-    log.info(
-        "read %s cells x %s genes and %s peaks", *(f"{n:,}" for n in (mdata.n_obs, *(a.n_vars for a in parts.values())))
-    )
+    need_features(MULTIOME, rna, atac)
+    refuse_swapped(rna.var, atac.var)
+    locate = partial(_locate_peaks, one_based=one_based)
+    mdata = join(MULTIOME, rna, atac, cells, describe=locate, source=source, obs=obs, layer=layer)
+    sizes = (mdata.n_obs, mdata["rna"].n_vars, mdata["atac"].n_vars)
+    log.info("read %s cells x %s genes and %s peaks", *(f"{n:,}" for n in sizes))
     return mdata
+
+
+def assemble_whole(whole: Whole, cells: pd.DataFrame | None, *, layer: Layer = None, one_based: bool = False) -> MuData:
+    """Join both modalities of what a reader opened; see :func:`assemble`."""
+    return assemble(
+        whole.rna, whole.second, cells, source=whole.source, obs=whole.obs, layer=layer, one_based=one_based
+    )
 
 
 def check(mdata: MuData) -> None:
@@ -159,54 +160,6 @@ def refuse_swapped(rna: pd.DataFrame, atac: pd.DataFrame) -> None:
             f"atac looks swapped, or the genes were given twice: {shown}. Peaks were expected in atac, with names like "
             "chr1:10-20, chr1-10-20 or chr1_10_20, or with columns chrom, start, end in the table of peaks (.var)"
         )
-
-
-def name_features(rna: AnnData) -> pd.Series:
-    """Make the names of genes unique, in place, with their ids.
-
-    Parameters
-    ----------
-    rna
-        Genes; ``var`` may have ``gene_ids`` (as of 10x), which becomes ``gene_id``.
-
-    Returns
-    -------
-    The new names ``SYMBOL_GENEID`` of all copies of a name that occurs more than once, by their old names. Where there
-    are any, the old names of all genes are kept in ``var["symbol"]``.
-
-    Raises
-    ------
-    InputError
-        If a name occurs more than once and there are no ids, or ids that are not unique either.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd
-    >>> var = pd.DataFrame({"gene_ids": ["ENSG1", "ENSG2", "ENSG3"]}, index=["TBCE", "TBCE", "HES4"])
-    >>> with quiet():
-    ...     rna = AnnData(np.zeros((1, 3)), var=var)
-    >>> name_features(rna).to_dict(), rna.var_names.tolist()
-    ({'TBCE': 'TBCE_ENSG2'}, ['TBCE_ENSG1', 'TBCE_ENSG2', 'HES4'])
-    """
-    rna.var_names = text_index(rna.var_names)
-    if "gene_ids" in rna.var and "gene_id" not in rna.var:
-        rna.var = rna.var.rename(columns={"gene_ids": "gene_id"})
-    if "gene_id" in rna.var:
-        rna.var["gene_id"] = rna.var["gene_id"].astype(str).astype(object)
-    symbols = rna.var_names
-    copies = symbols.duplicated(keep=False)
-    if not copies.any():
-        return pd.Series(dtype=object)
-    if "gene_id" not in rna.var:
-        refuse_duplicates(symbols, "genes of rna (which have no column gene_ids to tell them apart)")
-    names = symbols.to_numpy(dtype=object, copy=True)
-    names[copies] = names[copies] + "_" + rna.var["gene_id"].to_numpy(dtype=object)[copies]
-    refuse_duplicates(pd.Index(names), "genes of rna, even with their ids,")
-    rna.var["symbol"] = symbols.to_numpy(dtype=object)
-    rna.var_names = names
-    renamed = pd.Series(names[copies], index=symbols[copies])
-    log.info("%s genes share a symbol with another; renamed with their ids: %s", len(renamed), first_few(renamed))
-    return renamed
 
 
 def _locate_peaks(atac: AnnData, *, one_based: bool) -> None:

@@ -12,9 +12,9 @@ from scipy import sparse
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import is_backed
-from scanlink.io.counts import check_counts
 from scanlink.io.guides import NON_TARGETING
-from scanlink.pp.chunks import get_modality
+from scanlink.io.raw_counts import check_counts
+from scanlink.pp.modalities import get_modality
 from scanlink.stats.perturbation import perturbation_probability
 from scanlink.stats.umi_mixture import UmiMixture, fit_umi_mixture
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assign_guides", "guide_calls", "guide_counts", "perturbation"]
 
-logger = logging.getLogger("scanlink")
+log = logging.getLogger("scanlink")
 
 _THRESHOLD = 5
 # Of fewer positive cells no mixture is fitted.
@@ -88,8 +88,8 @@ def assign_guides(
     if _are_calls(counts):
         least = np.ones(guide.n_vars, dtype=np.int64)
         if method == "mixture" or threshold > 1:
-            asked = "a mixture" if method == "mixture" else f"a threshold of {threshold} UMIs"
-            logger.warning("guide holds calls (0 and 1) and no UMI counts: the threshold is 1, not %s", asked)
+            choice = "a mixture" if method == "mixture" else f"a threshold of {threshold} UMIs"
+            log.warning("guide holds calls (0 and 1) and no UMI counts: the threshold is 1, not %s", choice)
     elif method == "threshold":
         least = np.full(guide.n_vars, int(threshold), dtype=np.int64)
     else:
@@ -97,7 +97,7 @@ def assign_guides(
     guide.var["threshold"] = least
     called = _called(counts, least)
     kept = int(called.sum())
-    logger.info(
+    log.info(
         "%s of %s positive counts of guides are at or above the threshold; %.2f guides per cell on average",
         f"{kept:,}",
         f"{counts.nnz:,}",
@@ -105,13 +105,13 @@ def assign_guides(
     )
     absent = guide.var_names[called == 0]
     if len(absent):
-        logger.warning(
+        log.warning(
             "%d of %d guides are in no cell at their threshold: %s", len(absent), guide.n_vars, first_few(absent)
         )
 
 
 def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
-    """Which guides each cell holds: counts at or above the guide's threshold.
+    """Tell which guides each cell holds: counts at or above the guide's threshold.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
     """
     guide = get_modality(mdata, "guide")
     counts = _by_guide(guide)
-    found: NDArray[np.bool_] = counts.toarray() >= _thresholds(guide, counts)
-    return found
+    calls: NDArray[np.bool_] = counts.toarray() >= _thresholds(guide, counts)
+    return calls
 
 
 def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each cell, the guides at or above their threshold, and the UMIs of all guides. Shape ``(n_cells,)`` both."""
+    """Count each cell's guides at or above their threshold, and the UMIs of all. Shape ``(n_cells,)`` both."""
     guide = get_modality(mdata, "guide")
     counts = _by_guide(guide)
     least = _thresholds(guide, counts)
@@ -147,7 +147,7 @@ def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None = None) -> NDArray[np.float64]:
-    """Probability that a target is perturbed in each cell.
+    """Compute the probability that a target is perturbed in each cell.
 
     Parameters
     ----------
@@ -198,17 +198,17 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
             "with scanlink.io.read_screen"
         )
     names = guide.var["target"].astype(str).to_numpy()
-    own = np.flatnonzero(names == target)
-    if not own.size:
+    guides = np.flatnonzero(names == target)
+    if not guides.size:
         raise MissingKeyError(_no_target(target, names))
     counts = _by_guide(guide)
     least = _thresholds(guide, counts)
-    calls = [counts[:, [g]].toarray().ravel() >= least[g] for g in own.tolist()]
-    return perturbation_probability(calls, _efficiencies(guide, names, missing_efficiency)[own])
+    calls = [counts[:, [g]].toarray().ravel() >= least[g] for g in guides.tolist()]
+    return perturbation_probability(calls, _efficiencies(guide, names, missing_efficiency)[guides])
 
 
 def _by_guide(guide: AnnData) -> sparse.csc_matrix:
-    """The counts, checked, by column."""
+    """Bring the counts, checked, into CSC."""
     matrix: Any = guide.X
     if is_backed(matrix):
         matrix = matrix.to_memory()
@@ -224,7 +224,7 @@ def _are_calls(counts: sparse.csc_matrix) -> bool:
 
 
 def _called(counts: sparse.csc_matrix, least: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cells that hold each guide."""
+    """Count the cells that hold each guide."""
     guide = np.repeat(np.arange(least.size), np.diff(counts.indptr))
     return np.bincount(guide[counts.data >= least[guide]], minlength=least.size)
 
@@ -243,14 +243,14 @@ def _thresholds(guide: AnnData, counts: sparse.csc_matrix) -> NDArray[np.int64]:
 
 
 def _efficiencies(guide: AnnData, names: NDArray[Any], missing: float | None) -> NDArray[np.float64]:
-    """Of all guides, with those that are missing filled in."""
+    """Gather the efficiencies of all guides, with those that are missing filled in."""
     if "efficiency" not in guide.var:
         return np.full(guide.n_vars, 1.0 if missing is None else float(missing))
-    given = pd.to_numeric(guide.var["efficiency"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    efficiency = pd.to_numeric(guide.var["efficiency"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if missing is None:
-        known = given[(names != NON_TARGETING) & ~np.isnan(given)]
-        missing = float(np.median(known)) if known.size else 1.0
-    return np.where(np.isnan(given), missing, given)
+        measured = efficiency[(names != NON_TARGETING) & ~np.isnan(efficiency)]
+        missing = float(np.median(measured)) if measured.size else 1.0
+    return np.where(np.isnan(efficiency), missing, efficiency)
 
 
 def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDArray[np.int64]:
@@ -259,39 +259,39 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
         enough = last - first >= _FEWEST_CELLS
         fits.append(fit_umi_mixture(*np.unique(counts.data[first:last], return_counts=True)) if enough else None)
     pooled = fit_umi_mixture(*np.unique(counts.data, return_counts=True)).threshold
-    own = np.array([fit is not None and fit.threshold is not None for fit in fits])
-    if pooled is None and not own.all():
-        logger.warning(
+    has_fit = np.array([fit is not None and fit.threshold is not None for fit in fits])
+    if pooled is None and not has_fit.all():
+        log.warning(
             "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
             "their own take the threshold %d: %s",
-            int((~own).sum()),
+            int((~has_fit).sum()),
             otherwise,
-            first_few(names[~own]),
+            first_few(names[~has_fit]),
         )
         pooled = otherwise
-    elif not own.all():
+    elif not has_fit.all():
         few = sum(fit is None for fit in fits)
-        logger.info(
+        log.info(
             "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
             "without two components: %s",
-            int((~own).sum()),
+            int((~has_fit).sum()),
             pooled,
             few,
             _FEWEST_CELLS,
-            int((~own).sum()) - few,
-            first_few(names[~own]),
+            int((~has_fit).sum()) - few,
+            first_few(names[~has_fit]),
         )
-    found = [fit.threshold if fit is not None else None for fit in fits]
-    least = np.array([pooled if one is None else one for one in found], dtype=np.int64)
+    thresholds = [fit.threshold if fit is not None else None for fit in fits]
+    least = np.array([pooled if one is None else one for one in thresholds], dtype=np.int64)
     spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))
-    logger.info("thresholds by mixture, UMIs: %s", spread)
+    log.info("thresholds by mixture, UMIs: %s", spread)
     return least
 
 
 def _no_target(target: str, names: NDArray[Any]) -> str:
     import difflib
 
-    known = sorted(set(names.tolist()) - {NON_TARGETING})
-    close = difflib.get_close_matches(str(target), known, n=3, cutoff=0.6)
-    hint = f"did you mean {first_few(close)}?" if close else f"there are {first_few(known)}"
+    targets = sorted(set(names.tolist()) - {NON_TARGETING})
+    close = difflib.get_close_matches(str(target), targets, n=3, cutoff=0.6)
+    hint = f"did you mean {first_few(close)}?" if close else f"there are {first_few(targets)}"
     return f"no guide has the target {target!r}; {hint}"

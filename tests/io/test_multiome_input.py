@@ -17,7 +17,7 @@ from scipy import sparse
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 
 def write_part(folder: Path, distinct, modality: str, kind: str) -> Path:

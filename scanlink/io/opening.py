@@ -200,7 +200,7 @@ def quiet() -> Iterator[None]:
     """
     from anndata import OldFormatWarning
 
-    # Used as a context manager, set_options logs on the root logger, which would configure logging as a side effect.
+    # Used as a context manager, set_options logs on the root log, which would configure logging as a side effect.
     try:
         before = mudata.set_options(pull_on_update=False).opts
     except ValueError:  # a version that never pulls has no such option

@@ -11,7 +11,7 @@ import pytest
 
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, RunError
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 from scanlink.store.make import write_store
 from scanlink.store.npy import ArrayWriter
 from scanlink.store.permute import permuted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +15,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 __all__ = ["MultiomeWriter", "assemble"]
 
@@ -23,21 +24,17 @@ _HDF5_CHUNK = 1 << 18
 
 
 def assemble(
-    obs: pd.DataFrame,
-    rna_var: pd.DataFrame,
-    atac_var: pd.DataFrame,
-    *,
-    rna: sp.csr_matrix | None = None,
-    atac: sp.csr_matrix | None = None,
+    obs: pd.DataFrame, features: Mapping[str, pd.DataFrame], counts: Mapping[str, sp.csr_matrix] | None = None
 ) -> MuData:
-    """One MuData of its parts; the metadata are in ``.obs`` under plain names in every version of mudata."""
+    """Make a MuData of its parts; the metadata are in ``.obs`` under plain names in every version of mudata."""
     bare = pd.DataFrame(index=obs.index)
-    parts = {
-        "rna": AnnData(rna, obs=bare.copy(), var=rna_var.rename_axis(None)),
-        "atac": AnnData(atac, obs=bare.copy(), var=atac_var),
-    }
     with quiet():
-        mdata = MuData(parts)
+        mdata = MuData(
+            {
+                name: AnnData((counts or {}).get(name), obs=bare.copy(), var=var.rename_axis(None))
+                for name, var in features.items()
+            }
+        )
     for name in obs:
         mdata.obs[name] = obs[name]
     return mdata

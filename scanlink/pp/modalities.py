@@ -1,4 +1,4 @@
-"""Modalities, and the check that a piece of one holds raw counts; the pieces are those of :mod:`scanlink.io.chunks`."""
+"""One modality of a dataset, and the check that a piece of its matrix holds raw counts."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scanlink.errors import InputError, MissingKeyError, first_few
-from scanlink.io.chunks import Chunk, is_backed, iter_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from mudata import MuData
 
-__all__ = ["Chunk", "check_counts", "get_modality", "is_backed", "iter_chunks"]
+    from scanlink.io.chunks import Chunk
+
+__all__ = ["check_piece", "get_modality"]
 
 
 def get_modality(mdata: MuData, name: str) -> AnnData:
-    """One modality of a dataset, or an error that names those which are there.
+    """Take one modality of a dataset, or raise an error that names those which are there.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
     return modalities[name]
 
 
-def check_counts(chunk: Chunk, *, what: str, cells: pd.Index | None = None, features: pd.Index | None = None) -> None:
+def check_piece(chunk: Chunk, *, what: str, cells: pd.Index | None = None, features: pd.Index | None = None) -> None:
     """Refuse a piece that holds anything but raw counts.
 
     Parameters
@@ -75,8 +76,9 @@ def check_counts(chunk: Chunk, *, what: str, cells: pd.Index | None = None, feat
     Examples
     --------
     >>> import scipy.sparse as sp
+    >>> from scanlink.io.chunks import iter_chunks
     >>> chunk = next(iter_chunks(sp.csr_array([[1.0, 0.5]])))
-    >>> check_counts(chunk, what="rna")
+    >>> check_piece(chunk, what="rna")
     Traceback (most recent call last):
     ...
     scanlink.errors.InputError: rna holds fractional values: 1 of ... stored values looked at, the first 0.5 ...

@@ -13,8 +13,9 @@ from small_screens import CELLS, GUIDES, parts
 import scanlink as sl
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, OptionError
-from scanlink.io.files import quiet
-from scanlink.store.make import write_store
+from scanlink.io.guides import guide_table
+from scanlink.io.opening import quiet
+from scanlink.store.make import stored_guides, write_store
 from scanlink.store.permute import permuted
 from scanlink.store.store import Store
 
@@ -56,7 +57,7 @@ def test_write_store__holds_genes_and_guides_of_a_screen(screen, tmp_path):
 
 def test_write_store__keeps_what_is_known_of_the_guides(screen, tmp_path):
     store = Store.open(write_store(screen, tmp_path / "store").path)
-    expected = sl.io.guide_check.stored_guides(screen["guide"].var)
+    expected = stored_guides(screen["guide"].var)
     pd.testing.assert_frame_equal(store.guide_table, expected)
     assert store.guide_table["threshold"].tolist() == [6] * 6
     before = store.checksum
@@ -148,3 +149,13 @@ def test_write_store__of_multiome_data_is_what_it_was_before_screens(multiome, t
     for path in sorted((tmp_path / "store").glob("*.npy")):
         digest.update(path.name.encode() + path.read_bytes())
     assert digest.hexdigest() == "6dc8340eeda466295a7cb4e2096d4b69f2c0ec539a9dfcddeaf8faf5f38fda06"
+
+
+def test_stored_guides__is_plain_whatever_the_types():
+    var = guide_table(GUIDES.set_index("guide")).assign(threshold=5, more="x")
+    plain = stored_guides(var)
+    assert plain.columns.tolist() == ["target", "efficiency", "chrom", "start", "end", "threshold"]
+    assert plain["chrom"].tolist() == ["chr1"] * 4 + [None] * 2
+    assert plain.dtypes.astype(str).tolist() == ["object", "float64", "object", "float64", "float64", "int64"]
+    other = var.astype({"target": "category", "start": "Int64", "threshold": "float64"})
+    pd.testing.assert_frame_equal(stored_guides(other), plain)

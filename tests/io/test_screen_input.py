@@ -17,7 +17,7 @@ from small_screens import CELLS, GUIDES, counts, parts
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.disk import DiskCounts
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 
 def write_csv(folder, *, flip=False):

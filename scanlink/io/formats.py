@@ -1,0 +1,251 @@
+"""The formats that are read: one row each, of which the readers and their messages are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanlink.errors import InputError
+from scanlink.io.assays import Assay, Whole
+from scanlink.io.opening import PathLikeStr, existing_file, suffix_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from scanlink.io.named import NamedMatrix
+
+__all__ = [
+    "FORMATS",
+    "TABLES",
+    "Format",
+    "format_of_matrix",
+    "format_of_whole",
+    "keeps_tables",
+    "listed",
+    "matrix_words",
+    "names_beside",
+    "whole_words",
+]
+
+ReadWhole = Callable[[Path, Assay, Mapping[str, str | None], bool], Whole]
+ReadMatrix = Callable[[Path, str, PathLikeStr | None, PathLikeStr | None], "NamedMatrix | AnnData"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What one format holds, and who reads it.
+
+    Attributes
+    ----------
+    suffixes
+        Its suffixes, without ``.gz``; none: a folder. The first one stands in lists.
+    name
+        What messages call it; None: its first suffix.
+    family
+        What messages call all files of that maker; None: its name.
+    whole_name
+        What lists of formats with both modalities call it, with ``{features}`` for what the second one holds.
+    whole
+        Reads both modalities: path, assay, names of the modalities in the file, whether counts stay on disk.
+    matrix
+        Reads one matrix: path, modality, files of the names of features and of barcodes.
+    backed
+        Whether counts can stay on disk.
+    layers
+        Whether it may hold raw counts in a layer.
+    keys
+        Whether modalities have names of their own in it.
+    keeps_tables
+        Whether a copy can take tables of results.
+    names_beside
+        Whether names of rows and columns are in files beside it.
+    """
+
+    suffixes: tuple[str, ...]
+    name: str | None = None
+    family: str | None = None
+    whole_name: str | None = None
+    whole: ReadWhole | None = None
+    matrix: ReadMatrix | None = None
+    backed: bool = False
+    layers: bool = False
+    keys: bool = False
+    keeps_tables: bool = False
+    names_beside: bool = False
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.name or self.suffixes[0]
+
+
+# Readers are imported when a file is read.
+
+
+def _h5mu(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
+    from scanlink.io.mudata_files import open_h5mu
+
+    return open_h5mu(path, {name: keys.get(name) for name in ("rna", assay.second)}, backed=backed)
+
+
+def _tenx_h5(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
+    from scanlink.io.tenx import open_10x_h5
+
+    return open_10x_h5(path, assay, backed=backed)
+
+
+def _tenx_folder(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
+    from scanlink.io.tenx import open_10x_mtx
+
+    return open_10x_mtx(path, assay)
+
+
+def _h5ad_whole(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
+    from scanlink.io.mudata_files import open_h5ad
+
+    return open_h5ad(path, assay, backed=backed)
+
+
+def _h5ad(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> AnnData:
+    from scanlink.io.mudata_files import read_h5ad
+
+    return read_h5ad(path)
+
+
+def _rds(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> NamedMatrix:
+    from scanlink.io.rds import read_rds_matrix
+
+    return read_rds_matrix(path, modality)
+
+
+def _mtx(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> NamedMatrix:
+    from scanlink.io.mtx import read_mtx
+
+    return read_mtx(path, modality=modality, features=features, barcodes=barcodes)
+
+
+def _text(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> NamedMatrix:
+    from scanlink.io.text_tables import read_csv_matrix
+
+    return read_csv_matrix(path)
+
+
+FORMATS = (
+    Format((".h5mu",), whole=_h5mu, backed=True, layers=True, keys=True, keeps_tables=True),
+    Format((".h5",), name="10x .h5", family="10x", whole_name=".h5 (10x)", whole=_tenx_h5, backed=True),
+    Format((".rds",), matrix=_rds),
+    Format(
+        (".h5ad",),
+        whole_name=".h5ad (with genes and {features})",
+        whole=_h5ad_whole,
+        matrix=_h5ad,
+        backed=True,
+        layers=True,
+        keeps_tables=True,
+    ),
+    Format((), name="a folder", family="10x", whole_name="a 10x folder", whole=_tenx_folder),
+    Format((".mtx",), matrix=_mtx, names_beside=True),
+    Format((".csv",), matrix=_text),
+    Format((".tsv", ".txt"), matrix=_text),
+)
+
+
+def _rds_table(path: Path) -> pd.DataFrame:
+    from scanlink.io.rds import read_rds_table
+
+    return read_rds_table(path)
+
+
+def _text_table(path: Path) -> pd.DataFrame:
+    from scanlink.io.text_tables import read_text_table
+
+    return read_text_table(path)
+
+
+def _parquet_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
+# Tables of cells and of guides, by suffix.
+TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": _text_table,
+    ".tsv": _text_table,
+    ".txt": _text_table,
+    ".parquet": _parquet_table,
+    ".rds": _rds_table,
+}
+
+
+def listed(words: Iterable[str], last: str = "or") -> str:
+    """Join words as a sentence has them.
+
+    Examples
+    --------
+    >>> listed([".csv", ".tsv", ".rds"]), listed([".h5mu", ".h5ad"], "and")
+    ('.csv, .tsv or .rds', '.h5mu and .h5ad')
+    """
+    *most, final = words
+    return f"{', '.join(most)} {last} {final}" if most else final
+
+
+def whole_words(assay: Assay) -> str:
+    """List the formats that hold both modalities, for messages."""
+    return listed(
+        (row.whole_name or row.suffixes[0]).format(features=assay.features) for row in FORMATS if row.whole is not None
+    )
+
+
+def matrix_words() -> str:
+    """List the formats that hold a matrix of one modality, for messages."""
+    return listed(row.suffixes[0] for row in FORMATS if row.matrix is not None)
+
+
+def format_of_whole(path: PathLikeStr, assay: Assay) -> Format:
+    """Find the format of a file or folder that holds both modalities.
+
+    Raises
+    ------
+    InputError
+        If there is none of that suffix.
+    """
+    suffix, is_folder = suffix_of(path), Path(path).is_dir()
+    for row in FORMATS:
+        if row.whole is not None and (is_folder if not row.suffixes else not is_folder and suffix in row.suffixes):
+            return row
+    matrices = matrix_words()
+    more = f"; a matrix of one modality ({matrices}) goes with another: {assay.pair}" if suffix in matrices else ""
+    raise InputError(f"{path}: unknown suffix {suffix!r}; expected {whole_words(assay)}{more}")
+
+
+def format_of_matrix(path: PathLikeStr, modality: str) -> Format:
+    """Find the format of a file that holds a matrix of one modality.
+
+    Raises
+    ------
+    InputError
+        If there is none of that suffix, or it is a folder.
+    """
+    suffix = suffix_of(path)
+    for row in FORMATS:
+        if row.matrix is not None and suffix in row.suffixes:
+            return row
+    if Path(path).is_dir():
+        existing_file(path, f"a matrix for {modality}")
+    raise InputError(f"{path}: unknown suffix {suffix!r} for {modality}; expected {matrix_words()}, perhaps with .gz")
+
+
+def keeps_tables(path: PathLikeStr) -> bool:
+    """Tell whether a copy of a file can take tables of results."""
+    return any(row.keeps_tables and suffix_of(path) in row.suffixes for row in FORMATS)
+
+
+def names_beside(path: Path) -> list[Path]:
+    """Find files of names that may belong to a matrix, where its format keeps them beside it."""
+    if not (path.is_file() and any(row.names_beside and suffix_of(path) in row.suffixes for row in FORMATS)):
+        return []
+    return [other for other in sorted(path.parent.iterdir()) if suffix_of(other) in (".tsv", ".csv", ".txt")]

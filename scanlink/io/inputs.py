@@ -1,0 +1,152 @@
+"""One door for all formats: both modalities of an experiment, from one file or from two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from scanlink.errors import OptionError
+from scanlink.io.assays import Assay, Whole
+from scanlink.io.formats import FORMATS, Format, format_of_matrix, format_of_whole, listed, matrix_words, whole_words
+from scanlink.io.named import NamedMatrix, orient
+from scanlink.io.obs import cells_by_barcode
+from scanlink.io.opening import PathLikeStr
+from scanlink.io.raw_counts import Layer
+from scanlink.io.text_tables import read_table
+
+__all__ = ["open_input"]
+
+
+def open_input(
+    assay: Assay,
+    path: PathLikeStr | None,
+    rna: PathLikeStr | None,
+    second: PathLikeStr | None,
+    *,
+    cells: PathLikeStr | pd.DataFrame | None,
+    barcode: str | None,
+    names: Mapping[str, PathLikeStr | None],
+    keys: Mapping[str, str | None],
+    layer: Layer,
+    backed: bool,
+) -> tuple[Whole, pd.DataFrame | None]:
+    """Read both modalities as they are, and the table of cells by barcode.
+
+    Parameters
+    ----------
+    assay
+        The kind of experiment.
+    path
+        One file or folder with both modalities.
+    rna, second
+        Instead of ``path``: one file per modality.
+    cells
+        Metadata of cells, as a file or a table.
+    barcode
+        Column of barcodes in ``cells``; None finds it.
+    names
+        Files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
+    keys
+        Names of the modalities in a file; None finds them.
+    layer
+        Layer with raw counts instead of ``X``.
+    backed
+        Whether counts stay on disk.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or of unknown suffix.
+    OptionError
+        If both ``path`` and a pair are given, or neither, or a keyword that the format has no use for.
+    """
+    row = _format(assay, path, rna, second, layer=layer, backed=backed)
+    table = cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)
+    if row is None or row.whole is None:
+        whole = _pair({"rna": rna, assay.second: second}, names=names, barcodes=_possible_barcodes(table, barcode))
+    else:
+        whole = row.whole(Path(str(path)), assay, keys, backed)
+    is_table = isinstance(cells, pd.DataFrame)
+    if cells is not None:
+        whole.source["cells"] = "a table" if is_table else str(cells)
+    return whole, cells_by_barcode(whole, table, barcode, label="table of cells" if is_table else str(cells))
+
+
+def _format(
+    assay: Assay,
+    path: PathLikeStr | None,
+    rna: PathLikeStr | None,
+    second: PathLikeStr | None,
+    *,
+    layer: Layer,
+    backed: bool,
+) -> Format | None:
+    """Find the format of the one file, None for a pair; what does not go together is refused."""
+    on_disk = f"one file ({', '.join(row.label for row in FORMATS if row.backed)})"
+    if path is None:
+        if rna is None or second is None:
+            raise OptionError(
+                f"{assay.reader}() needs a path ({whole_words(assay)}), or both rna= and {assay.second}= "
+                f"({matrix_words()})"
+            )
+        if backed:
+            raise OptionError(f"backed=True works with {on_disk}; a pair of files is read into memory")
+        return None
+    if rna is not None or second is not None:
+        raise OptionError(
+            f"{assay.reader}() takes either a path with both modalities, or rna= and {assay.second}=, not all of them"
+        )
+    row = format_of_whole(path, assay)
+    if backed and not row.backed:
+        raise OptionError(f"{path}: backed=True works with {on_disk}, not with {row.label}")
+    if layer is not None and not row.layers:
+        layered = listed((row.label for row in FORMATS if row.layers), "and")
+        raise OptionError(
+            f"{path}: layer= works with {layered} files only; {row.family or row.label} files have no layers"
+        )
+    return row
+
+
+def _pair(
+    files: Mapping[str, PathLikeStr | None], *, names: Mapping[str, PathLikeStr | None], barcodes: pd.Index | None
+) -> Whole:
+    """Read two files of one modality each, both as cells x features."""
+    matrices = {
+        modality: _matrix(str(file), modality, names.get(modality), names.get("barcodes"))
+        for modality, file in files.items()
+    }
+    (rna, second), (_, modality) = matrices.values(), matrices
+    oriented = orient(
+        *(_named(matrix, str(files[name])) for name, matrix in matrices.items()), barcodes=barcodes, second=modality
+    )
+    # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
+    rna, second = (a if isinstance(a, AnnData) else b for a, b in zip((rna, second), oriented, strict=True))
+    return Whole(rna, second, {name: str(file) for name, file in files.items()})
+
+
+def _matrix(
+    path: str, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None
+) -> NamedMatrix | AnnData:
+    row = format_of_matrix(path, modality)
+    assert row.matrix is not None
+    return row.matrix(Path(path), modality, features, barcodes)
+
+
+def _named(matrix: NamedMatrix | AnnData, path: str) -> NamedMatrix:
+    """Take the names of a matrix, and where its cells are if that is known."""
+    if isinstance(matrix, NamedMatrix):
+        return matrix
+    empty = sparse.csr_matrix(matrix.shape)
+    return NamedMatrix(empty, matrix.obs_names, matrix.var_names, source=path, cells="rows")
+
+
+def _possible_barcodes(table: pd.DataFrame | None, barcode: str | None) -> pd.Index | None:
+    """Gather all that may be barcodes in a table of cells."""
+    if table is None:
+        return None
+    candidates = [table.index, *(table[name] for name in ([barcode] if barcode in table else table.columns))]
+    return pd.Index(pd.concat([pd.Series(c).astype(str) for c in candidates]).unique())
