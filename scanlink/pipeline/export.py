@@ -10,7 +10,9 @@ from scanlink.io.export import Format, export
 from scanlink.io.files import suffix_of
 from scanlink.io.uns import copy_with_tables
 from scanlink.report.folder import Run, annotation_of, read_run
-from scanlink.report.screen_folder import ScreenRun, is_screen, read_screen_run, target_places
+from scanlink.report.write import analyses_of
+from scanlink.screen_options import ASKED
+from scanlink.tl.screen.places import target_places
 
 __all__ = ["export_run"]
 
@@ -59,15 +61,16 @@ def export_run(
         If the format does not exist, or there is no table for it.
     """
     chosen = format.lower()
-    if is_screen(folder):
-        return _of_screen(read_screen_run(folder), format, out=out, fdr=fdr, genes=genes)
-    run = read_run(folder)
+    analyses = analyses_of(folder)
+    run = read_run(folder, analyses)
+    if analyses[0].name == "screen":
+        return _of_screen(run, format, out=out, fdr=fdr, genes=genes)
     target = out if out is not None else folder / "exports"
     if chosen == "h5mu":
         return [_into_data(run, target, data, fdr)]
-    tables = {"links": run.links, "epistasis": run.epistasis}
+    tables = {name: run.tables.get(name) for name in ("links", "epistasis")}
     wanted = {"scent": ["links"], "capstone": ["epistasis"]}.get(chosen, list(tables))
-    if run.epistasis is None and wanted == ["epistasis"]:
+    if "epistasis" not in run.tables and wanted == ["epistasis"]:
         raise OptionError(
             f"format {format!r} is for enhancer pairs, which this run has not: add epistasis: to run.yaml"
         )
@@ -78,7 +81,7 @@ def export_run(
         table = tables[name]
         if table is None:
             continue
-        level = run.alpha if fdr is None and in_browser and name == "links" else fdr
+        level = run.section("links").get("alpha", 0.1) if fdr is None and in_browser and name == "links" else fdr
         file = target / f"{name}.{_SUFFIX.get(chosen, chosen)}"
         written += export(
             table,
@@ -92,7 +95,7 @@ def export_run(
     return written
 
 
-def _of_screen(run: ScreenRun, format: str, *, out: Path | None, fdr: float | None, genes: Path | None) -> list[Path]:
+def _of_screen(run: Run, format: str, *, out: Path | None, fdr: float | None, genes: Path | None) -> list[Path]:
     """Target-gene pairs below a rate, as links whose peak is the target."""
     chosen = format.lower()
     if chosen not in _IN_BROWSER:
@@ -100,10 +103,11 @@ def _of_screen(run: ScreenRun, format: str, *, out: Path | None, fdr: float | No
             f"format {format!r} is for links and enhancer pairs of multiome data, and {run.folder} is the run of a "
             f"screen: expected {', '.join(_IN_BROWSER)}, which show its target-gene pairs"
         )
-    if run.guides is None or not {"chrom", "start", "end"} <= set(run.guides):
+    guides, screen = run.tables.get("guides"), run.tables["screen"]
+    if guides is None or not {"chrom", "start", "end"} <= set(guides):
         raise InputError(f"{run.folder} holds no guides.parquet with chrom, start and end, which say where targets are")
-    places = target_places(run.guides)
-    table = run.asked(run.screen)
+    places = target_places(guides)
+    table = screen[screen["kind"].isin(ASKED)]
     table = table.assign(peak=table["target"].map(places))
     lost = table.loc[table["peak"].isna(), "target"].unique()
     if len(lost):
@@ -114,7 +118,7 @@ def _of_screen(run: ScreenRun, format: str, *, out: Path | None, fdr: float | No
         file,
         format=_known(chosen),
         genes=annotation_of(run, genes),
-        fdr=run.alpha if fdr is None else fdr,
+        fdr=run.section("screen").get("alpha", 0.1) if fdr is None else fdr,
         track=f"{run.folder.resolve().name} screen",
     )
 
@@ -132,13 +136,7 @@ def _into_data(run: Run, target: Path, data: Path | None, fdr: float | None) -> 
         )
     tables = {
         name: table if fdr is None or "fdr" not in table else table[table["fdr"] < fdr]
-        for name, table in (
-            ("links", run.links),
-            ("enhancer_pairs", run.enhancer_pairs),
-            ("epistasis", run.epistasis),
-            ("heterogeneity", run.heterogeneity),
-        )
-        if table is not None
+        for name, table in run.tables.items()
     }
     path = target if suffix_of(target) in (".h5mu", ".h5ad") else target / f"results{suffix_of(source)}"
     return copy_with_tables(source, path, tables)

@@ -1,7 +1,1 @@
-"""The report of a run: one HTML file."""
-
-from __future__ import annotations
-
-from scanlink.report.write import write_report
-
-__all__ = ["write_report"]
+"""The report of a run: one HTML file, made of what each analysis tells."""

@@ -1,82 +1,83 @@
-"""One offline HTML file that tells what a run was asked, what it tested, and what came out."""
+"""The report of a run folder whose analyses nobody names.
+
+Temporary: stands in for the declarations of analyses and experiments, until these exist.
+"""
 
 from __future__ import annotations
 
-import math
-from importlib.resources import files
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
+from scanlink.report.folder import read_options
+from scanlink.report.page import write_page
+from scanlink.report.section import Section
+from scanlink.tables import Table
 
-from scanlink.files import replace_file
-from scanlink.report import multiome, screen
-from scanlink.report.folder import read_run
-from scanlink.report.screen_folder import is_screen, read_screen_run
-from scanlink.run.progress import duration
+__all__ = ["analyses_of", "write_report"]
 
-__all__ = ["write_report"]
+
+@dataclass(frozen=True)
+class _Analysis:
+    """What the report needs of an analysis."""
+
+    name: str
+    table: Table
+    section: Section
+    level: str
+    beside: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (self.table.name, *self.beside)
 
 
 def write_report(folder: Path, *, rows: int = 5_000) -> Path:
-    """Write report.html and the pictures in plots/ from what lies in a run folder.
+    """Write report.html of a run; see :func:`scanlink.report.page.write_page`."""
+    return write_page(folder, analyses_of(folder), rows=rows)
+
+
+def analyses_of(folder: Path) -> Sequence[_Analysis]:
+    """List the analyses of the experiment that a run folder is of.
 
     Parameters
     ----------
     folder
-        Run folder of a run that has come to its links, or of a screen that has come to its effects.
-    rows
-        Most rows in the tables that can be searched.
-
-    Returns
-    -------
-    pathlib.Path
-        report.html in the folder. It holds all that it shows, and asks nothing of a network.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no results, or a file in it is damaged.
-    RunError
-        If the folder cannot be written.
+        Run folder. Tables of another run may stand in it still: the options decide, if they are there.
     """
-    folder = Path(folder)
-    if is_screen(folder):
-        page = _template("screen.html.j2").render(screen.context(read_screen_run(folder), rows))
-    else:
-        page = _template("links.html.j2").render(multiome.context(read_run(folder), rows))
-    path = folder / "report.html"
-    replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
-    return path
+    from scanlink.tl.epistasis import section as epistasis
+    from scanlink.tl.epistasis.statuses import STATUSES as PAIRS
+    from scanlink.tl.interactions import section as interactions
+    from scanlink.tl.interactions.statuses import STATUSES as INTERACTIONS
+    from scanlink.tl.scan import section as scan
+    from scanlink.tl.scan.statuses import STATUSES as LINKS
+    from scanlink.tl.screen import section as screen
+    from scanlink.tl.screen.statuses import STATUSES as EFFECTS
+    from scanlink.tl.screen_links import section as screen_links
 
-
-def _template(name: str) -> jinja2.Template:
-    texts = files("scanlink.report") / "page"
-    loader = jinja2.FunctionLoader(lambda name: (texts / name).read_text(encoding="utf-8"))
-    surroundings = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    surroundings.filters |= {
-        "count": "{:,}".format,
-        "sign": _sign,
-        "duration": duration,
-        "number": _number,
-        "percent": _percent,
-    }
-    return surroundings.get_template(name)
-
-
-def _sign(text: str) -> str:
-    """A number in the typography of the page: with a true minus, and commas in whole numbers."""
-    shown = f"{int(text):,}" if text.lstrip("-").isdigit() else text
-    return shown.replace("-", "−")
-
-
-def _number(value: float) -> str:
-    """Three digits; nothing where there is no number."""
-    if not math.isfinite(value):
-        return "" if math.isnan(value) else "∞"
-    return f"{value:,.0f}" if 1e3 <= value < 1e6 else _sign(f"{value:.3g}")
-
-
-def _percent(value: float) -> str:
-    return "" if math.isnan(value) else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
+    options = read_options(Path(folder) / "config.yaml")
+    if "screen" in options if options else (Path(folder) / "screen.parquet").is_file():
+        both = Table("screen_links", lambda options: (), {}, "pairs on both sides", "links")
+        return [
+            _Analysis(
+                "screen", Table("screen", lambda options: (), EFFECTS, "pairs", "effects"), screen.SECTION, "screen"
+            ),
+            _Analysis(
+                "interactions",
+                Table("interactions", lambda options: (), INTERACTIONS, "pairs of targets", "interactions"),
+                interactions.SECTION,
+                "interactions",
+                ("target_pairs",),
+            ),
+            _Analysis("screen_links", both, screen_links.SECTION, "screen"),
+        ]
+    return [
+        _Analysis("scan", Table("links", lambda options: (), LINKS, "pairs", "links"), scan.SECTION, "links"),
+        _Analysis(
+            "epistasis",
+            Table("epistasis", lambda options: (), PAIRS, "enhancer pairs", "interactions"),
+            epistasis.SECTION,
+            "epistasis",
+            ("enhancer_pairs", "heterogeneity"),
+        ),
+    ]

@@ -1,0 +1,16 @@
+"""Statuses of links, in the order of the page."""
+
+from __future__ import annotations
+
+from scanlink.tables import FAILED
+from scanlink.tables import STATUSES as SHARED
+
+__all__ = ["STATUSES"]
+
+STATUSES = {
+    "ok": SHARED["ok"],
+    "gene_rare": "the gene is non-zero in too few cells of the group",
+    "peak_rare": "the peak is open (or closed) in too few cells of the group",
+    "separated": "no count in some state: the effect is without bound",
+    **{name: SHARED[name] for name in ("collinear", "not_converged", "too_few_cells", "too_few_clusters", FAILED)},
+}
