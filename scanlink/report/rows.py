@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
@@ -167,7 +168,7 @@ def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]
         "n" if column.kind != "text" else "long" if number < 2 and longest[number] > _WRAPPED else "peak"
         for number, column in enumerate(table.columns)
     ]
-    texts = list(dict.fromkeys(column.label for column in table.columns if column.kind == "text"))
+    names = list(dict.fromkeys(column.label for column in takewhile(lambda c: c.kind == "text", table.columns)))
     return {
         "id": name,
         "columns": table.columns,
@@ -177,7 +178,7 @@ def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]
         "n_tested": table.n_tested,
         "n_called": table.n_called,
         "groups": table.groups if table.columns and table.columns[0].key in ("group", "kind") else [],
-        "find": " or ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]])),
+        "find": " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])),
         "alpha": alpha,
         "data": {
             "columns": [

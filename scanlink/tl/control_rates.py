@@ -138,9 +138,10 @@ def verdict(rates: list[ControlRates]) -> list[str]:
             worst = max(off, key=lambda rate: rate.share / rate.level)
             if worst.sign > 0:
                 text += f" ({worst.share / worst.level:.2g} times as many at {_level(worst.level)})"
+        tests = f"{own.n:,} {'test' if own.n == 1 else 'tests'}"
         sentences.append(
-            f"Of {own.n:,} {'test' if own.n == 1 else 'tests'} of {own.control} controls {_percent(first.share)} % are at "
-            f"or below .05, where 5 % should be: {text}."
+            f"Of {tests} of {own.control} controls {_percent(first.share)} % are at or below .05, where 5 % should be: "
+            f"{text}."
         )
     return sentences
 

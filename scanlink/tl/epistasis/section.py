@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,8 @@ PAGE_COLUMNS = (
     Column("enhancer_4", "enhancer 4", "text", "fourth peak in the order of the genome"),
     Column("beta_interaction", "interaction", "num", "above 0 synergy, below 0 redundancy; natural log"),
     Column("se_robust_interaction", "robust s.e.", "num", "sandwich standard error of the interaction"),
-    P_VALUE,
-    FDR,
+    replace(P_VALUE, help="of the interaction, the kind that was chosen"),
+    replace(FDR, help="false discovery rate within the group"),
     Column("cook_ratio", "Cook ratio", "num", "influence of the foremost cell of 11 over their mean"),
     Column("n_11", "cells 11", "int", "cells in which both are open"),
     Column("n_111", "cells 111", "int", "cells in which all three are open"),

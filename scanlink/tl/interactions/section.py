@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ PAGE_COLUMNS = (
     Column("distance", "distance", "int", "bp between the midpoints of the targets"),
     Column("beta_interaction", "interaction", "num", "natural log; 0 where effects multiply"),
     Column("se_robust_interaction", "robust s.e.", "num", "sandwich standard error of the interaction"),
-    P_VALUE,
+    replace(P_VALUE, help="of the interaction, the kind that was chosen"),
     FDR,
     Column("n_11", "cells", "int", "cells with both perturbations"),
     Column("beta_1", "effect 1", "num", "log fold change of the first perturbation alone"),

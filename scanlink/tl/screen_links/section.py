@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ __all__ = ["SECTION"]
 _PANELS = 4
 
 PAGE_COLUMNS = (
-    GROUP,
-    GENE,
+    replace(GROUP, help="group of cells of the links"),
+    replace(GENE, help="gene, as the links call it"),
     Column("target", "target", "text", "target that was perturbed"),
     Column("peak", "peak", "text", "peak on the target"),
     Column("beta_link", "effect of link", "num", "log fold change (natural log) where the peak is open"),
@@ -36,8 +37,8 @@ PAGE_COLUMNS = (
     Column("fdr_link", "FDR of link", "p", "false discovery rate of the link"),
     Column("beta", "effect of perturbation", "num", "log fold change (natural log) of full perturbation"),
     Column("se_screen", "s.e.", "num", "its standard error, robust if known"),
-    P_VALUE,
-    FDR,
+    replace(P_VALUE, help="of the perturbation, the one that was chosen"),
+    replace(FDR, help="false discovery rate of the perturbation"),
     KIND,
 )
 
