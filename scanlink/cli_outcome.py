@@ -22,7 +22,7 @@ def tell(outcome: Outcome) -> None:
             print(line)
     _print_blocks(outcome)
     for analysis in written:
-        what = "table" if analysis is written[0] else analysis.table.title
+        what = "table" if analysis is written[0] else analysis.section.title.lower()
         print(f"{what}: {outcome.folder / analysis.table.name}.parquet")
     if outcome.report is not None:
         print(f"report: {outcome.report}")

@@ -85,8 +85,6 @@ class Table:
     ----------
     name
         The file is ``NAME.parquet``.
-    title
-        What it is called in a line of a terminal.
     columns
         Called with the options of the analysis; gives the columns in their order.
     statuses
@@ -98,7 +96,6 @@ class Table:
     """
 
     name: str
-    title: str
     columns: Callable[[Any], Sequence[Column]]
     statuses: Mapping[str, str]
     row: str

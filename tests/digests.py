@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 import scanlink as sl
-from scanlink.io.files import quiet
+from scanlink.io.opening import quiet
 
 FROZEN = Path(__file__).with_name("digests.json")
 WAYS = ("here", "workers1", "workers2", "blocks", "killed")

@@ -45,6 +45,8 @@ class Experiment:
 
     Attributes
     ----------
+    words
+        What its runs are of, in words.
     options
         Model of its run.yaml.
     prepare
@@ -59,6 +61,7 @@ class Experiment:
         Called with the options; gives them by the name of their section, those of analyses under their names.
     """
 
+    words: str
     options: type[Options]
     prepare: Callable[[Any, Path], Prepared]
     analyses: tuple[Analysis, ...]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
+from typing import cast
 
-from scanlink.errors import InputError, OptionError, first_few
+from scanlink.errors import OptionError
 from scanlink.io.exports import Format, export
 from scanlink.io.formats import keeps_tables
 from scanlink.io.opening import suffix_of
 from scanlink.io.uns import copy_with_tables
-from scanlink.pipeline.report import read_run_folder
-from scanlink.report.folder import Run, annotation_of
+from scanlink.pipeline.experiment import Experiment
+from scanlink.pipeline.experiments import EXPERIMENTS
+from scanlink.pipeline.report import experiment_in
+from scanlink.report.folder import Run, annotation_of, read_run
+from scanlink.tl.analysis import Analysis
 
 __all__ = ["export_run"]
-
-log = logging.getLogger("scanlink")
 
 _IN_BROWSER = ("bedpe", "interact", "biginteract")
 _SUFFIX = {"bedpe": "bedpe", "interact": "interact", "biginteract": "bed", "scent": "txt", "capstone": "csv"}
@@ -59,69 +60,56 @@ def export_run(
     OptionError
         If the format does not exist, or there is no table for it.
     """
-    chosen = format.lower()
-    run = read_run_folder(folder)
-    if "screen" in run.tables:
-        return _of_screen(run, format, out=out, fdr=fdr, genes=genes)
+    chosen, experiment = format.lower(), experiment_in(folder)
+    run = read_run(folder, experiment.analyses)
     target = out if out is not None else folder / "exports"
-    if chosen == "h5mu":
-        return [_into_data(run, target, data, fdr)]
-    tables = {"links": run.links, "epistasis": run.epistasis}
-    wanted = {"scent": ["links"], "capstone": ["epistasis"]}.get(chosen, list(tables))
-    if run.epistasis is None and wanted == ["epistasis"]:
-        raise OptionError(
-            f"format {format!r} is for enhancer pairs, which this run has not: add epistasis: to run.yaml"
-        )
-    in_browser = chosen in _IN_BROWSER
-    annotation = annotation_of(run, genes) if in_browser else None
-    written = []
-    for name in wanted:
-        table = tables[name]
-        if table is None:
-            continue
-        level = run.alpha if fdr is None and in_browser and name == "links" else fdr
-        file = target / f"{name}.{_SUFFIX.get(chosen, chosen)}"
+    written: list[Path] = []
+    for analysis in _with_format(experiment, chosen, format, run):
+        if chosen == "h5mu":
+            return [_into_data(run, target, data, fdr)]
+        export_of, table = analysis.export, analysis.table.name
+        assert export_of is not None
+        in_browser = chosen in _IN_BROWSER
+        alpha = float(run.section(analysis.level).get("alpha", 0.1))
         written += export(
-            table,
-            file,
-            format=_known(chosen),
-            genes=annotation,
-            fdr=level,
+            export_of.rows(run),
+            target / f"{table}.{_SUFFIX.get(chosen, chosen)}",
+            format=cast(Format, chosen),
+            genes=annotation_of(run, genes) if in_browser else None,
+            fdr=alpha if fdr is None and in_browser and export_of.called_only else fdr,
             one_based=bool(run.section("input").get("one_based", False)),
-            track=f"{run.folder.resolve().name} {name}",
+            track=f"{run.folder.resolve().name} {table}",
         )
     return written
 
 
-def _of_screen(run: ScreenRun, format: str, *, out: Path | None, fdr: float | None, genes: Path | None) -> list[Path]:
-    """Target-gene pairs below a rate, as links whose peak is the target."""
-    chosen = format.lower()
-    if chosen not in _IN_BROWSER:
+def _with_format(experiment: Experiment, chosen: str, format: str, run: Run) -> list[Analysis]:
+    """List the analyses of a run that have a format and a table.
+
+    Raises
+    ------
+    OptionError
+        If there is none; names what the format is for.
+    """
+    exported = [analysis for analysis in experiment.analyses if analysis.export is not None]
+    having = [analysis for analysis in exported if analysis.export and chosen in analysis.export.formats]
+    if not having and experiment is EXPERIMENTS[-1]:
+        # Which formats there are, says the function that writes them.
+        return exported[:1]
+    if not having:
+        other = EXPERIMENTS[-1]
+        titles = " and ".join(a.section.title.lower() for a in other.analyses if a.export is not None)
+        formats = ", ".join(name for analysis in exported if analysis.export for name in analysis.export.formats)
         raise OptionError(
-            f"format {format!r} is for links and enhancer pairs of multiome data, and {run.folder} is the run of a "
-            f"screen: expected {', '.join(_IN_BROWSER)}, which show its target-gene pairs"
+            f"format {format!r} is for {titles} of {other.words}, and {run.folder} is the run of {experiment.words}: "
+            f"expected {formats}, which show its {exported[0].table.row}"
         )
-    if run.guides is None or not {"chrom", "start", "end"} <= set(run.guides):
-        raise InputError(f"{run.folder} holds no guides.parquet with chrom, start and end, which say where targets are")
-    places = target_places(run.guides)
-    table = run.asked(run.screen)
-    table = table.assign(peak=table["target"].map(places))
-    lost = table.loc[table["peak"].isna(), "target"].unique()
-    if len(lost):
-        log.warning("%d targets have no place and are left out: %s", len(lost), first_few(lost))
-    file = (out if out is not None else run.folder / "exports") / f"screen.{_SUFFIX.get(chosen, chosen)}"
-    return export(
-        table[table["peak"].notna()],
-        file,
-        format=_known(chosen),
-        genes=annotation_of(run, genes),
-        fdr=run.alpha if fdr is None else fdr,
-        track=f"{run.folder.resolve().name} screen",
-    )
-
-
-def _known(chosen: str) -> Format:
-    return chosen  # type: ignore[return-value]  # export says which there are
+    present = [analysis for analysis in having if analysis.table.name in run.tables]
+    if not present:
+        raise OptionError(
+            f"format {format!r} is for {having[0].table.row}, which this run has not: add {having[0].name}: to run.yaml"
+        )
+    return present
 
 
 def _into_data(run: Run, target: Path, data: Path | None, fdr: float | None) -> Path:
@@ -133,13 +121,7 @@ def _into_data(run: Run, target: Path, data: Path | None, fdr: float | None) -> 
         )
     tables = {
         name: table if fdr is None or "fdr" not in table else table[table["fdr"] < fdr]
-        for name, table in (
-            ("links", run.links),
-            ("enhancer_pairs", run.enhancer_pairs),
-            ("epistasis", run.epistasis),
-            ("heterogeneity", run.heterogeneity),
-        )
-        if table is not None
+        for name, table in run.tables.items()
     }
     path = target if keeps_tables(target) else target / f"results{suffix_of(source)}"
     return copy_with_tables(source, path, tables)

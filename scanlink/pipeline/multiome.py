@@ -142,6 +142,7 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
 
 
 MULTIOME = Experiment(
+    words="multiome data",
     options=RunOptions,
     prepare=prepare,
     analyses=(SCAN, EPISTASIS),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scanlink.pipeline.experiment import Experiment
 from scanlink.pipeline.experiments import experiment_with
-from scanlink.report.folder import Run, read_options, read_run
+from scanlink.report.folder import read_options
 from scanlink.report.page import write_page
-from scanlink.tl.analysis import Analysis
 
-__all__ = ["read_run_folder", "write_report"]
+__all__ = ["experiment_in", "write_report"]
 
 
 def write_report(folder: Path, *, rows: int = 5_000) -> Path:
@@ -34,27 +34,17 @@ def write_report(folder: Path, *, rows: int = 5_000) -> Path:
     RunError
         If the folder cannot be written.
     """
-    return write_page(Path(folder), _analyses(Path(folder)), rows=rows)
+    return write_page(Path(folder), experiment_in(Path(folder)).analyses, rows=rows)
 
 
-def read_run_folder(folder: Path) -> Run:
-    """Read the tables, options and record of a run folder.
+def experiment_in(folder: Path) -> Experiment:
+    """Tell which experiment a run folder is of.
 
     Parameters
     ----------
     folder
-        Run folder of a run that has come to its first table.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no results, or a file in it is damaged.
+        Run folder. Tables of another run may stand in it still: its options decide, or a table where they are lost.
     """
-    return read_run(folder, _analyses(folder))
-
-
-def _analyses(folder: Path) -> tuple[Analysis, ...]:
-    """Give the analyses of the experiment that a run is of: options decide, or a table where they are not there."""
     sections = [name for name, section in read_options(folder / "config.yaml").items() if section is not None]
     tables = [path.stem for path in folder.glob("*.parquet")]
-    return experiment_with(sections or tables).analyses
+    return experiment_with(sections or tables)

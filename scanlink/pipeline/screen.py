@@ -170,6 +170,7 @@ def _sections(options: Options) -> dict[str, Any]:
 
 
 SCREENING = Experiment(
+    words="a screen",
     options=ScreenRunOptions,
     prepare=prepare,
     analyses=(SCREEN, INTERACTIONS, SCREEN_LINKS),

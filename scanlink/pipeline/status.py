@@ -81,7 +81,7 @@ def _tables(folder: Path, plans: dict[str, list[Plan]]) -> list[str]:
     ):
         path = folder / f"{analysis.table.name}.parquet"
         if number == 0 or sections.get(analysis.name) is not None or path.is_file():
-            lines.append(f"{analysis.table.title:<18}{_is_there(path)}")
+            lines.append(f"{analysis.section.title.lower():<18}{_is_there(path)}")
     return lines
 
 

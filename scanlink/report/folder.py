@@ -3,116 +3,132 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, ScanlinkError
 from scanlink.io.genes import read_genes
 from scanlink.io.opening import reading
 from scanlink.io.parquet import read_shared
+from scanlink.pp.annotation import strip_version
 
-__all__ = ["Options", "Run", "annotation_of", "read_options", "read_record", "read_run", "read_table"]
+if TYPE_CHECKING:
+    from scanlink.report.section import Analysis
 
-_NEEDED = {
-    "links": ("group", "gene", "peak", "beta", "p_value", "fdr", "status"),
-    "epistasis": ("group", "gene", "enhancer_1", "enhancer_2", "beta_interaction", "p_value", "fdr", "status"),
-    "heterogeneity": ("gene", "enhancer_1", "enhancer_2", "n_groups", "interaction", "p_heterogeneity", "fdr"),
-    "enhancer_pairs": ("group", "gene", "enhancer_1", "enhancer_2"),
-}
+__all__ = ["Run", "annotation_of", "read_options", "read_run"]
 
-
-class Options:
-    """What a run has of sections of options."""
-
-    options: dict[str, Any]
-
-    def section(self, name: str) -> dict[str, Any]:
-        """A section of the options, or an empty one."""
-        found = self.options.get(name)
-        return found if isinstance(found, dict) else {}
+# Letters of the name of a gene in a picture that no table names.
+_LONG = 20
 
 
 @dataclass(frozen=True)
-class Run(Options):
-    """Tables, options and record of a run; what the run did not leave is None or empty.
+class Run:
+    """Tables, options and record of a run; what the run did not leave is absent or empty.
 
     Attributes
     ----------
     folder
         The run folder.
-    links
-        links.parquet.
-    enhancer_pairs, epistasis, heterogeneity
-        Of the second half of the pipeline, where it was asked for.
+    tables
+        Tables by name.
     options
-        config.yaml, or the options of provenance.json.
+        Contents of config.yaml, or the options of provenance.json.
     record
-        provenance.json.
+        Contents of provenance.json.
+    gene_names
+        What stands for the names of genes in ``tables``, where these are for pictures.
     """
 
     folder: Path
-    links: pd.DataFrame
-    enhancer_pairs: pd.DataFrame | None = None
-    epistasis: pd.DataFrame | None = None
-    heterogeneity: pd.DataFrame | None = None
+    tables: Mapping[str, pd.DataFrame]
     options: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    gene_names: Mapping[str, str] | None = None
 
-    @property
-    def alpha(self) -> float:
-        """False discovery rate below which a tested pair is a link."""
-        return float(self.section("links").get("alpha", 0.1))
+    def section(self, name: str) -> dict[str, Any]:
+        """Give a section of the options, or an empty one."""
+        section = self.options.get(name)
+        return section if isinstance(section, dict) else {}
 
-    @property
-    def epistasis_alpha(self) -> float:
-        """False discovery rate below which a pair of enhancers is said to interact."""
-        return float(self.section("epistasis").get("alpha", 0.1))
+    def not_followed(self, analysis: str) -> dict[str, str]:
+        """Give the reasons why groups have no rows of an analysis, by group, or under ``all`` why it has no table."""
+        reasons = self.record.get("not_followed", {})
+        return dict(reasons.get(analysis, {})) if isinstance(reasons, dict) else {}
+
+    @cached_property
+    def annotation(self) -> pd.DataFrame | None:
+        """Genes of the run, by the names that its tables have; None where its annotation is no longer there."""
+        genes, names = annotation_of(self), self.gene_names
+        if genes is None or names is None:
+            return genes
+        return genes.assign(gene=[names.get(gene, str(gene)[:_LONG].replace("$", r"\$")) for gene in genes["gene"]])
+
+    @cached_property
+    def symbols(self) -> dict[str, str]:
+        """Names of genes by the identifiers that tables have; empty where they have none, or nothing is known."""
+        columns = [table["gene"].drop_duplicates() for table in self.tables.values() if "gene" in table]
+        names = pd.concat(columns).dropna().drop_duplicates().astype(str) if columns else pd.Series(dtype=object)
+        if not names.str.match(r"ENS[A-Z]*\d").any():
+            return {}
+        with suppress(ScanlinkError):
+            if (genes := self.annotation) is not None:
+                known = genes.assign(gene_id=strip_version(genes["gene_id"])).drop_duplicates("gene_id")
+                symbols = strip_version(names).map(known.set_index("gene_id")["gene"])
+                return {name: symbol for name, symbol in zip(names, symbols, strict=True) if isinstance(symbol, str)}
+        return {}
+
+    def with_symbols(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the column ``symbol``, where the table names genes by identifiers."""
+        return table.assign(symbol=table["gene"].map(self.symbols).fillna(table["gene"])) if self.symbols else table
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, analyses: Sequence[Analysis]) -> Run:
     """Read the tables, options and record of a run folder.
 
     Parameters
     ----------
     folder
-        Run folder of a run that has come to its links.
+        Run folder of a run that has come to the table of the first analysis.
+    analyses
+        Analyses of the run.
 
     Raises
     ------
     InputError
-        If the folder holds no links, or a file is damaged; names it.
+        If the folder does not hold the first table, or a file is damaged; names it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out")
-    links = read_table(folder, "links", _NEEDED["links"])
-    if links is None:
+    needs: dict[str, Sequence[str]] = {}
+    for analysis in analyses:
+        needs |= {name: () for name in analysis.tables if name not in needs} | dict(analysis.section.needs)
+    read = {name: _read_table(folder, name, columns) for name, columns in needs.items()}
+    tables = {name: table for name, table in read.items() if table is not None}
+    first = analyses[0].table
+    if first.name not in tables:
         raise InputError(
-            f"{folder} holds no links.parquet: the run has not come to its links yet (scanlink status {folder.name} "
-            "says how far it is), or this is no run folder"
+            f"{folder} holds no {first.name}.parquet: the run has not come to its {first.called} yet (scanlink status "
+            f"{folder.name} says how far it is), or this is no run folder"
         )
-    record = read_record(folder / "provenance.json")
-    later = {name: read_table(folder, name, needed) for name, needed in _NEEDED.items() if name != "links"}
-    return Run(
-        folder=folder,
-        links=links,
-        options=read_options(folder / "config.yaml") or record.get("options", {}),
-        record=record,
-        **later,
-    )
+    record = _read_record(folder / "provenance.json")
+    options = read_options(folder / "config.yaml") or record.get("options", {})
+    return Run(folder, tables, options, record)
 
 
-def annotation_of(run: Options, path: Path | None = None) -> pd.DataFrame | None:
+def annotation_of(run: Run, path: Path | None = None) -> pd.DataFrame | None:
     """Read the genes that a run used, or those of another file.
 
     Parameters
     ----------
     run
-        Whose options name the annotation.
+        The run, whose options name the annotation.
     path
         Another file to take.
 
@@ -123,24 +139,17 @@ def annotation_of(run: Options, path: Path | None = None) -> pd.DataFrame | None
     """
     if path is not None:
         return read_genes(path)
-    given = run.section("genes")
-    if given.get("gencode") is not None:
+    genes = run.section("genes")
+    if genes.get("gencode") is not None:
         from scanlink.io.gencode import fetch_gencode
 
-        return read_genes(fetch_gencode(given["gencode"]))
-    if given.get("path") and Path(given["path"]).is_file():
-        return read_genes(given["path"])
+        return read_genes(fetch_gencode(genes["gencode"]))
+    if genes.get("path") and Path(genes["path"]).is_file():
+        return read_genes(genes["path"])
     return None
 
 
-def read_table(folder: Path, name: str, needed: Sequence[str]) -> pd.DataFrame | None:
-    """A table of a run folder, None where it is not there.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, or lacks a column that is needed.
-    """
+def _read_table(folder: Path, name: str, needed: Sequence[str]) -> pd.DataFrame | None:
     path = folder / f"{name}.parquet"
     if not path.is_file():
         return None
@@ -152,7 +161,7 @@ def read_table(folder: Path, name: str, needed: Sequence[str]) -> pd.DataFrame |
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """The options of a config.yaml, none where it is not there.
+    """Read the options of a config.yaml, none where it is not there.
 
     Raises
     ------
@@ -162,24 +171,17 @@ def read_options(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     with reading(path, "the options of a run"):
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(options, dict):
         raise InputError(f"{path}: a table of options was expected; the next run in this folder writes it anew")
-    return found
+    return options
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """The record of a provenance.json, an empty one where it is not there.
-
-    Raises
-    ------
-    InputError
-        If it is damaged.
-    """
+def _read_record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     with reading(path, "the record of a run"):
-        found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
+        record = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(record, dict):
         raise InputError(f"{path}: a record was expected; delete it, the next run in this folder writes it anew")
-    return found
+    return record

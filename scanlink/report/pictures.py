@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ import pandas as pd
 
 from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
-from scanlink.report.picture_plans import Plan
+from scanlink.report.section import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Picture", "draw", "legible"]
+    from scanlink.report.folder import Run
+
+__all__ = ["Drawn", "draw", "in_rows_of_two", "legible", "plain"]
 
 log = logging.getLogger("scanlink")
 
@@ -31,32 +33,24 @@ _LONG = 28
 
 
 @dataclass(frozen=True)
-class Picture:
+class Drawn:
     """A picture in the page.
 
     Attributes
     ----------
-    name
-        Of the file in plots/, without suffix.
-    section
-        Part of the page, such as ``"links"``.
-    title, alt, caption
-        A heading; what is to be seen, for those who do not see it; and how it is read.
-    wide
-        Takes the whole width of the page.
+    picture
+        Its words.
     data
         The PNG in base64, "" if there was nothing to draw.
+    wide
+        Whether it takes the whole width of the page.
     width, height
         In pixels of the page.
     reason
         Why there is no picture.
     """
 
-    name: str
-    section: str
-    title: str
-    alt: str
-    caption: str
+    picture: Picture
     data: str = ""
     wide: bool = False
     width: int = 0
@@ -64,39 +58,64 @@ class Picture:
     reason: str = ""
 
 
-def draw(plans: Iterable[Plan], folder: Path) -> list[Picture]:
-    """Draw every picture that there is a plan for, into plots/.
+def draw(pictures: Iterable[Picture], folder: Path) -> list[Drawn]:
+    """Draw pictures, and keep them in plots/.
 
     Parameters
     ----------
-    plans
-        In the order of the page; where there is nothing to draw, the picture says so instead.
+    pictures
+        Pictures in the order of the page; where there is nothing to draw, the page says so instead.
     folder
         Run folder.
-
-    Returns
-    -------
-    list of Picture
-        In the same order.
     """
-    return [_drawn(plan, folder / "plots") for plan in plans]
+    return [_draw(picture, folder / "plots") for picture in pictures]
 
 
-def legible(tables: Sequence[pd.DataFrame | None]) -> tuple[list[Any], dict[str, str]]:
-    """Tables with names of genes and groups as pictures can hold them, and what stands for the genes.
+def in_rows_of_two(pictures: Iterable[Drawn], part: str) -> list[tuple[Drawn, str]]:
+    """Place the pictures of a part of a section: "wide", "alone" in a row, or "" beside another."""
+    own = [picture for picture in pictures if picture.picture.part == part]
+    placed: list[tuple[Drawn, str]] = []
+    left = False
+    for number, picture in enumerate(own):
+        following = own[number + 1] if number + 1 < len(own) else None
+        if picture.wide:
+            place, left = "wide", False
+        elif left:
+            place, left = "", False
+        else:
+            left = following is not None and not following.wide
+            place = "" if left else "alone"
+        placed.append((picture, place))
+    return placed
+
+
+def legible(run: Run) -> Run:
+    """Give the tables of a run the names of genes and groups that pictures can hold, the same in all.
 
     Parameters
     ----------
-    tables
-        With columns ``group`` and ``gene``; None are passed over.
+    run
+        The run; tables without ``group`` and ``gene`` stay as they are. Where a gene has a ``symbol``, that is its
+        name.
     """
-    there = [table for table in tables if table is not None]
-    names = {key: _short_names(pd.concat([table[key] for table in there])) for key in ("group", "gene")}
-    shown = [
-        None if table is None else table.assign(**{key: table[key].map(short) for key, short in names.items()})
-        for table in tables
-    ]
-    return shown, names["gene"]
+    named = {
+        name: table.assign(gene=table["symbol"]) if "symbol" in table else table
+        for name, table in run.tables.items()
+        if {"group", "gene"} <= set(table)
+    }
+    short = {
+        column: _short_names(pd.concat([table[column] for table in named.values()])) for column in ("group", "gene")
+    }
+    shown = {
+        name: table.assign(**{column: table[column].map(names) for column, names in short.items()})
+        for name, table in named.items()
+    }
+    return replace(run, tables={**run.tables, **shown}, gene_names=short["gene"])
+
+
+def plain(name: Any) -> str:
+    """Give a name of :func:`legible` as the words around a picture have it."""
+    return str(name).replace(r"\$", "$")
 
 
 def _short_names(names: pd.Series) -> dict[str, str]:
@@ -118,23 +137,22 @@ def _short_names(names: pd.Series) -> dict[str, str]:
     return short
 
 
-def _drawn(plan: Plan, folder: Path) -> Picture:
-    words = {name: getattr(plan, name) for name in ("name", "section", "title", "alt", "caption")}
-    path = folder / f"{plan.name}.png"
+def _draw(picture: Picture, folder: Path) -> Drawn:
+    path = folder / f"{picture.name}.png"
     try:
-        made = plan.make()
+        made = picture.make()
     except ScanlinkError as error:
         # A picture of an earlier run with other results must not stay.
         path.unlink(missing_ok=True)
-        log.info("no picture %s: %s", plan.name, error)
-        return Picture(**words, reason=str(error))
+        log.info("no picture %s: %s", picture.name, error)
+        return Drawn(picture, reason=str(error))
     figure: Figure = made if hasattr(made, "savefig") else made.figure
     size = figure.get_size_inches()
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=_DPI, format="png", facecolor="white")
     replace_file(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
-    return Picture(
-        **words,
+    return Drawn(
+        picture,
         data=base64.b64encode(buffer.getvalue()).decode(),
         wide=size[0] > _WIDE,
         width=round(96 * size[0]),

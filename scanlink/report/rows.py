@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Column", "ResultTable", "result_table"]
+from scanlink.report.counts import effect_of
+
+__all__ = [
+    "FDR",
+    "GENE",
+    "GROUP",
+    "KIND",
+    "PLAIN",
+    "P_VALUE",
+    "SYMBOL",
+    "Column",
+    "ResultTable",
+    "result_table",
+    "searchable",
+]
 
 Kind = Literal["text", "int", "num", "p"]
+# Rows that stand in the page before its script has run, and where there is none.
+PLAIN = 25
+# Letters above which names of groups and genes are broken into lines.
+_WRAPPED = 18
 
 
 @dataclass(frozen=True)
@@ -24,38 +43,13 @@ class Column:
     help: str
 
 
-_LINKS = (
-    Column("group", "group", "text", "group of cells"),
-    Column("gene", "gene", "text", "gene"),
-    Column("peak", "peak", "text", "peak"),
-    Column("distance", "distance", "int", "bp from the TSS to the centre of the peak, positive downstream"),
-    Column("beta", "effect", "num", "log fold change (natural log) of the gene's expression where the peak is open"),
-    Column("se_robust", "robust s.e.", "num", "sandwich standard error of the effect"),
-    Column("p_value", "p-value", "p", "the p-value that was chosen"),
-    Column("fdr", "FDR", "p", "false discovery rate"),
-    Column("frac_gene", "gene in", "num", "share of the group's cells in which the gene is non-zero"),
-    Column("frac_peak", "peak in", "num", "share of the group's cells in which the peak is open"),
-)
-_PAIRS = (
-    Column("group", "group", "text", "group of cells"),
-    Column("gene", "gene", "text", "gene"),
-    Column("enhancer_1", "enhancer 1", "text", "first peak in the order of the genome"),
-    Column("enhancer_2", "enhancer 2", "text", "second peak in the order of the genome"),
-    Column("enhancer_3", "enhancer 3", "text", "third peak in the order of the genome"),
-    Column("beta_interaction", "interaction", "num", "above 0 synergy, below 0 redundancy; natural log"),
-    Column("se_robust_interaction", "robust s.e.", "num", "sandwich standard error of the interaction"),
-    Column("p_value", "p-value", "p", "of the interaction, the kind that was chosen"),
-    Column("fdr", "FDR", "p", "false discovery rate within the group"),
-    Column("cook_ratio", "Cook ratio", "num", "influence of the foremost cell of 11 over their mean"),
-    Column("n_11", "cells 11", "int", "cells in which both are open"),
-    Column("n_111", "cells 111", "int", "cells in which all three are open"),
-    Column("beta_10", "effect 10", "num", "log fold change where only enhancer 1 is open, against neither"),
-    Column("beta_01", "effect 01", "num", "log fold change where only enhancer 2 is open, against neither"),
-    Column("beta_11", "effect 11", "num", "log fold change where both are open, against neither"),
-    Column("reri", "RERI", "num", "interaction on the additive scale: above 0 more than the sum"),
-    Column("min_interaction", "detectable", "num", "smallest interaction that had been seen with 80 % power"),
-    Column("distance", "distance", "int", "bp between the midpoints of the peaks"),
-)
+# Columns that several tables have.
+GROUP = Column("group", "group", "text", "group of cells")
+KIND = Column("kind", "kind", "text", "discovery or positive control")
+SYMBOL = Column("symbol", "gene", "text", "gene, by its name in the annotation of the run")
+GENE = Column("gene", "gene", "text", "gene")
+P_VALUE = Column("p_value", "p-value", "p", "the p-value that was chosen")
+FDR = Column("fdr", "FDR", "p", "false discovery rate")
 
 
 @dataclass(frozen=True)
@@ -84,40 +78,43 @@ class ResultTable:
         """What occurs in the first column, in the order of names."""
         return sorted({row[0] for row in self.rows})
 
+    @property
+    def detectable(self) -> str:
+        """Heading of the column with the smallest effect that would have been seen, "" where there is none."""
+        return next((column.label for column in self.columns if column.key.startswith("min_")), "")
 
-def result_table(
-    table: pd.DataFrame, *, alpha: float, most: int = 5_000, columns: Sequence[Column] | None = None
-) -> ResultTable:
+
+def result_table(table: pd.DataFrame, columns: Sequence[Column], *, alpha: float, most: int = 5_000) -> ResultTable:
     """Take the most significant rows of a table of results, and write their values as texts.
 
     Parameters
     ----------
     table
-        Links or epistasis; or any with ``p_value``, ``fdr``, ``status`` and ``beta`` or ``beta_interaction``.
+        Any with ``p_value``, ``fdr``, ``status`` and ``beta`` or ``beta_interaction``.
+    columns
+        Columns that are wanted; those that are absent or empty are left out.
     alpha
         False discovery rate below which a row is called.
     most
         Rows that are taken at most.
-    columns
-        Which columns; None: those of links or of epistasis.
 
     Examples
     --------
     >>> links = pd.DataFrame({"group": "T", "gene": ["a", "b"], "peak": "p", "beta": [1.23456, 2.0],
     ...                       "p_value": [0.2, 1.5e-9], "fdr": [0.2, 3e-9], "status": "ok"})
-    >>> result_table(links, alpha=0.1).rows
-    [['T', 'b', 'p', '2', '1.5e-09', '3e-09'], ['T', 'a', 'p', '1.23', '0.2', '0.2']]
+    >>> effect = Column("beta", "effect", "num", "log fold change")
+    >>> result_table(links, (GROUP, GENE, effect, P_VALUE, FDR), alpha=0.1).rows
+    [['T', 'b', '2', '1.5e-09', '3e-09'], ['T', 'a', '1.23', '0.2', '0.2']]
     """
     tested = table[table["status"] == "ok"]
-    effect = tested["beta" if "beta" in table else "beta_interaction"].abs()
-    wanted = (_LINKS if "peak" in table else _PAIRS) if columns is None else columns
+    effect = tested[effect_of(table)].abs()
     # Among rows that sit on the floor of a bootstrap the larger effects come first.
     order = np.lexsort((-effect.to_numpy(dtype=float), tested["p_value"].to_numpy(dtype=float)))
     called = (tested["fdr"] < alpha).to_numpy(dtype=bool)[order]
     # Rates within groups do not have the order of the p-values: called rows first, whatever their group.
     order = np.concatenate([order[called], order[~called]])[:most]
     top = tested.iloc[order]
-    there = tuple(column for column in wanted if column.key in top)
+    there = tuple(column for column in columns if column.key in top)
     shown = tuple(column for column in there if top[column.key].notna().any()) or there
     texts = [_texts(top[column.key], column.kind) for column in shown]
     return ResultTable(
@@ -152,3 +149,43 @@ def as_text(value: Any, kind: Kind) -> str:
     if not np.isfinite(value):
         return "" if np.isnan(value) else ("inf" if value > 0 else "-inf")
     return f"{value:.0f}" if kind == "int" else f"{value:.3g}"
+
+
+def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]:
+    """Describe a table for the page.
+
+    Parameters
+    ----------
+    table
+        Its rows.
+    name
+        Name of its parquet file, without suffix.
+    alpha
+        False discovery rate below which a row is called.
+    """
+    longest = [max((len(row[number]) for row in table.rows), default=0) for number in range(len(table.columns))]
+    cells = [
+        "n" if column.kind != "text" else "long" if number < 2 and longest[number] > _WRAPPED else "peak"
+        for number, column in enumerate(table.columns)
+    ]
+    names = list(dict.fromkeys(column.label for column in takewhile(lambda c: c.kind == "text", table.columns)))
+    return {
+        "id": name,
+        "columns": table.columns,
+        "cells": cells,
+        "first": table.rows[:PLAIN],
+        "n_rows": len(table.rows),
+        "n_tested": table.n_tested,
+        "n_called": table.n_called,
+        "groups": table.groups if table.columns and table.columns[0].key in ("group", "kind") else [],
+        "find": " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])),
+        "alpha": alpha,
+        "data": {
+            "columns": [
+                {"key": column.key, "kind": column.kind, "cell": cell}
+                for column, cell in zip(table.columns, cells, strict=True)
+            ],
+            "rows": table.rows,
+            "called": table.n_called,
+        },
+    }

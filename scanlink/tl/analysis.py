@@ -13,12 +13,13 @@ from scanlink.options import GroupOptions, Options
 from scanlink.tables import Table
 
 if TYPE_CHECKING:
+    from scanlink.report.folder import Run
     from scanlink.report.section import Section
     from scanlink.run import Plan
     from scanlink.run.work import Task
     from scanlink.store.store import Store
 
-__all__ = ["Analysis", "Follows", "Given"]
+__all__ = ["Analysis", "Export", "Follows", "Given"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,25 @@ class Follows:
     waits: Callable[[Given], bool] = lambda given: False
 
 
+@dataclass(frozen=True)
+class Export:
+    """How a table is written for other programs.
+
+    Attributes
+    ----------
+    formats
+        Formats of :func:`scanlink.io.export` that it can be written in.
+    rows
+        Called with the run: gives the rows as those formats take them.
+    called_only
+        Whether genome browsers get only what is called, unless another rate is named.
+    """
+
+    formats: tuple[str, ...]
+    rows: Callable[[Run], pd.DataFrame]
+    called_only: bool
+
+
 def _nothing(given: Given, options: Any) -> None:
     return None
 
@@ -124,6 +144,8 @@ class Analysis:
         What it waits for; None for an analysis that stands at the start.
     check
         Called as ``check(given, options)`` before the first task: finds what would make a follower fail.
+    export
+        How the table is written for other programs; None where it is not.
     beside
         Further tables by name; each is called as ``make(plans, given, options)``, where ``given`` holds the analysis'
         own table, and returns None where there is none.
@@ -139,6 +161,7 @@ class Analysis:
     level: str
     follows: Follows | None = None
     check: Callable[[Given, Any], None] = _nothing
+    export: Export | None = None
     beside: Mapping[str, Callable[[Sequence[Any], Given, Any], pd.DataFrame | None]] = field(default_factory=dict)
 
     @property

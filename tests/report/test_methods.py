@@ -7,8 +7,19 @@ import re
 
 import pytest
 
+from scanlink.pipeline.report import analyses_of
 from scanlink.report.folder import read_run
-from scanlink.report.methods import REFERENCES, methods_of
+from scanlink.report.page import methods_of, results_of
+from scanlink.report.references import REFERENCES
+
+
+def cited_by(folder, **sections):
+    """Publications that a run cites, with other options."""
+    analyses = analyses_of(folder)
+    run = read_run(folder, analyses)
+    for name, options in sections.items():
+        run.options[name] = run.options[name] | options
+    return [reference for _, references in methods_of(run, results_of(run, analyses)) for reference in references]
 
 
 @pytest.mark.parametrize(
@@ -27,11 +38,9 @@ from scanlink.report.methods import REFERENCES, methods_of
     ids=str,
 )
 def test_methods__are_those_that_the_run_used(folder, section, options, there, absent):
-    run = read_run(folder)
     # Of the other half of the pipeline nothing that would cite the same.
-    run.options["epistasis"] |= {"p_value": "wald", "robust": ""}
-    run.options[section] |= options
-    cited = [reference for method in methods_of(run) for reference in method.references]
+    quiet = {"p_value": "wald", "robust": ""}
+    cited = cited_by(folder, **{"epistasis": quiet, section: (quiet if section == "epistasis" else {}) | options})
     assert all(REFERENCES[name] in cited for name in there)
     assert not any(REFERENCES[name] in cited for name in absent)
 
@@ -39,7 +48,7 @@ def test_methods__are_those_that_the_run_used(folder, section, options, there, a
 def test_methods__name_nothing_of_enhancer_pairs_where_there_are_none(folder):
     for name in ("epistasis", "heterogeneity"):
         (folder / f"{name}.parquet").unlink()
-    cited = [reference for method in methods_of(read_run(folder)) for reference in method.references]
+    cited = cited_by(folder)
     assert REFERENCES["scent"] in cited
     assert not any(REFERENCES[name] in cited for name in ("glimmirs", "reri", "cook", "cochran", "dask"))
 

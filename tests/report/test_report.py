@@ -18,9 +18,10 @@ import yaml
 
 from scanlink.errors import InputError
 from scanlink.io.parquet import read_shared
-from scanlink.report import write_report
-from scanlink.report.counts import count_groups
+from scanlink.pipeline.report import write_report
+from scanlink.report.counts import count_rows
 from scanlink.report.rows import result_table
+from scanlink.tl.scan.section import PAGE_COLUMNS
 
 
 class _Reader(HTMLParser):
@@ -144,7 +145,7 @@ def test_report__of_a_run_with_nothing_tested(folder):
     text, reader = read(folder)
     assert "None of them could be tested; the table below says why." in text
     assert "Nothing was tested." in text
-    assert "No pair could be tested;" in text
+    assert "No enhancer pairs could be tested;" in text
     assert "too_few_cells : the group has too few cells" in text
     assert not [tag for tag, _ in reader.tags if tag == "img"]
     # Pictures of an earlier report must not stay.
@@ -155,7 +156,7 @@ def test_report__of_a_run_without_links(folder):
     without_pairs(folder)
     links = change(folder, "links", lambda t: t.assign(fdr=t["fdr"].clip(lower=0.2)))
     text, _ = read(folder)
-    assert f"No link. None of the {(links['status'] == 'ok').sum():,} tested pairs" in text
+    assert f"No links. None of the {(links['status'] == 'ok').sum():,} tested pairs" in text
     assert "Pairs of enhancers were not tested for acting together." in text
     assert "This run did not test pairs of enhancers." in text
     assert "Enhancer pairs not asked for" in text
@@ -164,7 +165,7 @@ def test_report__of_a_run_without_links(folder):
 def test_report__of_a_run_without_interactions(folder):
     epi = change(folder, "epistasis", lambda t: t.assign(fdr=t["fdr"].clip(lower=0.2)))
     text, _ = read(folder)
-    assert f"No interaction. None of the {(epi['status'] == 'ok').sum():,} tested pairs" in text
+    assert f"No interactions. None of the {(epi['status'] == 'ok').sum():,} tested enhancer pairs" in text
     assert "That is no proof that there is none" in text
 
 
@@ -202,17 +203,30 @@ def test_report__of_thirty_groups_and_failed_blocks(folder):
 
     links = change(folder, "links", many)
     record = json.loads((folder / "provenance.json").read_text())
-    record["blocks"]["failed"] = {"3": "MemoryError: <no room>"}
-    record["epistasis"]["not_followed"] = {"pDC": "1 block of its scan was set aside"}
+    record["blocks"]["scan"]["all"]["failed"] = {"3": "MemoryError: <no room>"}
+    record["blocks"]["epistasis"]["CD4-Naive"]["failed"] = {"1": "OSError: <no disk>"}
+    record["not_followed"] = {"epistasis": {"pDC": "1 block of its scan was set aside"}}
     (folder / "provenance.json").write_text(json.dumps(record))
     text, _ = read(folder)
     assert f"{(links['status'] == 'failed').sum():,} pairs failed." in text
     assert "block 3 of the scan: MemoryError: <no room>" in text
+    assert "block 1 of the enhancer pairs of CD4-Naive: OSError: <no disk>" in text
     assert "Of 1 group no enhancer pairs were made: pDC: 1 block of its scan was set aside" in text
     assert text.count("cell type number 29 of a long name") >= 2
-    counts = count_groups(links, alpha=0.1)
-    assert len(counts) == 30
-    assert sum(group.asked for group in counts) == len(links)
+    counts = count_rows(links, alpha=0.1)
+    assert len(counts.groups) == 30
+    assert counts.asked == sum(counts.totals.values()) == len(links)
+
+
+def test_report__of_a_record_of_an_earlier_version(folder):
+    record = json.loads((folder / "provenance.json").read_text())
+    counts = record["blocks"]["scan"]["all"]
+    old = {"schema": 1, "blocks": counts, "epistasis": {"not_followed": {"pDC": "too late"}}, "plan": "scan-1"}
+    (folder / "provenance.json").write_text(json.dumps({**record, **old, "not_followed": {}}))
+    text, _ = read(folder)
+    assert "The record was written by an earlier version of scanlink: what it says of blocks is left out." in text
+    assert "of the scan" not in text
+    assert all(entry["sha256"] in text for entry in record["inputs"])
 
 
 def test_report__of_slices_that_were_merged(folder):
@@ -254,7 +268,7 @@ def test_report__tells_what_is_wrong_with_a_folder(folder, spoil, words):
 
 def test_rows__are_called_ones_first_and_as_many_as_wanted(folder):
     links = read_shared(folder / "links.parquet")
-    table = result_table(links, alpha=0.1, most=50)
+    table = result_table(links, PAGE_COLUMNS, alpha=0.1, most=50)
     assert len(table.rows) == 50
     assert table.n_tested == (links["status"] == "ok").sum()
     assert table.n_called == min(50, (links["fdr"] < 0.1).sum())
@@ -270,6 +284,6 @@ def test_page__is_in_the_wheel(tmp_path):
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=root, check=True)
     wheel = next(tmp_path.glob("*.whl"))
     names = set(zipfile.ZipFile(wheel).namelist())
-    pages = {f"scanlink/report/page/{path.name}" for path in (root / "scanlink" / "report" / "page").iterdir()}
-    assert pages <= names
-    assert len(pages) == 6
+    pages = [*(root / "scanlink" / "report" / "page").iterdir(), *root.glob("scanlink/tl/*/section.html.j2")]
+    assert {str(path.relative_to(root)) for path in pages} <= names
+    assert len(pages) == 10

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from report.test_browser import CELLS, LAPTOP, OUTSIDE, PHONE, keep
 from report.test_report import change
-from report.test_screen_report import untested
+from report.test_screen_report import untest
 
 from scanlink.io.parquet import read_shared
-from scanlink.report import write_report
+from scanlink.pipeline.report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,7 @@ def test_tables__are_searched_and_show_only_what_is_called(page, report):
 
 @pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
 def test_nothing_tested__is_seen_without_complaint(page, screen_folder, size):
-    for name in ("screen", "interactions"):
-        change(screen_folder, name, untested)
+    untest(screen_folder)
     page.open(write_report(screen_folder), size)
     assert page.complaints == []
     assert page.do(OUTSIDE) == []

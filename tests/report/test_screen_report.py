@@ -14,12 +14,13 @@ from report.test_report import change, read
 from scanlink.errors import InputError, OptionError
 from scanlink.io.parquet import read_shared
 from scanlink.pipeline.export import export_run
+from scanlink.pipeline.report import analyses_of, write_report
 from scanlink.pipeline.status import describe
-from scanlink.report import write_report
-from scanlink.report.screen_controls import control_rates, verdict
-from scanlink.report.screen_folder import is_screen, read_screen_run
-from scanlink.report.screen_methods import screen_methods
-from scanlink.report.screen_words import STATUS
+from scanlink.report.folder import read_run
+from scanlink.report.page import methods_of, results_of
+from scanlink.tl.interactions.statuses import STATUSES as INTERACTIONS
+from scanlink.tl.perturbations.control_rates import control_rates, verdict
+from scanlink.tl.screen.statuses import STATUSES as EFFECTS
 
 
 def options(folder, **sections):
@@ -33,7 +34,7 @@ def options(folder, **sections):
 @pytest.fixture
 def plain(monkeypatch):
     """No pictures, which take most of the time, where a test is about words and numbers."""
-    monkeypatch.setattr("scanlink.report.screen.draw", lambda plans, folder: [])
+    monkeypatch.setattr("scanlink.report.page.draw", lambda pictures, folder: [])
 
 
 def untested(table):
@@ -41,6 +42,13 @@ def untested(table):
     table = table.astype(dict.fromkeys(numbers, "float64"))
     table[numbers] = np.nan
     return table.assign(status="few_perturbed")
+
+
+def untest(folder):
+    """Leave the tables of a screen in which nothing could be tested."""
+    for name in ("screen", "interactions"):
+        change(folder, name, untested)
+    change(folder, "screen_links", lambda t: t.assign(status_screen="few_perturbed"))
 
 
 def test_report__says_what_the_tables_say(screen_folder):
@@ -60,8 +68,9 @@ def test_report__says_what_the_tables_say(screen_folder):
     assert f"In half of the {len(tested)} tested pairs an interaction had to be {half:.2g} or more" in text
     for word in ("prep_batch + offset(log(nUMI))", "screen 3, interactions 4", "of the screen", "of the interactions"):
         assert word in text
-    for status in set(screen["status"]) | set(two["status"]):
-        assert status == "ok" or f"{status} : {STATUS[status]}" in text
+    for table, words in ((screen, EFFECTS), (two, INTERACTIONS)):
+        for status in set(table["status"]):
+            assert status == "ok" or f"{status} : {words[status]}" in text
     record = json.loads((screen_folder / "provenance.json").read_text())
     assert all(entry["sha256"] in text for entry in record["inputs"])
     pictures = [attributes for tag, attributes in reader.tags if tag == "img"]
@@ -124,10 +133,16 @@ def test_report__sets_links_beside_the_screen(screen_folder):
     n = len(joint[["gene_screen", "target"]].drop_duplicates())
     assert f"{n} target-gene pairs of the screen have a peak of links.parquet on the target" in text
     assert "Perturbations against links: K562" in text
+    (screen_folder / "screen_links.parquet").unlink()
+    assert (
+        "The links of links.parquet are not shown: screen_links.parquet is not in the folder" in read(screen_folder)[0]
+    )
     options(screen_folder, links=str(screen_folder / "gone.parquet"))
-    text, _ = read(screen_folder)
-    assert "The links of gone.parquet are not shown:" in text
-    # That of an earlier report must not stay.
+    record = json.loads((screen_folder / "provenance.json").read_text())
+    record["not_followed"] = {"screen_links": {"all": "gone.parquet is not there"}}
+    (screen_folder / "provenance.json").write_text(json.dumps(record))
+    assert "The links of gone.parquet are not shown: gone.parquet is not there." in read(screen_folder)[0]
+    # The report reads; it makes no table.
     assert not (screen_folder / "screen_links.parquet").exists()
     options(screen_folder, links=None)
     assert "No links of a multiome experiment were named." in read(screen_folder)[0]
@@ -146,8 +161,6 @@ def test_report__names_genes_by_the_annotation(screen_folder, plain):
     keys = [column["key"] for column in data["columns"]]
     assert keys[:3] == ["kind", "symbol", "gene"]
     assert {(row[1], row[2]) for row in data["rows"]} <= {(name, f"{number}.4") for name, number in ids.items()}
-    # Links are matched by the same names.
-    assert (screen_folder / "screen_links.parquet").exists()
 
 
 def test_report__escapes_names(screen_folder):
@@ -155,7 +168,7 @@ def test_report__escapes_names(screen_folder):
     for name in ("screen", "interactions"):
         change(screen_folder, name, lambda t: t.assign(gene=t["gene"] + evil, group=t["group"] + evil))
     change(screen_folder, "screen", lambda t: t.assign(target=t["target"] + "'\"><img src=x>"))
-    options(screen_folder, links=None)
+    (screen_folder / "screen_links.parquet").unlink()
     text, reader = read(screen_folder)
     assert len([tag for tag, _ in reader.tags if tag == "script"]) == 3
     assert all(attributes["src"].startswith("data:") for tag, attributes in reader.tags if tag == "img")
@@ -163,12 +176,11 @@ def test_report__escapes_names(screen_folder):
 
 
 def test_report__of_a_screen_with_nothing_tested(screen_folder):
-    for name in ("screen", "interactions"):
-        change(screen_folder, name, untested)
+    untest(screen_folder)
     text, reader = read(screen_folder)
     assert "None of them could be tested; the table below says why." in text
     assert "few_perturbed : too few cells have the perturbation, or are without it" in text
-    assert "No pair of targets could be tested;" in text
+    assert "No pairs of targets could be tested;" in text
     assert "No negative controls were tested," in text
     assert not [tag for tag, _ in reader.tags if tag == "img"]
 
@@ -180,8 +192,8 @@ def test_report__of_a_screen_without_effects_or_controls(screen_folder, plain):
     screen = change(screen_folder, "screen", quiet)
     two = change(screen_folder, "interactions", quiet)
     text, _ = read(screen_folder)
-    assert f"No effect. None of the {(screen['status'] == 'ok').sum()} tested pairs" in text
-    assert f"No interaction. None of the {(two['status'] == 'ok').sum()} tested pairs" in text
+    assert f"No effects. None of the {(screen['status'] == 'ok').sum()} tested pairs" in text
+    assert f"No interactions. None of the {(two['status'] == 'ok').sum()} tested pairs of targets" in text
     assert "That no interaction was found says nothing of smaller ones." in text
     assert "No negative controls were tested," in text
 
@@ -253,6 +265,9 @@ def test_report__tells_what_is_wrong_with_a_folder(screen_folder, spoil, words):
 
 
 def test_folder__is_of_a_screen_by_its_options_or_else_its_table(screen_folder, folder, plain):
+    def is_screen(folder):
+        return [analysis.name for analysis in analyses_of(folder)] == ["screen", "interactions", "screen_links"]
+
     assert is_screen(screen_folder)
     assert not is_screen(folder)
     # A table that an earlier run left.
@@ -274,8 +289,9 @@ def test_methods__are_those_that_the_run_used(screen_folder):
     }
 
     def cited():
-        methods = screen_methods(read_screen_run(screen_folder), linked=False)
-        found = {reference.doi for method in methods for reference in method.references}
+        analyses = analyses_of(screen_folder)
+        run = read_run(screen_folder, analyses)
+        found = {reference.doi for _, cited in methods_of(run, results_of(run, analyses)) for reference in cited}
         return {name: doi in found for name, doi in dois.items()}
 
     assert cited() == {"glimmirs": True, "sceptre": True, "negbin": True, "phipson": False, "bh": True, "aic": True}

@@ -1,6 +1,6 @@
 """Which enhancers of a gene act together: contrasts of their states, and their interaction."""
 
-from scanlink.tl.analysis import Analysis, Follows
+from scanlink.tl.analysis import Analysis, Export, Follows
 from scanlink.tl.epistasis.block import epistasis_block
 from scanlink.tl.epistasis.heterogeneity import heterogeneity_table
 from scanlink.tl.epistasis.options import EpistasisOptions
@@ -21,5 +21,10 @@ EPISTASIS = Analysis(
     level="epistasis",
     follows=Follows(lambda options: ("scan",), waits=lambda given: given.sections["links"].scope == "all"),
     check=check_epistasis,
+    export=Export(
+        ("bedpe", "interact", "biginteract", "capstone", "h5mu"),
+        lambda run: run.tables[EPISTASIS_TABLE.name],
+        called_only=False,
+    ),
     beside={"enhancer_pairs": enhancer_pairs_table, "heterogeneity": heterogeneity_table},
 )

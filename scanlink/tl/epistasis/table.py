@@ -96,7 +96,6 @@ _FDR_GENE = Column("fdr_gene", "p", "false discovery rate within the gene", comp
 
 EPISTASIS_TABLE = Table(
     name="epistasis",
-    title="enhancer pairs",
     columns=_columns,
     statuses={
         "ok": STATUSES["ok"],

@@ -42,7 +42,6 @@ def _columns(options: InteractionOptions) -> list[Column]:
 
 INTERACTIONS_TABLE = Table(
     name="interactions",
-    title="interactions",
     columns=_columns,
     statuses=statuses(
         too_few_11="too few cells have both perturbations",

@@ -38,7 +38,7 @@ def first_columns(n_targets: int) -> list[Column]:
 def statuses(**special: str) -> Mapping[str, str]:
     """Give the words of every status, the special ones of a test after those of too few cells."""
     shared = {name: words for name, words in STATUSES.items() if name != "ok"}
-    rare = {"gene_rare": "too few cells have a count of the gene"}
+    rare = {"gene_rare": "the gene is non-zero in too few cells of the group"}
     return {"ok": STATUSES["ok"], **rare, **special, **shared}
 
 

@@ -1,6 +1,6 @@
 """Which peaks are linked to which genes: a regression for every gene-peak pair in every group of cells."""
 
-from scanlink.tl.analysis import Analysis
+from scanlink.tl.analysis import Analysis, Export
 from scanlink.tl.scan.block import scan_block
 from scanlink.tl.scan.options import ScanOptions
 from scanlink.tl.scan.rows import scan_rows
@@ -18,4 +18,7 @@ SCAN = Analysis(
     finish=finish_links,
     section=SECTION,
     level="links",
+    export=Export(
+        ("bedpe", "interact", "biginteract", "scent", "h5mu"), lambda run: run.tables[LINKS.name], called_only=True
+    ),
 )

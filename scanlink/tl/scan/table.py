@@ -49,7 +49,6 @@ def _columns(options: ScanOptions) -> list[Column]:
 
 LINKS = Table(
     name="links",
-    title="links",
     columns=_columns,
     statuses={
         "ok": STATUSES["ok"],

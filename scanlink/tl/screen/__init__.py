@@ -1,7 +1,8 @@
 """Which genes a perturbed target changes in a CRISPR screen."""
 
-from scanlink.tl.analysis import Analysis
+from scanlink.tl.analysis import Analysis, Export
 from scanlink.tl.screen.block import screen_block
+from scanlink.tl.screen.export import rows_with_places
 from scanlink.tl.screen.options import ScreenOptions
 from scanlink.tl.screen.rows import screen_rows
 from scanlink.tl.screen.section import SECTION
@@ -18,4 +19,5 @@ SCREEN = Analysis(
     finish=finish_screen,
     section=SECTION,
     level="screen",
+    export=Export(("bedpe", "interact", "biginteract"), rows_with_places, called_only=True),
 )

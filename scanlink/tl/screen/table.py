@@ -35,7 +35,6 @@ def _columns(options: ScreenOptions) -> list[Column]:
 
 SCREEN_TABLE = Table(
     name="screen",
-    title="screen",
     columns=_columns,
     statuses=statuses(
         few_perturbed="too few cells have the perturbation, or are without it",

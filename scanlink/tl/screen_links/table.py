@@ -50,12 +50,7 @@ def _columns(options: ScreenLinksOptions) -> list[Column]:
 
 
 SCREEN_LINKS_TABLE = Table(
-    name="screen_links",
-    title="screen and links",
-    columns=_columns,
-    statuses={"ok": STATUSES["ok"]},
-    row="pairs on both sides",
-    called="effects",
+    name="screen_links", columns=_columns, statuses={"ok": STATUSES["ok"]}, row="pairs on both sides", called="effects"
 )
 
 

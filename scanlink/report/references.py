@@ -1,17 +1,14 @@
-"""Which methods a run used, and how to cite them."""
+"""Publications by name, and which of them a run used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scanlink import __version__
+from scanlink.p_values import PERMUTED_KINDS
 
-if TYPE_CHECKING:
-    from scanlink.report.folder import Run
-
-__all__ = ["REFERENCES", "Method", "Reference", "method", "methods_of", "own_reference", "tests"]
+__all__ = ["REFERENCES", "Method", "Reference", "fdr_method", "inference_methods", "resolved"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +27,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Method:
-    """What was done, in a sentence, and the publications that describe it."""
+    """What was done, in a sentence, and the names of the publications in :data:`REFERENCES` that describe it."""
 
     what: str
-    references: tuple[Reference, ...]
+    references: tuple[str, ...] = ()
 
 
 REFERENCES = {
@@ -181,80 +178,58 @@ REFERENCES = {
 }
 
 
-def methods_of(run: Run) -> list[Method]:
-    """Methods that the run used, in the order in which it used them.
+def resolved(methods: Iterable[Method]) -> list[tuple[str, list[Reference]]]:
+    """Give what was done with its publications, each method once.
 
     Parameters
     ----------
-    run
-        Its options decide; of a run without recorded options only what every run does is named.
+    methods
+        Methods in the order in which they were used; names that are no publication are passed over.
 
-    Returns
-    -------
-    list of Method
+    Examples
+    --------
+    >>> twice = [Method("False discovery rate", ("bh",))] * 2
+    >>> [(what, references[0].doi) for what, references in resolved(twice)]
+    [('False discovery rate', '10.1111/j.2517-6161.1995.tb02031.x')]
     """
-    scan, links, epistasis = run.section("scan"), run.section("links"), run.section("epistasis")
-    own = own_reference(run.record)
-    found = [Method("All of the analysis, and multiome data as MuData", (own, REFERENCES["mudata"]))]
-    if run.section("genes").get("gencode") is not None:
-        found.append(method("Genes of GENCODE", "gencode"))
-    if run.section("pairs").get("highly_variable"):
-        found.append(method("Highly variable genes by mean and dispersion", "hvg"))
-    found.append(method("Regression of a gene's counts on the state of a peak, as in SCENT", "scent", "glm"))
-    if scan:
-        found += tests(scan, epistasis=False)
-    if links:
-        found.append(method("False discovery rate", str(links.get("method", "bh"))))
-    if run.epistasis is not None:
-        found += _interactions(epistasis)
-    if run.heterogeneity is not None:
-        found.append(method("Heterogeneity of an interaction across groups: Cochran's Q and I2", "cochran", "i2"))
-    if str(run.options.get("cluster", "none")) != "none":
-        found.append(method("Blocks of the analysis in parallel", "dask"))
-    # What both halves of the pipeline used is named once.
-    return list(dict.fromkeys(found))
+    return [
+        (method.what, [REFERENCES[name] for name in method.references if name in REFERENCES])
+        for method in dict.fromkeys(methods)
+    ]
 
 
-def own_reference(record: Mapping[str, Any]) -> Reference:
-    """That of this package, in the version of a run's record."""
-    version = record.get("versions", {}).get("scanlink", __version__)
-    return Reference(
-        f"The scanlink developers. scanlink: enhancer-gene links from single-cell multiome data. Version {version}."
-    )
+def inference_methods(options: Mapping[str, Any], *, interaction: bool = False) -> list[Method]:
+    """List what is behind the p-value of a test of counts, and behind its robust errors.
 
-
-def method(what: str, *keys: str) -> Method:
-    """A method and its publications, by their names in :data:`REFERENCES`; unknown ones are passed over."""
-    return Method(what, tuple(REFERENCES[key] for key in keys if key in REFERENCES))
-
-
-def tests(options: Mapping[str, Any], *, epistasis: bool) -> list[Method]:
-    """What is behind the p-value that was chosen, and behind the robust errors."""
-    found, kind = [], options.get("p_value")
+    Parameters
+    ----------
+    options
+        Section of the options.
+    interaction
+        Whether the test is of an interaction.
+    """
+    methods = []
     if options.get("family") == "negbin":
-        found.append(method("Negative binomial regression, dispersion by maximum likelihood", "negbin"))
-    if kind == "bootstrap":
-        found.append(method("Basic bootstrap of cells with a ladder of replicates", "boot", "scent"))
-    elif kind == "tail":
-        found.append(method("Tail of the bootstrap by saddlepoint approximation", "saddlepoint", "tail"))
-    elif kind == "robust" and epistasis:
-        found.append(method("Score test of the interaction by saddlepoint approximation", "rstar", "spa"))
-    elif kind == "robust":
-        found.append(method("Conditional randomisation test by saddlepoint approximation", "crt", "sceptre", "spacrt"))
+        methods.append(Method("Negative binomial regression, dispersion by maximum likelihood", ("negbin",)))
+    kind = PERMUTED_KINDS.get(str(options.get("p_value")))
+    if kind is not None:
+        wording = kind.interaction if interaction else kind.effect
+        if wording.method:
+            methods.append(Method(wording.method, wording.references))
     robust = str(options.get("robust", ""))
     if options.get("cluster"):
-        found.append(method("Cluster-robust standard errors", "clusters"))
+        methods.append(Method("Cluster-robust standard errors", ("clusters",)))
     elif robust:
-        found.append(method(f"Sandwich standard errors ({robust})", "hc0" if robust == "HC0" else "hc3"))
-    return found
+        methods.append(Method(f"Sandwich standard errors ({robust})", ("hc0" if robust == "HC0" else "hc3",)))
+    return methods
 
 
-def _interactions(options: Mapping[str, Any]) -> list[Method]:
-    found = [method("Interaction of two enhancers on the log scale, as in GLiMMIRS", "glimmirs")]
-    if options.get("model") == "separate":
-        found.append(method("One regression for each state of the two enhancers", "capstone"))
-    found += tests(options, epistasis=True)
-    found.append(method("Interaction on the additive scale (RERI)", "reri"))
-    found.append(method("Influence of single cells on an interaction (Cook's distance)", "cook"))
-    found.append(method("False discovery rate", str(options.get("method", "bh"))))
-    return found
+def fdr_method(options: Mapping[str, Any]) -> Method:
+    """Say how the false discovery rate was made.
+
+    Parameters
+    ----------
+    options
+        Section of the options that has ``method``.
+    """
+    return Method("False discovery rate", (str(options.get("method", "bh")),))

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scanlink.pl._tables import KINDS, exact_interval
-from scanlink.report.screen_words import KIND_NAMES
-from scanlink.tables import CONTROLS
+from scanlink.p_values import PERMUTED_KINDS
+from scanlink.tl.perturbations.row_kinds import ROW_KINDS
 
-__all__ = ["LEVELS", "ControlRates", "Rate", "control_rates", "verdict"]
+__all__ = ["LEVELS", "ControlRates", "Rate", "control_lines", "control_rates", "verdict"]
 
 LEVELS = (0.05, 0.01, 0.001)
 # With fewer tests a p-value may reject twice too often and not be marked.
@@ -52,7 +51,19 @@ class Rate:
 
 @dataclass(frozen=True)
 class ControlRates:
-    """One kind of p-value of one kind of control: ``chosen`` where results are called on it."""
+    """Rates of one kind of p-value of one kind of control.
+
+    Attributes
+    ----------
+    control, kind
+        Name of the kind of control on the page, and name of the kind of p-value.
+    n
+        Number of tests.
+    chosen
+        Whether results are called on this p-value.
+    rates
+        Rates at each of the levels.
+    """
 
     control: str
     kind: str
@@ -81,20 +92,24 @@ def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") ->
     (4, True, ['25 ± 22', '0 (up to 60)', '0 (up to 60)'])
     """
     out = []
-    for control in CONTROLS:
+    for control, words in ROW_KINDS.items():
+        if not words.control:
+            continue
         rows = table[(table["kind"] == control) & (table["status"] == "ok")]
-        for kind, column in KINDS.items():
-            if f"{column}{end}" not in rows:
+        for kind in PERMUTED_KINDS.values():
+            if f"{kind.column}{end}" not in rows:
                 continue
-            p = rows[f"{column}{end}"].to_numpy(dtype=float)
+            p = rows[f"{kind.column}{end}"].to_numpy(dtype=float)
             p = p[~np.isnan(p)]
             if p.size:
                 rates = tuple(_rate(p, level) for level in LEVELS)
-                out.append(ControlRates(control, kind, int(p.size), kind == p_value, rates))
+                out.append(ControlRates(words.words, kind.name, int(p.size), kind.name == p_value, rates))
     return out
 
 
 def _rate(p: np.ndarray, level: float) -> Rate:
+    from scanlink.pl._tables import exact_interval
+
     k, n = int((p <= level).sum()), p.size
     low, high = (float(end) for end in exact_interval(k, n))
     return Rate(level, k / n, float(np.sqrt(k / n * (1 - k / n) / n)), high, (low > level) - (high < level))
@@ -108,26 +123,41 @@ def verdict(rates: list[ControlRates]) -> list[str]:
     rates
         From :func:`control_rates`.
     """
-    found = []
+    sentences = []
     for own in (own for own in rates if own.chosen):
-        first, name = own.rates[0], KIND_NAMES.get(own.control, own.control)
+        first = own.rates[0]
         off = [rate for rate in own.rates if rate.sign]
         signs, at = {rate.sign for rate in off}, " and ".join(_level(rate.level) for rate in off)
         word = "not as promised" if len(signs) > 1 else "more than promised" if 1 in signs else "fewer than promised"
         if not off:
-            told = "no more or less than chance allows"
+            text = "no more or less than chance allows"
             if own.n < _FEW:
-                told += ", but so few tests say little"
+                text += ", but so few tests say little"
         else:
-            told = f"{word} at {at}" if first.sign else f"as it should be, but {word} at {at}"
+            text = f"{word} at {at}" if first.sign else f"as it should be, but {word} at {at}"
             worst = max(off, key=lambda rate: rate.share / rate.level)
             if worst.sign > 0:
-                told += f" ({worst.share / worst.level:.2g} times as many at {_level(worst.level)})"
-        found.append(
-            f"Of {own.n:,} {'test' if own.n == 1 else 'tests'} of {name} controls {_percent(first.share)} % are at or "
-            f"below .05, where 5 % should be: {told}."
+                text += f" ({worst.share / worst.level:.2g} times as many at {_level(worst.level)})"
+        tests = f"{own.n:,} {'test' if own.n == 1 else 'tests'}"
+        sentences.append(
+            f"Of {tests} of {own.control} controls {_percent(first.share)} % are at or below .05, where 5 % should be: "
+            f"{text}."
         )
-    return found
+    return sentences
+
+
+def control_lines(table: pd.DataFrame) -> list[str]:
+    """Say how often each kind of control is rejected, for the command line.
+
+    Parameters
+    ----------
+    table
+        A screen or its interactions, with the column ``kind``.
+    """
+    controls = [name for name, kind in ROW_KINDS.items() if kind.control]
+    tested = table[table["kind"].isin(controls) & (table["status"] == "ok")]
+    shares = [(kind, rows, float((rows["p_value"] < 0.05).mean())) for kind, rows in tested.groupby("kind", sort=False)]
+    return [f"  control {kind:<15}{len(rows):>8,} tests, {100 * share:.1f} % below .05" for kind, rows, share in shares]
 
 
 def _level(level: float) -> str:

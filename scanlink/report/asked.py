@@ -1,0 +1,183 @@
+"""Options in words: what all runs have, and what sections put their sentences together from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scanlink.p_values import PERMUTED_KINDS
+
+__all__ = [
+    "common",
+    "fdr_words",
+    "file_name",
+    "formula_words",
+    "inference_words",
+    "p_value_words",
+    "share_words",
+    "window_words",
+]
+
+_FDR = {"bh": "Benjamini and Hochberg", "by": "Benjamini and Yekutieli", "storey": "Storey"}
+_SCOPES = {"group": "within each group", "all": "over all groups together", "gene": "within each gene of a group"}
+_FAMILIES = {"poisson": "Poisson", "negbin": "negative binomial"}
+_FILES = {"path": "", "rna": "RNA", "atac": "ATAC", "guide": "guides", "cells": "cells"}
+
+
+def common(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say which data were read, whose genes, and which cells are analysed together.
+
+    Parameters
+    ----------
+    options
+        Options of a run, as config.yaml has them. Sections that are not there are passed over.
+
+    Examples
+    --------
+    >>> for heading, text in common({"input": {"path": "data/x.h5mu"}, "groups": {"by": None}}):
+    ...     print(f"{heading}: {text}")
+    Data: x.h5mu
+    Groups: all cells as one group
+    """
+    for heading, name, words in (("Data", "input", _input), ("Genes", "genes", _genes), ("Groups", "groups", _groups)):
+        section = options.get(name)
+        if isinstance(section, Mapping):
+            yield heading, words(section)
+
+
+def _input(options: Mapping[str, Any]) -> str:
+    files = [f"{words} {file_name(options[name])}".lstrip() for name, words in _FILES.items() if options.get(name)]
+    text = ", ".join(files)
+    if options.get("layer"):
+        text += f"; counts from layer {options['layer']}"
+    if options.get("one_based"):
+        text += "; peak names count from 1"
+    if options.get("guides"):
+        text += f"; targets of guides from {file_name(options['guides'])}"
+    return text
+
+
+def _genes(options: Mapping[str, Any]) -> str:
+    if options.get("gencode") is not None:
+        return f"GENCODE release {options['gencode']}"
+    return file_name(options.get("path"))
+
+
+def _groups(options: Mapping[str, Any]) -> str:
+    by, only = options.get("by"), options.get("only")
+    if by is None:
+        return "all cells as one group"
+    if only is None:
+        return f"every value of {by} is a group of its own"
+    return f"by {by}, only {', '.join(map(str, only))}"
+
+
+def file_name(path: Any) -> str:
+    """Give the name of a file without its folder."""
+    return Path(str(path)).name
+
+
+def share_words(share: float) -> str:
+    """Write a share in per cent; a line is not broken between a number and its unit."""
+    return f"{100 * share:g}\N{NO-BREAK SPACE}%"
+
+
+def window_words(options: Mapping[str, Any]) -> str:
+    """Say how far from a gene pairs are asked for.
+
+    Parameters
+    ----------
+    options
+        Section with ``window`` and ``anchor``.
+
+    Examples
+    --------
+    >>> window_words({"window": 500000, "anchor": "tss"})
+    'within 500,000 bp of the transcription start'
+    """
+    anchor = {"body": "gene body", "tss": "transcription start"}.get(str(options.get("anchor")), "gene")
+    return f"within {options.get('window', 0):,} bp of the {anchor}"
+
+
+def formula_words(options: Mapping[str, Any]) -> str:
+    """Say which regression a section of options asks for.
+
+    Parameters
+    ----------
+    options
+        Section with ``family`` and ``formula``.
+
+    Examples
+    --------
+    >>> formula_words({"family": "negbin", "formula": "log(nUMI)"})
+    "negative binomial regression of the gene's counts, covariates log(nUMI)"
+    """
+    family = _FAMILIES.get(str(options.get("family")), str(options.get("family", "Poisson")))
+    return f"{family} regression of the gene's counts, covariates {options.get('formula', 'not recorded')}"
+
+
+def p_value_words(name: Any, *, interaction: bool = False) -> str:
+    """Say which test a kind of p-value is of."""
+    kind = PERMUTED_KINDS.get(str(name))
+    if kind is None:
+        return str(name)
+    return (kind.interaction if interaction else kind.effect).words
+
+
+def inference_words(options: Mapping[str, Any], *, interaction: bool = False) -> str:
+    """Say which p-value and which standard errors a section of options asks for.
+
+    Parameters
+    ----------
+    options
+        Section of a test of counts.
+    interaction
+        Whether the test is of an interaction.
+
+    Examples
+    --------
+    >>> inference_words({"p_value": "bootstrap", "ladder": [[100, 0.1], [2500, None]], "seed": 1, "robust": "HC3"})
+    'bootstrap of cells (replicates 100, on below 0.1; 2,500), seed 1; robust errors HC3'
+    """
+    kind = options.get("p_value")
+    text = p_value_words(kind, interaction=interaction)
+    if kind == "bootstrap":
+        text += f" ({_ladder_words(options.get('ladder'))})"
+        if "theta" in options:
+            text += f", dispersion {options['theta']}"
+    elif kind == "permutation":
+        text += f" ({_ladder_words(options.get('permutations'), what='permutations')})"
+    if kind in PERMUTED_KINDS and PERMUTED_KINDS[str(kind)].resampled:
+        text += f", seed {options.get('seed')}"
+    text += f"; robust errors {options.get('robust')}"
+    if options.get("cluster"):
+        text += f", clustered by {options['cluster']}"
+    if options.get("pseudocount"):
+        text += f"; {options['pseudocount']:g} added to all counts"
+    return text
+
+
+def _ladder_words(ladder: Any, *, what: str = "replicates") -> str:
+    if isinstance(ladder, str):
+        return f"ladder {ladder}"
+    stages = [f"{n:,}" + (f", on below {below:g}" if below is not None else "") for n, below in ladder or ()]
+    return f"{what} " + "; ".join(stages)
+
+
+def fdr_words(options: Mapping[str, Any]) -> str:
+    """Say below which false discovery rate a row is called, and over what it is taken.
+
+    Parameters
+    ----------
+    options
+        Section with ``alpha``, ``method`` and, where there is a choice, ``scope``.
+
+    Examples
+    --------
+    >>> fdr_words({"alpha": 0.1, "method": "bh", "scope": "gene"})
+    'false discovery rate below 0.1 (Benjamini and Hochberg, within each gene of a group)'
+    """
+    over = [_SCOPES.get(str(options["scope"]), str(options["scope"]))] if "scope" in options else []
+    method = _FDR.get(str(options.get("method")), str(options.get("method", "")))
+    return f"false discovery rate below {options.get('alpha', 0.1):g} ({', '.join([method, *over])})"

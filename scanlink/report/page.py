@@ -1,0 +1,264 @@
+"""One offline HTML file that tells what a run was asked, what it tested, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from scanlink import __version__
+from scanlink.files import replace_file
+from scanlink.report.asked import common
+from scanlink.report.counts import Counts, count_rows
+from scanlink.report.folder import Run, read_run
+from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible
+from scanlink.report.record import describe_record
+from scanlink.report.references import Method, Reference, fdr_method, resolved
+from scanlink.report.result import Result
+from scanlink.report.rows import SYMBOL, Column, result_table, searchable
+from scanlink.report.section import Analysis
+from scanlink.tables import FAILED
+
+__all__ = ["methods_of", "results_of", "write_page"]
+
+# Colours of statuses in the stylesheet, beside that of what failed or is not known.
+_TONES = 9
+
+
+def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000) -> Path:
+    """Write report.html and the pictures in plots/ from what lies in a run folder.
+
+    Parameters
+    ----------
+    folder
+        Run folder of a run that has come to the table of the first analysis.
+    analyses
+        Analyses that such a run can have, in the order of the page.
+    rows
+        Most rows in the tables that can be searched.
+
+    Returns
+    -------
+    pathlib.Path
+        report.html in the folder. It holds all that it shows, and asks nothing of a network.
+
+    Raises
+    ------
+    InputError
+        If the folder does not hold the first table, or a file in it is damaged.
+    RunError
+        If the folder cannot be written.
+    """
+    from scanlink.report.templates import environment
+
+    folder = Path(folder)
+    run = read_run(folder, analyses)
+    results = results_of(run, analyses)
+    pictures = _pictures(run, results)
+    templates = environment()
+    sections = []
+    for result in results:
+        own = result.analysis.section.template
+        template = (
+            templates.get_template("section.html.j2")
+            if own is None
+            else templates.from_string(own.read_text(encoding="utf-8"))
+        )
+        sections.append(template.render(_section(result, pictures.get(result.analysis.name, []), rows)))
+    page = templates.get_template("base.html.j2").render(**_frame(run, results), sections=sections)
+    path = folder / "report.html"
+    replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    return path
+
+
+def results_of(run: Run, analyses: Sequence[Analysis]) -> list[Result]:
+    """Give what each analysis left, its table as the page shows it.
+
+    Parameters
+    ----------
+    run
+        The run.
+    analyses
+        Its analyses.
+    """
+    results = []
+    for analysis in analyses:
+        table = run.tables.get(analysis.table.name)
+        shown = None if table is None or table.empty else analysis.section.shown(run, table)
+        results.append(Result(analysis, run, shown))
+    return results
+
+
+def methods_of(run: Run, results: Sequence[Result]) -> list[tuple[str, list[Reference]]]:
+    """List what the run used, in the order in which it used it, and the publications that describe it.
+
+    Parameters
+    ----------
+    run
+        The run; of one without recorded options only what every run does is named.
+    results
+        What its analyses came to.
+    """
+    version = run.record.get("versions", {}).get("scanlink", __version__)
+    own = Reference(
+        f"The scanlink developers. scanlink: enhancer-gene links from single-cell multiome data. Version {version}."
+    )
+    methods = []
+    if run.section("genes").get("gencode") is not None:
+        methods.append(Method("Genes of GENCODE", ("gencode",)))
+    for result in results:
+        if result.table is None:
+            continue
+        methods += result.analysis.section.methods(result)
+        if level := run.section(result.analysis.level):
+            methods.append(fdr_method(level))
+    if str(run.options.get("cluster", "none")) != "none":
+        methods.append(Method("Blocks of the analysis in parallel", ("dask",)))
+    (what, data), *others = resolved([Method("All of the analysis, and data as MuData", ("mudata",)), *methods])
+    return [(what, [own, *data]), *others]
+
+
+def _pictures(run: Run, results: Sequence[Result]) -> dict[str, list[Drawn]]:
+    """Draw the pictures of all analyses that tested something; their names are short, and the same in all."""
+    told = {result.analysis.table.name: result.rows for result in results if result.table is not None}
+    shown = legible(replace(run, tables={**run.tables, **told}))
+    drawn = {}
+    for result in results:
+        if result.table is not None and len(result.tested):
+            there = replace(result, run=shown, table=shown.tables[result.analysis.table.name])
+            drawn[result.analysis.name] = draw(result.analysis.section.pictures(there), run.folder)
+    return drawn
+
+
+def _frame(run: Run, results: Sequence[Result]) -> dict[str, Any]:
+    """Fill what surrounds the sections."""
+    analyses = [result.analysis for result in results]
+    tested = [result for result in results if result.tests]
+    kinds = {
+        name: kind
+        for result in tested
+        for name, kind in result.analysis.section.kinds.items()
+        if (result.rows["kind"] == name).any()
+    }
+    return {
+        "name": run.folder.resolve().name,
+        "version": __version__,
+        "record": describe_record(run, analyses),
+        "leads": [result.analysis.section.lead(result) for result in results],
+        "tiles": [tile for result in tested for tile in _tiles(result)],
+        "failures": [(result.counts.failed, result.analysis.table.row) for result in tested if result.counts.failed],
+        "nav": [anchor for result in results for anchor in _anchors(result)],
+        "asked": list(_asked(run, analyses)),
+        "options": yaml.safe_dump(run.options, sort_keys=False, allow_unicode=True) if run.options else "",
+        "first": analyses[0].section.absent(run),
+        "tested": [_statuses(result) for result in tested],
+        "kinds": kinds.values(),
+        "methods": methods_of(run, results),
+    }
+
+
+def _asked(run: Run, analyses: Sequence[Analysis]) -> Iterator[tuple[str, str]]:
+    yield from common(run.options)
+    for analysis in analyses if run.options else ():
+        yield from tuple(analysis.section.asked(run.options)) or [(analysis.section.title, "not asked for")]
+
+
+def _anchors(result: Result) -> Iterator[tuple[str, str]]:
+    section = result.analysis.section
+    yield result.analysis.table.name, section.title
+    if result.table is not None:
+        yield from section.anchors.items()
+
+
+def _tiles(result: Result) -> Iterator[tuple[int, str]]:
+    """Give the largest numbers of the page, and what they are."""
+    table, counts = result.analysis.table, result.counts
+    yield counts.tested, f"{table.row} tested of {counts.asked:,}"
+    yield counts.called, f"{table.called} at FDR < {result.alpha:g}"
+    expected = [(name, kind) for name, kind in result.analysis.section.kinds.items() if not kind.control][1:]
+    for name, kind in expected:
+        rows = int((result.asked["kind"] == name).sum())
+        if rows:
+            yield int((result.called["kind"] == name).sum()), f"of {rows:,} {kind.words}s called"
+
+
+def _statuses(result: Result) -> dict[str, Any]:
+    """Count what was asked for by group, or all rows by kind, and status."""
+    table, by_kind = result.analysis.table, bool(result.analysis.section.kinds)
+    counts = _count_kinds(result) if by_kind else result.counts
+    order = list(table.statuses)
+    tones = {
+        status: FAILED if status == FAILED or status not in order else f"tone-{order.index(status) % _TONES}"
+        for status in counts.totals
+    }
+    return {
+        "title": result.analysis.section.title,
+        "name": result.analysis.name,
+        "row": table.row,
+        "by": "kind" if by_kind else "group",
+        "counts": counts,
+        "tones": tones,
+        "words": table.statuses,
+        "none": not result.counts.tested,
+    }
+
+
+def _count_kinds(result: Result) -> Counts:
+    """Count rows by kind, and by group where there are several, in the order of kinds."""
+    kinds = result.analysis.section.kinds
+    order = np.argsort(pd.Categorical(result.rows["kind"].astype(str), list(kinds)).codes, kind="stable")
+    rows = result.rows.iloc[order]
+    labels = rows["kind"].map({name: kind.words for name, kind in kinds.items()}).fillna(rows["kind"])
+    if result.n_groups > 1:
+        labels = labels + ", " + rows["group"].astype(str)
+    # Cells are those of a group, whatever the kind.
+    rows = rows.assign(group=labels).drop(columns="n_cells", errors="ignore")
+    return count_rows(rows, alpha=result.alpha, statuses=result.analysis.table.statuses)
+
+
+def _section(result: Result, pictures: list[Drawn], rows: int) -> dict[str, Any]:
+    """Fill the part of the page that tells of one analysis."""
+    analysis, run = result.analysis, result.run
+    context: dict[str, Any] = {
+        "run": run,
+        "result": result,
+        "section": analysis.section,
+        "table": analysis.table,
+        "not_followed": {group: reason for group, reason in run.not_followed(analysis.name).items() if group != "all"},
+    }
+    if result.table is None:
+        return context | {"absent": analysis.section.absent(run)}
+    found = result_table(_named_kinds(result), _columns(result), alpha=result.alpha, most=rows)
+    parts = ("", *analysis.section.anchors)
+    return context | {
+        "absent": "",
+        "intro": analysis.section.intro(result),
+        "facts": analysis.section.facts(result),
+        "pictures": {part: in_rows_of_two(pictures, part) for part in parts},
+        "found": searchable(found, analysis.table.name, alpha=result.alpha),
+        "detectable": found.detectable,
+    }
+
+
+def _named_kinds(result: Result) -> pd.DataFrame:
+    kinds = result.analysis.section.kinds
+    if not kinds:
+        return result.asked
+    return result.asked.assign(kind=result.asked["kind"].replace({name: kind.words for name, kind in kinds.items()}))
+
+
+def _columns(result: Result) -> list[Column]:
+    """List the columns of the table that can be searched; one group goes without saying."""
+    columns = list(result.analysis.section.columns)
+    if result.n_groups == 1:
+        columns = [column for column in columns if column.key != "group"]
+    if SYMBOL.key in result.rows:
+        columns = [
+            replace(c, label="gene id", help="gene, as the table calls it") if c.key == "gene" else c for c in columns
+        ]
+    return columns

@@ -1,0 +1,57 @@
+"""The templates of the page: shared ones, and those that sections have of their own."""
+
+from __future__ import annotations
+
+import math
+import re
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup, escape
+
+from scanlink.run.progress import duration
+
+__all__ = ["environment"]
+
+
+def environment() -> jinja2.Environment:
+    """Make what loads the shared templates by name, with the filters that all have."""
+    texts = files("scanlink.report") / "page"
+    templates = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (texts / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    templates.filters |= {
+        "code": _code,
+        "count": "{:,}".format,
+        "duration": duration,
+        "number": _number,
+        "percent": _percent,
+        "sign": _sign,
+    }
+    return templates
+
+
+def _code(text: str) -> Markup:
+    """Show what stands between backticks as code."""
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _sign(text: str) -> str:
+    """Write a number in the typography of the page: with a true minus, and commas in whole numbers."""
+    shown = f"{int(text):,}" if text.lstrip("-").isdigit() else text
+    return shown.replace("-", "−")
+
+
+def _number(value: float) -> str:
+    """Write three digits; nothing where there is no number."""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else "∞"
+    return f"{value:,.0f}" if 1e3 <= value < 1e6 else _sign(f"{value:.3g}")
+
+
+def _percent(value: float) -> str:
+    return "" if math.isnan(value) else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
