@@ -51,7 +51,7 @@ _FEW = 30
 
 
 def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
-    """The axes given, or those of a new figure of ``size`` (inches), made without pyplot."""
+    """Return the axes given, or those of a new figure of ``size`` (inches), made without pyplot."""
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -62,16 +62,16 @@ def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
 
 
 def two_axes(ax: Any, *, size: tuple[float, float], ratio: tuple[float, float], beside: bool) -> tuple[Axes, Axes]:
-    """A pair of axes: the pair given; or the axes given, cut in two; or those of a new figure.
+    """Return a pair of axes: the pair given; or the axes given, cut in two; or those of a new figure.
 
     Parameters
     ----------
     ax
-        What the user gave.
+        Axes that the user gave: None, one, or a pair.
     size
-        Of a new figure, inches.
+        Size of a new figure, inches.
     ratio
-        Of their widths or heights.
+        Ratio of the two widths or heights.
     beside
         Whether the second is to the right of the first, or else below it.
     """
@@ -105,16 +105,16 @@ def open_spines(*axes: Axes) -> None:
 def thinned(
     x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], steps: int = 320
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Points as they are, or where they are many the cells of a grid that hold some, fewest first.
+    """Return points as they are, or where they are many the cells of a grid that hold some, fewest first.
 
     Parameters
     ----------
     x, y
-        Points. Shape ``(n,)``.
+        Coordinates of the points. Shape ``(n,)``.
     x_range, y_range
-        What the axes show; no point lies outside.
+        Limits of the axes; no point lies outside.
     steps
-        Cells of the grid along each axis, about as many as the axes have points of 1/72 inch.
+        Number of cells of the grid along each axis, about as many as the axes have points of 1/72 inch.
 
     Returns
     -------
@@ -132,8 +132,8 @@ def thinned(
     cells = cells[np.argsort(counts[cells], kind="stable")]
     row, column = np.divmod(cells, steps)
     middle_x, middle_y = (
-        np.asarray(low + (place + 0.5) * ((high - low) / steps), dtype=np.float64)
-        for place, (low, high) in ((column, x_range), (row, y_range))
+        np.asarray(low + (index + 0.5) * ((high - low) / steps), dtype=np.float64)
+        for index, (low, high) in ((column, x_range), (row, y_range))
     )
     return middle_x, middle_y, counts[cells].astype(np.int64)
 
@@ -141,7 +141,7 @@ def thinned(
 def grey_points(
     ax: Axes, x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
 ) -> None:
-    """Points that are background; where there are many, the darker the more stand in a place."""
+    """Draw points that are background; where there are many, the darker the more stand in a place."""
     xs, ys, counts = thinned(x, y, x_range=x_range, y_range=y_range)
     dense = xs.size < x.size
     shade = 0.78 - 0.5 * np.log(counts) / max(np.log(counts.max(initial=1)), 1.0)
@@ -162,7 +162,7 @@ def grey_points(
 def called_points(
     ax: Axes, x: Floats, y: Floats, sign: int, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
 ) -> None:
-    """Points that are called: triangles up or down, by the sign."""
+    """Draw points that are called: triangles up or down, by the sign."""
     xs, ys, _ = thinned(x, y, x_range=x_range, y_range=y_range)
     color, marker, _ = SIGNS[sign]
     ax.scatter(

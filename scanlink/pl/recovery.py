@@ -19,14 +19,14 @@ _COLORS = {"planted": "#0072B2", "beside a planted link": "#E69F00", "no link pl
 
 
 def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) -> Figure:
-    """Estimated against planted effects, and where calls fall by effect and p-value.
+    """Draw estimated against planted effects, and where calls fall by effect and p-value.
 
     Parameters
     ----------
     links
-        The links table of a scan of simulated data.
+        Links table of a scan of simulated data.
     truth
-        Planted links: ``group`` (empty: acts in every group), ``gene``, ``peak``, ``beta`` (natural log).
+        Table of planted links: ``group`` (empty: acts in every group), ``gene``, ``peak``, ``beta`` (natural log).
     alpha
         False discovery rate below which a pair counts as called.
 
@@ -63,8 +63,8 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     planted = tested[tested["kind"] == "planted"]
-    for found, face in ((True, _COLORS["planted"]), (False, "none")):
-        part = planted[called[planted.index] == found]
+    for is_called, face in ((True, _COLORS["planted"]), (False, "none")):
+        part = planted[called[planted.index] == is_called]
         left.scatter(
             part["beta_true"],
             part["beta"],
@@ -72,7 +72,7 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
             facecolor=face,
             edgecolor=_COLORS["planted"],
             linewidth=0.8,
-            label=f"{'called' if found else 'missed'} ({len(part)})",
+            label=f"{'called' if is_called else 'missed'} ({len(part)})",
         )
     ends = np.array([planted["beta_true"].min(), planted["beta_true"].max()]) if len(planted) else np.zeros(2)
     left.plot(ends, ends, color="black", linewidth=0.8)
@@ -107,7 +107,7 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
 
 
 def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """The links with ``kind``, and ``beta_true`` where a link was planted.
+    """Label links with ``kind``, and with ``beta_true`` where a link was planted.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     keys = ["group", "gene", "peak"]
     everywhere = truth["group"].isna() | (truth["group"] == "")
     groups = pd.DataFrame({"group": links["group"].unique()})
-    known = pd.concat(
+    planted_links = pd.concat(
         [truth.loc[~everywhere, [*keys, "beta"]], truth.loc[everywhere, [*keys[1:], "beta"]].merge(groups, how="cross")]
     )
-    known = known.drop_duplicates(keys).rename(columns={"beta": "beta_true"})
-    known["group"] = known["group"].astype(str)
-    table = links.merge(known, on=keys, how="left")
+    planted_links = planted_links.drop_duplicates(keys).rename(columns={"beta": "beta_true"})
+    planted_links["group"] = planted_links["group"].astype(str)
+    table = links.merge(planted_links, on=keys, how="left")
     planted = table["beta_true"].notna()
     beside = planted.groupby([table["group"], table["gene"]]).transform("any")
     kinds = list(_COLORS)

@@ -25,14 +25,14 @@ _SPREAD = 40
 
 
 def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None = None) -> Axes:
-    """Difference of AIC between effects that add and effects that multiply, pair by pair.
+    """Draw the difference of AIC between effects that add and effects that multiply, pair by pair.
 
     Parameters
     ----------
     table
         Interactions of a screen with ``aic_additive`` and ``aic_multiplicative``; negative controls are left out.
     group
-        Which group; None: all together.
+        Group of cells whose pairs are drawn; None: all together.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -71,18 +71,18 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     reach = min(_WIDEST, max(4.0, 2 * np.ceil(min(farthest, 3 * float(np.quantile(np.abs(difference), 0.99))) / 2)))
     width = 0.5 if reach <= 10 else 1.0
     n_bars = round(2 * reach / width)
-    place = np.clip(np.floor((difference + reach) / width), 0, n_bars - 1).astype(int)
-    counts = np.bincount(place, minlength=n_bars)
+    bar_of = np.clip(np.floor((difference + reach) / width), 0, n_bars - 1).astype(int)
+    counts = np.bincount(bar_of, minlength=n_bars)
     middle = -reach + width * (np.arange(n_bars) + 0.5)
     ax = new_axes(ax, size=(5.6, 4.2))
-    for own, color, hatch, text, number in (
+    for in_bars, color, hatch, text, number in (
         (middle > _CLEAR, BLUE, "//", "multiply", int((difference > _CLEAR).sum())),
         (np.abs(middle) < _CLEAR, "#BBBBBB", "", "cannot be told", int((np.abs(difference) <= _CLEAR).sum())),
         (middle < -_CLEAR, ORANGE, "\\\\", "add", int((difference < -_CLEAR).sum())),
     ):
         ax.bar(
-            middle[own],
-            counts[own],
+            middle[in_bars],
+            counts[in_bars],
             width=width,
             color=color,
             hatch=hatch,
@@ -91,9 +91,9 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
             label=f"{text} ({number:,})",
         )
     ax.axvline(0, color="black", linewidth=0.9)
-    some = counts[counts > 0]
-    if some.max() > _SPREAD * some.min():
-        ax.set(yscale="log", ylim=(0.6, 3 * some.max()))
+    heights = counts[counts > 0]
+    if heights.max() > _SPREAD * heights.min():
+        ax.set(yscale="log", ylim=(0.6, 3 * heights.max()))
     name = group_title(rows, group)
     ax.set(
         xlim=(-reach, reach),
@@ -102,8 +102,8 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
         title=f"{name}{name and ': '}{difference.size:,} pairs",
     )
     ticks = [tick for tick in ax.get_xticks() if -reach <= tick <= reach]
-    beyond = farthest > reach
-    ends = {reach: "≥ ", -reach: "≤ "} if beyond else {}
+    cut_off = farthest > reach
+    ends = {reach: "≥ ", -reach: "≤ "} if cut_off else {}
     ax.set_xticks(
         sorted({*ticks, *ends}), [f"{ends.get(t, '')}{t:g}".replace("-", "−") for t in sorted({*ticks, *ends})]
     )

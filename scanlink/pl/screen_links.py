@@ -35,7 +35,7 @@ def screen_links(
     labels: int = 8,
     ax: Axes | None = None,
 ) -> Axes:
-    """Effect of perturbing a target against the effect of the link on it, with intervals on both axes.
+    """Draw effects of perturbing targets against those of the links on them, with intervals on both axes.
 
     CRISPRi lowers what an enhancer raises, so that both agree where their signs are opposite: upper left and lower
     right, which are shaded.
@@ -43,17 +43,17 @@ def screen_links(
     Parameters
     ----------
     table
-        From :func:`scanlink.tl.screen_links`. Of a target on several peaks the one with the smallest p-value of the
-        link is drawn, as :func:`scanlink.tl.screen_links_summary` counts them.
+        Joint table of :func:`scanlink.tl.screen_links`. Of a target on several peaks the one with the smallest p-value
+        of the link is drawn, as :func:`scanlink.tl.screen_links_summary` counts them.
     group
-        Which group of the links; None: all together.
+        Group of the links that is drawn; None: all together.
     link_fdr, screen_fdr
         False discovery rates below which a pair is a link, and below which the screen has found it.
     kinds
-        Of pairs of the screen.
+        Kinds of pairs of the screen that are drawn.
     labels
-        How many pairs are named by their gene, those on which both agree first; those for which there is no room are
-        left out.
+        Number of pairs that are named by their gene, those on which both agree first; those for which there is no room
+        are left out.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -92,57 +92,59 @@ def screen_links(
         raise InputError(f"none of the {len(table):,} rows of the table was tested on both sides: nothing to draw")
     x, y = (rows[f"beta_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
     linked = rows["fdr_link"].to_numpy(dtype=float) < levels[0]
-    found = rows["fdr_screen"].to_numpy(dtype=float) < levels[1]
+    in_screen = rows["fdr_screen"].to_numpy(dtype=float) < levels[1]
     ax = new_axes(ax, size=(5.6, 5.0))
-    called = linked | found
+    called = linked | in_screen
     x_range, y_range = _limits(x, called), _limits(y, called)
     outside = (x < x_range[0]) | (x > x_range[1]) | (y < y_range[0]) | (y > y_range[1])
     _quadrants(ax, x_range, y_range)
-    rest = ~called & ~outside
+    not_called = ~called & ~outside
     if len(rows) <= _INTERVALS:
-        _intervals(ax, rows[rest], GREY)
-    grey_points(ax, x[rest], y[rest], x_range=x_range, y_range=y_range, text=f"neither ({(~called).sum():,})")
-    for own, (color, marker), text in (
-        (linked & ~found, STYLES[3], "link only"),
-        (found & ~linked, STYLES[0], "screen only"),
-        (linked & found, STYLES[1], "link and screen"),
+        _intervals(ax, rows[not_called], GREY)
+    grey_points(
+        ax, x[not_called], y[not_called], x_range=x_range, y_range=y_range, text=f"neither ({(~called).sum():,})"
+    )
+    for selected, (color, marker), text in (
+        (linked & ~in_screen, STYLES[3], "link only"),
+        (in_screen & ~linked, STYLES[0], "screen only"),
+        (linked & in_screen, STYLES[1], "link and screen"),
     ):
-        if not own.any():
+        if not selected.any():
             continue
         if called.sum() <= _MOST_INTERVALS:
-            _intervals(ax, rows[own], color)
-        xs, ys, _ = thinned(x[own], y[own], x_range=x_range, y_range=y_range)
+            _intervals(ax, rows[selected], color)
+        xs, ys, _ = thinned(x[selected], y[selected], x_range=x_range, y_range=y_range)
         ax.scatter(
             xs,
             ys,
-            s=12 if xs.size < own.sum() else 30,
+            s=12 if xs.size < selected.sum() else 30,
             marker=marker,
             color=color,
             linewidth=0,
             zorder=3,
-            rasterized=bool(own.sum() > MANY),
-            label=f"{text} ({own.sum():,})",
+            rasterized=bool(selected.sum() > MANY),
+            label=f"{text} ({selected.sum():,})",
         )
     if outside.any():
         ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     names = rows["group"].unique()
     opposite = int((np.sign(x) * np.sign(y) < 0).sum())
-    of = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
+    name = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
     ax.set(
         xlim=x_range,
         ylim=y_range,
         xlabel="effect of the link (natural log)",
         ylabel="effect of the perturbation (natural log)",
     )
-    ax.set_title(f"{of}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
+    ax.set_title(f"{name}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
     ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
     open_spines(ax)
-    _write_names(ax, rows, np.column_stack([x, y]), linked, found, labels)
+    _write_names(ax, rows, np.column_stack([x, y]), linked, in_screen, labels)
     return ax
 
 
 def _limits(values: Floats, called: NDArray[np.bool_]) -> tuple[float, float]:
-    """All that is called and most of the rest, and 0."""
+    """Compute limits that hold all that is called, most of the rest, and 0."""
     first, last = np.quantile(values, [0.01, 0.99])
     reach = _FAR * (last - first)
     low, high = max(values.min(), first - reach), min(values.max(), last + reach)
@@ -160,6 +162,7 @@ def _quadrants(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, flo
 
 
 def _intervals(ax: Axes, rows: pd.DataFrame, color: str) -> None:
+    """Draw the 95 % intervals of some pairs on both axes."""
     x, y = rows["beta_link"].to_numpy(dtype=float), rows["beta_screen"].to_numpy(dtype=float)
     wide, high = (_NORMAL * rows[f"se_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
     style: dict[str, Any] = {"color": color, "linewidth": 0.8, "alpha": 0.7, "zorder": 1.5}
@@ -168,13 +171,15 @@ def _intervals(ax: Axes, rows: pd.DataFrame, color: str) -> None:
 
 
 def _write_names(
-    ax: Axes, rows: pd.DataFrame, xy: Floats, linked: NDArray[np.bool_], found: NDArray[np.bool_], most: int
+    ax: Axes, rows: pd.DataFrame, xy: Floats, linked: NDArray[np.bool_], in_screen: NDArray[np.bool_], n_names: int
 ) -> None:
-    """Genes of pairs that both sides call, then of those that the screen has found, smallest p-values first."""
+    """Write genes of pairs that both sides call, then of those that the screen has found, smallest p-values first."""
     from scanlink.pl._labels import add_labels
 
-    which = np.flatnonzero(found)
-    if not (most and which.size):
+    rows_called = np.flatnonzero(in_screen)
+    if not (n_names and rows_called.size):
         return
-    first = which[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[which], ~linked[which]))]
-    add_labels(ax, rows["gene"].iloc[first[:most]].astype(str).tolist(), xy[first[:most]], avoid=xy[first[:2_000]])
+    first = rows_called[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[rows_called], ~linked[rows_called]))]
+    add_labels(
+        ax, rows["gene"].iloc[first[:n_names]].astype(str).tolist(), xy[first[:n_names]], avoid=xy[first[:2_000]]
+    )

@@ -13,7 +13,7 @@ from screen_cells import load_screen
 from scanlink.errors import InputError, OptionError
 from scanlink.stats import fit_negbin, fit_poisson, resample_key
 from scanlink.stats import images as module
-from scanlink.stats._permuted import Plan, levels, observed, statistics
+from scanlink.stats._permuted import Plan, levels, observed_statistics, statistics
 from scanlink.stats.gene_score import GeneScore
 from scanlink.stats.images import Permutations, Perturbed
 from scanlink.stats.permutation import interaction_permutation_p, permutation_p
@@ -128,7 +128,7 @@ def test_permutation_p__statistic_is_that_of_plain_numpy(terms, theta, constant,
     for row, one in zip(x, targets, strict=True):
         row[one.cells] = one.values[one.level, 0]
     expected = [plain_base(gene, row) for row in x]
-    np.testing.assert_allclose(observed(gene, targets, runs), expected, rtol=1e-9)
+    np.testing.assert_allclose(observed_statistics(gene, targets, runs), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("strata", [False, True], ids="strata={}".format)
@@ -150,7 +150,7 @@ def test_interaction_permutation_p__statistic_is_that_of_plain_numpy(theta, valu
             np.testing.assert_allclose(found[row, t], expected, rtol=1e-5, atol=1e-5)
     x = np.zeros((600, 2))
     x[pairs[0].cells] = pairs[0].values[pairs[0].level]
-    np.testing.assert_allclose(observed(gene, pairs, runs)[0], plain_pair(gene, x), rtol=1e-5)
+    np.testing.assert_allclose(observed_statistics(gene, pairs, runs)[0], plain_pair(gene, x), rtol=1e-5)
 
 
 def test_interaction_permutation_p__closed_form_is_newtons():
@@ -163,7 +163,7 @@ def test_interaction_permutation_p__closed_form_is_newtons():
     assert [len(one.values) for one in pairs] == [3, 4]
     permutations = Permutations(0, 600)
     a, b = (permuted(gene, [one], permutations, 200)[2] for one in pairs)
-    closed, newton = (observed(gene, [one], [permutations.runs(one)]) for one in pairs)
+    closed, newton = (observed_statistics(gene, [one], [permutations.runs(one)]) for one in pairs)
     np.testing.assert_allclose(closed, newton, rtol=1e-6)
     # Levels are another order of cells: the permutations differ, their distribution does not.
     assert abs(np.nanstd(a) - np.nanstd(b)) < 0.2
