@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.screen_options import ASKED, SCREEN_P_COLUMNS
@@ -23,6 +22,7 @@ __all__ = [
     "asked_rows",
     "checked",
     "checked_level",
+    "checked_whole",
     "contrast_of",
     "effect_name",
     "effect_rows",
@@ -31,6 +31,9 @@ __all__ = [
     "minus_log10",
     "of_group",
     "p_column",
+    "smallest_shown",
+    "tested_rows",
+    "titled",
     "usable",
 ]
 
@@ -123,6 +126,17 @@ def usable(table: pd.DataFrame, columns: Sequence[str], *, group: str | None = N
     return rows.loc[is_tested, columns_kept]
 
 
+def tested_rows(table: pd.DataFrame, columns: Sequence[str], *, group: str | None, name: str) -> pd.DataFrame:
+    """Return the tested rows of a table that has the columns, without the negative controls of a screen.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        As :func:`checked`, :func:`asked_rows` and :func:`usable`.
+    """
+    return usable(asked_rows(checked(table, columns, name=name), name=name), columns, group=group, name=name)
+
+
 def as_text(values: pd.Series) -> pd.Series:
     """Turn names into a categorical of text: of millions of rows, each name is made text once."""
     categorical = values.astype("category")
@@ -208,6 +222,32 @@ def checked_level(value: float, *, name: str = "fdr") -> float:
     return float(value)
 
 
+def checked_whole(value: int, *, name: str, least: int) -> int:
+    """Return a whole number of at least ``least``, if it is one.
+
+    Raises
+    ------
+    OptionError
+        If it is no such number.
+    """
+    if isinstance(value, bool) or not (isinstance(value, int) and value >= least):
+        raise OptionError(f"{name}: expected a whole number of at least {least}; found {value!r}")
+    return value
+
+
+def smallest_shown(top: float | None) -> float:
+    """Return the p-value at the highest place of an axis, ``-log10`` of it ``top``; None: as small as they come.
+
+    Raises
+    ------
+    OptionError
+        If ``top`` is not above 0.
+    """
+    if top is not None and not (isinstance(top, (int, float)) and top > 0):
+        raise OptionError(f"top: expected a number above 0; found {top!r}")
+    return LEAST if top is None else max(LEAST, 10.0**-top)
+
+
 @dataclass(frozen=True)
 class Effects:
     """Tested rows of a table, with the columns of one effect and its p-value; ``fdr`` is of that p-value."""
@@ -262,7 +302,19 @@ def group_title(rows: pd.DataFrame, group: str | None) -> str:
     return str(names[0]) if len(names) == 1 else f"{len(names)} groups" if names else ""
 
 
-def minus_log10(p: Any, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
+def titled(rows: pd.DataFrame, group: str | None, text: str) -> str:
+    """Write a title that begins with what the rows are of.
+
+    Examples
+    --------
+    >>> titled(pd.DataFrame({"group": ["T", "T"]}), None, "2 pairs"), titled(pd.DataFrame(), None, "no pair")
+    ('T: 2 pairs', 'no pair')
+    """
+    name = group_title(rows, group)
+    return f"{name}{name and ': '}{text}"
+
+
+def minus_log10(p: ArrayLike, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
     """Compute ``-log10`` of p-values, and which are below 1e-300, where the result is 300.
 
     Raises
@@ -279,7 +331,7 @@ def minus_log10(p: Any, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
     return -np.log10(np.where(below, LEAST, values)), below
 
 
-def exact_interval(k: Any, n: Any) -> tuple[Floats, Floats]:
+def exact_interval(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     """Compute the 95 % interval of a share of k in n (Clopper and Pearson 1934)."""
     from scipy.special import betaincinv
 

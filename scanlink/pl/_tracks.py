@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -183,7 +182,7 @@ def draw_curves(
     ax: Axes,
     left: Floats,
     right: Floats,
-    sign: NDArray[Any],
+    sign: NDArray[np.integer],
     strength: Floats,
     *,
     base: float,

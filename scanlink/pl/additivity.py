@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import SIGNS, called_points, grey_points, open_spines, two_axes
-from scanlink.pl._tables import asked_rows, checked, checked_level, group_title, usable
+from scanlink.pl._looks import SIGNS, called_points, draw_legend, grey_points, limits, open_spines, two_axes
+from scanlink.pl._tables import asked_rows, checked, checked_level, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +22,6 @@ __all__ = ["additivity"]
 
 _EFFECTS = ("beta_10", "beta_01", "beta_11")
 _OF_TARGETS = ("beta_1", "beta_2", "beta_interaction")
-# Axes end this far beyond the 1st and 99th percentile, in their distance; few points are farther out.
-_FAR = 1.5
 
 
 def additivity(
@@ -81,10 +79,8 @@ def additivity(
     two = isinstance(epi, pd.DataFrame) and "target_1" in epi.columns
     table_name = "interactions" if two else "epi"
     if two:
-        checked(epi, _OF_TARGETS, name=table_name)
-        epi = _joint(asked_rows(epi, name=table_name))
-    checked(epi, _EFFECTS, name=table_name)
-    rows = usable(epi, _EFFECTS, group=group, name=table_name)
+        epi = _joint(asked_rows(checked(epi, _OF_TARGETS, name=table_name), name=table_name))
+    rows = tested_rows(epi, _EFFECTS, group=group, name=table_name)
     b10, b01, joint = (rows[column].to_numpy(dtype=float) for column in _EFFECTS)
     total = b10 + b01
     finite = np.isfinite(total) & np.isfinite(joint)
@@ -94,7 +90,7 @@ def additivity(
     difference = joint - total
     called = rows["fdr"].to_numpy(dtype=float) < level if "fdr" in rows.columns else np.zeros(len(rows), dtype=bool)
     scatter_ax, box_ax = two_axes(ax, size=(6.6, 4.6), ratio=(3.6, 1), beside=True)
-    low, high = _limits(np.concatenate([total, joint]))
+    low, high = limits(np.concatenate([total, joint]), margin=0.06)
     outside = (np.minimum(total, joint) < low) | (np.maximum(total, joint) > high)
     scatter_ax.plot([low, high], [low, high], color="black", linewidth=0.9, zorder=2.5)
     scatter_ax.axhline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
@@ -102,10 +98,7 @@ def additivity(
     n_above, n_below = int((difference > 0).sum()), int((difference < 0).sum())
     n_on = len(rows) - n_above - n_below
     words = (", targets 1 + 2", " of both") if two else (", 10 + 01", ", 11")
-    name = group_title(rows, group)
-    title = f"{name}{name and ': '}{len(rows):,} pairs\n{n_above:,} above the line, {n_below:,} below" + (
-        f", {n_on:,} on it" if n_on else ""
-    )
+    sides = f"{n_above:,} above the line, {n_below:,} below" + (f", {n_on:,} on it" if n_on else "")
     not_called = ~called & ~outside
     grey_points(
         scatter_ax, total[not_called], joint[not_called], x_range=(low, high), y_range=(low, high), text="_pairs"
@@ -132,19 +125,16 @@ def additivity(
         xlabel=f"sum of single effects{words[0]} (natural log)",
         ylabel=f"joint effect{words[1]} (natural log)",
     )
-    scatter_ax.set_title(title, fontsize="medium")
+    scatter_ax.set_title(titled(rows, group, f"{len(rows):,} pairs\n{sides}"), fontsize="medium")
     if scatter_ax.get_legend_handles_labels()[0]:
-        scatter_ax.legend(
-            loc="best",
-            fontsize="small",
-            framealpha=0.85,
-            edgecolor="none",
+        draw_legend(
+            scatter_ax,
             handletextpad=0.4,
             borderaxespad=0.1,
             title=f"FDR {level:g}" if called.any() else None,
             title_fontsize="small",
             alignment="left",
-        ).set_zorder(5)
+        )
     _box(box_ax, difference, "joint − sum" if two else "11 − (10 + 01)")
     open_spines(scatter_ax, box_ax)
     return scatter_ax
@@ -154,15 +144,6 @@ def _joint(table: pd.DataFrame) -> pd.DataFrame:
     """Add the effects by state to interactions of a screen."""
     first, second, interaction = (table[name].astype(float) for name in _OF_TARGETS)
     return table.assign(beta_10=first, beta_01=second, beta_11=first + second + interaction)
-
-
-def _limits(values: Floats) -> tuple[float, float]:
-    """Compute limits that serve both axes."""
-    first, last = np.quantile(values, [0.01, 0.99])
-    reach = _FAR * (last - first)
-    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
-    margin = 0.06 * (high - low) or 0.5
-    return float(low - margin), float(high + margin)
 
 
 def _box(ax: Axes, difference: Floats, name: str) -> None:

@@ -186,7 +186,7 @@ def _names(called: pd.DataFrame, links: pd.DataFrame, groups: str | Sequence[str
     if absent := [name for name in names if name not in existing]:
         raise MissingKeyError(
             f"no row of the table links has group {first_few(absent)}; its groups are "
-            f"{first_few(sorted(existing), largest=40)}"
+            f"{first_few(sorted(existing), most=40)}"
         )
     return names
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import BLUE, GREY, open_spines, two_axes
-from scanlink.pl._tables import checked, checked_level, exact_interval, group_title, usable
+from scanlink.pl._looks import BLUE, GREY, draw_legend, open_spines, two_axes
+from scanlink.pl._tables import checked_level, exact_interval, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +84,7 @@ def distance_decay(
     [100.0, 50.0, 0.0]
     """
     level = checked_level(fdr)
-    checked(links, ["distance", "beta", "fdr"], name="links")
-    rows = usable(links, ["distance", "beta", "fdr"], group=group, name="links")
+    rows = tested_rows(links, ["distance", "beta", "fdr"], group=group, name="links")
     distance = np.abs(rows["distance"].to_numpy(dtype=float))
     bounds = _edges(edges, float(distance.max()))
     effect, called = np.abs(rows["beta"].to_numpy(dtype=float)), rows["fdr"].to_numpy(dtype=float) < level
@@ -107,11 +106,8 @@ def distance_decay(
     low, high = exact_interval(linked[has_pairs], tested[has_pairs])
     upper.plot(x, 100 * share, linestyle="-", marker="o", markersize=5, color=BLUE, linewidth=0.8, zorder=3)
     upper.vlines(x[has_pairs], 100 * low, 100 * high, color=BLUE, linewidth=1.4, zorder=2)
-    name = group_title(rows, group)
-    upper.set_title(
-        f"{name}{name and ': '}{int(linked.sum()):,} of {int(tested.sum()):,} tested pairs linked, FDR {level:g}",
-        fontsize="medium",
-    )
+    text = f"{int(linked.sum()):,} of {int(tested.sum()):,} tested pairs linked, FDR {level:g}"
+    upper.set_title(titled(rows, group, text), fontsize="medium")
     # One wide interval would flatten all the others.
     top = min(float(high.max()), max(2.5 * float(np.nanmax(share)), float(np.sort(high)[high.size // 2])))
     upper.set(ylabel="linked pairs (%)", ylim=(0, 106 * top if top else 1.0))
@@ -133,7 +129,7 @@ def distance_decay(
     ]
     # Room above for the legend.
     lower.set(ylabel="median |effect|\n(natural log)", xlabel="distance (kb)", ylim=(0, 1.3 * max(tops) or 1.0))
-    lower.legend(loc="upper right", fontsize="small", framealpha=0.85, edgecolor="none", ncols=2, borderaxespad=0.1)
+    draw_legend(lower, loc="upper right", ncols=2, borderaxespad=0.1)
     labels = [_label(bounds[number], bounds[number + 1]) for number in bins]
     counts = [f"{_short(int(count))}" for count in tested]
     upper.set_xticks(x, counts, fontsize="small")

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.peaks import looks_like_peaks, parse_peaks
 from scanlink.pl._looks import new_axes
-from scanlink.pl._tables import as_text, checked, checked_level, contrast_of, effect_rows
+from scanlink.pl._tables import as_text, checked, checked_level, checked_whole, contrast_of, effect_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,8 +87,7 @@ def heatmap(
     (['A  p', 'C  q'], ['T', 'B'])
     """
     level = checked_level(fdr)
-    if isinstance(top, bool) or not (isinstance(top, int) and top >= 1):
-        raise OptionError(f"top: expected a whole number of at least 1; found {top!r}")
+    checked_whole(top, name="top", least=1)
     contrast, name = contrast_of(table, contrast)
     enhancers = [column for column in table.columns if re.fullmatch(r"enhancer_\d+", str(column))]
     keys = ["gene", "peak"] if contrast is None else ["gene", *enhancers]

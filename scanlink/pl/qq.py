@@ -12,7 +12,17 @@ from scipy.special import betaincinv
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pl._looks import STYLES, new_axes, open_spines
-from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
+from scanlink.pl._tables import (
+    KINDS,
+    LEAST,
+    checked,
+    contrast_of,
+    effect_name,
+    minus_log10,
+    of_group,
+    p_column,
+    smallest_shown,
+)
 from scanlink.screen_options import KINDS as SCREEN_KINDS
 
 if TYPE_CHECKING:
@@ -89,25 +99,22 @@ def qq(
     >>> [text.get_text() for text in qq(links).get_legend().get_texts()]
     ['wald (3)', 'robust (2)', '95 % band, n = 2']
     """
-    if top is not None and not (isinstance(top, (int, float)) and top > 0):
-        raise OptionError(f"top: expected a number above 0; found {top!r}")
+    smallest = smallest_shown(top)
     contrast, table_name = contrast_of(table, contrast)
     curves = _curves(of_group(table, group, name=table_name), kinds, by, contrast, table_name)
     ax = new_axes(ax, size=(4.8, 4.8))
-    smallest = min(p.size for p in curves.values())
-    largest = max(p.size for p in curves.values())
-    right = np.log10(largest + 1)
-    smallest_shown = LEAST if top is None else max(LEAST, 10.0**-top)
-    positive = [p[p >= smallest_shown] for p in curves.values()]
+    fewest = min(p.size for p in curves.values())
+    right = np.log10(max(p.size for p in curves.values()) + 1)
+    positive = [p[p >= smallest] for p in curves.values()]
     edge = 1.06 * max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
-    ranks = np.unique(np.geomspace(1, smallest, 200).round())
+    ranks = np.unique(np.geomspace(1, fewest, 200).round())
     ax.fill_between(
-        -np.log10(ranks / (smallest + 1)),
-        -np.log10(betaincinv(ranks, smallest + 1 - ranks, 0.025)),
-        -np.log10(betaincinv(ranks, smallest + 1 - ranks, 0.975)),
+        -np.log10(ranks / (fewest + 1)),
+        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.025)),
+        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.975)),
         color="#DDDDDD",
         linewidth=0,
-        label=f"95 % band, n = {smallest:,}",
+        label=f"95 % band, n = {fewest:,}",
         zorder=0,
     )
     ax.plot([0, right], [0, right], color="black", linewidth=0.8, zorder=1)
@@ -116,8 +123,8 @@ def qq(
         color, marker = STYLES[list(KINDS).index(name) if name in KINDS else number]
         expected = -np.log10(np.arange(1, p.size + 1) / (p.size + 1))
         points = _apart(expected, right)
-        n_below = int(np.count_nonzero(p < smallest_shown))
-        label = f"{name} ({p.size:,}{f'; ↑ {n_below:,} below {smallest_shown:.1g}' if n_below else ''})"
+        n_below = int(np.count_nonzero(p < smallest))
+        label = f"{name} ({p.size:,}{f'; ↑ {n_below:,} below {smallest:.1g}' if n_below else ''})"
         inside = points[points >= n_below]
         ax.plot(
             expected[inside],
@@ -145,7 +152,7 @@ def qq(
     band = next(i for i, name in enumerate(names) if name.startswith("95 %"))
     order = [*(i for i in range(len(names)) if i != band), band]
     legend_place: Literal["best", "upper left"] = "best"
-    if smallest_shown > LEAST and any(p[0] < smallest_shown for p in curves.values()):
+    if smallest > LEAST and any(p[0] < smallest for p in curves.values()):
         # Room for the legend above the arrows.
         legend_place = "upper left"
         ticks = [tick for tick in ax.get_yticks() if tick <= edge]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, first_few
+from scanlink.pl._looks import BLUE, open_spines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["recovery"]
 
 # Colour-blind safe (Okabe and Ito 2008).
-_COLORS = {"planted": "#0072B2", "beside a planted link": "#E69F00", "no link planted": "#BBBBBB"}
+_COLORS = {"planted": BLUE, "beside a planted link": "#E69F00", "no link planted": "#BBBBBB"}
 
 
 def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) -> Figure:
@@ -101,8 +102,7 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     # Room below for the legend.
     right.set_ylim(-0.35 * top, top)
     right.set_yticks([tick for tick in right.get_yticks() if 0 <= tick <= top])
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+    open_spines(left, right)
     return figure
 
 

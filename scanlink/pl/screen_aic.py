@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
-from scanlink.pl._tables import asked_rows, checked, group_title, usable
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
+from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +61,7 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     >>> [text.get_text() for text in screen_aic(table).get_legend().get_texts()]
     ['multiply (1)', 'cannot be told (2)', 'add (0)']
     """
-    checked(table, _COLUMNS, name="interactions")
-    rows = usable(asked_rows(table, name="interactions"), _COLUMNS, group=group, name="interactions")
+    rows = tested_rows(table, _COLUMNS, group=group, name="interactions")
     difference = (rows[_COLUMNS[0]] - rows[_COLUMNS[1]]).to_numpy(dtype=float)
     difference = difference[np.isfinite(difference)]
     if not difference.size:
@@ -94,12 +93,11 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     heights = counts[counts > 0]
     if heights.max() > _SPREAD * heights.min():
         ax.set(yscale="log", ylim=(0.6, 3 * heights.max()))
-    name = group_title(rows, group)
     ax.set(
         xlim=(-reach, reach),
         xlabel="AIC of adding − AIC of multiplying",
         ylabel="pairs",
-        title=f"{name}{name and ': '}{difference.size:,} pairs",
+        title=titled(rows, group, f"{difference.size:,} pairs"),
     )
     ticks = [tick for tick in ax.get_xticks() if -reach <= tick <= reach]
     cut_off = farthest > reach
@@ -107,14 +105,8 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     ax.set_xticks(
         sorted({*ticks, *ends}), [f"{ends.get(t, '')}{t:g}".replace("-", "−") for t in sorted({*ticks, *ends})]
     )
-    ax.legend(
-        loc="upper left",
-        fontsize="small",
-        framealpha=0.85,
-        edgecolor="none",
-        alignment="left",
-        title="difference above 2 to either side",
-        title_fontsize="small",
+    draw_legend(
+        ax, loc="upper left", alignment="left", title="difference above 2 to either side", title_fontsize="small"
     )
     open_spines(ax)
     return ax

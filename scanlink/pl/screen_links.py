@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import GREY, MANY, STYLES, grey_points, new_axes, open_spines, thinned
-from scanlink.pl._tables import checked, checked_level, of_group
+from scanlink.errors import InputError
+from scanlink.pl._looks import (
+    GREY,
+    MANY,
+    STYLES,
+    draw_legend,
+    grey_points,
+    limits,
+    name_points,
+    new_axes,
+    open_spines,
+    thinned,
+)
+from scanlink.pl._tables import checked, checked_level, checked_whole, of_group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["screen_links"]
 
 # Up to so many points each has its intervals; above, none of the grey ones, and above the second none at all.
 _INTERVALS, _MOST_INTERVALS = 60, 300
-_FAR = 1.5
 _NORMAL = 1.959964
 
 
@@ -84,8 +91,7 @@ def screen_links(
     from scanlink.tl.screen_links.summary import counted_pairs
 
     levels = checked_level(link_fdr, name="link_fdr"), checked_level(screen_fdr, name="screen_fdr")
-    if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
-        raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
+    checked_whole(labels, name="labels", least=0)
     checked(table, ["gene", "se_link", "se_screen"], name="table")
     rows = counted_pairs(of_group(table, group, name="table"), kinds=kinds)
     if not len(rows):
@@ -95,7 +101,8 @@ def screen_links(
     in_screen = rows["fdr_screen"].to_numpy(dtype=float) < levels[1]
     ax = new_axes(ax, size=(5.6, 5.0))
     called = linked | in_screen
-    x_range, y_range = _limits(x, called), _limits(y, called)
+    # Effects that are called, and 0, are always within the axes.
+    x_range, y_range = (limits(values, margin=0.08, always=np.append(values[called], 0.0)) for values in (x, y))
     outside = (x < x_range[0]) | (x > x_range[1]) | (y < y_range[0]) | (y > y_range[1])
     _quadrants(ax, x_range, y_range)
     not_called = ~called & ~outside
@@ -137,20 +144,13 @@ def screen_links(
         ylabel="effect of the perturbation (natural log)",
     )
     ax.set_title(f"{name}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
-    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
+    draw_legend(ax, handletextpad=0.4)
     open_spines(ax)
-    _write_names(ax, rows, np.column_stack([x, y]), linked, in_screen, labels)
+    # Those that both sides call, then those that the screen has found, smallest p-values first.
+    found = np.flatnonzero(in_screen)
+    order = found[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[found], ~linked[found]))]
+    name_points(ax, rows["gene"].iloc[order[:labels]].astype(str).tolist(), np.column_stack([x, y])[order])
     return ax
-
-
-def _limits(values: Floats, called: NDArray[np.bool_]) -> tuple[float, float]:
-    """Compute limits that hold all that is called, most of the rest, and 0."""
-    first, last = np.quantile(values, [0.01, 0.99])
-    reach = _FAR * (last - first)
-    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
-    low, high = min(low, 0.0, *values[called]), max(high, 0.0, *values[called])
-    margin = 0.08 * (high - low) or 0.5
-    return float(low - margin), float(high + margin)
 
 
 def _quadrants(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
@@ -165,21 +165,5 @@ def _intervals(ax: Axes, rows: pd.DataFrame, color: str) -> None:
     """Draw the 95 % intervals of some pairs on both axes."""
     x, y = rows["beta_link"].to_numpy(dtype=float), rows["beta_screen"].to_numpy(dtype=float)
     wide, high = (_NORMAL * rows[f"se_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
-    style: dict[str, Any] = {"color": color, "linewidth": 0.8, "alpha": 0.7, "zorder": 1.5}
-    ax.hlines(y, x - wide, x + wide, **style)
-    ax.vlines(x, y - high, y + high, **style)
-
-
-def _write_names(
-    ax: Axes, rows: pd.DataFrame, xy: Floats, linked: NDArray[np.bool_], in_screen: NDArray[np.bool_], n_names: int
-) -> None:
-    """Write genes of pairs that both sides call, then of those that the screen has found, smallest p-values first."""
-    from scanlink.pl._labels import add_labels
-
-    rows_called = np.flatnonzero(in_screen)
-    if not (n_names and rows_called.size):
-        return
-    first = rows_called[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[rows_called], ~linked[rows_called]))]
-    add_labels(
-        ax, rows["gene"].iloc[first[:n_names]].astype(str).tolist(), xy[first[:n_names]], avoid=xy[first[:2_000]]
-    )
+    for draw, at, low, up in ((ax.hlines, y, x - wide, x + wide), (ax.vlines, x, y - high, y + high)):
+        draw(at, low, up, color=color, linewidth=0.8, alpha=0.7, zorder=1.5)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scanlink.errors import InputError
 from scanlink.pl._looks import BLUE, new_axes, open_spines
-from scanlink.pl._tables import asked_rows, checked, group_title, usable
+from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,8 +64,7 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
     """
     two = isinstance(table, pd.DataFrame) and "min_interaction" in table.columns
     column = "min_interaction" if two else "min_effect"
-    checked(table, [column], name="given")
-    rows = usable(asked_rows(table, name="given"), [column], group=group, name="given")
+    rows = tested_rows(table, [column], group=group, name="given")
     sizes = np.sort(rows[column].to_numpy(dtype=float))
     finite = sizes[np.isfinite(sizes) & (sizes > 0)]
     if not finite.size:
@@ -91,7 +90,6 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
         ax.vlines(middle, 0, 50, color="black", linewidth=0.9, linestyle=":", zorder=2)
         ax.hlines(50, low, middle, color="black", linewidth=0.9, linestyle=":", zorder=2)
     noun = "interaction" if two else "effect"
-    name = group_title(rows, group)
     half = f"half could show {middle:.2g} or more" if np.isfinite(middle) else "less than half could show any"
     ax.set(
         xscale="log",
@@ -100,7 +98,7 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
         xlabel=f"smallest {noun} seen with 80 % power (natural log)",
         ylabel="tests (%)",
     )
-    ax.set_title(f"{name}{name and ': '}{sizes.size:,} tests: {half}", fontsize="medium")
+    ax.set_title(titled(rows, group, f"{sizes.size:,} tests: {half}"), fontsize="medium")
     ax.minorticks_off()
     ticks = [tick for tick in _TICKS if low <= tick <= high] or [middle]
     ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])

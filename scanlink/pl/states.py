@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
-from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
 from scanlink.pp.chunks import get_modality
 from scanlink.pp.formula import parse_formula
 from scanlink.stats import StatesFit, fit_states, rescale, sandwich_se, state_names
@@ -127,7 +127,7 @@ def states(
     ax.set(xlim=(-0.5, 3.5), ylim=(0, 1.08 * top or 1.0), ylabel=f"UMIs of the gene per {_DEPTH:,} of the cell")
     ax.set_title(title, fontsize="medium")
     ax.set_xticks(range(4), labels, fontsize="small")
-    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none")
+    draw_legend(ax)
     open_spines(ax)
     return ax
 

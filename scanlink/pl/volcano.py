@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import MANY, SIGNS, called_points, grey_points, new_axes, open_spines
-from scanlink.pl._tables import LEAST, checked_level, effect_rows, group_title, minus_log10
+from scanlink.errors import InputError
+from scanlink.pl._looks import MANY, SIGNS, called_points, draw_legend, grey_points, name_points, new_axes, open_spines
+from scanlink.pl._tables import checked_level, checked_whole, effect_rows, minus_log10, smallest_shown, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
 
 __all__ = ["volcano"]
 
@@ -92,10 +88,8 @@ def volcano(
     ['not called (1)', 'called, above 0 (1)', 'called, below 0 (1)']
     """
     level = checked_level(fdr)
-    if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
-        raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
-    if top is not None and not (isinstance(top, (int, float)) and top > 0):
-        raise OptionError(f"top: expected a number above 0; found {top!r}")
+    checked_whole(labels, name="labels", least=0)
+    smallest = smallest_shown(top)
     effects = effect_rows(table, contrast=contrast, kind=kind, group=group)
     rows, effect, p_column = effects.rows, effects.effect, effects.p
     x = rows[effect].to_numpy(dtype=float)
@@ -104,8 +98,7 @@ def volcano(
         raise InputError(f"no effect in column {effect!r} is finite: nothing to draw")
     rows, x = rows[finite], x[finite]
     y, is_below = minus_log10(rows[p_column], column=p_column)
-    smallest_shown = LEAST if top is None else max(LEAST, 10.0**-top)
-    is_below |= y > -np.log10(smallest_shown)
+    is_below |= y > -np.log10(smallest)
     called = rows["fdr"].to_numpy(dtype=float) < level
     reach = min(np.abs(x).max(), _FAR * float(np.quantile(np.abs(x), 0.99))) or np.abs(x).max() or 1.0
     height = max(y[~is_below].max(initial=0.0), 1.0)
@@ -123,7 +116,7 @@ def volcano(
         text = f"called, {'above' if sign > 0 else 'below'} 0 ({of_sign.sum():,})"
         called_points(ax, x[of_sign & ~edge], y[of_sign & ~edge], sign, text=text, **ranges)
     for at_edge, sign_text, text in (
-        (is_below, r"$\uparrow$", f"{is_below.sum():,} below {smallest_shown:.1g}"),
+        (is_below, r"$\uparrow$", f"{is_below.sum():,} below {smallest:.1g}"),
         (is_far & ~is_below & (x > 0), r"$\rightarrow$", f"{(is_far & (x > 0)).sum():,} beyond the edge"),
         (is_far & ~is_below & (x < 0), r"$\leftarrow$", f"{(is_far & (x < 0)).sum():,} beyond the edge"),
     ):
@@ -145,26 +138,15 @@ def volcano(
     p = rows[p_column].to_numpy(dtype=float)
     if called.any() and p[called].max() < p[~called].min(initial=1.0):
         ax.axhline(y[called].min(), color="black", linewidth=0.8, linestyle=":", zorder=0.5)
-    name_of = group_title(rows, group)
-    title = f"{name_of}{name_of and ': '}{len(rows):,} tested, {called.sum():,} called at FDR {level:g}"
+    title = titled(rows, group, f"{len(rows):,} tested, {called.sum():,} called at FDR {level:g}")
     ax.set(xlabel=effects.effect_name, ylabel=f"{effects.p_name} (−log10)", xlim=x_range, ylim=y_range, title=title)
-    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
+    draw_legend(ax, handletextpad=0.4)
     open_spines(ax)
-    _write_names(ax, rows, p, called, np.column_stack([x, y]), labels)
-    return ax
-
-
-def _write_names(ax: Axes, rows: pd.DataFrame, p: Floats, called: Bools, xy: Floats, n_names: int) -> None:
-    """Write gene names at the called points with the smallest p-values, larger effects first among equal ones."""
-    from scanlink.pl._labels import add_labels
-
-    rows_called = np.flatnonzero(called)
-    if not (n_names and rows_called.size):
-        return
-    first = rows_called[np.lexsort((-np.abs(xy[rows_called, 0]), p[rows_called]))]
-    named = first[:n_names]
-    genes = rows["gene"].iloc[named].astype(str)
+    # Smallest p-values first, larger effects first among equal ones.
+    numbers = np.flatnonzero(called)
+    order = numbers[np.lexsort((-np.abs(x[numbers]), p[numbers]))]
+    genes = rows["gene"].iloc[order[:labels]].astype(str)
     if "group" in rows.columns and rows["group"].nunique() > 1:
-        genes = genes + " (" + rows["group"].iloc[named].astype(str) + ")"
-    # Beyond some thousands no name has room among the called points, and looking for it would take long.
-    add_labels(ax, genes.tolist(), xy[named], avoid=xy[first[:2_000]])
+        genes = genes + " (" + rows["group"].iloc[order[:labels]].astype(str) + ")"
+    name_points(ax, genes.tolist(), np.column_stack([x, y])[order])
+    return ax

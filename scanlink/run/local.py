@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scanlink.errors import InputError
 
@@ -27,7 +27,7 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-def check_client(client: Any) -> None:
+def check_client(client: object) -> None:
     """Refuse what is no Dask client before anything is computed.
 
     Raises

@@ -13,7 +13,6 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from scanlink.errors import RunError
 
@@ -254,7 +253,7 @@ def _started(pid: int) -> int:
 
 def _machine() -> str:
     """Name the boot and the process namespace of this host, as far as it has them."""
-    parts: list[Any] = []
+    parts: list[str] = []
     for read in (
         lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         lambda: os.readlink("/proc/self/ns/pid"),

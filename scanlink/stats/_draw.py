@@ -28,7 +28,9 @@ _MORE_BLOCKS = 16
 
 
 @njit(nogil=True, inline="always")
-def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def _philox(
+    c0: np.uint32, c1: np.uint32, c2: np.uint32, c3: np.uint32, k0: np.uint32, k1: np.uint32
+) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
     """Compute one block of Philox4x32-10: four counter words and two key words to four random words."""
     for _ in range(_ROUNDS):
         p0 = _M0 * np.uint64(c0)

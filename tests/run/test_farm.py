@@ -151,7 +151,7 @@ def test_compute_block__where_the_folder_is_not_the_drivers_nothing_is_written(t
 def test_compute_block__a_part_that_a_dead_worker_left_is_not_computed_again(folder, blocks):
     parts, context = Parts(folder / "parts", "f"), Context(str(folder / "calls"))
     reports = [compute_block(blocks[0], task=task, context=context, parts=parts) for _ in range(2)]
-    assert [report.found for report in reports] == [False, True]
+    assert [report.found_finished for report in reports] == [False, True]
     assert finished_calls(folder) == [0]
 
 
