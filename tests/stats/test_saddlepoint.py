@@ -13,8 +13,8 @@ from scipy.special import log_ndtr
 
 from scanlink.errors import DesignError, InputError, OptionError
 from scanlink.stats import basic_p, case_weights, fit_negbin, fit_poisson, refit_negbin, refit_poisson
-from scanlink.stats._tail import make_work, saddle_pass
-from scanlink.stats.saddlepoint import bootstrap_tail
+from scanlink.stats._tail import make_work, saddle_pass, saddle_step
+from scanlink.stats.saddlepoint import REACHED, bootstrap_tail, saddle_deviate
 
 
 def make(n=120, seed=0, beta=0.8, levels=2, mean=0.5):
@@ -173,6 +173,36 @@ def test_bootstrap_tail__smooth_through_an_estimate_of_zero():
     assert (moves > 0).all()
     assert np.abs(np.diff(moves)).max() < 0.03 * moves.mean()
     assert 0.999 < max(one.p for one in found) <= 1
+
+
+def deviate_at_rest(data, coef, t):
+    """Compute r + log(u / r) / r where further Newton steps have brought coefficients and t to rest."""
+    coef, t, n_terms, n = coef.copy(), t.copy(), coef.size, data[5]
+    first, second, dt, dgamma = np.empty((2, n_terms)), np.empty((4, n_terms, n_terms)), np.empty(n_terms), coef[1:] * 0
+    for _ in range(5):
+        value = saddle_pass(data, coef, t, first, second)
+        size, logdet, _change = saddle_step(first, second, n, 0.0, dt, dgamma)
+        t += dt
+        coef[:-1] += dgamma
+    assert size < 1e-11
+    r = math.copysign(math.sqrt(-2 * n * value), t[-1])
+    log_u = 0.5 * logdet + math.log(math.sqrt(n) * abs(t[-1])) - np.linalg.slogdet(second[3, :-1, :-1])[1]
+    return r + (log_u - math.log(abs(r))) / r
+
+
+@pytest.mark.parametrize("pair", [{"seed": 1}, *PAIRS[:1], *PAIRS[3:]], ids=str)
+def test_saddle_deviate__path_stops_where_no_step_would_change_it(pair):
+    # Next to the estimate r is small and what is left of the last step counts most: 1 / r times as much.
+    counts, design = make(**pair)
+    fit, order = fit_poisson(counts, design, path="newton"), [0, 2, 1]
+    terms, n = np.ascontiguousarray(design[:, order].T), counts.size
+    data = (counts, terms, np.zeros(n), np.inf, np.empty(0, dtype=np.int64), n, make_work(3))
+    for distance in np.geomspace(0.04, 1.5, 12):
+        for side in (-1, 1):
+            boundary = fit.coef[1] + side * distance * fit.se[1]
+            deviate, state, _, end, t = saddle_deviate(data, fit.coef[order], boundary)
+            assert (state, end[-1]) == (REACHED, boundary)
+            assert deviate == pytest.approx(deviate_at_rest(data, end, t), abs=1e-5)
 
 
 def test_bootstrap_tail__goes_on_to_the_smallest_numbers():
