@@ -137,7 +137,7 @@ def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     planted_links["group"] = planted_links["group"].astype(str)
     table = links.merge(planted_links, on=keys, how="left")
     planted = table["beta_true"].notna()
-    beside = planted.groupby([table["group"], table["gene"]]).transform("any")
+    beside = planted.groupby([table["group"], table["gene"]], observed=True).transform("any")
     kinds = list(_COLORS)
     table["kind"] = np.select([planted, beside], kinds[:2], kinds[2])
     return table
