@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from many_points import main
 from matplotlib.figure import Figure
 from pl.tables import draw_example, epi_table, examples, interactions_table, luminance, needed, screen_table
 
@@ -92,6 +93,14 @@ def test_pictures__do_not_change_the_table(label):
     before = table.copy(deep=True)
     draw_example(name, {**arguments, needed(name)[0]: [lambda: table]}, **options)
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_benchmark__of_many_points_runs_over_every_picture_of_a_table(capsys):
+    main(["--rows", "6000"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    assert [name for name, *_ in rows] == OF_TABLES
+    # Kilobytes of the SVG.
+    assert max(float(row[3]) for row in rows) < 1_500
 
 
 def test_pictures__need_no_pyplot_and_scanlink_no_matplotlib():
