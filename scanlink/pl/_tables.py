@@ -222,16 +222,16 @@ def checked_level(value: float, *, name: str = "fdr") -> float:
     return float(value)
 
 
-def checked_whole(value: int, *, name: str, least: int) -> int:
-    """Return a whole number of at least ``least``, if it is one.
+def checked_whole(value: int, *, name: str, minimum: int) -> int:
+    """Return a whole number of at least ``minimum``, if it is one.
 
     Raises
     ------
     OptionError
         If it is no such number.
     """
-    if isinstance(value, bool) or not (isinstance(value, int) and value >= least):
-        raise OptionError(f"{name}: expected a whole number of at least {least}; found {value!r}")
+    if isinstance(value, bool) or not (isinstance(value, int) and value >= minimum):
+        raise OptionError(f"{name}: expected a whole number of at least {minimum}; found {value!r}")
     return value
 
 

@@ -87,7 +87,7 @@ def heatmap(
     (['A  p', 'C  q'], ['T', 'B'])
     """
     level = checked_level(fdr)
-    checked_whole(top, name="top", least=1)
+    checked_whole(top, name="top", minimum=1)
     contrast, name = contrast_of(table, contrast)
     enhancers = [column for column in table.columns if re.fullmatch(r"enhancer_\d+", str(column))]
     keys = ["gene", "peak"] if contrast is None else ["gene", *enhancers]

@@ -91,7 +91,7 @@ def screen_links(
     from scanlink.tl.screen_links.summary import counted_pairs
 
     levels = checked_level(link_fdr, name="link_fdr"), checked_level(screen_fdr, name="screen_fdr")
-    checked_whole(labels, name="labels", least=0)
+    checked_whole(labels, name="labels", minimum=0)
     checked(table, ["gene", "se_link", "se_screen"], name="table")
     rows = counted_pairs(of_group(table, group, name="table"), kinds=kinds)
     if not len(rows):
@@ -147,8 +147,8 @@ def screen_links(
     draw_legend(ax, handletextpad=0.4)
     open_spines(ax)
     # Those that both sides call, then those that the screen has found, smallest p-values first.
-    found = np.flatnonzero(in_screen)
-    order = found[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[found], ~linked[found]))]
+    hits = np.flatnonzero(in_screen)
+    order = hits[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[hits], ~linked[hits]))]
     name_points(ax, rows["gene"].iloc[order[:labels]].astype(str).tolist(), np.column_stack([x, y])[order])
     return ax
 
@@ -165,5 +165,5 @@ def _intervals(ax: Axes, rows: pd.DataFrame, color: str) -> None:
     """Draw the 95 % intervals of some pairs on both axes."""
     x, y = rows["beta_link"].to_numpy(dtype=float), rows["beta_screen"].to_numpy(dtype=float)
     wide, high = (_NORMAL * rows[f"se_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
-    for draw, at, low, up in ((ax.hlines, y, x - wide, x + wide), (ax.vlines, x, y - high, y + high)):
-        draw(at, low, up, color=color, linewidth=0.8, alpha=0.7, zorder=1.5)
+    for draw, position, start, end in ((ax.hlines, y, x - wide, x + wide), (ax.vlines, x, y - high, y + high)):
+        draw(position, start, end, color=color, linewidth=0.8, alpha=0.7, zorder=1.5)

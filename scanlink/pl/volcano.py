@@ -88,7 +88,7 @@ def volcano(
     ['not called (1)', 'called, above 0 (1)', 'called, below 0 (1)']
     """
     level = checked_level(fdr)
-    checked_whole(labels, name="labels", least=0)
+    checked_whole(labels, name="labels", minimum=0)
     smallest = smallest_shown(top)
     effects = effect_rows(table, contrast=contrast, kind=kind, group=group)
     rows, effect, p_column = effects.rows, effects.effect, effects.p

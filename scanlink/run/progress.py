@@ -123,12 +123,15 @@ class Progress:
             log.debug("progress cannot be written: %s", second)
 
     def _n_blocks(self) -> int:
+        """Count the blocks of all works."""
         return sum(counts.n_blocks for counts in self._counts)
 
     def _n_done(self) -> int:
+        """Count the blocks that are finished."""
         return sum(counts.n_found + counts.n_computed for counts in self._counts)
 
     def _describe(self) -> str:
+        """Describe in a line how far it is."""
         n_failed = sum(len(counts.failed) for counts in self._counts)
         failed = f", {n_failed} set aside" if n_failed else ""
         remaining = "" if self._seconds_left is None else f", about {duration(self._seconds_left)} left"
@@ -138,6 +141,7 @@ class Progress:
         )
 
     def _write(self, file: tuple[Counts, Path, float], state: str, **fields: Any) -> None:
+        """Write the file of one work."""
         counts, path, begin = file
         content = {
             "state": state,

@@ -99,7 +99,7 @@ class Covariates:
         The cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
         ``(n_cells,)``.
     sums
-        How weighted sums over cells are taken.
+        Function that takes weighted sums over cells.
     expandable
         Whether there are few enough strata and continuous covariates for the solver to be of use.
     """
@@ -129,7 +129,7 @@ class Covariates:
             Cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
             ``(n_cells,)``.
         sums
-            How weighted sums over cells are taken: see :func:`scanlink.stats.sums_on`.
+            Function that takes weighted sums over cells, such as one of :func:`scanlink.stats.sums_on`.
 
         Raises
         ------

@@ -88,7 +88,7 @@ class WeightBlock:
         How often each cell is drawn. Shape ``(n_tiles, n_cells, 64)``: replicate ``r`` is ``cells[r // 64, :, r %
         64]``; zeros fill the last tile.
     n_replicates
-        How many there are.
+        Number of replicates; further columns are padding.
     """
 
     cells: NDArray[np.uint8]

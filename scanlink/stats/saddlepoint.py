@@ -40,7 +40,7 @@ class TailP:
     p
         The p-value; 0 only where it is below 1e-307.
     log_p
-        Its natural logarithm.
+        Natural logarithm of the p-value.
     deviate
         Standard normal deviate of the boundary: P(b* >= 2 b) = P(Z > deviate).
     reached
@@ -77,7 +77,7 @@ def bootstrap_tail(
     target
         Column of ``design`` whose coefficient is tested.
     estimate
-        Its coefficient b in the unweighted fit, natural logarithm.
+        Coefficient b of that column in the unweighted fit, natural logarithm.
     offset
         Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
     start
