@@ -102,8 +102,8 @@ class Project:
         return [self.work(f"follow{group}", [replace(block, group=group) for block in blocks])]
 
     def run(self, **options: Any) -> dict[str, RunStats]:
-        found = run_work([self.scan], then=self.then, **options)
-        return {work.context.name: stats for work, stats in found.items()}
+        stats_of = run_work([self.scan], then=self.then, **options)
+        return {work.context.name: stats for work, stats in stats_of.items()}
 
     def traces(self, kind: str = "begin") -> list[str]:
         """Words of the blocks that were begun (or ended), in that order."""
@@ -112,12 +112,12 @@ class Project:
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Number and time of the file of each part."""
-        found = {str(path.relative_to(self.folder)): path.stat() for path in self.folder.glob("*/block-*.parquet")}
-        return {name: (about.st_ino, about.st_mtime_ns) for name, about in found.items()}
+        files = {str(path.relative_to(self.folder)): path.stat() for path in self.folder.glob("*/block-*.parquet")}
+        return {name: (status.st_ino, status.st_mtime_ns) for name, status in files.items()}
 
 
-def counts(found: dict[str, RunStats]) -> dict[str, tuple[int, int, int]]:
-    return {name: (stats.n_found, stats.n_computed, len(stats.failed)) for name, stats in found.items()}
+def counts(stats_of: dict[str, RunStats]) -> dict[str, tuple[int, int, int]]:
+    return {name: (stats.n_found, stats.n_computed, len(stats.failed)) for name, stats in stats_of.items()}
 
 
 @contextmanager
@@ -138,18 +138,21 @@ both = pytest.mark.parametrize("threads", [None, 2], ids=["in process", "on a cl
 def test_run_work__every_group_is_followed_once_and_its_blocks_are_computed(tmp_path, threads):
     project = Project(tmp_path / "run")
     with here_or(threads) as client:
-        found = project.run(client=client)
+        stats_of = project.run(client=client)
         follow = {f"follow{group}": (0, 3, 0) for group in range(N_GROUPS)}
-        assert counts(found) == {"scan": (0, 12, 0), **follow}
-        assert next(iter(found)) == "scan"
+        assert counts(stats_of) == {"scan": (0, 12, 0), **follow}
+        assert next(iter(stats_of)) == "scan"
         assert Counter(project.called) == Counter(
             [("scan", group) for group in range(N_GROUPS)] + [(f"follow{group}", group) for group in range(N_GROUPS)]
         )
         assert set(Counter(project.traces()).values()) == {1}
         files = project.parts()
-        for name in found:
-            said = json.loads((project.folder / name / "progress.json").read_text())
-            assert (said["state"], said["computed"], said["blocks"]) == ("finished", *2 * [found[name].n_computed])
+        for name in stats_of:
+            progress = json.loads((project.folder / name / "progress.json").read_text())
+            assert (progress["state"], progress["computed"], progress["blocks"]) == (
+                "finished",
+                *2 * [stats_of[name].n_computed],
+            )
         again = project.run(client=client)
     assert counts(again) == {"scan": (12, 0, 0), **dict.fromkeys(follow, (3, 0, 0))}
     assert project.parts() == files
@@ -177,8 +180,8 @@ def test_run_work__what_follows_is_computed_while_another_group_is(tmp_path, opt
     # A block of group 1 ends only when one that follows from group 0 has: a barrier between them would last for ever.
     project = Project(tmp_path / "run", wait=(("scan-1-5", "ended-follow0-0-0"),))
     with cluster.client("local", **options) as client:
-        found = project.run(client=client)
-    assert counts(found)["scan"] == (0, 12, 0)
+        stats_of = project.run(client=client)
+    assert counts(stats_of)["scan"] == (0, 12, 0)
     ends = project.traces("end")
     assert ends.index("follow0-0-0") < ends.index("scan-1-5")
 
@@ -269,10 +272,10 @@ def test_run_work__killed_and_started_again_computes_no_finished_block(tmp_path,
     n_left = Counter(name.split("/")[0] for name in left)
     assert 0 < len(left) < 12 + 9 or in_then == ("follow2", 2)
     with here_or(threads) as client:
-        found = project.run(client=client)
-    assert {name: stats.n_found for name, stats in found.items()} == {name: n_left[name] for name in found}
-    assert sum(stats.n_found + stats.n_computed for stats in found.values()) == 12 + 9
-    assert {name: about for name, about in project.parts().items() if name in left} == left
+        stats_of = project.run(client=client)
+    assert {name: stats.n_found for name, stats in stats_of.items()} == {name: n_left[name] for name in stats_of}
+    assert sum(stats.n_found + stats.n_computed for stats in stats_of.values()) == 12 + 9
+    assert {name: status for name, status in project.parts().items() if name in left} == left
     assert len(project.parts()) == 21
     assert Counter(name for name, _ in project.called)["scan"] == N_GROUPS
     # Only what was under way, at most the two on two threads, was begun twice.
@@ -284,12 +287,12 @@ def test_run_work__a_group_with_a_failed_block_is_not_gone_on_from(tmp_path, cap
     project = Project(tmp_path / "run", fail=("scan-1-6", "follow2-2-0"))
     with here_or(threads) as client:
         with caplog.at_level("INFO", logger="scanlink"):
-            found = project.run(client=client, retries=0)
-        assert counts(found) == {"scan": (0, 11, 1), "follow0": (0, 3, 0), "follow2": (0, 2, 1)}
-        assert found["scan"].failed == {6: "ArithmeticError: no number for scan-1-6"}
-        assert found["follow2"].failed == {0: "ArithmeticError: no number for follow2-2-0"}
-        assert found["scan"].unfollowed == {1: "1 of its 4 blocks were set aside"}
-        assert found["follow2"].unfollowed == {2: "1 of its 3 blocks were set aside"}
+            stats_of = project.run(client=client, retries=0)
+        assert counts(stats_of) == {"scan": (0, 11, 1), "follow0": (0, 3, 0), "follow2": (0, 2, 1)}
+        assert stats_of["scan"].failed == {6: "ArithmeticError: no number for scan-1-6"}
+        assert stats_of["follow2"].failed == {0: "ArithmeticError: no number for follow2-2-0"}
+        assert stats_of["scan"].unfollowed == {1: "1 of its 4 blocks were set aside"}
+        assert stats_of["follow2"].unfollowed == {2: "1 of its 3 blocks were set aside"}
         assert "group 1 of scan is not gone on from: 1 of its 4 blocks were set aside" in caplog.text
         for name, number in (("scan", "6"), ("follow2", "0")):
             content = json.loads((project.folder / name / "failed.json").read_text())
@@ -309,9 +312,9 @@ def test_run_work__what_follows_stops_when_it_is_hopeless(tmp_path, threads):
     project = Project(tmp_path / "run", n_follow=30, fail=words)
     with here_or(threads) as client, pytest.raises(RunError, match="the first 20 blocks all failed"):
         project.run(client=client, retries=0)
-    said = json.loads((project.folder / "follow0" / "progress.json").read_text())
-    assert (said["state"], said["computed"]) == ("failed", 0)
-    assert "the first 20 blocks all failed" in said["reason"]
+    progress = json.loads((project.folder / "follow0" / "progress.json").read_text())
+    assert (progress["state"], progress["computed"]) == ("failed", 0)
+    assert "the first 20 blocks all failed" in progress["reason"]
 
 
 @both
@@ -320,8 +323,8 @@ def test_run_work__failures_of_several_works_are_not_taken_together(tmp_path, th
     words = tuple(f"follow{group}-{group}-{number}" for group in range(3) for number in range(9))
     project = Project(tmp_path / "run", n_follow=9, fail=words)
     with here_or(threads) as client:
-        found = project.run(client=client, retries=0)
-    assert counts(found) == {"scan": (0, 12, 0), **{f"follow{group}": (0, 0, 9) for group in range(3)}}
+        stats_of = project.run(client=client, retries=0)
+    assert counts(stats_of) == {"scan": (0, 12, 0), **{f"follow{group}": (0, 0, 9) for group in range(3)}}
 
 
 @both
@@ -337,17 +340,17 @@ def test_run_work__an_exception_of_the_callback_stops_everything(tmp_path, threa
         with pytest.raises(LookupError, match="no such gene"):
             run_work([project.scan], then=then, client=client)
         begun = len(project.traces())
-        said = json.loads((project.folder / "scan" / "progress.json").read_text())
-        assert (said["state"], said["reason"]) == ("failed", "no such gene")
+        progress = json.loads((project.folder / "scan" / "progress.json").read_text())
+        assert (progress["state"], progress["reason"]) == ("failed", "no such gene")
         time.sleep(1.0)
         # What a thread had begun goes on; what was sent beyond that was called back.
         assert len(project.traces()) <= begun + 2
         left = project.parts()
         assert len(left) < 21
         project.words = {}
-        found = project.run(client=client)
-    assert sum(stats.n_found for stats in found.values()) == len(left)
-    assert sum(stats.n_found + stats.n_computed for stats in found.values()) == 21
+        stats_of = project.run(client=client)
+    assert sum(stats.n_found for stats in stats_of.values()) == len(left)
+    assert sum(stats.n_found + stats.n_computed for stats in stats_of.values()) == 21
 
 
 @both
@@ -361,8 +364,8 @@ def test_run_work__a_part_altered_before_it_is_gone_on_from_is_computed_anew(tmp
         return project.then(work, group)
 
     with here_or(threads) as client:
-        found = run_work([project.scan], then=then, client=client)
-    by_name = {work.context.name: stats for work, stats in found.items()}
+        stats_of = run_work([project.scan], then=then, client=client)
+    by_name = {work.context.name: stats for work, stats in stats_of.items()}
     assert counts(by_name)["scan"] == (0, 12, 0)
     assert list(by_name["scan"].damaged) == [5]
     assert "part block-000005.parquet cannot be used" in caplog.text
@@ -388,8 +391,8 @@ def test_run_work__groups_without_blocks_and_works_without_groups(tmp_path, thre
     project = Project(tmp_path / "run", n_groups=1)
     works = [project.work("empty", []), project.work("some", project.blocks, groups=(0, 1, 7))]
     with here_or(threads) as client:
-        found = run_work(works, then=project.then, client=client)
-    assert [(stats.n_blocks, stats.n_computed) for stats in found.values()] == [(0, 0), (4, 4)]
+        stats_of = run_work(works, then=project.then, client=client)
+    assert [(stats.n_blocks, stats.n_computed) for stats in stats_of.values()] == [(0, 0), (4, 4)]
     assert sorted(project.called) == [("some", 0), ("some", 1), ("some", 7)]
     for work in works:
         assert json.loads(work.marker.read_text())["state"] == "finished"
@@ -401,8 +404,8 @@ def test_run_work__groups_found_finished_are_gone_on_from_at_once(tmp_path):
     # One thread, which the first block of another group keeps until what follows is sent.
     project = Project(tmp_path / "run", wait=(("scan-1-4", "follow0/progress.json"),))
     with here_or(1) as client:
-        found = project.run(client=client)
-    assert counts(found)["scan"] == (4, 8, 0)
+        stats_of = project.run(client=client)
+    assert counts(stats_of)["scan"] == (4, 8, 0)
     assert project.called[0] == ("scan", 0)
 
 
@@ -440,9 +443,9 @@ def test_run_work__a_second_chance_for_each_block_of_each_work(tmp_path):
     project = Project(tmp_path / "run", n_groups=2, kill=("scan-1-5", "follow0-0-1"))
     settings = {"distributed.scheduler.allowed-failures": 1}
     with dask.config.set(settings), cluster.client("local", n_workers=2) as client:
-        found = project.run(client=client)
-    assert counts(found) == {"scan": (0, 7, 1), "follow0": (0, 2, 1)}
-    for stats in found.values():
+        stats_of = project.run(client=client)
+    assert counts(stats_of) == {"scan": (0, 7, 1), "follow0": (0, 2, 1)}
+    for stats in stats_of.values():
         assert all("every worker that computed it died" in reason for reason in stats.failed.values())
     times = Counter(project.traces())
     # Two workers died under it, and two when it was tried again; it may have waited on one that the other block killed.
@@ -465,8 +468,8 @@ def test_run_work__workers_killed_while_both_kinds_are_computed(tmp_path):
         dask.config.set({"distributed.scheduler.allowed-failures": 10}),
         cluster.client("local", n_workers=2) as client,
     ):
-        found = project.run(client=client, problem=kill_all)
-    assert counts(found) == {"scan": (0, 8, 0), "follow0": (0, 4, 0), "follow1": (0, 4, 0)}
+        stats_of = project.run(client=client, problem=kill_all)
+    assert counts(stats_of) == {"scan": (0, 8, 0), "follow0": (0, 4, 0), "follow1": (0, 4, 0)}
     # No part that was there was written again.
     assert {name: project.parts()[name] for name in kills[0]} == kills[0]
 
@@ -484,20 +487,20 @@ def test_run_work__time_left_is_estimated_for_each_task_by_itself(tmp_path):
 
     with pytest.raises(RunError, match="told to stop"):
         run_work([project.scan], then=then, problem=problem)
-    said = json.loads((project.folder / "scan" / "progress.json").read_text())
+    progress = json.loads((project.folder / "scan" / "progress.json").read_text())
     # Four blocks of the scan were left, of 0.05 s each or, on a busy machine, some times that; not of 50 s.
-    assert 0.2 <= said["seconds_left"] < 20.0
+    assert 0.2 <= progress["seconds_left"] < 20.0
 
 
 class LateParts(Parts):
     """Parts on a file system that shows only after a while what was written."""
 
     def present(self) -> set[int]:
-        there = super().present()
+        numbers = super().present()
         since = self.folder.parent / "since"
-        if there and not since.exists():
+        if numbers and not since.exists():
             since.touch()
-        return there if there and time.time() - since.stat().st_mtime > 1.5 else set()
+        return numbers if numbers and time.time() - since.stat().st_mtime > 1.5 else set()
 
 
 def test_run_work__parts_that_are_shown_late_are_waited_for(tmp_path):
@@ -510,9 +513,9 @@ def test_run_work__parts_that_are_shown_late_are_waited_for(tmp_path):
         seen.append(time.monotonic() - begin)
         return project.then(work, group)
 
-    found = run_work([late], then=then)
+    stats_of = run_work([late], then=then)
     assert min(seen) > 1.4
-    assert len(found) == 1 + N_GROUPS
+    assert len(stats_of) == 1 + N_GROUPS
 
 
 def test_run_work__parts_that_are_never_shown_end_it(tmp_path, monkeypatch):

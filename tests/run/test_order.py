@@ -24,12 +24,12 @@ def never(context: object, block: Block) -> pa.Table:
 
 def accounts_of(folder: Path, *costs: list[list[float]], depths: tuple[int, ...] = (0, 1, 1)) -> dict[Work, Account]:
     """A work for each list of the costs of its groups' blocks."""
-    found = {}
+    accounts = {}
     for place, groups in enumerate(costs):
         blocks = cut(np.arange(len(groups[0])), [np.array(cost) for cost in groups], owners_per_block=1)
         work = Work(never, place, blocks, Parts(folder / str(place), "f"))
-        found[work] = Account(work, place=place, depth=depths[place])
-    return found
+        accounts[work] = Account(work, place=place, depth=depths[place])
+    return accounts
 
 
 def begun(accounts: dict[Work, Account], *, by_group: bool, **options: object) -> list[tuple[int, int, float]]:
@@ -45,13 +45,13 @@ COSTS = [[1.0, 5.0, 2.0], [9.0, 1.0, 3.0]], [[4.0, 6.0, 7.0]]
 
 
 def test_order__longest_first_where_nothing_follows(tmp_path):
-    found = begun(accounts_of(tmp_path, *COSTS), by_group=False)
-    assert [cost for *_, cost in found] == [9.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0]
+    order = begun(accounts_of(tmp_path, *COSTS), by_group=False)
+    assert [cost for *_, cost in order] == [9.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0]
 
 
 def test_order__group_after_group_and_what_follows_first(tmp_path):
-    found = begun(accounts_of(tmp_path, *COSTS), by_group=True)
-    assert found == [
+    order = begun(accounts_of(tmp_path, *COSTS), by_group=True)
+    assert order == [
         *((1, 0, cost) for cost in (7.0, 6.0, 4.0)),
         *((0, 1, cost) for cost in (9.0, 3.0, 1.0)),
         *((0, 0, cost) for cost in (5.0, 2.0, 1.0)),
@@ -60,9 +60,9 @@ def test_order__group_after_group_and_what_follows_first(tmp_path):
 
 def test_order__a_block_that_would_be_left_over_goes_first(tmp_path):
     # 38 s in all on 3 threads: what takes more than 6.3 s is begun now.
-    found = begun(accounts_of(tmp_path, *COSTS), by_group=True, threads=3)
-    assert found[:2] == [(0, 1, 9.0), (1, 0, 7.0)]
-    assert found[2:5] == [(1, 0, 6.0), (1, 0, 4.0), (0, 1, 3.0)]
+    order = begun(accounts_of(tmp_path, *COSTS), by_group=True, threads=3)
+    assert order[:2] == [(0, 1, 9.0), (1, 0, 7.0)]
+    assert order[2:5] == [(1, 0, 6.0), (1, 0, 4.0), (0, 1, 3.0)]
 
 
 @pytest.mark.parametrize("by_group", [False, True])
@@ -106,8 +106,8 @@ class Counts:
 
 
 def state(path: Path) -> tuple[str, int]:
-    said = json.loads(path.read_text())
-    return said["state"], said["computed"]
+    progress = json.loads(path.read_text())
+    return progress["state"], progress["computed"]
 
 
 def test_progress__a_file_for_each_work_and_one_line_for_all(tmp_path, caplog):
