@@ -4,7 +4,7 @@
 
 A table of 30,000 rows, with the errors and effects of the tests' tables, is repeated until it has as many rows. Prints
 a Markdown table of each picture in `scanlink.pl` that is drawn from a table: seconds to draw it and to write it as PNG
-(100 dpi) and as SVG, both files, and the largest memory of the process so far (libraries and table included).
+(100 dpi) and as SVG, and the size of both files. Three million rows take some 3 GB of memory, for all tables together.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import numpy as np
 import pandas as pd
 
 import scanlink as sl
-from scanlink.run import peak_mib
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from pl.tables import draw_example, examples, needed, sizes
 
 __all__ = ["main"]
 
+# Arguments of pictures that are tables.
+_TABLES = ("links", "epi", "table")
 _ONCE = 30_000
 
 
@@ -42,22 +43,21 @@ def main(options: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=3_000_000)
     n_rows = parser.parse_args(options).rows
+    arguments = examples(min(n_rows, _ONCE))
+    tables = {make: repeated(make(), n_rows) for first in _TABLES for make in arguments[first]}
+    for first in _TABLES:
+        arguments[first] = [partial(pd.DataFrame, tables[make]) for make in arguments[first]]
     print(f"{n_rows:,} rows, {platform.machine()}, Python {platform.python_version()}\n")
-    print("| picture | seconds | PNG, kB | SVG, kB | peak memory, MiB |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    print("| picture | seconds | PNG, kB | SVG, kB |")
+    print("| --- | ---: | ---: | ---: |")
     for name in sl.pl.__all__:
-        first = needed(name)[0]
         # Without `ax` it is a picture of simulated data, which are few.
-        if first not in ("links", "epi", "table") or "ax" not in inspect.signature(getattr(sl.pl, name)).parameters:
+        if needed(name)[0] not in _TABLES or "ax" not in inspect.signature(getattr(sl.pl, name)).parameters:
             continue
-        arguments = examples(min(n_rows, _ONCE))
-        table = repeated(draw_example(name, arguments)[1], n_rows)
         begin = time.perf_counter()
-        n_bytes = sizes(draw_example(name, {**arguments, first: [partial(pd.DataFrame, table)]})[0])
+        n_bytes = sizes(draw_example(name, arguments)[0])
         seconds = time.perf_counter() - begin
-        print(
-            f"| {name} | {seconds:.1f} | {n_bytes['png'] / 1e3:.0f} | {n_bytes['svg'] / 1e3:.0f} | {peak_mib():.0f} |"
-        )
+        print(f"| {name} | {seconds:.1f} | {n_bytes['png'] / 1e3:.0f} | {n_bytes['svg'] / 1e3:.0f} |")
 
 
 if __name__ == "__main__":
