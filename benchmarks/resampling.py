@@ -215,7 +215,7 @@ def table_parts(case: Case, rounds: int) -> None:
     shared = gene.shared(block)
     opened = [cells for _, cells in pair.moments.classes if cells is not None]
     monomials, q = case.covariates.monomials, case.covariates.continuous.shape[1]
-    n, m, own = case.n, features.shape[1], monomials.n_own + 1
+    n, m, own = case.n, features.shape[1], monomials.n_summed + 1
     n_open, n_classes, p = sum(cells.size for cells in opened), len(pair.moments.classes), case.full.shape[1]
     out = np.empty((own, BLOCK), dtype=np.float32)
     # The same products by BLAS, on weights that are already in single precision.
@@ -242,7 +242,7 @@ def table_parts(case: Case, rounds: int) -> None:
     whole = best(rounds, lambda: 1e6 * seconds(lambda: case.fast(25_600)) / 25_600)[0]
     steps, prefix = passes(case, stats.case_weights(KEY, 0, 32, n)), monomials.prefix
     # Value, slopes and curvature of each class, of what replicates share and of what is their own.
-    degrees = (monomials.degree, monomials.own_degree)
+    degrees = (monomials.degree, monomials.fluctuation_degree)
     terms = sum(c * prefix[max(d - k, 0)] for d in degrees for k, c in enumerate((1, q, q * (q + 1) // 2)))
     newton = steps * (n_classes * terms + 2 * prefix[-1] + p**3 // 3)
     rows = [

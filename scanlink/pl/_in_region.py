@@ -31,7 +31,7 @@ class Region:
 
     @classmethod
     def of(cls, region: object) -> Region:
-        """From ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``.
+        """Read a region from ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``.
 
         Raises
         ------
@@ -39,8 +39,8 @@ class Region:
             If it is neither, or start is not before end.
         """
         if isinstance(region, str):
-            found = re.fullmatch(r"\s*(\S+):([\d,_]+)\s*[-–]\s*([\d,_]+)\s*", region)
-            parts: list[object] = [found[1], *(re.sub(r"\D", "", found[i]) for i in (2, 3))] if found else []
+            match = re.fullmatch(r"\s*(\S+):([\d,_]+)\s*[-–]\s*([\d,_]+)\s*", region)
+            parts: list[object] = [match[1], *(re.sub(r"\D", "", match[i]) for i in (2, 3))] if match else []
         else:
             parts = list(region) if isinstance(region, (tuple, list)) else []
         try:
@@ -55,24 +55,28 @@ class Region:
 
     @property
     def length(self) -> int:
-        """In bp."""
+        """Return the length, bp."""
         return self.end - self.start
 
     def __str__(self) -> str:
         return f"{self.chrom}:{self.start:,}-{self.end:,}"
 
 
-def annotation_of(genes: pd.DataFrame, where: Region) -> pd.DataFrame:
-    """Genes of the chromosome, with the first transcribed base."""
+def annotation_of(genes: pd.DataFrame, region: Region) -> pd.DataFrame:
+    """Return the genes of the chromosome, with the first transcribed base."""
     checked(genes, ["chrom", "start", "end", "gene"], name="genes")
-    own = genes[genes["chrom"].astype(str) == where.chrom]
-    strand = own["strand"].fillna(".").astype(str) if "strand" in own.columns else pd.Series(".", index=own.index)
-    out = own[["start", "end"]].astype(np.int64).assign(gene=own["gene"].astype(str), strand=strand)
+    on_chrom = genes[genes["chrom"].astype(str) == region.chrom]
+    strand = (
+        on_chrom["strand"].fillna(".").astype(str)
+        if "strand" in on_chrom.columns
+        else pd.Series(".", index=on_chrom.index)
+    )
+    out = on_chrom[["start", "end"]].astype(np.int64).assign(gene=on_chrom["gene"].astype(str), strand=strand)
     return out.assign(tss=np.where(strand == "-", out["end"] - 1, out["start"])).reset_index(drop=True)
 
 
 def places_of(links: pd.DataFrame, peaks: pd.DataFrame | None) -> pd.DataFrame:
-    """Coordinates of peaks by their name."""
+    """Look up coordinates of peaks by their name."""
     if peaks is not None:
         return peak_table(checked(peaks, [], name="peaks"))
     try:
@@ -82,60 +86,64 @@ def places_of(links: pd.DataFrame, peaks: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _middle(places: pd.DataFrame, names: pd.Series) -> Floats:
-    """Middle of each peak; NaN for one without coordinates."""
+    """Compute the middle of each peak; NaN for one without coordinates."""
     middle = (places["start"] + places["end"]) // 2
     return middle.reindex(names.astype(str)).to_numpy(dtype=float)
 
 
 def called_links(
-    links: pd.DataFrame, annotation: pd.DataFrame, places: pd.DataFrame, where: Region, level: float
+    links: pd.DataFrame, annotation: pd.DataFrame, places: pd.DataFrame, region: Region, level: float
 ) -> pd.DataFrame:
-    """Links with one end in the region: group, gene, peak, beta, fdr, and both ends ``tss`` and ``middle``."""
-    kept = np.isfinite(links["beta"].to_numpy(dtype=float))
+    """Select links with one end in the region: group, gene, peak, beta, fdr, and both ends ``tss`` and ``middle``."""
+    is_called = np.isfinite(links["beta"].to_numpy(dtype=float))
     if "fdr" in links.columns:
-        kept &= links["fdr"].to_numpy(dtype=float) < level
+        is_called &= links["fdr"].to_numpy(dtype=float) < level
     columns = [name for name in ("group", "gene", "peak", "beta", "fdr") if name in links.columns]
-    found = links.loc[kept, columns].copy()
-    found["gene"], found["peak"] = found["gene"].astype(str), found["peak"].astype(str)
-    found["group"] = found["group"].astype(str) if "group" in found.columns else ""
-    on = places.index[places["chrom"] == where.chrom]
-    found = found[found["peak"].isin(on)].reset_index(drop=True)
-    found["row"] = np.arange(len(found))
-    found["middle"] = _middle(places, found["peak"])
-    here = (found["middle"] >= where.start) & (found["middle"] < where.end)
-    strange = found.loc[here & ~found["gene"].isin(annotation["gene"]), "gene"]
-    if len(strange):
+    called = links.loc[is_called, columns].copy()
+    called["gene"], called["peak"] = called["gene"].astype(str), called["peak"].astype(str)
+    called["group"] = called["group"].astype(str) if "group" in called.columns else ""
+    on_chrom = places.index[places["chrom"] == region.chrom]
+    called = called[called["peak"].isin(on_chrom)].reset_index(drop=True)
+    called["row"] = np.arange(len(called))
+    called["middle"] = _middle(places, called["peak"])
+    peak_inside = (called["middle"] >= region.start) & (called["middle"] < region.end)
+    unknown_genes = called.loc[peak_inside & ~called["gene"].isin(annotation["gene"]), "gene"]
+    if len(unknown_genes):
         log.warning(
             "%d links to peaks in %s are of genes that the annotation does not have on %s (%s) and are not drawn: are "
             "names and identifiers mixed up?",
-            len(strange),
-            where,
-            where.chrom,
-            first_few(strange.unique()),
+            len(unknown_genes),
+            region,
+            region.chrom,
+            first_few(unknown_genes.unique()),
         )
-    found = found.merge(annotation[["gene", "tss"]], on="gene")
+    called = called.merge(annotation[["gene", "tss"]], on="gene")
     # A name may stand for several loci: the nearest is meant.
-    found["away"] = (found["middle"] - found["tss"]).abs()
-    found = found.sort_values(["row", "away", "tss"], kind="stable").drop_duplicates("row")
-    ends = found[["tss", "middle"]]
-    return found[((ends >= where.start) & (ends < where.end)).any(axis=1)].reset_index(drop=True)
+    called["away"] = (called["middle"] - called["tss"]).abs()
+    called = called.sort_values(["row", "away", "tss"], kind="stable").drop_duplicates("row")
+    ends = called[["tss", "middle"]]
+    return called[((ends >= region.start) & (ends < region.end)).any(axis=1)].reset_index(drop=True)
 
 
 def called_pairs(
-    epi: pd.DataFrame, places: pd.DataFrame, where: Region, level: float, groups: list[str]
+    epi: pd.DataFrame, places: pd.DataFrame, region: Region, level: float, groups: list[str]
 ) -> pd.DataFrame:
-    """Called pairs of enhancers in the region, with their middles."""
+    """Select called pairs of enhancers in the region, with their middles."""
     checked(epi, ["enhancer_1", "enhancer_2", "beta_interaction", "fdr"], name="epi")
-    found = epi[(epi["fdr"].to_numpy(dtype=float) < level) & np.isfinite(epi["beta_interaction"].to_numpy(dtype=float))]
-    if groups != [""] and "group" in found.columns:
-        found = found[found["group"].astype(str).isin(groups)]
-    sides = found[["enhancer_1", "enhancer_2"]].astype(str)
+    called = epi[
+        (epi["fdr"].to_numpy(dtype=float) < level) & np.isfinite(epi["beta_interaction"].to_numpy(dtype=float))
+    ]
+    if groups != [""] and "group" in called.columns:
+        called = called[called["group"].astype(str).isin(groups)]
+    sides = called[["enhancer_1", "enhancer_2"]].astype(str)
     names = pd.unique(sides.to_numpy().ravel())
-    unknown = [name for name in names if name not in places.index]
-    known = pd.concat([places, parse_peaks(unknown)]) if unknown else places
-    on = known.index[known["chrom"] == where.chrom]
-    found = found.assign(enhancer_1=sides["enhancer_1"], enhancer_2=sides["enhancer_2"])
-    found = found[found["enhancer_1"].isin(on) & found["enhancer_2"].isin(on)]
-    found = found.assign(left=_middle(known, found["enhancer_1"]), right=_middle(known, found["enhancer_2"]))
-    ends = found[["left", "right"]]
-    return found[((ends >= where.start) & (ends < where.end)).any(axis=1)].reset_index(drop=True)
+    unplaced = [name for name in names if name not in places.index]
+    coordinates = pd.concat([places, parse_peaks(unplaced)]) if unplaced else places
+    on_chrom = coordinates.index[coordinates["chrom"] == region.chrom]
+    called = called.assign(enhancer_1=sides["enhancer_1"], enhancer_2=sides["enhancer_2"])
+    called = called[called["enhancer_1"].isin(on_chrom) & called["enhancer_2"].isin(on_chrom)]
+    called = called.assign(
+        left=_middle(coordinates, called["enhancer_1"]), right=_middle(coordinates, called["enhancer_2"])
+    )
+    ends = called[["left", "right"]]
+    return called[((ends >= region.start) & (ends < region.end)).any(axis=1)].reset_index(drop=True)

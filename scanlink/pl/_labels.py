@@ -39,7 +39,7 @@ class _Placer(Artist):
         scale = float(np.asarray(renderer.points_to_pixels(1.0)))
         room = ax.get_window_extent(renderer)
         legend = ax.get_legend()
-        taken = [] if legend is None else [legend.get_window_extent(renderer)]
+        taken_boxes = [] if legend is None else [legend.get_window_extent(renderer)]
         points = ax.transData.transform(self._points)
         for label in self._labels:
             x, y = ax.transData.transform(label.xy)
@@ -48,7 +48,7 @@ class _Placer(Artist):
             label.set_position((0.0, 0.0))
             label.update_positions(renderer)
             box = super(Annotation, label).get_window_extent(renderer)
-            place = next(
+            placement = next(
                 (
                     (offset, moved)
                     for offset, moved in _candidates(box.width, box.height, x, y, scale)
@@ -56,29 +56,29 @@ class _Placer(Artist):
                     and moved.x1 <= room.x1
                     and room.y0 <= moved.y0
                     and moved.y1 <= room.y1
-                    and not any(moved.overlaps(other) for other in taken)
-                    and not _holds(moved, points, _POINT * scale)
+                    and not any(moved.overlaps(other) for other in taken_boxes)
+                    and not _covers_any(moved, points, _POINT * scale)
                 ),
                 None,
             )
-            label.set_visible(place is not None)
-            if place is None:
+            label.set_visible(placement is not None)
+            if placement is None:
                 continue
-            (dx, dy), moved = place
-            taken.append(moved.padded(1.0 * scale))
+            (dx, dy), moved = placement
+            taken_boxes.append(moved.padded(1.0 * scale))
             label.set_position((dx / scale, dy / scale))
             assert label.arrow_patch is not None
             # Where the name stands apart from its point, or as near to another one.
-            own = float(_gaps(moved, np.array([[x, y]]))[0])
-            others = _gaps(moved, points[np.hypot(points[:, 0] - x, points[:, 1] - y) > 1.0])
-            near = bool((others < 1.5 * own + 2.0 * scale).any())
-            label.arrow_patch.set_visible(near or own > _LINE_FROM * scale)
+            own_gap = float(_distances(moved, np.array([[x, y]]))[0])
+            other_gaps = _distances(moved, points[np.hypot(points[:, 0] - x, points[:, 1] - y) > 1.0])
+            ambiguous = bool((other_gaps < 1.5 * own_gap + 2.0 * scale).any())
+            label.arrow_patch.set_visible(ambiguous or own_gap > _LINE_FROM * scale)
 
 
 def _candidates(
     width: float, height: float, x: float, y: float, scale: float
 ) -> Iterator[tuple[tuple[float, float], Bbox]]:
-    """Places of the middle of the text, relative to the point in pixels, nearest first."""
+    """Yield places of the middle of the text, relative to the point in pixels, nearest first."""
     for reach in _REACH:
         for angle in _ANGLES:
             dx = np.cos(angle) * (reach * scale + width / 2)
@@ -86,7 +86,8 @@ def _candidates(
             yield ((float(dx), float(dy)), Bbox.from_bounds(x + dx - width / 2, y + dy - height / 2, width, height))
 
 
-def _holds(box: Bbox, points: NDArray[np.float64], margin: float) -> bool:
+def _covers_any(box: Bbox, points: NDArray[np.float64], margin: float) -> bool:
+    """Tell whether a point lies in the box or nearer to it than ``margin``, in pixels."""
     inside = (
         (points[:, 0] > box.x0 - margin)
         & (points[:, 0] < box.x1 + margin)
@@ -96,8 +97,8 @@ def _holds(box: Bbox, points: NDArray[np.float64], margin: float) -> bool:
     return bool(inside.any())
 
 
-def _gaps(box: Bbox, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far points are from the box, in pixels."""
+def _distances(box: Bbox, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Measure how far points are from the box, in pixels."""
     across = np.maximum(np.maximum(box.x0 - points[:, 0], points[:, 0] - box.x1), 0.0)
     along = np.maximum(np.maximum(box.y0 - points[:, 1], points[:, 1] - box.y1), 0.0)
     return np.hypot(across, along)
@@ -117,7 +118,7 @@ def add_labels(
     avoid
         Points that no name may cover, data coordinates. Shape ``(m, 2)``.
     size
-        Of the text, in points.
+        Size of the text, in points.
 
     Returns
     -------
@@ -146,18 +147,18 @@ def add_labels(
 
 
 def text_points(text: str, *, size: float) -> float:
-    """About how wide a text is, in points."""
+    """Estimate how wide a text is, in points."""
     return float(TextPath((0, 0), text, size=size, prop=FontProperties()).get_extents().width) if text.strip() else 0.0
 
 
 def axes_points(ax: Axes) -> tuple[float, float]:
-    """How wide and high axes are at present, in points."""
+    """Measure how wide and high axes are at present, in points."""
     box, dpi = ax.get_window_extent(), ax.figure.dpi
     return float(box.width * 72 / dpi), float(box.height * 72 / dpi)
 
 
 def laid_out(ax: Axes) -> tuple[float, float]:
-    """How wide and high axes are once their figure is laid out, in points."""
+    """Lay out the figure and measure how wide and high axes are then, in points."""
     # That of a subfigure is the whole figure.
     figure = ax.figure.figure
     if (engine := figure.get_layout_engine()) is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scanlink.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import LineStyleType
 
 __all__ = [
     "BLUE",
@@ -20,7 +22,10 @@ __all__ = [
     "SIGNS",
     "STYLES",
     "called_points",
+    "draw_legend",
     "grey_points",
+    "limits",
+    "name_points",
     "new_axes",
     "open_spines",
     "thinned",
@@ -43,15 +48,17 @@ STYLES = (
 )
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#AAAAAA"
 # Looks of effects above and below 0: colour, marker, and line of arcs.
-SIGNS: dict[int, tuple[str, str, Any]] = {1: (BLUE, "^", "-"), -1: (ORANGE, "v", (0, (3.5, 1.5)))}
+SIGNS: dict[int, tuple[str, str, LineStyleType]] = {1: (BLUE, "^", "-"), -1: (ORANGE, "v", (0, (3.5, 1.5)))}
 # Above this many, points are gathered on a grid before they are drawn, and drawn as pixels in vector files.
 MANY = 5_000
 # Up to this many are drawn larger.
 _FEW = 30
+# Axes end this far beyond the 1st and 99th percentile, in their distance; few points are farther out.
+_FAR = 1.5
 
 
 def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
-    """The axes given, or those of a new figure of ``size`` (inches), made without pyplot."""
+    """Return the axes given, or those of a new figure of ``size`` (inches), made without pyplot."""
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -61,17 +68,19 @@ def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
     return ax
 
 
-def two_axes(ax: Any, *, size: tuple[float, float], ratio: tuple[float, float], beside: bool) -> tuple[Axes, Axes]:
-    """A pair of axes: the pair given; or the axes given, cut in two; or those of a new figure.
+def two_axes(
+    ax: Axes | Sequence[Axes] | None, *, size: tuple[float, float], ratio: tuple[float, float], beside: bool
+) -> tuple[Axes, Axes]:
+    """Return a pair of axes: the pair given; or the axes given, cut in two; or those of a new figure.
 
     Parameters
     ----------
     ax
-        What the user gave.
+        Axes that the user gave: None, one, or a pair.
     size
-        Of a new figure, inches.
+        Size of a new figure, inches.
     ratio
-        Of their widths or heights.
+        Ratio of the two widths or heights.
     beside
         Whether the second is to the right of the first, or else below it.
     """
@@ -80,7 +89,7 @@ def two_axes(ax: Any, *, size: tuple[float, float], ratio: tuple[float, float], 
         if len(pair) != 2:
             raise InputError(f"ax holds {len(pair)} axes, expected one or a pair: give two of those that subplots made")
         return new_axes(pair[0], size=size), new_axes(pair[1], size=size)
-    first = new_axes(ax, size=size)
+    first = new_axes(cast("Axes | None", ax), size=size)
     spec, figure = first.get_subplotspec(), first.figure
     if spec is None:
         # Placed by hand: cut by hand.
@@ -102,19 +111,54 @@ def open_spines(*axes: Axes) -> None:
         ax.spines[["top", "right"]].set_visible(False)
 
 
+def draw_legend(ax: Axes, **options: Any) -> None:
+    """Draw the legend of a crowded picture, through which points can be seen; ``options`` go to matplotlib."""
+    ax.legend(**{"loc": "best", "fontsize": "small", "framealpha": 0.85, "edgecolor": "none", **options})
+
+
+def limits(values: Floats, *, margin: float, always: Floats | None = None) -> tuple[float, float]:
+    """Compute limits of an axis that few values lie beyond.
+
+    Parameters
+    ----------
+    values
+        Coordinates of the points. Shape ``(n,)``.
+    margin
+        Share of the range that is left free at either end.
+    always
+        Coordinates that no limit leaves out. Shape ``(m,)``.
+    """
+    first, last = np.quantile(values, [0.01, 0.99])
+    reach = _FAR * (last - first)
+    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
+    if always is not None:
+        low, high = always.min(initial=low), always.max(initial=high)
+    free = margin * (high - low) or 0.5
+    return float(low - free), float(high + free)
+
+
+def name_points(ax: Axes, names: list[str], xy: Floats) -> None:
+    """Write names at the first of some points, clear of the others. Shape of ``xy``: ``(n, 2)``, the foremost first."""
+    if names:
+        from scanlink.pl._labels import add_labels
+
+        # Beyond some thousands no name has room among the points, and looking for it would take long.
+        add_labels(ax, names, xy[: len(names)], avoid=xy[:2_000])
+
+
 def thinned(
     x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], steps: int = 320
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Points as they are, or where they are many the cells of a grid that hold some, fewest first.
+    """Return points as they are, or where they are many the cells of a grid that hold some, fewest first.
 
     Parameters
     ----------
     x, y
-        Points. Shape ``(n,)``.
+        Coordinates of the points. Shape ``(n,)``.
     x_range, y_range
-        What the axes show; no point lies outside.
+        Limits of the axes; no point lies outside.
     steps
-        Cells of the grid along each axis, about as many as the axes have points of 1/72 inch.
+        Number of cells of the grid along each axis, about as many as the axes have points of 1/72 inch.
 
     Returns
     -------
@@ -132,8 +176,8 @@ def thinned(
     cells = cells[np.argsort(counts[cells], kind="stable")]
     row, column = np.divmod(cells, steps)
     middle_x, middle_y = (
-        np.asarray(low + (place + 0.5) * ((high - low) / steps), dtype=np.float64)
-        for place, (low, high) in ((column, x_range), (row, y_range))
+        np.asarray(low + (index + 0.5) * ((high - low) / steps), dtype=np.float64)
+        for index, (low, high) in ((column, x_range), (row, y_range))
     )
     return middle_x, middle_y, counts[cells].astype(np.int64)
 
@@ -141,7 +185,7 @@ def thinned(
 def grey_points(
     ax: Axes, x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
 ) -> None:
-    """Points that are background; where there are many, the darker the more stand in a place."""
+    """Draw points that are background; where there are many, the darker the more stand in a place."""
     xs, ys, counts = thinned(x, y, x_range=x_range, y_range=y_range)
     dense = xs.size < x.size
     shade = 0.78 - 0.5 * np.log(counts) / max(np.log(counts.max(initial=1)), 1.0)
@@ -162,7 +206,7 @@ def grey_points(
 def called_points(
     ax: Axes, x: Floats, y: Floats, sign: int, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
 ) -> None:
-    """Points that are called: triangles up or down, by the sign."""
+    """Draw points that are called: triangles up or down, by the sign."""
     xs, ys, _ = thinned(x, y, x_range=x_range, y_range=y_range)
     color, marker, _ = SIGNS[sign]
     ax.scatter(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.p_values import PERMUTED_KINDS
@@ -24,6 +23,7 @@ __all__ = [
     "asked_rows",
     "checked",
     "checked_level",
+    "checked_whole",
     "contrast_of",
     "effect_name",
     "effect_rows",
@@ -32,6 +32,9 @@ __all__ = [
     "minus_log10",
     "of_group",
     "p_column",
+    "smallest_shown",
+    "tested_rows",
+    "titled",
     "usable",
 ]
 
@@ -49,7 +52,7 @@ _NAMES = (
 
 
 def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.DataFrame:
-    """The table, if it has the columns and a row.
+    """Return the table, if it has the columns and a row.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.Dat
 
 
 def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFrame:
-    """Rows of one group; None: all."""
+    """Return the rows of one group; None: all."""
     if group is None:
         return table
     if "group" not in table.columns:
@@ -82,7 +85,7 @@ def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFra
 
 
 def asked_rows(table: pd.DataFrame, *, name: str) -> pd.DataFrame:
-    """Rows without the negative controls of a screen; other tables as they are.
+    """Return rows without the negative controls of a screen; other tables as they are.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def asked_rows(table: pd.DataFrame, *, name: str) -> pd.DataFrame:
 
 
 def usable(table: pd.DataFrame, columns: Sequence[str], *, group: str | None = None, name: str) -> pd.DataFrame:
-    """Rows of one group, or all, that were tested: status ``ok`` and no number of ``columns`` missing.
+    """Return rows of one group, or all, that were tested: status ``ok`` and no number of ``columns`` missing.
 
     Of the columns only these, the names of things and ``fdr`` are kept: a table has dozens.
 
@@ -108,33 +111,46 @@ def usable(table: pd.DataFrame, columns: Sequence[str], *, group: str | None = N
         If there is none; says what the statuses are.
     """
     rows = of_group(table, group, name=name)
-    kept = rows["status"] == "ok" if "status" in rows.columns else pd.Series(True, index=rows.index)
+    is_tested = rows["status"] == "ok" if "status" in rows.columns else pd.Series(True, index=rows.index)
     for column in columns:
-        kept &= pd.to_numeric(rows[column], errors="coerce").notna()
-    if not kept.any():
-        where = "" if group is None else f" of group {group!r}"
+        is_tested &= pd.to_numeric(rows[column], errors="coerce").notna()
+    if not is_tested.any():
+        of_which = "" if group is None else f" of group {group!r}"
         why = f"{first_few(columns)} is missing in all of them"
         if "status" in rows.columns and not (rows["status"] == "ok").any():
             counts = rows["status"].value_counts().items()
             why = "status " + ", ".join(f"{status} {count:,}" for status, count in counts)
         raise InputError(
-            f"none of the {len(rows):,} rows{where} of the table {name} was tested ({why}): nothing to draw"
+            f"none of the {len(rows):,} rows{of_which} of the table {name} was tested ({why}): nothing to draw"
         )
-    wanted = [*columns, *(name for name in _NAMES if name in rows.columns and name not in columns)]
-    return rows.loc[kept, wanted]
+    columns_kept = [*columns, *(name for name in _NAMES if name in rows.columns and name not in columns)]
+    return rows.loc[is_tested, columns_kept]
+
+
+def tested_rows(table: pd.DataFrame, columns: Sequence[str], *, group: str | None, name: str) -> pd.DataFrame:
+    """Return the tested rows of a table that has the columns, without the negative controls of a screen.
+
+    Raises
+    ------
+    InputError, MissingKeyError
+        As :func:`checked`, :func:`asked_rows` and :func:`usable`.
+    """
+    return usable(asked_rows(checked(table, columns, name=name), name=name), columns, group=group, name=name)
 
 
 def as_text(values: pd.Series) -> pd.Series:
-    """Names as a categorical of text: of millions of rows, each name is made text once."""
-    found = values.astype("category")
+    """Turn names into a categorical of text: of millions of rows, each name is made text once."""
+    categorical = values.astype("category")
     # Another name may have the same text.
-    texts, place = np.unique(np.array([str(name) for name in found.cat.categories], dtype=object), return_inverse=True)
-    codes = np.append(place, -1)[found.cat.codes.to_numpy()].astype(np.int64)
+    texts, code = np.unique(
+        np.array([str(name) for name in categorical.cat.categories], dtype=object), return_inverse=True
+    )
+    codes = np.append(code, -1)[categorical.cat.codes.to_numpy()].astype(np.int64)
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(texts)), index=values.index)
 
 
 def contrast_of(table: pd.DataFrame, contrast: str | None) -> tuple[str | None, str]:
-    """Which effect of a table is meant, None for links and a screen, which have but one; and the table's name.
+    """Find which effect of a table is meant, None where it has but one (links, a screen); and the table's name.
 
     Raises
     ------
@@ -154,14 +170,16 @@ def contrast_of(table: pd.DataFrame, contrast: str | None) -> tuple[str | None, 
         return None, "screen" if "target" in table.columns else "links"
     contrast = "interaction" if contrast is None else str(contrast)
     states = [name[5:] for name in table.columns if re.fullmatch(r"beta_[01]+", str(name))]
-    known, name = (["interaction", *states, "reri"], "epi") if pairs else (["interaction", "1", "2"], "interactions")
-    if contrast not in known:
-        raise OptionError(f"contrast {contrast!r} is not in the table {name}; expected {', '.join(known)}")
+    contrasts, name = (
+        (["interaction", *states, "reri"], "epi") if pairs else (["interaction", "1", "2"], "interactions")
+    )
+    if contrast not in contrasts:
+        raise OptionError(f"contrast {contrast!r} is not in the table {name}; expected {', '.join(contrasts)}")
     return contrast, name
 
 
 def effect_name(contrast: str | None) -> str:
-    """What an effect is called on an axis.
+    """Name an effect as on an axis.
 
     Examples
     --------
@@ -180,7 +198,7 @@ def effect_name(contrast: str | None) -> str:
 
 
 def p_column(kind: str, contrast: str | None) -> str:
-    """Name of the column of a kind of p-value.
+    """Name the column of a kind of p-value.
 
     Raises
     ------
@@ -193,7 +211,7 @@ def p_column(kind: str, contrast: str | None) -> str:
 
 
 def checked_level(value: float, *, name: str = "fdr") -> float:
-    """A false discovery rate.
+    """Return a false discovery rate, if it is one.
 
     Raises
     ------
@@ -203,6 +221,32 @@ def checked_level(value: float, *, name: str = "fdr") -> float:
     if not (isinstance(value, (int, float)) and 0 < value <= 1):
         raise OptionError(f"{name}: expected a number above 0 and at most 1; found {value!r}")
     return float(value)
+
+
+def checked_whole(value: int, *, name: str, minimum: int) -> int:
+    """Return a whole number of at least ``minimum``, if it is one.
+
+    Raises
+    ------
+    OptionError
+        If it is no such number.
+    """
+    if isinstance(value, bool) or not (isinstance(value, int) and value >= minimum):
+        raise OptionError(f"{name}: expected a whole number of at least {minimum}; found {value!r}")
+    return value
+
+
+def smallest_shown(top: float | None) -> float:
+    """Return the p-value at the highest place of an axis, ``-log10`` of it ``top``; None: as small as they come.
+
+    Raises
+    ------
+    OptionError
+        If ``top`` is not above 0.
+    """
+    if top is not None and not (isinstance(top, (int, float)) and top > 0):
+        raise OptionError(f"top: expected a number above 0; found {top!r}")
+    return LEAST if top is None else max(LEAST, 10.0**-top)
 
 
 @dataclass(frozen=True)
@@ -217,20 +261,20 @@ class Effects:
 
 
 def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, group: str | None) -> Effects:
-    """Links, a screen without its controls, or pairs with one of their effects.
+    """Select links, a screen without its controls, or pairs, with one of their effects.
 
     Parameters
     ----------
     table
         Links, a screen, enhancer pairs, or interactions of a screen.
     contrast
-        Of pairs; None: the interaction.
+        Effect of pairs that is meant; None: the interaction.
     kind
-        Of p-value. None: ``p_value`` and ``fdr`` as they are, but for another contrast than the interaction
+        Kind of p-value. None: ``p_value`` and ``fdr`` as they are, but for another contrast than the interaction
         ``"robust"``, or ``"wald"`` for that of one target. With a kind, ``fdr`` is that of Benjamini and Hochberg
         within groups.
     group
-        Which group; None: all.
+        Group whose rows are selected; None: all.
     """
     contrast, name = contrast_of(table, contrast)
     table = asked_rows(table, name=name)
@@ -252,15 +296,27 @@ def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, 
 
 
 def group_title(rows: pd.DataFrame, group: str | None) -> str:
-    """What the rows are of: the group, or how many groups; empty where there are none."""
+    """Say what the rows are of: the group, or how many groups; empty where there are none."""
     if group is not None:
         return str(group)
     names = list(rows["group"].unique()) if "group" in rows.columns else []
     return str(names[0]) if len(names) == 1 else f"{len(names)} groups" if names else ""
 
 
-def minus_log10(p: Any, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
-    """``-log10`` of p-values, and which are below 1e-300, where the result is 300.
+def titled(rows: pd.DataFrame, group: str | None, text: str) -> str:
+    """Write a title that begins with what the rows are of.
+
+    Examples
+    --------
+    >>> titled(pd.DataFrame({"group": ["T", "T"]}), None, "2 pairs"), titled(pd.DataFrame(), None, "no pair")
+    ('T: 2 pairs', 'no pair')
+    """
+    name = group_title(rows, group)
+    return f"{name}{name and ': '}{text}"
+
+
+def minus_log10(p: ArrayLike, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Compute ``-log10`` of p-values, and which are below 1e-300, where the result is 300.
 
     Raises
     ------
@@ -272,12 +328,12 @@ def minus_log10(p: Any, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
         raise InputError(
             f"column {column!r} runs from {np.nanmin(values)} to {np.nanmax(values)}, expected p-values from 0 to 1"
         )
-    lost = values < LEAST
-    return -np.log10(np.where(lost, LEAST, values)), lost
+    below = values < LEAST
+    return -np.log10(np.where(below, LEAST, values)), below
 
 
-def exact_interval(k: Any, n: Any) -> tuple[Floats, Floats]:
-    """95 % interval of a share of k in n (Clopper and Pearson 1934)."""
+def exact_interval(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+    """Compute the 95 % interval of a share of k in n (Clopper and Pearson 1934)."""
     from scipy.special import betaincinv
 
     k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,20 +48,20 @@ class Placed:
 def place_genes(
     genes: pd.DataFrame, linked: Mapping[str, float], region: Region, *, points: float, most_rows: int = MOST_ROWS
 ) -> list[Placed]:
-    """Rows for the genes of a region, so that neither bodies nor names overlap.
+    """Find rows for the genes of a region, so that neither bodies nor names overlap.
 
     Parameters
     ----------
     genes
-        Genes that reach into the region: ``gene``, ``start``, ``end``, ``strand``.
+        Genes that reach into the region, with ``gene``, ``start``, ``end`` (0-based half-open, bp) and ``strand``.
     linked
-        Names of genes that are placed first, by how strong their links are; the others follow by length.
+        Strength of the links of genes that are placed first, by name; the others follow by length.
     region
-        What is shown.
+        Region that is shown.
     points
         Width of the axes, in points of 1/72 inch.
     most_rows
-        The last of them is kept for genes without room.
+        Number of rows at most; the last of them is kept for genes without room.
 
     Returns
     -------
@@ -72,7 +71,7 @@ def place_genes(
     per_point = region.length / points
     rank = genes["gene"].map(linked).fillna(-1.0).to_numpy(dtype=float)
     order = np.lexsort((genes["start"].to_numpy(), -(genes["end"] - genes["start"]).to_numpy(dtype=float), -rank))
-    taken: list[list[tuple[float, float]]] = [[] for _ in range(most_rows - 1)]
+    taken_boxes: list[list[tuple[float, float]]] = [[] for _ in range(most_rows - 1)]
     out: list[Placed] = []
     crowded: list[Placed] = []
     for gene, start, end, strand in genes.iloc[order][["gene", "start", "end", "strand"]].itertuples(index=False):
@@ -84,54 +83,55 @@ def place_genes(
             half = 0.5 * per_point * (text_points(gene, size=_NAME) * 1.12 + 4.0)
             middle = float(np.clip((left + right) / 2, region.start + half, region.end - half))
             box = (min(left - 5 * per_point, middle - half), max(right + 5 * per_point, middle + half))
-            row = next((k for k, boxes in enumerate(taken) if _free(boxes, box)), None)
+            row = next((k for k, boxes in enumerate(taken_boxes) if _free(boxes, box)), None)
         if row is None or 2 * half > region.length:
             crowded.append(Placed(left, right, str(strand), gene in linked, 0, None, 0.0))
         else:
-            taken[row].append(box)
+            taken_boxes[row].append(box)
             out.append(Placed(left, right, str(strand), gene in linked, row, gene, middle))
     last = 1 + max((gene.row for gene in out), default=-1)
     return [*out, *(replace(gene, row=last) for gene in crowded)]
 
 
 def _free(boxes: list[tuple[float, float]], box: tuple[float, float]) -> bool:
+    """Tell whether a box overlaps none of the others."""
     return not any(box[0] < right and left < box[1] for left, right in boxes)
 
 
 def draw_genes(ax: Axes, placed: list[Placed], *, top: float, per_point: float) -> None:
-    """Bodies as bars that end in an arrow where transcription ends, names above them; without a name, without arrow.
+    """Draw bodies as bars that end in an arrow where transcription ends, names above; unnamed ones without arrow.
 
     Parameters
     ----------
     ax
         Axes whose y axis is in points, growing upwards.
     placed
-        The genes.
+        Genes with their rows.
     top
-        Upper edge of the track.
+        Upper edge of the track, points.
     per_point
         Base pairs a point.
     """
     many = len(placed) > 300
     for linked, color in ((False, _OTHER), (True, _LINKED)):
-        own = [gene for gene in placed if gene.linked == linked]
-        heights = [top - GENE_ROW * (gene.row + 1) + 3.0 for gene in own]
-        if not own:
+        genes = [gene for gene in placed if gene.linked == linked]
+        heights = [top - GENE_ROW * (gene.row + 1) + 3.0 for gene in genes]
+        if not genes:
             continue
         ax.hlines(
             heights,
-            [gene.start for gene in own],
-            [max(gene.end, gene.start + per_point) for gene in own],
+            [gene.start for gene in genes],
+            [max(gene.end, gene.start + per_point) for gene in genes],
             color=color,
             linewidth=4.0,
             zorder=2,
             rasterized=many,
         )
         for strand, marker in (("+", ">"), ("-", "<")):
-            which = [number for number, gene in enumerate(own) if gene.strand == strand and gene.name is not None]
+            numbers = [number for number, gene in enumerate(genes) if gene.strand == strand and gene.name is not None]
             ax.plot(
-                [own[number].end if strand == "+" else own[number].start for number in which],
-                [heights[number] for number in which],
+                [genes[number].end if strand == "+" else genes[number].start for number in numbers],
+                [heights[number] for number in numbers],
                 linestyle="none",
                 marker=marker,
                 markersize=6.5,
@@ -140,7 +140,7 @@ def draw_genes(ax: Axes, placed: list[Placed], *, top: float, per_point: float) 
                 zorder=2.5,
                 rasterized=many,
             )
-        for gene, height in zip(own, heights, strict=True):
+        for gene, height in zip(genes, heights, strict=True):
             if gene.name is not None:
                 ax.text(
                     gene.name_at,
@@ -156,13 +156,13 @@ def draw_genes(ax: Axes, placed: list[Placed], *, top: float, per_point: float) 
 
 
 def draw_peaks(ax: Axes, peaks: pd.DataFrame, *, bottom: float, height: float, per_point: float) -> None:
-    """Peaks as boxes: linked ones black and taller, others grey. Columns ``start``, ``end``, ``linked``."""
+    """Draw peaks as boxes: linked ones black and taller, others grey. Columns ``start``, ``end``, ``linked``."""
     for linked, color, size in ((False, "#B5B5B5", 0.55), (True, "#000000", 1.0)):
-        own = peaks[peaks["linked"] == linked]
-        if not len(own):
+        part = peaks[peaks["linked"] == linked]
+        if not len(part):
             continue
-        wide = np.maximum((own["end"] - own["start"]).to_numpy(dtype=float), per_point)
-        middle = ((own["start"] + own["end"]) / 2).to_numpy()
+        wide = np.maximum((part["end"] - part["start"]).to_numpy(dtype=float), per_point)
+        middle = ((part["start"] + part["end"]) / 2).to_numpy()
         ax.add_collection(
             PatchCollection(
                 [
@@ -172,7 +172,7 @@ def draw_peaks(ax: Axes, peaks: pd.DataFrame, *, bottom: float, height: float, p
                 facecolor=color,
                 edgecolor="none",
                 zorder=2 + linked,
-                rasterized=len(own) > 1_000,
+                rasterized=len(part) > 1_000,
             ),
             autolim=False,
         )
@@ -182,7 +182,7 @@ def draw_curves(
     ax: Axes,
     left: Floats,
     right: Floats,
-    sign: NDArray[Any],
+    sign: NDArray[np.integer],
     strength: Floats,
     *,
     base: float,
@@ -190,22 +190,22 @@ def draw_curves(
     longest: float,
     rasterized: bool,
 ) -> None:
-    """Half ellipses that are higher the longer they are; broad and dark the stronger; dashed below 0."""
+    """Draw half ellipses that are higher the longer they are; broad and dark the stronger; dashed below 0."""
     turn = np.linspace(0.0, np.pi, 41)
     rise = height * (0.12 + 0.88 * np.sqrt(np.abs(right - left) / (longest or 1.0)))
     x = ((left + right) / 2)[:, None] - ((right - left) / 2)[:, None] * np.cos(turn)
     y = base + rise[:, None] * np.sin(turn)
     curves = np.stack([x, y], axis=2)
     for value, (color, _, dash) in SIGNS.items():
-        own = sign == value
-        if not own.any():
+        of_sign = sign == value
+        if not of_sign.any():
             continue
         ax.add_collection(
             LineCollection(
-                list(curves[own]),
-                linewidths=THIN + (THICK - THIN) * strength[own],
+                list(curves[of_sign]),
+                linewidths=THIN + (THICK - THIN) * strength[of_sign],
                 linestyles=[dash],
-                colors=_tints(color, strength[own]),
+                colors=_tints(color, strength[of_sign]),
                 zorder=1.5,
                 rasterized=rasterized,
                 capstyle="butt",
@@ -215,6 +215,6 @@ def draw_curves(
 
 
 def _tints(color: str, strength: Floats) -> Floats:
-    """The colour, mixed with white where it is weak. Shape ``(n, 3)``."""
+    """Mix the colour with white where it is weak. Shape ``(n, 3)``."""
     share = (0.45 + 0.55 * np.clip(strength, 0.0, 1.0))[:, None]
     return share * np.array(to_rgb(color)) + (1.0 - share)

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import SIGNS, called_points, grey_points, open_spines, two_axes
-from scanlink.pl._tables import asked_rows, checked, checked_level, group_title, usable
+from scanlink.pl._looks import SIGNS, called_points, draw_legend, grey_points, limits, open_spines, two_axes
+from scanlink.pl._tables import asked_rows, checked, checked_level, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +22,12 @@ __all__ = ["additivity"]
 
 _EFFECTS = ("beta_10", "beta_01", "beta_11")
 _OF_TARGETS = ("beta_1", "beta_2", "beta_interaction")
-# Axes end this far beyond the 1st and 99th percentile, in their distance; few points are farther out.
-_FAR = 1.5
 
 
 def additivity(
     epi: pd.DataFrame, *, group: str | None = None, fdr: float = 0.1, ax: Axes | Sequence[Axes] | None = None
 ) -> Axes:
-    """Do two enhancers together do what they do one by one? Sum of the single effects against the joint effect.
+    """Draw the sum of two enhancers' single effects against their joint effect, pair by pair.
 
     On the identity line effects multiply (on this, the natural log scale, they add); above it the pair does more
     (synergy), below it less (redundancy).
@@ -41,9 +39,9 @@ def additivity(
         Or interactions of a screen: ``beta_1``, ``beta_2``, and their sum with ``beta_interaction``, each against
         cells with neither perturbation; negative controls are left out.
     group
-        Which group; None: all together.
+        Group of cells whose pairs are drawn; None: all together.
     fdr
-        Pairs with ``fdr`` of the interaction below this are marked, where the table has it.
+        False discovery rate: pairs with ``fdr`` of the interaction below this are marked, where the table has it.
     ax
         A pair of axes, for the scatter and the box plot; or one, which is cut in two; None makes a figure, without
         pyplot, so that nothing has to be closed.
@@ -79,12 +77,10 @@ def additivity(
     """
     level = checked_level(fdr)
     two = isinstance(epi, pd.DataFrame) and "target_1" in epi.columns
-    name = "interactions" if two else "epi"
+    table_name = "interactions" if two else "epi"
     if two:
-        checked(epi, _OF_TARGETS, name=name)
-        epi = _joint(asked_rows(epi, name=name))
-    checked(epi, _EFFECTS, name=name)
-    rows = usable(epi, _EFFECTS, group=group, name=name)
+        epi = _joint(asked_rows(checked(epi, _OF_TARGETS, name=table_name), name=table_name))
+    rows = tested_rows(epi, _EFFECTS, group=group, name=table_name)
     b10, b01, joint = (rows[column].to_numpy(dtype=float) for column in _EFFECTS)
     total = b10 + b01
     finite = np.isfinite(total) & np.isfinite(joint)
@@ -93,78 +89,65 @@ def additivity(
     rows, total, joint = rows[finite], total[finite], joint[finite]
     difference = joint - total
     called = rows["fdr"].to_numpy(dtype=float) < level if "fdr" in rows.columns else np.zeros(len(rows), dtype=bool)
-    left, right = two_axes(ax, size=(6.6, 4.6), ratio=(3.6, 1), beside=True)
-    low, high = _limits(np.concatenate([total, joint]))
+    scatter_ax, box_ax = two_axes(ax, size=(6.6, 4.6), ratio=(3.6, 1), beside=True)
+    low, high = limits(np.concatenate([total, joint]), margin=0.06)
     outside = (np.minimum(total, joint) < low) | (np.maximum(total, joint) > high)
-    left.plot([low, high], [low, high], color="black", linewidth=0.9, zorder=2.5)
-    left.axhline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
-    left.axvline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
-    above, below = int((difference > 0).sum()), int((difference < 0).sum())
-    on = len(rows) - above - below
+    scatter_ax.plot([low, high], [low, high], color="black", linewidth=0.9, zorder=2.5)
+    scatter_ax.axhline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
+    scatter_ax.axvline(0, color="#CCCCCC", linewidth=0.7, zorder=0.4)
+    n_above, n_below = int((difference > 0).sum()), int((difference < 0).sum())
+    n_on = len(rows) - n_above - n_below
     words = (", targets 1 + 2", " of both") if two else (", 10 + 01", ", 11")
-    of = group_title(rows, group)
-    title = f"{of}{of and ': '}{len(rows):,} pairs\n{above:,} above the line, {below:,} below" + (
-        f", {on:,} on it" if on else ""
+    sides = f"{n_above:,} above the line, {n_below:,} below" + (f", {n_on:,} on it" if n_on else "")
+    not_called = ~called & ~outside
+    grey_points(
+        scatter_ax, total[not_called], joint[not_called], x_range=(low, high), y_range=(low, high), text="_pairs"
     )
-    rest = ~called & ~outside
-    grey_points(left, total[rest], joint[rest], x_range=(low, high), y_range=(low, high), text="_pairs")
     for sign in SIGNS:
-        own = called & (np.sign(difference) == sign)
-        if own.any():
+        of_sign = called & (np.sign(difference) == sign)
+        if of_sign.any():
             word = "more than multiplied" if sign > 0 else "less than multiplied"
             called_points(
-                left,
-                total[own & ~outside],
-                joint[own & ~outside],
+                scatter_ax,
+                total[of_sign & ~outside],
+                joint[of_sign & ~outside],
                 sign,
                 x_range=(low, high),
                 y_range=(low, high),
-                text=f"{word} ({own.sum():,})",
+                text=f"{word} ({of_sign.sum():,})",
             )
     if outside.any():
-        left.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
-    left.set(
+        scatter_ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
+    scatter_ax.set(
         xlim=(low, high),
         ylim=(low, high),
         aspect="equal",
         xlabel=f"sum of single effects{words[0]} (natural log)",
         ylabel=f"joint effect{words[1]} (natural log)",
     )
-    left.set_title(title, fontsize="medium")
-    if left.get_legend_handles_labels()[0]:
-        left.legend(
-            loc="best",
-            fontsize="small",
-            framealpha=0.85,
-            edgecolor="none",
+    scatter_ax.set_title(titled(rows, group, f"{len(rows):,} pairs\n{sides}"), fontsize="medium")
+    if scatter_ax.get_legend_handles_labels()[0]:
+        draw_legend(
+            scatter_ax,
             handletextpad=0.4,
             borderaxespad=0.1,
             title=f"FDR {level:g}" if called.any() else None,
             title_fontsize="small",
             alignment="left",
-        ).set_zorder(5)
-    _box(right, difference, "joint − sum" if two else "11 − (10 + 01)")
-    open_spines(left, right)
-    return left
+        )
+    _box(box_ax, difference, "joint − sum" if two else "11 − (10 + 01)")
+    open_spines(scatter_ax, box_ax)
+    return scatter_ax
 
 
 def _joint(table: pd.DataFrame) -> pd.DataFrame:
-    """Interactions of a screen with the effects by state."""
-    first, second, more = (table[name].astype(float) for name in _OF_TARGETS)
-    return table.assign(beta_10=first, beta_01=second, beta_11=first + second + more)
-
-
-def _limits(values: Floats) -> tuple[float, float]:
-    """The same for both axes."""
-    first, last = np.quantile(values, [0.01, 0.99])
-    reach = _FAR * (last - first)
-    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
-    margin = 0.06 * (high - low) or 0.5
-    return float(low - margin), float(high + margin)
+    """Add the effects by state to interactions of a screen."""
+    first, second, interaction = (table[name].astype(float) for name in _OF_TARGETS)
+    return table.assign(beta_10=first, beta_01=second, beta_11=first + second + interaction)
 
 
 def _box(ax: Axes, difference: Floats, name: str) -> None:
-    """Box plot of the differences, from their quantiles, so that millions of outliers are no matter."""
+    """Draw a box plot of the differences, from their quantiles, so that millions of outliers are no matter."""
     whisker_low, q1, median, q3, whisker_high = np.quantile(difference, [0.05, 0.25, 0.5, 0.75, 0.95])
     ax.axhline(0, color="black", linewidth=0.9, zorder=0.5)
     ax.bxp(

@@ -41,7 +41,7 @@ def arcs(
     epi: pd.DataFrame | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Links of a region: arcs from genes to peaks, a panel a group, over the peaks and the genes.
+    """Draw the links of a region: arcs from genes to peaks, a panel a group, over the peaks and the genes.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def arcs(
     genes
         Annotation with columns ``chrom``, ``start``, ``end``, ``gene`` and, if known, ``strand``.
     region
-        ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``, bp.
+        Stretch of a chromosome: ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``, 0-based half-open, bp.
     groups
         One group or several, a panel each. None: those with a link in the region.
     fdr
-        Links below this are drawn; all that were tested, if the table has no ``fdr``.
+        False discovery rate below which links are drawn; all that were tested, if the table has no ``fdr``.
     width
-        What makes an arc broad and dark: ``"beta"``, the size of the effect, or ``"fdr"``, ``-log10`` of it.
+        Quantity that makes an arc broad and dark: ``"beta"``, the size of the effect, or ``"fdr"``, ``-log10`` of it.
     peaks
         Coordinates of peaks, named by the index, such as ``mdata["atac"].var``; all of the region are drawn. None
         takes the peaks of the table of links, and reads their coordinates off their names.
@@ -97,66 +97,76 @@ def arcs(
     from scanlink.pl._labels import laid_out
     from scanlink.pl._tracks import GENE_ROW, MOST_ROWS, draw_genes, draw_peaks, place_genes
 
-    level, where = checked_level(fdr), Region.of(region)
+    level, stretch = checked_level(fdr), Region.of(region)
     if width not in ("beta", "fdr"):
         raise OptionError(f"width {width!r} is not known; expected 'beta' or 'fdr'")
     checked(links, ["gene", "peak", "beta", *(["fdr"] if width == "fdr" else [])], name="links")
-    annotation = annotation_of(genes, where)
+    annotation = annotation_of(genes, stretch)
     places = places_of(links, peaks)
-    if where.chrom not in set(places["chrom"]) and not len(annotation):
+    if stretch.chrom not in set(places["chrom"]) and not len(annotation):
         raise MissingKeyError(
-            f"neither genes nor peaks are on {where.chrom!r}; peaks are on {first_few(places['chrom'].unique())}"
+            f"neither genes nor peaks are on {stretch.chrom!r}; peaks are on {first_few(places['chrom'].unique())}"
         )
-    drawn = called_links(links, annotation, places, where, level)
-    names = _names(drawn, links, groups)
-    n_groups = drawn["group"].nunique()
-    drawn = drawn[drawn["group"].isin(names)].reset_index(drop=True)
-    pairs = called_pairs(epi, places, where, level, names) if epi is not None else None
-    strength = _strength(drawn, width)
+    called = called_links(links, annotation, places, stretch, level)
+    names = _names(called, links, groups)
+    n_groups = called["group"].nunique()
+    called = called[called["group"].isin(names)].reset_index(drop=True)
+    pairs = called_pairs(epi, places, stretch, level, names) if epi is not None else None
+    strength = _strength(called, width)
     scale = float(strength.max()) if len(strength) else 1.0
-    panels = {name: np.flatnonzero(drawn["group"] == name) for name in names}
+    panels = {name: np.flatnonzero(called["group"] == name) for name in names}
     texts = [_panel_name(name, len(rows)) for name, rows in panels.items()]
 
-    inside = annotation[(annotation["end"] > where.start) & (annotation["start"] < where.end)]
-    best = {str(gene): float(most) for gene, most in pd.Series(strength).groupby(drawn["gene"]).max().items()}
+    genes_inside = annotation[(annotation["end"] > stretch.start) & (annotation["start"] < stretch.end)]
+    best = {str(gene): float(size) for gene, size in pd.Series(strength).groupby(called["gene"]).max().items()}
     fixed = 2 * _GAP + _PEAKS + (_PAIRS if pairs is not None else 0.0)
     if ax is None:
-        rows = 1 + max((gene.row for gene in place_genes(inside, best, where, points=9.0 * 72 * 0.86)), default=0)
+        rows = 1 + max(
+            (gene.row for gene in place_genes(genes_inside, best, stretch, points=9.0 * 72 * 0.86)), default=0
+        )
         new = _NEW_PANEL if len(panels) <= 4 else 0.6 * _NEW_PANEL
         ax = new_axes(None, size=(9.0, (fixed + GENE_ROW * rows + new * len(panels) + 62) / 72))
-    new_axes(ax, size=(9.0, 4.0)).set_xlim(where.start, where.end)
-    _legend(ax, drawn, pairs, scale, width)
+    new_axes(ax, size=(9.0, 4.0)).set_xlim(stretch.start, stretch.end)
+    _legend(ax, called, pairs, scale, width)
     notes = [f"FDR < {level:g}"] if "fdr" in links.columns else []
     if groups is None and n_groups > len(names):
         notes.append(f"{len(names)} of {n_groups} groups")
-    _x_axis(ax, where, notes)
+    _x_axis(ax, stretch, notes)
     # The widest that there may be, so that what is left for the genes is known before they are placed.
-    ax.set_yticks(range(len(texts) + 1), [*texts, f"genes\n({len(inside):,} without name)"])
+    ax.set_yticks(range(len(texts) + 1), [*texts, f"genes\n({len(genes_inside):,} without name)"])
     points, height = laid_out(ax)
     # At most half of the height is for genes.
     most_rows = int(min(height - fixed - _LEAST_PANEL * len(panels), 0.5 * height) // GENE_ROW)
-    placed = place_genes(inside, best, where, points=points, most_rows=min(max(most_rows, 2), MOST_ROWS))
+    placed = place_genes(genes_inside, best, stretch, points=points, most_rows=min(max(most_rows, 2), MOST_ROWS))
     rows = 1 + max((gene.row for gene in placed), default=0)
     below = fixed + GENE_ROW * rows
     high = max((height - below) / len(panels), _LEAST_PANEL)
-    total, per_point = below + high * len(panels), where.length / points
+    total, per_point = below + high * len(panels), stretch.length / points
     ax.set_ylim(0, total)
 
     ticks: dict[float, str] = {}
-    longest = float((drawn["middle"] - drawn["tss"]).abs().max()) if len(drawn) else 0.0
+    longest = float((called["middle"] - called["tss"]).abs().max()) if len(called) else 0.0
     for number, (rows_of, text) in enumerate(zip(panels.values(), texts, strict=True), start=1):
         base = total - high * number
-        _draw_arcs(ax, drawn, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
+        _draw_arcs(ax, called, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
         ax.axhline(base, color="#BBBBBB", linewidth=0.7, zorder=0.5)
         ticks[base + 0.45 * high] = text
     peaks_at = below - _GAP - _PEAKS
-    shown = places[(places["chrom"] == where.chrom) & (places["end"] > where.start) & (places["start"] < where.end)]
-    linked = set(drawn["peak"])
+    peaks_inside = places[
+        (places["chrom"] == stretch.chrom) & (places["end"] > stretch.start) & (places["start"] < stretch.end)
+    ]
+    linked = set(called["peak"])
     if pairs is not None:
         linked |= set(pairs["enhancer_1"]) | set(pairs["enhancer_2"])
         _draw_pairs(ax, pairs, top=peaks_at - 1.0)
         ticks[peaks_at - 0.5 * _PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
-    draw_peaks(ax, shown.assign(linked=shown.index.isin(linked)), bottom=peaks_at, height=_PEAKS, per_point=per_point)
+    draw_peaks(
+        ax,
+        peaks_inside.assign(linked=peaks_inside.index.isin(linked)),
+        bottom=peaks_at,
+        height=_PEAKS,
+        per_point=per_point,
+    )
     ticks[peaks_at + _PEAKS / 2] = "peaks"
     draw_genes(ax, placed, top=GENE_ROW * rows + 2.0, per_point=per_point)
     unnamed = sum(gene.name is None for gene in placed)
@@ -165,38 +175,40 @@ def arcs(
     return ax
 
 
-def _names(drawn: pd.DataFrame, links: pd.DataFrame, groups: str | Sequence[str] | None) -> list[str]:
-    """Groups that get a panel."""
+def _names(called: pd.DataFrame, links: pd.DataFrame, groups: str | Sequence[str] | None) -> list[str]:
+    """Choose the groups that get a panel."""
     if groups is None:
         # Those with most links, in the order of the table.
-        most = set(drawn["group"].value_counts().index[:_MOST_PANELS])
-        return [str(name) for name in drawn["group"].unique() if name in most] or [""]
+        largest = set(called["group"].value_counts().index[:_MOST_PANELS])
+        return [str(name) for name in called["group"].unique() if name in largest] or [""]
     names = [groups] if isinstance(groups, str) else [str(name) for name in groups]
-    known = set(links["group"].astype(str)) if "group" in links.columns else set()
-    if absent := [name for name in names if name not in known]:
+    existing = set(links["group"].astype(str)) if "group" in links.columns else set()
+    if absent := [name for name in names if name not in existing]:
         raise MissingKeyError(
             f"no row of the table links has group {first_few(absent)}; its groups are "
-            f"{first_few(sorted(known), most=40)}"
+            f"{first_few(sorted(existing), most=40)}"
         )
     return names
 
 
 def _panel_name(name: str, count: int) -> str:
+    """Name a panel by its group and how many links it shows."""
     text = f"{count:,} link{'s' * (count != 1)}" if count else "no link"
     if count > _MOST_ARCS:
         text = f"{_MOST_ARCS:,} strongest\nof {count:,} links"
     return f"{name}\n{text}" if name else text
 
 
-def _strength(drawn: pd.DataFrame, width: str) -> Floats:
+def _strength(called: pd.DataFrame, width: str) -> Floats:
+    """Compute how strong each link is, by what makes an arc broad."""
     if width == "beta":
-        return drawn["beta"].abs().to_numpy(dtype=float)
-    return minus_log10(drawn["fdr"], column="fdr")[0]
+        return called["beta"].abs().to_numpy(dtype=float)
+    return minus_log10(called["fdr"], column="fdr")[0]
 
 
 def _draw_arcs(
     ax: Axes,
-    drawn: pd.DataFrame,
+    called: pd.DataFrame,
     strength: Floats,
     rows: NDArray[np.intp],
     *,
@@ -205,24 +217,25 @@ def _draw_arcs(
     scale: float,
     longest: float,
 ) -> None:
+    """Draw the arcs of one panel, the weakest first, and where their genes begin."""
     from scanlink.pl._tracks import draw_curves
 
     # Weakest first, so that the strongest are on top.
     rows = rows[np.argsort(strength[rows], kind="stable")][-_MOST_ARCS:]
-    part = drawn.iloc[rows]
-    sign = np.where(part["beta"] < 0, -1, 1)
+    selected = called.iloc[rows]
+    sign = np.where(selected["beta"] < 0, -1, 1)
     draw_curves(
         ax,
-        part["tss"].to_numpy(dtype=float),
-        part["middle"].to_numpy(dtype=float),
+        selected["tss"].to_numpy(dtype=float),
+        selected["middle"].to_numpy(dtype=float),
         sign,
         strength[rows] / (scale or 1.0),
         base=base,
         height=height,
         longest=longest,
-        rasterized=len(drawn) > _MANY_ARCS,
+        rasterized=len(called) > _MANY_ARCS,
     )
-    starts = np.unique(part["tss"].to_numpy())
+    starts = np.unique(selected["tss"].to_numpy())
     ax.plot(
         starts,
         np.full(starts.size, base),
@@ -236,18 +249,19 @@ def _draw_arcs(
 
 
 def _draw_pairs(ax: Axes, pairs: pd.DataFrame, *, top: float) -> None:
+    """Draw enhancer pairs as arcs that hang below ``top``."""
     from scanlink.pl._tracks import draw_curves
 
     if not len(pairs):
         return
     size = pairs["beta_interaction"].abs().to_numpy(dtype=float)
     order = np.argsort(size, kind="stable")[-_MOST_ARCS:]
-    part = pairs.iloc[order]
+    selected = pairs.iloc[order]
     draw_curves(
         ax,
-        part["left"].to_numpy(dtype=float),
-        part["right"].to_numpy(dtype=float),
-        np.where(part["beta_interaction"] < 0, -1, 1),
+        selected["left"].to_numpy(dtype=float),
+        selected["right"].to_numpy(dtype=float),
+        np.where(selected["beta_interaction"] < 0, -1, 1),
         size[order] / (size.max(initial=0.0) or 1.0),
         base=top,
         height=-(_PAIRS - 4.0),
@@ -256,14 +270,14 @@ def _draw_pairs(ax: Axes, pairs: pd.DataFrame, *, top: float) -> None:
     )
 
 
-def _legend(ax: Axes, drawn: pd.DataFrame, pairs: pd.DataFrame | None, scale: float, width: str) -> None:
-    """Above the axes: what colour and dash mean, and what width."""
+def _legend(ax: Axes, called: pd.DataFrame, pairs: pd.DataFrame | None, scale: float, width: str) -> None:
+    """Say above the axes what colour and dash mean, and what width."""
     from matplotlib.lines import Line2D
 
     from scanlink.pl._labels import axes_points
     from scanlink.pl._tracks import THICK, THIN
 
-    signs = np.sign(drawn["beta"].to_numpy())
+    signs = np.sign(called["beta"].to_numpy())
     if pairs is not None:
         signs = np.append(signs, np.sign(pairs["beta_interaction"].to_numpy()))
     handles = [
@@ -272,9 +286,9 @@ def _legend(ax: Axes, drawn: pd.DataFrame, pairs: pd.DataFrame | None, scale: fl
         if (signs == value).any()
     ]
     name = "|effect|" if width == "beta" else "−log10 FDR"
-    for part in (0.25, 1.0) if len(drawn) else ():
-        line = THIN + (THICK - THIN) * part
-        handles.append(Line2D([], [], color="#777777", linewidth=line, label=f"{name} {part * scale:.2g}"))
+    for share in (0.25, 1.0) if len(called) else ():
+        line = THIN + (THICK - THIN) * share
+        handles.append(Line2D([], [], color="#777777", linewidth=line, label=f"{name} {share * scale:.2g}"))
     if handles:
         columns = int(axes_points(ax)[0] / 100)
         columns = len(handles) if columns >= len(handles) else min(max(columns, 1), 2)
@@ -291,8 +305,8 @@ def _legend(ax: Axes, drawn: pd.DataFrame, pairs: pd.DataFrame | None, scale: fl
         )
 
 
-def _x_axis(ax: Axes, where: Region, notes: list[str]) -> None:
-    """In Mb, with as many digits as the ticks need."""
+def _x_axis(ax: Axes, region: Region, notes: list[str]) -> None:
+    """Write positions in Mb, with as many digits as the ticks need."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     from scanlink.pl._labels import axes_points
@@ -301,6 +315,6 @@ def _x_axis(ax: Axes, where: Region, notes: list[str]) -> None:
     ticks = ax.get_xticks() / 1e6
     digits = next((d for d in range(6) if np.allclose(ticks, ticks.round(d), rtol=0, atol=1e-9)), 6)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:.{digits}f}"))
-    ax.set_xlabel("; ".join([f"{where.chrom} (Mb)", *notes]))
+    ax.set_xlabel("; ".join([f"{region.chrom} (Mb)", *notes]))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)

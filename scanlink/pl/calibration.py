@@ -24,14 +24,14 @@ _LOWEST, _HIGHEST = 0.1, 100.0
 
 
 def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
-    """Observed over expected rejections, by level and kind of p-value.
+    """Draw observed over expected rejections, by level and kind of p-value.
 
     Above 1 a p-value promises more than it keeps: at 2, twice as many pairs without a link are called as should be.
 
     Parameters
     ----------
     calibration
-        From :func:`scanlink.tl.calibrate`; of several groups, all together are drawn.
+        Result of :func:`scanlink.tl.calibrate`; of several groups, all together are drawn.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -75,16 +75,16 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     # Side by side within a level, so that intervals do not cover each other.
     widest = np.log10(levels[1:] / levels[:-1]).min() if len(levels) > 1 else 1.0
     for number, kind in enumerate(kinds):
-        part = table[table["kind"] == kind].sort_values("level")
+        of_kind = table[table["kind"] == kind].sort_values("level")
         color, marker = STYLES[list(KINDS).index(kind)]
-        x = part["level"].to_numpy() * 10 ** (-0.11 * widest * (number - (len(kinds) - 1) / 2))
-        ratio = part["ratio"].to_numpy()
-        ends = np.clip(part[["ratio_low", "ratio_high"]].to_numpy().T, low, None)
+        x = of_kind["level"].to_numpy() * 10 ** (-0.11 * widest * (number - (len(kinds) - 1) / 2))
+        ratio = of_kind["ratio"].to_numpy()
+        ends = np.clip(of_kind[["ratio_low", "ratio_high"]].to_numpy().T, low, None)
         ax.vlines(x, *ends, color=color, linewidth=1.2, linestyle=("-", "--", "-.", ":")[number % 4], zorder=2)
-        some = ratio > 0
+        is_rejected = ratio > 0
         ax.plot(
-            x[some],
-            ratio[some],
+            x[is_rejected],
+            ratio[is_rejected],
             linestyle="none",
             marker=marker,
             markersize=6,
@@ -94,7 +94,14 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
             label=kind,
             zorder=3,
         )
-        ax.scatter(x[~some], np.full((~some).sum(), 1.15 * low), s=90, marker=r"$\downarrow$", color=color, zorder=3)
+        ax.scatter(
+            x[~is_rejected],
+            np.full((~is_rejected).sum(), 1.15 * low),
+            s=90,
+            marker=r"$\downarrow$",
+            color=color,
+            zorder=3,
+        )
     ax.set(
         xscale="log",
         yscale="log",

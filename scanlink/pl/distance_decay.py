@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import BLUE, GREY, open_spines, two_axes
-from scanlink.pl._tables import checked, checked_level, exact_interval, group_title, usable
+from scanlink.pl._looks import BLUE, GREY, draw_legend, open_spines, two_axes
+from scanlink.pl._tables import checked_level, exact_interval, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,16 +33,16 @@ def distance_decay(
     edges: Sequence[float] | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes:
-    """Share of the tested pairs that are linked, and size of the effects, by distance.
+    """Draw the share of tested pairs that are linked, and the size of the effects, by distance.
 
     Parameters
     ----------
     links
         A links table with ``distance`` (bp; its sign does not matter).
     group
-        Which group; None: all together.
+        Group of cells whose pairs are drawn; None: all together.
     fdr
-        Below this a pair is a link.
+        False discovery rate below which a pair is a link.
     edges
         Edges of the bins of ``|distance|`` in bp, increasing; each bin includes its lower edge. None: 0, 1, 2, 5, 10,
         20, ... kb.
@@ -84,48 +84,52 @@ def distance_decay(
     [100.0, 50.0, 0.0]
     """
     level = checked_level(fdr)
-    checked(links, ["distance", "beta", "fdr"], name="links")
-    rows = usable(links, ["distance", "beta", "fdr"], group=group, name="links")
-    away = np.abs(rows["distance"].to_numpy(dtype=float))
-    bounds = _edges(edges, float(away.max()))
+    rows = tested_rows(links, ["distance", "beta", "fdr"], group=group, name="links")
+    distance = np.abs(rows["distance"].to_numpy(dtype=float))
+    bounds = _edges(edges, float(distance.max()))
     effect, called = np.abs(rows["beta"].to_numpy(dtype=float)), rows["fdr"].to_numpy(dtype=float) < level
-    place = np.searchsorted(bounds, away, side="right") - 1
-    inside = (place >= 0) & (place < bounds.size - 1) & np.isfinite(effect)
+    bin_of = np.searchsorted(bounds, distance, side="right") - 1
+    inside = (bin_of >= 0) & (bin_of < bounds.size - 1) & np.isfinite(effect)
     if not inside.any():
         raise InputError(f"no tested pair has a distance from {bounds[0]:g} to {bounds[-1]:g} bp: give other edges")
-    effect, called, place = effect[inside], called[inside], place[inside]
-    n = np.bincount(place, minlength=bounds.size - 1)
+    effect, called, bin_of = effect[inside], called[inside], bin_of[inside]
+    n = np.bincount(bin_of, minlength=bounds.size - 1)
     # Bins without a pair at either end say nothing.
     first, last = np.flatnonzero(n)[[0, -1]]
     bins = np.arange(first, last + 1)
-    tested, linked = n[bins], np.bincount(place[called], minlength=bounds.size - 1)[bins]
+    tested, linked = n[bins], np.bincount(bin_of[called], minlength=bounds.size - 1)[bins]
     upper, lower = two_axes(ax, size=(5.6, 5.2), ratio=(1.15, 1), beside=False)
-    some = tested > 0
+    has_pairs = tested > 0
     x = np.arange(bins.size)
     # Of bins without a pair nothing is known, and the line has a gap.
-    share = np.divide(linked, tested, out=np.full(bins.size, np.nan), where=some)
-    low, high = exact_interval(linked[some], tested[some])
+    share = np.divide(linked, tested, out=np.full(bins.size, np.nan), where=has_pairs)
+    low, high = exact_interval(linked[has_pairs], tested[has_pairs])
     upper.plot(x, 100 * share, linestyle="-", marker="o", markersize=5, color=BLUE, linewidth=0.8, zorder=3)
-    upper.vlines(x[some], 100 * low, 100 * high, color=BLUE, linewidth=1.4, zorder=2)
-    name = group_title(rows, group)
-    upper.set_title(
-        f"{name}{name and ': '}{int(linked.sum()):,} of {int(tested.sum()):,} tested pairs linked, FDR {level:g}",
-        fontsize="medium",
-    )
+    upper.vlines(x[has_pairs], 100 * low, 100 * high, color=BLUE, linewidth=1.4, zorder=2)
+    text = f"{int(linked.sum()):,} of {int(tested.sum()):,} tested pairs linked, FDR {level:g}"
+    upper.set_title(titled(rows, group, text), fontsize="medium")
     # One wide interval would flatten all the others.
     top = min(float(high.max()), max(2.5 * float(np.nanmax(share)), float(np.sort(high)[high.size // 2])))
     upper.set(ylabel="linked pairs (%)", ylim=(0, 106 * top if top else 1.0))
-    every = np.ones(called.size, dtype=bool)
-    looks = ((every, "#666666", "white", "s", -0.08, "all tested"), (called, BLUE, BLUE, "o", 0.08, "linked"))
+    all_pairs = np.ones(called.size, dtype=bool)
+    looks = ((all_pairs, "#666666", "white", "s", -0.08, "all tested"), (called, BLUE, BLUE, "o", 0.08, "linked"))
     tops = [
         _medians(
-            lower, effect[which], place[which], bins, color=color, face=face, marker=marker, shift=shift, text=text
+            lower,
+            effect[selected],
+            bin_of[selected],
+            bins,
+            color=color,
+            face=face,
+            marker=marker,
+            shift=shift,
+            text=text,
         )
-        for which, color, face, marker, shift, text in looks
+        for selected, color, face, marker, shift, text in looks
     ]
     # Room above for the legend.
     lower.set(ylabel="median |effect|\n(natural log)", xlabel="distance (kb)", ylim=(0, 1.3 * max(tops) or 1.0))
-    lower.legend(loc="upper right", fontsize="small", framealpha=0.85, edgecolor="none", ncols=2, borderaxespad=0.1)
+    draw_legend(lower, loc="upper right", ncols=2, borderaxespad=0.1)
     labels = [_label(bounds[number], bounds[number + 1]) for number in bins]
     counts = [f"{_short(int(count))}" for count in tested]
     upper.set_xticks(x, counts, fontsize="small")
@@ -139,20 +143,21 @@ def distance_decay(
     return upper
 
 
-def _edges(edges: Sequence[float] | None, most: float) -> Floats:
+def _edges(edges: Sequence[float] | None, farthest: float) -> Floats:
+    """Return the edges of the bins, bp: those given, or the usual ones up to the farthest pair."""
     if edges is None:
-        known = 1e3 * np.array(_EDGES, dtype=float)
-        return known if most < known[-1] else np.append(known, np.nextafter(most, np.inf))
-    found = np.asarray(list(edges), dtype=float)
-    if found.size < 2 or not (np.isfinite(found).all() and found[0] >= 0 and (np.diff(found) > 0).all()):
+        default = 1e3 * np.array(_EDGES, dtype=float)
+        return default if farthest < default[-1] else np.append(default, np.nextafter(farthest, np.inf))
+    bounds = np.asarray(list(edges), dtype=float)
+    if bounds.size < 2 or not (np.isfinite(bounds).all() and bounds[0] >= 0 and (np.diff(bounds) > 0).all()):
         raise OptionError(f"edges: expected at least two increasing distances in bp from 0 on; found {list(edges)}")
-    return found
+    return bounds
 
 
 def _medians(
     ax: Axes,
     effect: Floats,
-    place: NDArray[np.int64],
+    bin_of: NDArray[np.int64],
     bins: NDArray[np.int64],
     *,
     color: str,
@@ -161,9 +166,9 @@ def _medians(
     shift: float,
     text: str,
 ) -> float:
-    """Medians with their intervals; returns the largest number that should be seen."""
-    order = np.argsort(place, kind="stable")
-    ends = np.searchsorted(place[order], np.append(bins, bins[-1] + 1))
+    """Draw medians with their intervals; return the largest number that should be seen."""
+    order = np.argsort(bin_of, kind="stable")
+    ends = np.searchsorted(bin_of[order], np.append(bins, bins[-1] + 1))
     values = effect[order]
     x: list[float] = []
     medians: list[float] = []
@@ -171,10 +176,10 @@ def _medians(
     for number, (start, end) in enumerate(pairwise(ends)):
         if end == start:
             continue
-        own = np.sort(values[start:end])
+        in_bin = np.sort(values[start:end])
         x.append(number + shift)
-        medians.append(float(np.median(own)))
-        if (interval := median_interval(own)) is not None:
+        medians.append(float(np.median(in_bin)))
+        if (interval := median_interval(in_bin)) is not None:
             ax.vlines(number + shift, *interval, color=color, linewidth=1.4, zorder=2)
             highs.append(interval[1])
     ax.plot(
@@ -189,12 +194,12 @@ def _medians(
         zorder=3,
         label=f"{text} ({effect.size:,})",
     )
-    most = max(medians, default=0.0)
-    return min(max([*highs, most]), 2.0 * most)
+    largest = max(medians, default=0.0)
+    return min(max([*highs, largest]), 2.0 * largest)
 
 
 def median_interval(ordered: Floats) -> tuple[float, float] | None:
-    """Order statistics that hold the median with at least 95 % probability; None for fewer than 6 values.
+    """Return order statistics that hold the median with at least 95 % probability; None for fewer than 6 values.
 
     Examples
     --------
@@ -208,10 +213,12 @@ def median_interval(ordered: Floats) -> tuple[float, float] | None:
 
 
 def _label(low: float, high: float) -> str:
+    """Write a bin in kb."""
     return f"{low / 1e3:g}–{high / 1e3:,.4g}"
 
 
 def _short(count: int) -> str:
+    """Write a count in at most five characters or so."""
     for size, unit in ((1_000_000, "M"), (10_000, "k")):
         if count >= size:
             return f"{count / (1_000 if unit == 'k' else size):.3g}{unit}"

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.peaks import looks_like_peaks, parse_peaks
 from scanlink.pl._looks import new_axes
-from scanlink.pl._tables import as_text, checked, checked_level, contrast_of, effect_rows
+from scanlink.pl._tables import as_text, checked, checked_level, checked_whole, contrast_of, effect_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,24 +37,24 @@ def heatmap(
     fdr: float = 0.1,
     ax: Axes | None = None,
 ) -> Axes:
-    """Effects of gene-peak or enhancer pairs in each group.
+    """Draw the effects of gene-peak or enhancer pairs in each group.
 
     Parameters
     ----------
     table
         A links table, or the table of enhancer pairs, with ``group``.
     contrast, kind
-        As of :func:`scanlink.pl.volcano`.
+        Effect and kind of p-value, as in :func:`scanlink.pl.volcano`.
     pairs
-        Which pairs, in this order from top to bottom: ``gene`` and ``peak``, or ``gene``, ``enhancer_1`` and
+        Pairs that are drawn, in this order from top to bottom: ``gene`` and ``peak``, or ``gene``, ``enhancer_1`` and
         ``enhancer_2``. None takes the ``top`` ones by their smallest p-value in any group, and brings together those
         that are strongest in the same group.
     top
-        How many.
+        Number of pairs that are drawn where none are given.
     groups
-        Which groups, in this order; None: all, as they come in the table.
+        Groups that are drawn, in this order; None: all, as they come in the table.
     fdr
-        Effects below this are marked by a bold sign.
+        False discovery rate below which effects are marked by a bold sign.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -87,38 +87,39 @@ def heatmap(
     (['A  p', 'C  q'], ['T', 'B'])
     """
     level = checked_level(fdr)
-    if isinstance(top, bool) or not (isinstance(top, int) and top >= 1):
-        raise OptionError(f"top: expected a whole number of at least 1; found {top!r}")
+    checked_whole(top, name="top", minimum=1)
     contrast, name = contrast_of(table, contrast)
     enhancers = [column for column in table.columns if re.fullmatch(r"enhancer_\d+", str(column))]
     keys = ["gene", "peak"] if contrast is None else ["gene", *enhancers]
     checked(table, ["group", *keys], name=name)
-    found = effect_rows(table, contrast=contrast, kind=kind, group=None)
-    rows = found.rows[np.isfinite(found.rows[found.effect].to_numpy(dtype=float))]
+    effects = effect_rows(table, contrast=contrast, kind=kind, group=None)
+    rows = effects.rows[np.isfinite(effects.rows[effects.effect].to_numpy(dtype=float))]
     columns = _groups(table, groups, name)
     rows = rows[as_text(rows["group"]).isin(columns)]
     if not len(rows):
         raise InputError(f"nothing was tested in the groups {first_few(columns)}: nothing to draw")
-    chosen = _chosen(rows, keys, found.p, top) if pairs is None else checked(pairs, keys, name="pairs")[keys]
-    chosen = chosen.astype(str).drop_duplicates().reset_index(drop=True)
+    drawn_pairs = _chosen(rows, keys, effects.p, top) if pairs is None else checked(pairs, keys, name="pairs")[keys]
+    drawn_pairs = drawn_pairs.astype(str).drop_duplicates().reset_index(drop=True)
     # Few are wanted of many, and only those are joined.
-    rows = rows[np.logical_and.reduce([as_text(rows[key]).isin(chosen[key]) for key in keys])]
+    rows = rows[np.logical_and.reduce([as_text(rows[key]).isin(drawn_pairs[key]) for key in keys])]
     rows = rows.assign(**{key: as_text(rows[key]).astype(object) for key in ["group", *keys]})
-    known = rows.merge(chosen.assign(row=np.arange(len(chosen))), on=keys)
-    if absent := set(range(len(chosen))) - set(known["row"]):
-        lost = [" ".join(chosen.to_numpy()[number]) for number in sorted(absent)]
-        raise MissingKeyError(f"{len(lost)} of the pairs were not tested in any of the groups: {first_few(lost)}")
-    shape = (len(chosen), len(columns))
+    joined = rows.merge(drawn_pairs.assign(row=np.arange(len(drawn_pairs))), on=keys)
+    if absent := set(range(len(drawn_pairs))) - set(joined["row"]):
+        untested = [" ".join(drawn_pairs.to_numpy()[number]) for number in sorted(absent)]
+        raise MissingKeyError(
+            f"{len(untested)} of the pairs were not tested in any of the groups: {first_few(untested)}"
+        )
+    shape = (len(drawn_pairs), len(columns))
     effect, rate = np.full(shape, np.nan), np.full(shape, np.nan)
-    at = known["row"].to_numpy(), pd.Index(columns).get_indexer(known["group"].astype(str))
-    effect[at], rate[at] = known[found.effect].to_numpy(dtype=float), known["fdr"].to_numpy(dtype=float)
+    cells = joined["row"].to_numpy(), pd.Index(columns).get_indexer(joined["group"].astype(str))
+    effect[cells], rate[cells] = joined[effects.effect].to_numpy(dtype=float), joined["fdr"].to_numpy(dtype=float)
     if pairs is None:
         order = _order(effect)
-        effect, rate, chosen = effect[order], rate[order], chosen.iloc[order]
+        effect, rate, drawn_pairs = effect[order], rate[order], drawn_pairs.iloc[order]
     ax = new_axes(ax, size=(3.6 + 0.34 * max(shape[1], 4), 1.7 + 0.21 * max(shape[0], 4)))
-    _draw(ax, effect, rate < level, found.effect_name)
+    _draw(ax, effect, rate < level, effects.effect_name)
     small = "small" if shape[0] <= 40 else 5
-    ax.set_yticks(np.arange(shape[0]), _labels(chosen, keys), fontsize=small)
+    ax.set_yticks(np.arange(shape[0]), _labels(drawn_pairs, keys), fontsize=small)
     long = max(len(column) for column in columns) > 4
     ax.set_xticks(
         np.arange(shape[1]),
@@ -134,35 +135,36 @@ def heatmap(
 
 
 def _groups(table: pd.DataFrame, groups: Sequence[str] | None, name: str) -> list[str]:
-    known = [str(group) for group in table["group"].unique()]
+    """Return the groups that are drawn, in order."""
+    existing = [str(group) for group in table["group"].unique()]
     if groups is None:
-        return known
+        return existing
     wanted = [groups] if isinstance(groups, str) else [str(group) for group in groups]
-    if absent := [group for group in wanted if group not in known]:
+    if absent := [group for group in wanted if group not in existing]:
         raise MissingKeyError(
-            f"no row of the table {name} has group {first_few(absent)}; its groups are {first_few(known, most=40)}"
+            f"no row of the table {name} has group {first_few(absent)}; its groups are {first_few(existing, most=40)}"
         )
     return wanted
 
 
 def _chosen(rows: pd.DataFrame, keys: list[str], p: str, top: int) -> pd.DataFrame:
-    """Pairs with the smallest p-values; among equal ones by name."""
+    """Choose pairs with the smallest p-values; among equal ones by name."""
     values = rows[p].to_numpy(dtype=float)
-    most = min(top * rows["group"].nunique(), values.size)
-    rows = rows[values <= np.partition(values, most - 1)[most - 1]]
+    n_rows = min(top * rows["group"].nunique(), values.size)
+    rows = rows[values <= np.partition(values, n_rows - 1)[n_rows - 1]]
     rows = rows.assign(**{key: as_text(rows[key]).astype(object) for key in keys})
     return rows.sort_values([p, *keys], kind="stable").drop_duplicates(keys).head(top)[keys]
 
 
 def _order(effect: Floats) -> NDArray[np.intp]:
-    """Rows by the group in which they are strongest, from positive to negative there."""
+    """Sort rows by the group in which they are strongest, from positive to negative there."""
     strongest = np.nanargmax(np.abs(effect), axis=1)
     return np.lexsort((-effect[np.arange(len(effect)), strongest], strongest))
 
 
-def _labels(chosen: pd.DataFrame, keys: list[str]) -> list[str]:
-    """Gene and peak; of enhancers the middles in kb, if their names hold them."""
-    genes, *peaks = (chosen[key].tolist() for key in keys)
+def _labels(pairs: pd.DataFrame, keys: list[str]) -> list[str]:
+    """Name gene and peak; of enhancers the middles in kb, if their names hold them."""
+    genes, *peaks = (pairs[key].tolist() for key in keys)
     if len(peaks) == 1:
         return [f"{gene}  {peak}" for gene, peak in zip(genes, peaks[0], strict=True)]
     if not all(looks_like_peaks(names) for names in peaks):
@@ -176,6 +178,7 @@ def _labels(chosen: pd.DataFrame, keys: list[str]) -> list[str]:
 
 
 def _draw(ax: Axes, effect: Floats, called: NDArray[np.bool_], name: str) -> None:
+    """Draw the cells, their signs and the colour bar."""
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
 
@@ -216,5 +219,5 @@ def _draw(ax: Axes, effect: Floats, called: NDArray[np.bool_], name: str) -> Non
     ax.set(xlim=(-0.5, effect.shape[1] - 0.5), ylim=(effect.shape[0] - 0.5, -0.5))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    beyond = bool((sizes > limit * (1 + 1e-9)).any())
-    ax.figure.colorbar(mesh, ax=ax, label=name, extend="both" if beyond else "neither", shrink=0.8, aspect=25)
+    cut_off = bool((sizes > limit * (1 + 1e-9)).any())
+    ax.figure.colorbar(mesh, ax=ax, label=name, extend="both" if cut_off else "neither", shrink=0.8, aspect=25)

@@ -28,18 +28,18 @@ def links_per(
     fdr: float = 0.1,
     ax: Axes | None = None,
 ) -> Axes:
-    """Genes by how many peaks they are linked to, or peaks by how many genes.
+    """Draw genes by how many peaks they are linked to, or peaks by how many genes.
 
     Parameters
     ----------
     links
         A links table.
     of
-        ``"gene"`` or ``"peak"``.
+        Side that is counted: ``"gene"`` or ``"peak"``.
     group
-        Which group; None: all, and a gene counts once in each.
+        Group of cells whose links are counted; None: all, and a gene counts once in each.
     fdr
-        Below this a pair is a link.
+        False discovery rate below which a pair is a link.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -83,10 +83,10 @@ def links_per(
     ax.bar_label(
         bars, [f"{height:,}" for height in heights], fontsize="small", padding=2, rotation=90 if last > 8 else 0
     )
-    more = counts.max(initial=0) > last
+    cut_off = counts.max(initial=0) > last
     step = 1 if last <= 10 else 2
-    shown = [number for number in range(1, last + 1) if number % step == last % step]
-    other = "peaks" if of == "gene" else "genes"
+    ticks = [number for number in range(1, last + 1) if number % step == last % step]
+    linked = "peaks" if of == "gene" else "genes"
     title = f"{counts.size:,} of {called.size:,} tested {of}s have a link"
     name = group_title(rows, group)
     detail = [
@@ -95,13 +95,13 @@ def links_per(
         *([f"mean {counts.mean():.2f}", f"most {counts.max():,}"] if counts.size else []),
     ]
     ax.set(
-        xlabel=f"linked {other}",
+        xlabel=f"linked {linked}",
         ylabel=f"{of}s",
         xlim=(0.3, last + 0.7),
         ylim=(0, 1.22 * max(heights.max(), 1) if last > 8 else 1.12 * max(heights.max(), 1)),
     )
     ax.set_title(f"{title}\n{', '.join(detail)}", fontsize="medium")
-    ax.set_xticks(shown, [f"{number}{'+' if more and number == last else ''}" for number in shown])
+    ax.set_xticks(ticks, [f"{number}{'+' if cut_off and number == last else ''}" for number in ticks])
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     open_spines(ax)

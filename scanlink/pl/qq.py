@@ -12,7 +12,17 @@ from scipy.special import betaincinv
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pl._looks import STYLES, new_axes, open_spines
-from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
+from scanlink.pl._tables import (
+    KINDS,
+    LEAST,
+    checked,
+    contrast_of,
+    effect_name,
+    minus_log10,
+    of_group,
+    p_column,
+    smallest_shown,
+)
 from scanlink.tables import ROW_KINDS as SCREEN_KINDS
 
 if TYPE_CHECKING:
@@ -34,7 +44,7 @@ def qq(
     top: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Observed p-values against those expected if no pair were linked.
+    """Draw observed p-values against those expected if no pair were linked.
 
     Points on the diagonal say that p-values are right and nothing is linked; points that leave it at the upper right
     are links; points that leave it from the start are p-values that are too small.
@@ -45,16 +55,16 @@ def qq(
         A links table, the ``p_values`` of a :class:`scanlink.tl.Calibration`, a table of enhancer pairs, or one of a
         screen or its interactions: ``by="kind"`` sets its negative controls beside what was asked for.
     kinds
-        Which p-values: ``"wald"`` (column ``p``), ``"robust"`` (``p_robust``), ``"bootstrap"`` (``p_boot``),
-        ``"tail"`` (``p_tail``), ``"permutation"`` (``p_perm``); of pairs with the contrast after it. None draws each
-        that the table has.
+        Kinds of p-values that are drawn: ``"wald"`` (column ``p``), ``"robust"`` (``p_robust``), ``"bootstrap"``
+        (``p_boot``), ``"tail"`` (``p_tail``), ``"permutation"`` (``p_perm``); of pairs with the contrast after it. None
+        draws each that the table has.
     by
         Column, such as ``"group"``, of which each value gets its own points.
     contrast
-        Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``, whose p-values
-        are drawn. Of interactions of a screen: ``"interaction"``, ``"1"`` or ``"2"``.
+        Effect whose p-values are drawn. Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``,
+        or ``"reri"``. Of interactions of a screen: ``"interaction"``, ``"1"`` or ``"2"``.
     group
-        Which group; None: all.
+        Group of cells whose p-values are drawn; None: all.
     top
         Highest place of the axis: smaller p-values than ``10**-top`` are arrows, so that a few of them do not squeeze
         all others. None: as far as the p-values go.
@@ -89,25 +99,22 @@ def qq(
     >>> [text.get_text() for text in qq(links).get_legend().get_texts()]
     ['wald (3)', 'robust (2)', '95 % band, n = 2']
     """
-    if top is not None and not (isinstance(top, (int, float)) and top > 0):
-        raise OptionError(f"top: expected a number above 0; found {top!r}")
-    contrast, what = contrast_of(table, contrast)
-    curves = _curves(of_group(table, group, name=what), kinds, by, contrast, what)
+    smallest = smallest_shown(top)
+    contrast, table_name = contrast_of(table, contrast)
+    curves = _curves(of_group(table, group, name=table_name), kinds, by, contrast, table_name)
     ax = new_axes(ax, size=(4.8, 4.8))
-    smallest = min(p.size for p in curves.values())
-    largest = max(p.size for p in curves.values())
-    right = np.log10(largest + 1)
-    least = LEAST if top is None else max(LEAST, 10.0**-top)
-    positive = [p[p >= least] for p in curves.values()]
+    fewest = min(p.size for p in curves.values())
+    right = np.log10(max(p.size for p in curves.values()) + 1)
+    positive = [p[p >= smallest] for p in curves.values()]
     edge = 1.06 * max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
-    ranks = np.unique(np.geomspace(1, smallest, 200).round())
+    ranks = np.unique(np.geomspace(1, fewest, 200).round())
     ax.fill_between(
-        -np.log10(ranks / (smallest + 1)),
-        -np.log10(betaincinv(ranks, smallest + 1 - ranks, 0.025)),
-        -np.log10(betaincinv(ranks, smallest + 1 - ranks, 0.975)),
+        -np.log10(ranks / (fewest + 1)),
+        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.025)),
+        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.975)),
         color="#DDDDDD",
         linewidth=0,
-        label=f"95 % band, n = {smallest:,}",
+        label=f"95 % band, n = {fewest:,}",
         zorder=0,
     )
     ax.plot([0, right], [0, right], color="black", linewidth=0.8, zorder=1)
@@ -115,10 +122,10 @@ def qq(
         # A kind has the same looks in every picture.
         color, marker = STYLES[list(KINDS).index(name) if name in KINDS else number]
         expected = -np.log10(np.arange(1, p.size + 1) / (p.size + 1))
-        shown = _apart(expected, right)
-        lost = int(np.count_nonzero(p < least))
-        label = f"{name} ({p.size:,}{f'; ↑ {lost:,} below {least:.1g}' if lost else ''})"
-        inside = shown[shown >= lost]
+        points = _apart(expected, right)
+        n_below = int(np.count_nonzero(p < smallest))
+        label = f"{name} ({p.size:,}{f'; ↑ {n_below:,} below {smallest:.1g}' if n_below else ''})"
+        inside = points[points >= n_below]
         ax.plot(
             expected[inside],
             -np.log10(p[inside]),
@@ -132,8 +139,8 @@ def qq(
             clip_on=False,
             zorder=3,
         )
-        if lost:
-            beyond = shown[shown < lost]
+        if n_below:
+            beyond = points[points < n_below]
             ax.scatter(expected[beyond], np.full(beyond.size, edge), s=70, marker=r"$\uparrow$", color=color, zorder=3)
     ax.set(
         xlabel="expected p-value (−log10)",
@@ -144,13 +151,13 @@ def qq(
     handles, names = ax.get_legend_handles_labels()
     band = next(i for i, name in enumerate(names) if name.startswith("95 %"))
     order = [*(i for i in range(len(names)) if i != band), band]
-    place: Literal["best", "upper left"] = "best"
-    if least > LEAST and any(p[0] < least for p in curves.values()):
+    legend_place: Literal["best", "upper left"] = "best"
+    if smallest > LEAST and any(p[0] < smallest for p in curves.values()):
         # Room for the legend above the arrows.
-        place = "upper left"
+        legend_place = "upper left"
         ticks = [tick for tick in ax.get_yticks() if tick <= edge]
         ax.set(ylim=(0, (1.1 + 0.065 * len(names)) * edge), yticks=ticks)
-    ax.legend([handles[i] for i in order], [names[i] for i in order], frameon=False, fontsize="small", loc=place)
+    ax.legend([handles[i] for i in order], [names[i] for i in order], frameon=False, fontsize="small", loc=legend_place)
     if contrast is not None:
         ax.set_title(effect_name(contrast).replace(" (natural log)", ""))
     open_spines(ax)
@@ -158,15 +165,15 @@ def qq(
 
 
 def _curves(
-    table: pd.DataFrame, kinds: Sequence[str] | None, by: str | None, contrast: str | None, what: str
+    table: pd.DataFrame, kinds: Sequence[str] | None, by: str | None, contrast: str | None, table_name: str
 ) -> dict[str, NDArray[np.float64]]:
-    """P-values of each curve by its name, sorted, without the missing ones."""
-    wanted = [kinds] if isinstance(kinds, str) else list(KINDS if kinds is None else kinds)
-    if unknown := [kind for kind in wanted if kind not in KINDS]:
+    """Collect the p-values of each curve by its name, sorted, without the missing ones."""
+    wanted_kinds = [kinds] if isinstance(kinds, str) else list(KINDS if kinds is None else kinds)
+    if unknown := [kind for kind in wanted_kinds if kind not in KINDS]:
         raise OptionError(f"kinds: {first_few(unknown)} not known; expected {', '.join(KINDS)}")
-    columns = {kind: p_column(kind, contrast) for kind in dict.fromkeys(wanted)}
+    columns = {kind: p_column(kind, contrast) for kind in dict.fromkeys(wanted_kinds)}
     needed = [*(columns.values() if kinds is not None else []), *([by] if by is not None else [])]
-    checked(table, needed, name=what)
+    checked(table, needed, name=table_name)
     parts = {"": table} if by is None else _parts(table, by)
     out = {}
     for kind, column in columns.items():
@@ -182,7 +189,7 @@ def _curves(
                 raise InputError(f"column {column!r} has no p-value: the analysis did not compute this kind")
     if not out:
         raise InputError(
-            f"the table {what} has no p-value in the columns {first_few(columns.values())}: nothing to draw"
+            f"the table {table_name} has no p-value in the columns {first_few(columns.values())}: nothing to draw"
         )
     if len(out) > len(STYLES):
         raise InputError(
@@ -193,13 +200,13 @@ def _curves(
 
 
 def _parts(table: pd.DataFrame, by: str) -> dict[str, pd.DataFrame]:
-    """Rows by the values of a column, in their order; kinds of a screen in that of its table."""
-    found = {str(name): part for name, part in table.groupby(by, sort=by != "kind", observed=True)}
-    return {**{name: found[name] for name in SCREEN_KINDS if name in found}, **found} if by == "kind" else found
+    """Split rows by the values of a column, in their order; kinds of a screen in that of its table."""
+    parts = {str(name): part for name, part in table.groupby(by, sort=by != "kind", observed=True)}
+    return {**{name: parts[name] for name in SCREEN_KINDS if name in parts}, **parts} if by == "kind" else parts
 
 
 def _apart(expected: NDArray[np.float64], width: float) -> NDArray[np.intp]:
-    """Which of the points are drawn: the first of each step along the x axis, and the last."""
+    """Choose the points that are drawn: the first of each step along the x axis, and the last."""
     step = np.floor(expected * (_STEPS / width))
     first = np.flatnonzero(np.diff(step, prepend=np.inf))
     return np.unique(np.append(first, expected.size - 1))

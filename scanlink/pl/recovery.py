@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, first_few
+from scanlink.pl._looks import BLUE, open_spines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["recovery"]
 
 # Colour-blind safe (Okabe and Ito 2008).
-_COLORS = {"planted": "#0072B2", "beside a planted link": "#E69F00", "no link planted": "#BBBBBB"}
+_COLORS = {"planted": BLUE, "beside a planted link": "#E69F00", "no link planted": "#BBBBBB"}
 
 
 def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) -> Figure:
-    """Estimated against planted effects, and where calls fall by effect and p-value.
+    """Draw estimated against planted effects, and where calls fall by effect and p-value.
 
     Parameters
     ----------
     links
-        The links table of a scan of simulated data.
+        Links table of a scan of simulated data.
     truth
-        Planted links: ``group`` (empty: acts in every group), ``gene``, ``peak``, ``beta`` (natural log).
+        Table of planted links: ``group`` (empty: acts in every group), ``gene``, ``peak``, ``beta`` (natural log).
     alpha
         False discovery rate below which a pair counts as called.
 
@@ -63,8 +64,8 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     planted = tested[tested["kind"] == "planted"]
-    for found, face in ((True, _COLORS["planted"]), (False, "none")):
-        part = planted[called[planted.index] == found]
+    for is_called, face in ((True, _COLORS["planted"]), (False, "none")):
+        part = planted[called[planted.index] == is_called]
         left.scatter(
             part["beta_true"],
             part["beta"],
@@ -72,7 +73,7 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
             facecolor=face,
             edgecolor=_COLORS["planted"],
             linewidth=0.8,
-            label=f"{'called' if found else 'missed'} ({len(part)})",
+            label=f"{'called' if is_called else 'missed'} ({len(part)})",
         )
     ends = np.array([planted["beta_true"].min(), planted["beta_true"].max()]) if len(planted) else np.zeros(2)
     left.plot(ends, ends, color="black", linewidth=0.8)
@@ -101,13 +102,12 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     # Room below for the legend.
     right.set_ylim(-0.35 * top, top)
     right.set_yticks([tick for tick in right.get_yticks() if 0 <= tick <= top])
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+    open_spines(left, right)
     return figure
 
 
 def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """The links with ``kind``, and ``beta_true`` where a link was planted.
+    """Label links with ``kind``, and with ``beta_true`` where a link was planted.
 
     Parameters
     ----------
@@ -130,14 +130,14 @@ def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     keys = ["group", "gene", "peak"]
     everywhere = truth["group"].isna() | (truth["group"] == "")
     groups = pd.DataFrame({"group": links["group"].unique()})
-    known = pd.concat(
+    planted_links = pd.concat(
         [truth.loc[~everywhere, [*keys, "beta"]], truth.loc[everywhere, [*keys[1:], "beta"]].merge(groups, how="cross")]
     )
-    known = known.drop_duplicates(keys).rename(columns={"beta": "beta_true"})
-    known["group"] = known["group"].astype(str)
-    table = links.merge(known, on=keys, how="left")
+    planted_links = planted_links.drop_duplicates(keys).rename(columns={"beta": "beta_true"})
+    planted_links["group"] = planted_links["group"].astype(str)
+    table = links.merge(planted_links, on=keys, how="left")
     planted = table["beta_true"].notna()
-    beside = planted.groupby([table["group"], table["gene"]]).transform("any")
+    beside = planted.groupby([table["group"], table["gene"]], observed=True).transform("any")
     kinds = list(_COLORS)
     table["kind"] = np.select([planted, beside], kinds[:2], kinds[2])
     return table

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
-from scanlink.pl._tables import asked_rows, checked, group_title, usable
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
+from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,14 +25,14 @@ _SPREAD = 40
 
 
 def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None = None) -> Axes:
-    """Difference of AIC between effects that add and effects that multiply, pair by pair.
+    """Draw the difference of AIC between effects that add and effects that multiply, pair by pair.
 
     Parameters
     ----------
     table
         Interactions of a screen with ``aic_additive`` and ``aic_multiplicative``; negative controls are left out.
     group
-        Which group; None: all together.
+        Group of cells whose pairs are drawn; None: all together.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -61,8 +61,7 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     >>> [text.get_text() for text in screen_aic(table).get_legend().get_texts()]
     ['multiply (1)', 'cannot be told (2)', 'add (0)']
     """
-    checked(table, _COLUMNS, name="interactions")
-    rows = usable(asked_rows(table, name="interactions"), _COLUMNS, group=group, name="interactions")
+    rows = tested_rows(table, _COLUMNS, group=group, name="interactions")
     difference = (rows[_COLUMNS[0]] - rows[_COLUMNS[1]]).to_numpy(dtype=float)
     difference = difference[np.isfinite(difference)]
     if not difference.size:
@@ -71,18 +70,18 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     reach = min(_WIDEST, max(4.0, 2 * np.ceil(min(farthest, 3 * float(np.quantile(np.abs(difference), 0.99))) / 2)))
     width = 0.5 if reach <= 10 else 1.0
     n_bars = round(2 * reach / width)
-    place = np.clip(np.floor((difference + reach) / width), 0, n_bars - 1).astype(int)
-    counts = np.bincount(place, minlength=n_bars)
+    bar_of = np.clip(np.floor((difference + reach) / width), 0, n_bars - 1).astype(int)
+    counts = np.bincount(bar_of, minlength=n_bars)
     middle = -reach + width * (np.arange(n_bars) + 0.5)
     ax = new_axes(ax, size=(5.6, 4.2))
-    for own, color, hatch, text, number in (
+    for in_bars, color, hatch, text, number in (
         (middle > _CLEAR, BLUE, "//", "multiply", int((difference > _CLEAR).sum())),
         (np.abs(middle) < _CLEAR, "#BBBBBB", "", "cannot be told", int((np.abs(difference) <= _CLEAR).sum())),
         (middle < -_CLEAR, ORANGE, "\\\\", "add", int((difference < -_CLEAR).sum())),
     ):
         ax.bar(
-            middle[own],
-            counts[own],
+            middle[in_bars],
+            counts[in_bars],
             width=width,
             color=color,
             hatch=hatch,
@@ -91,30 +90,23 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
             label=f"{text} ({number:,})",
         )
     ax.axvline(0, color="black", linewidth=0.9)
-    some = counts[counts > 0]
-    if some.max() > _SPREAD * some.min():
-        ax.set(yscale="log", ylim=(0.6, 3 * some.max()))
-    name = group_title(rows, group)
+    heights = counts[counts > 0]
+    if heights.max() > _SPREAD * heights.min():
+        ax.set(yscale="log", ylim=(0.6, 3 * heights.max()))
     ax.set(
         xlim=(-reach, reach),
         xlabel="AIC of adding − AIC of multiplying",
         ylabel="pairs",
-        title=f"{name}{name and ': '}{difference.size:,} pairs",
+        title=titled(rows, group, f"{difference.size:,} pairs"),
     )
     ticks = [tick for tick in ax.get_xticks() if -reach <= tick <= reach]
-    beyond = farthest > reach
-    ends = {reach: "≥ ", -reach: "≤ "} if beyond else {}
+    cut_off = farthest > reach
+    ends = {reach: "≥ ", -reach: "≤ "} if cut_off else {}
     ax.set_xticks(
         sorted({*ticks, *ends}), [f"{ends.get(t, '')}{t:g}".replace("-", "−") for t in sorted({*ticks, *ends})]
     )
-    ax.legend(
-        loc="upper left",
-        fontsize="small",
-        framealpha=0.85,
-        edgecolor="none",
-        alignment="left",
-        title="difference above 2 to either side",
-        title_fontsize="small",
+    draw_legend(
+        ax, loc="upper left", alignment="left", title="difference above 2 to either side", title_fontsize="small"
     )
     open_spines(ax)
     return ax

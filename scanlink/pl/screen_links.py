@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import GREY, MANY, STYLES, grey_points, new_axes, open_spines, thinned
-from scanlink.pl._tables import checked, checked_level, of_group
+from scanlink.errors import InputError
+from scanlink.pl._looks import (
+    GREY,
+    MANY,
+    STYLES,
+    draw_legend,
+    grey_points,
+    limits,
+    name_points,
+    new_axes,
+    open_spines,
+    thinned,
+)
+from scanlink.pl._tables import checked, checked_level, checked_whole, of_group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["screen_links"]
 
 # Up to so many points each has its intervals; above, none of the grey ones, and above the second none at all.
 _INTERVALS, _MOST_INTERVALS = 60, 300
-_FAR = 1.5
 _NORMAL = 1.959964
 
 
@@ -35,7 +42,7 @@ def screen_links(
     labels: int = 8,
     ax: Axes | None = None,
 ) -> Axes:
-    """Effect of perturbing a target against the effect of the link on it, with intervals on both axes.
+    """Draw effects of perturbing targets against those of the links on them, with intervals on both axes.
 
     CRISPRi lowers what an enhancer raises, so that both agree where their signs are opposite: upper left and lower
     right, which are shaded.
@@ -43,17 +50,17 @@ def screen_links(
     Parameters
     ----------
     table
-        From :func:`scanlink.tl.screen_links`. Of a target on several peaks the one with the smallest p-value of the
-        link is drawn, as :func:`scanlink.tl.screen_links_summary` counts them.
+        Joint table of :func:`scanlink.tl.screen_links`. Of a target on several peaks the one with the smallest p-value
+        of the link is drawn, as :func:`scanlink.tl.screen_links_summary` counts them.
     group
-        Which group of the links; None: all together.
+        Group of the links that is drawn; None: all together.
     link_fdr, screen_fdr
         False discovery rates below which a pair is a link, and below which the screen has found it.
     kinds
-        Of pairs of the screen.
+        Kinds of pairs of the screen that are drawn.
     labels
-        How many pairs are named by their gene, those on which both agree first; those for which there is no room are
-        left out.
+        Number of pairs that are named by their gene, those on which both agree first; those for which there is no room
+        are left out.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -84,71 +91,66 @@ def screen_links(
     from scanlink.tl.screen_links.summary import counted_pairs
 
     levels = checked_level(link_fdr, name="link_fdr"), checked_level(screen_fdr, name="screen_fdr")
-    if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
-        raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
+    checked_whole(labels, name="labels", minimum=0)
     checked(table, ["gene", "se_link", "se_screen"], name="table")
     rows = counted_pairs(of_group(table, group, name="table"), kinds=kinds)
     if not len(rows):
         raise InputError(f"none of the {len(table):,} rows of the table was tested on both sides: nothing to draw")
     x, y = (rows[f"beta_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
     linked = rows["fdr_link"].to_numpy(dtype=float) < levels[0]
-    found = rows["fdr_screen"].to_numpy(dtype=float) < levels[1]
+    in_screen = rows["fdr_screen"].to_numpy(dtype=float) < levels[1]
     ax = new_axes(ax, size=(5.6, 5.0))
-    called = linked | found
-    x_range, y_range = _limits(x, called), _limits(y, called)
+    called = linked | in_screen
+    # Effects that are called, and 0, are always within the axes.
+    x_range, y_range = (limits(values, margin=0.08, always=np.append(values[called], 0.0)) for values in (x, y))
     outside = (x < x_range[0]) | (x > x_range[1]) | (y < y_range[0]) | (y > y_range[1])
     _quadrants(ax, x_range, y_range)
-    rest = ~called & ~outside
+    not_called = ~called & ~outside
     if len(rows) <= _INTERVALS:
-        _intervals(ax, rows[rest], GREY)
-    grey_points(ax, x[rest], y[rest], x_range=x_range, y_range=y_range, text=f"neither ({(~called).sum():,})")
-    for own, (color, marker), text in (
-        (linked & ~found, STYLES[3], "link only"),
-        (found & ~linked, STYLES[0], "screen only"),
-        (linked & found, STYLES[1], "link and screen"),
+        _intervals(ax, rows[not_called], GREY)
+    grey_points(
+        ax, x[not_called], y[not_called], x_range=x_range, y_range=y_range, text=f"neither ({(~called).sum():,})"
+    )
+    for selected, (color, marker), text in (
+        (linked & ~in_screen, STYLES[3], "link only"),
+        (in_screen & ~linked, STYLES[0], "screen only"),
+        (linked & in_screen, STYLES[1], "link and screen"),
     ):
-        if not own.any():
+        if not selected.any():
             continue
         if called.sum() <= _MOST_INTERVALS:
-            _intervals(ax, rows[own], color)
-        xs, ys, _ = thinned(x[own], y[own], x_range=x_range, y_range=y_range)
+            _intervals(ax, rows[selected], color)
+        xs, ys, _ = thinned(x[selected], y[selected], x_range=x_range, y_range=y_range)
         ax.scatter(
             xs,
             ys,
-            s=12 if xs.size < own.sum() else 30,
+            s=12 if xs.size < selected.sum() else 30,
             marker=marker,
             color=color,
             linewidth=0,
             zorder=3,
-            rasterized=bool(own.sum() > MANY),
-            label=f"{text} ({own.sum():,})",
+            rasterized=bool(selected.sum() > MANY),
+            label=f"{text} ({selected.sum():,})",
         )
     if outside.any():
         ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     names = rows["group"].unique()
     opposite = int((np.sign(x) * np.sign(y) < 0).sum())
-    of = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
+    name = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
     ax.set(
         xlim=x_range,
         ylim=y_range,
         xlabel="effect of the link (natural log)",
         ylabel="effect of the perturbation (natural log)",
     )
-    ax.set_title(f"{of}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
-    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
+    ax.set_title(f"{name}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
+    draw_legend(ax, handletextpad=0.4)
     open_spines(ax)
-    _write_names(ax, rows, np.column_stack([x, y]), linked, found, labels)
+    # Those that both sides call, then those that the screen has found, smallest p-values first.
+    hits = np.flatnonzero(in_screen)
+    order = hits[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[hits], ~linked[hits]))]
+    name_points(ax, rows["gene"].iloc[order[:labels]].astype(str).tolist(), np.column_stack([x, y])[order])
     return ax
-
-
-def _limits(values: Floats, called: NDArray[np.bool_]) -> tuple[float, float]:
-    """All that is called and most of the rest, and 0."""
-    first, last = np.quantile(values, [0.01, 0.99])
-    reach = _FAR * (last - first)
-    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
-    low, high = min(low, 0.0, *values[called]), max(high, 0.0, *values[called])
-    margin = 0.08 * (high - low) or 0.5
-    return float(low - margin), float(high + margin)
 
 
 def _quadrants(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
@@ -160,21 +162,8 @@ def _quadrants(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, flo
 
 
 def _intervals(ax: Axes, rows: pd.DataFrame, color: str) -> None:
+    """Draw the 95 % intervals of some pairs on both axes."""
     x, y = rows["beta_link"].to_numpy(dtype=float), rows["beta_screen"].to_numpy(dtype=float)
     wide, high = (_NORMAL * rows[f"se_{end}"].to_numpy(dtype=float) for end in ("link", "screen"))
-    style: dict[str, Any] = {"color": color, "linewidth": 0.8, "alpha": 0.7, "zorder": 1.5}
-    ax.hlines(y, x - wide, x + wide, **style)
-    ax.vlines(x, y - high, y + high, **style)
-
-
-def _write_names(
-    ax: Axes, rows: pd.DataFrame, xy: Floats, linked: NDArray[np.bool_], found: NDArray[np.bool_], most: int
-) -> None:
-    """Genes of pairs that both sides call, then of those that the screen has found, smallest p-values first."""
-    from scanlink.pl._labels import add_labels
-
-    which = np.flatnonzero(found)
-    if not (most and which.size):
-        return
-    first = which[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[which], ~linked[which]))]
-    add_labels(ax, rows["gene"].iloc[first[:most]].astype(str).tolist(), xy[first[:most]], avoid=xy[first[:2_000]])
+    for draw, position, start, end in ((ax.hlines, y, x - wide, x + wide), (ax.vlines, x, y - high, y + high)):
+        draw(position, start, end, color=color, linewidth=0.8, alpha=0.7, zorder=1.5)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scanlink.errors import InputError
 from scanlink.pl._looks import BLUE, new_axes, open_spines
-from scanlink.pl._tables import asked_rows, checked, group_title, usable
+from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ _FACTORS = (1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 4.0, 10.0, 100.0)
 
 
 def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None = None) -> Axes:
-    """Share of the tests in which an effect, or interaction, of a given size would have been seen.
+    """Draw in which share of the tests an effect, or interaction, of a given size would have been seen.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
         effect with an 80 % chance of p < .05 at the test's own standard error, natural log. Negative controls are left
         out.
     group
-        Which group; None: all together.
+        Group of cells whose tests are drawn; None: all together.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -64,43 +64,41 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
     """
     two = isinstance(table, pd.DataFrame) and "min_interaction" in table.columns
     column = "min_interaction" if two else "min_effect"
-    checked(table, [column], name="given")
-    rows = usable(asked_rows(table, name="given"), [column], group=group, name="given")
+    rows = tested_rows(table, [column], group=group, name="given")
     sizes = np.sort(rows[column].to_numpy(dtype=float))
-    known = sizes[np.isfinite(sizes) & (sizes > 0)]
-    if not known.size:
+    finite = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if not finite.size:
         raise InputError(f"column {column!r} has no finite number above 0: nothing to draw")
     ax = new_axes(ax, size=(5.6, 4.2))
     # Those whose effects are without bound count in the shares.
-    share = 100 * np.arange(1, known.size + 1) / sizes.size
-    shown = np.unique(np.linspace(0, known.size - 1, _STEPS).round().astype(int))
-    few = known.size <= 30
-    low, high = known[0] / 1.25, known[-1] * 1.25
+    share = 100 * np.arange(1, finite.size + 1) / sizes.size
+    steps = np.unique(np.linspace(0, finite.size - 1, _STEPS).round().astype(int))
+    few = finite.size <= 30
+    low, high = finite[0] / 1.25, finite[-1] * 1.25
     ax.step(
-        np.concatenate([[low], known[shown], [high]]),
-        np.concatenate([[0.0], share[shown], [share[-1]]]),
+        np.concatenate([[low], finite[steps], [high]]),
+        np.concatenate([[0.0], share[steps], [share[-1]]]),
         where="post",
         color=BLUE,
         linewidth=1.6,
         zorder=3,
     )
     if few:
-        ax.plot(known, share, linestyle="none", marker="o", markersize=5, color=BLUE, zorder=3)
+        ax.plot(finite, share, linestyle="none", marker="o", markersize=5, color=BLUE, zorder=3)
     middle = float(np.median(sizes))
     if np.isfinite(middle):
         ax.vlines(middle, 0, 50, color="black", linewidth=0.9, linestyle=":", zorder=2)
         ax.hlines(50, low, middle, color="black", linewidth=0.9, linestyle=":", zorder=2)
-    what = "interaction" if two else "effect"
-    name = group_title(rows, group)
+    noun = "interaction" if two else "effect"
     half = f"half could show {middle:.2g} or more" if np.isfinite(middle) else "less than half could show any"
     ax.set(
         xscale="log",
         xlim=(low, high),
         ylim=(0, 104),
-        xlabel=f"smallest {what} seen with 80 % power (natural log)",
+        xlabel=f"smallest {noun} seen with 80 % power (natural log)",
         ylabel="tests (%)",
     )
-    ax.set_title(f"{name}{name and ': '}{sizes.size:,} tests: {half}", fontsize="medium")
+    ax.set_title(titled(rows, group, f"{sizes.size:,} tests: {half}"), fontsize="medium")
     ax.minorticks_off()
     ticks = [tick for tick in _TICKS if low <= tick <= high] or [middle]
     ax.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
-from scanlink.pl._looks import BLUE, ORANGE, new_axes, open_spines
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
 from scanlink.pp.formula import parse_formula
 from scanlink.pp.groups import group_members
 from scanlink.pp.modalities import get_modality
@@ -57,7 +57,7 @@ def states(
     family: str = "poisson",
     ax: Axes | None = None,
 ) -> Axes:
-    """Expression of a gene in cells with neither, one or both of two enhancers open.
+    """Draw the expression of a gene in cells with neither, one or both of two enhancers open.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ def states(
     gene, enhancer_1, enhancer_2
         Names of a gene and two peaks.
     groupby, group
-        Column of ``mdata.obs``, and which of its values; None takes all cells.
+        Column of ``mdata.obs``, and the value of its cells that are drawn; None takes all cells.
     formula
-        Covariates of the joint model, as of :func:`scanlink.tl.epistasis`.
+        Covariates of the joint model, as in :func:`scanlink.tl.epistasis`.
     family
-        ``"poisson"`` or ``"negbin"``.
+        Family of the joint model: ``"poisson"`` or ``"negbin"``.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -115,11 +115,11 @@ def states(
     ax = new_axes(ax, size=(5.6, 4.6))
     labels, top = [], 0.0
     for number, state_name in enumerate(state_names(2)):
-        own = scaled[state == number]
-        lines = [f"{state_name}  {_WORDS[number]}", f"{own.size:,} cells" if own.size != 1 else "1 cell"]
-        if own.size:
-            lines.append(f"{_percent(float((own > 0).mean()))} non-zero")
-            top = max(top, _draw_cells(ax, number, own))
+        of_state = scaled[state == number]
+        lines = [f"{state_name}  {_WORDS[number]}", f"{of_state.size:,} cells" if of_state.size != 1 else "1 cell"]
+        if of_state.size:
+            lines.append(f"{_percent(float((of_state > 0).mean()))} non-zero")
+            top = max(top, _draw_cells(ax, number, of_state))
         labels.append("\n".join(lines))
     if means is not None:
         top = max(top, _draw_fit(ax, means))
@@ -127,7 +127,7 @@ def states(
     ax.set(xlim=(-0.5, 3.5), ylim=(0, 1.08 * top or 1.0), ylabel=f"UMIs of the gene per {_DEPTH:,} of the cell")
     ax.set_title(title, fontsize="medium")
     ax.set_xticks(range(4), labels, fontsize="small")
-    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none")
+    draw_legend(ax)
     open_spines(ax)
     return ax
 
@@ -135,7 +135,7 @@ def states(
 def _cells(
     mdata: MuData, gene: str, enhancer_1: str, enhancer_2: str, groupby: str | None, group: str | None
 ) -> tuple[Floats, Floats, NDArray[np.int64], pd.DataFrame, str]:
-    """Counts of the gene, all UMIs, state and columns of the cells of the group, and its name."""
+    """Return counts of the gene, all UMIs, state and columns of the cells of the group, and its name."""
     rna, atac = get_modality(mdata, "rna"), get_modality(mdata, "atac")
     for side, names in (("atac", atac.obs_names), ("the MuData", mdata.obs_names)):
         if not names.equals(rna.obs_names):
@@ -146,8 +146,8 @@ def _cells(
     if enhancer_1 == enhancer_2:
         raise InputError(f"both enhancers are {enhancer_1!r}: expected two peaks")
     if (groupby is None) != (group is None):
-        given, absent = ("groupby", "group") if group is None else ("group", "groupby")
-        raise OptionError(f"{given} was given without {absent}: give both, or neither for all cells")
+        named, absent = ("groupby", "group") if group is None else ("group", "groupby")
+        raise OptionError(f"{named} was given without {absent}: give both, or neither for all cells")
     rows = np.arange(len(mdata.obs), dtype=np.int32)
     name = "all"
     if groupby is not None:
@@ -168,7 +168,7 @@ def _cells(
 
 
 def _column(data: AnnData, feature: str, modality: str) -> Floats:
-    """Counts of one feature. Shape ``(n_cells,)``."""
+    """Return the counts of one feature. Shape ``(n_cells,)``."""
     if feature not in data.var_names:
         kind = "gene" if modality == "rna" else "peak"
         raise MissingKeyError(
@@ -186,14 +186,14 @@ def _column(data: AnnData, feature: str, modality: str) -> Floats:
 def _fitted(
     counts: Floats, depth: Floats, state: NDArray[np.int64], cells: pd.DataFrame, name: str, formula: str, family: str
 ) -> tuple[_Means | None, str]:
-    """Means by the joint model; or None, and why."""
+    """Compute means by the joint model; or return None, and why."""
     if family not in ("poisson", "negbin"):
         raise OptionError(f"family {family!r} is not known; expected 'poisson' or 'negbin'")
     model = parse_formula(formula, cells.columns)
     for number, state_name in enumerate(state_names(2)):
-        own = counts[state == number]
-        if not own.sum() > 0:
-            return None, f"not fitted: no {'count' if own.size else 'cell'} in state {state_name}"
+        of_state = counts[state == number]
+        if not of_state.sum() > 0:
+            return None, f"not fitted: no {'count' if of_state.size else 'cell'} in state {state_name}"
     design = model.design(cells, group=name)
     if counts.size < design.matrix.shape[1] + 4:
         return None, f"not fitted: {counts.size} cells for {design.matrix.shape[1] + 3} terms"
@@ -208,14 +208,15 @@ def _fitted(
 
 
 def _means(fit: StatesFit, depth: Floats) -> _Means:
-    part = fit.parts[0]
-    targets = list(part.targets)
-    coef = np.nan_to_num(part.fit.coef)
-    rest = coef.copy()
-    rest[targets] = 0.0
+    """Compute the means of a fit with their intervals, by the delta method."""
+    regression = fit.parts[0]
+    targets = list(regression.targets)
+    coef = np.nan_to_num(regression.fit.coef)
+    covariate_coef = coef.copy()
+    covariate_coef[targets] = 0.0
     # Of each cell in state 00, whatever its own.
-    base = np.exp(part.offset + np.einsum("ij,j->i", part.design, rest)) * (_DEPTH / depth)
-    gradient = np.einsum("i,ij->j", base, part.design) / base.sum()
+    base = np.exp(regression.offset + np.einsum("ij,j->i", regression.design, covariate_coef)) * (_DEPTH / depth)
+    gradient = np.einsum("i,ij->j", base, regression.design) / base.sum()
 
     def log_mean(states: list[float]) -> Floats:
         direction = gradient.copy()
@@ -236,16 +237,22 @@ def _means(fit: StatesFit, depth: Floats) -> _Means:
 
 
 def _error(fit: StatesFit, direction: Floats) -> float:
-    part = fit.parts[0]
+    """Compute the sandwich error of a sum of coefficients of the one regression."""
+    regression = fit.parts[0]
     return sandwich_se(
-        part.counts, part.fit.fitted, part.design, part.fit.covariance, target=direction, theta=part.theta
+        regression.counts,
+        regression.fit.fitted,
+        regression.design,
+        regression.fit.covariance,
+        target=direction,
+        theta=regression.theta,
     )
 
 
-def _draw_cells(ax: Axes, place: int, own: Floats) -> float:
-    """The circle of a state and its interval; returns the largest number that should be seen."""
-    mean, color = float(own.mean()), "#555555"
-    half = _WIDTH * float(own.std(ddof=1)) / np.sqrt(own.size) if own.size >= _ENOUGH else 0.0
+def _draw_cells(ax: Axes, place: int, values: Floats) -> float:
+    """Draw the circle of a state and its interval; return the largest number that should be seen."""
+    mean, color = float(values.mean()), "#555555"
+    half = _WIDTH * float(values.std(ddof=1)) / np.sqrt(values.size) if values.size >= _ENOUGH else 0.0
     if half:
         ax.errorbar(
             place - 0.14,
@@ -257,7 +264,7 @@ def _draw_cells(ax: Axes, place: int, own: Floats) -> float:
             zorder=2,
             linestyle="none",
         )
-    shown = "mean of the cells" not in ax.get_legend_handles_labels()[1]
+    is_first = "mean of the cells" not in ax.get_legend_handles_labels()[1]
     ax.plot(
         place - 0.14,
         mean,
@@ -268,24 +275,24 @@ def _draw_cells(ax: Axes, place: int, own: Floats) -> float:
         markeredgecolor=color,
         markeredgewidth=1.5,
         zorder=3,
-        label="mean of the cells" if shown else "_mean",
+        label="mean of the cells" if is_first else "_mean",
     )
     return mean + half
 
 
 def _draw_fit(ax: Axes, means: _Means) -> float:
-    """Squares and the diamond; returns the largest number that should be seen."""
+    """Draw squares and the diamond; return the largest number that should be seen."""
     for place, values, marker, color, text in (
         (np.arange(4) + 0.06, means.fitted, "s", BLUE, "mean by the joint model"),
         (np.array([3.26]), means.expected[None], "D", ORANGE, "11 if effects multiplied"),
     ):
         middle, low, high = values.T
         # Intervals that cannot be told are left out.
-        known = np.isfinite(low) & np.isfinite(high)
+        has_interval = np.isfinite(low) & np.isfinite(high)
         ax.errorbar(
-            place[known],
-            middle[known],
-            [(middle - low)[known], (high - middle)[known]],
+            place[has_interval],
+            middle[has_interval],
+            [(middle - low)[has_interval], (high - middle)[has_interval]],
             linestyle="none",
             ecolor=color,
             elinewidth=1.4,
@@ -311,6 +318,7 @@ def _draw_fit(ax: Axes, means: _Means) -> float:
 
 
 def _interaction_text(means: _Means | None) -> str:
+    """Write the interaction and its interval."""
     if means is None:
         return ""
     d, low, high = means.interaction
@@ -319,4 +327,5 @@ def _interaction_text(means: _Means | None) -> str:
 
 
 def _percent(share: float) -> str:
+    """Write a share in per cent, with two digits where it is small."""
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.2g} %"

@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import MANY, SIGNS, called_points, grey_points, new_axes, open_spines
-from scanlink.pl._tables import LEAST, checked_level, effect_rows, group_title, minus_log10
+from scanlink.errors import InputError
+from scanlink.pl._looks import MANY, SIGNS, called_points, draw_legend, grey_points, name_points, new_axes, open_spines
+from scanlink.pl._tables import checked_level, checked_whole, effect_rows, minus_log10, smallest_shown, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
 
 __all__ = ["volcano"]
 
@@ -35,7 +31,7 @@ def volcano(
     top: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Effects against p-values, with what is called marked and the foremost named.
+    """Draw effects against p-values, with what is called marked and the foremost named.
 
     Parameters
     ----------
@@ -43,23 +39,23 @@ def volcano(
         A links table, the table of enhancer pairs of :func:`scanlink.tl.epistasis`, or one of a screen or its
         interactions, of which the negative controls are left out.
     contrast
-        Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or ``"reri"``; of interactions of
-        a screen ``"interaction"``, ``"1"`` or ``"2"``.
+        Effect that is drawn. Of enhancer pairs: ``"interaction"`` (the default), a state such as ``"10"``, or
+        ``"reri"``; of interactions of a screen: ``"interaction"``, ``"1"`` or ``"2"``.
     kind
-        ``"wald"``, ``"robust"``, ``"bootstrap"``, ``"tail"`` or ``"permutation"``. None: for links, a screen and the
-        interaction the columns ``p_value`` and ``fdr`` of the table; for another contrast ``"robust"``, or ``"wald"``
-        for that of one target.
+        Kind of p-value: ``"wald"``, ``"robust"``, ``"bootstrap"``, ``"tail"`` or ``"permutation"``. None: for links, a
+        screen and the interaction the columns ``p_value`` and ``fdr`` of the table; for another contrast ``"robust"``,
+        or ``"wald"`` for that of one target.
     group
-        Which group; None: all together.
+        Group of cells whose pairs are drawn; None: all together.
     fdr
-        Below this a pair is called. Where a kind or a contrast is named, the rate is that of Benjamini and Hochberg
-        over the tested pairs of each group.
+        False discovery rate below which a pair is called. Where a kind or a contrast is named, the rate is that of
+        Benjamini and Hochberg over the tested pairs of each group.
     labels
-        How many of the called pairs are named by their gene, the smallest p-values first; those for which there is no
+        Number of called pairs that are named by their gene, the smallest p-values first; those for which there is no
         room are left out.
     top
-        Smaller p-values than ``10**-top`` are arrows at the upper edge, so that a few of them do not squeeze all
-        others. None: as far as the p-values go.
+        Highest place of the axis: smaller p-values than ``10**-top`` are arrows at the upper edge, so that a few of
+        them do not squeeze all others. None: as far as the p-values go.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -92,79 +88,65 @@ def volcano(
     ['not called (1)', 'called, above 0 (1)', 'called, below 0 (1)']
     """
     level = checked_level(fdr)
-    if isinstance(labels, bool) or not (isinstance(labels, int) and labels >= 0):
-        raise OptionError(f"labels: expected a whole number of at least 0; found {labels!r}")
-    if top is not None and not (isinstance(top, (int, float)) and top > 0):
-        raise OptionError(f"top: expected a number above 0; found {top!r}")
-    found = effect_rows(table, contrast=contrast, kind=kind, group=group)
-    rows, effect, p_column = found.rows, found.effect, found.p
+    checked_whole(labels, name="labels", minimum=0)
+    smallest = smallest_shown(top)
+    effects = effect_rows(table, contrast=contrast, kind=kind, group=group)
+    rows, effect, p_column = effects.rows, effects.effect, effects.p
     x = rows[effect].to_numpy(dtype=float)
     finite = np.isfinite(x)
     if not finite.any():
         raise InputError(f"no effect in column {effect!r} is finite: nothing to draw")
     rows, x = rows[finite], x[finite]
-    y, lost = minus_log10(rows[p_column], column=p_column)
-    least = LEAST if top is None else max(LEAST, 10.0**-top)
-    lost |= y > -np.log10(least)
+    y, is_below = minus_log10(rows[p_column], column=p_column)
+    is_below |= y > -np.log10(smallest)
     called = rows["fdr"].to_numpy(dtype=float) < level
     reach = min(np.abs(x).max(), _FAR * float(np.quantile(np.abs(x), 0.99))) or np.abs(x).max() or 1.0
-    height = max(y[~lost].max(initial=0.0), 1.0)
-    far = np.abs(x) > reach
-    x, y = np.clip(x, -1.04 * reach, 1.04 * reach), np.where(lost, 1.07 * height, y)
+    height = max(y[~is_below].max(initial=0.0), 1.0)
+    is_far = np.abs(x) > reach
+    x, y = np.clip(x, -1.04 * reach, 1.04 * reach), np.where(is_below, 1.07 * height, y)
     x_range, y_range = (-1.12 * reach, 1.12 * reach), (-0.02 * height, 1.14 * height)
     ax = new_axes(ax, size=(5.6, 4.6))
     ax.axvline(0, color="black", linewidth=0.8, zorder=0.5)
-    edge = far | lost
-    rest = ~called & ~edge
+    edge = is_far | is_below
+    not_called = ~called & ~edge
     ranges = {"x_range": x_range, "y_range": y_range}
-    grey_points(ax, x[rest], y[rest], text=f"not called ({(~called).sum():,})", **ranges)
+    grey_points(ax, x[not_called], y[not_called], text=f"not called ({(~called).sum():,})", **ranges)
     for sign in SIGNS:
-        own = called & (np.sign(x) == sign)
-        text = f"called, {'above' if sign > 0 else 'below'} 0 ({own.sum():,})"
-        called_points(ax, x[own & ~edge], y[own & ~edge], sign, text=text, **ranges)
-    for which, sign_text, text in (
-        (lost, r"$\uparrow$", f"{lost.sum():,} below {least:.1g}"),
-        (far & ~lost & (x > 0), r"$\rightarrow$", f"{(far & (x > 0)).sum():,} beyond the edge"),
-        (far & ~lost & (x < 0), r"$\leftarrow$", f"{(far & (x < 0)).sum():,} beyond the edge"),
+        of_sign = called & (np.sign(x) == sign)
+        text = f"called, {'above' if sign > 0 else 'below'} 0 ({of_sign.sum():,})"
+        called_points(ax, x[of_sign & ~edge], y[of_sign & ~edge], sign, text=text, **ranges)
+    for at_edge, sign_text, text in (
+        (is_below, r"$\uparrow$", f"{is_below.sum():,} below {smallest:.1g}"),
+        (is_far & ~is_below & (x > 0), r"$\rightarrow$", f"{(is_far & (x > 0)).sum():,} beyond the edge"),
+        (is_far & ~is_below & (x < 0), r"$\leftarrow$", f"{(is_far & (x < 0)).sum():,} beyond the edge"),
     ):
-        if which.any():
-            colors = np.where(~called[which], "#777777", np.where(x[which] > 0, SIGNS[1][0], SIGNS[-1][0]))
+        if at_edge.any():
+            colors = np.where(~called[at_edge], "#777777", np.where(x[at_edge] > 0, SIGNS[1][0], SIGNS[-1][0]))
             ax.scatter(
-                x[which],
-                y[which],
+                x[at_edge],
+                y[at_edge],
                 s=60,
                 marker=sign_text,
                 color=colors,
                 linewidth=0,
                 zorder=2,
                 label=text,
-                rasterized=bool(which.sum() > MANY),
+                rasterized=bool(at_edge.sum() > MANY),
             )
     if not finite.all():
         ax.plot([], [], linestyle="none", label=f"{(~finite).sum():,} without a finite effect")
     p = rows[p_column].to_numpy(dtype=float)
     if called.any() and p[called].max() < p[~called].min(initial=1.0):
         ax.axhline(y[called].min(), color="black", linewidth=0.8, linestyle=":", zorder=0.5)
-    name_of = group_title(rows, group)
-    title = f"{name_of}{name_of and ': '}{len(rows):,} tested, {called.sum():,} called at FDR {level:g}"
-    ax.set(xlabel=found.effect_name, ylabel=f"{found.p_name} (−log10)", xlim=x_range, ylim=y_range, title=title)
-    ax.legend(loc="best", fontsize="small", framealpha=0.85, edgecolor="none", handletextpad=0.4).set_zorder(5)
+    title = titled(rows, group, f"{len(rows):,} tested, {called.sum():,} called at FDR {level:g}")
+    ax.set(xlabel=effects.effect_name, ylabel=f"{effects.p_name} (−log10)", xlim=x_range, ylim=y_range, title=title)
+    draw_legend(ax, handletextpad=0.4)
     open_spines(ax)
-    _write_names(ax, rows, p, called, np.column_stack([x, y]), labels)
-    return ax
-
-
-def _write_names(ax: Axes, rows: pd.DataFrame, p: Floats, called: Bools, xy: Floats, most: int) -> None:
-    """Gene names at the called points with the smallest p-values, larger effects first among equal ones."""
-    from scanlink.pl._labels import add_labels
-
-    which = np.flatnonzero(called)
-    if not (most and which.size):
-        return
-    first = which[np.lexsort((-np.abs(xy[which, 0]), p[which]))]
-    named = first[:most]
-    genes = rows["gene"].iloc[named].astype(str)
+    # Smallest p-values first, larger effects first among equal ones.
+    numbers = np.flatnonzero(called)
+    order = numbers[np.lexsort((-np.abs(x[numbers]), p[numbers]))]
+    genes = rows["gene"].iloc[order[:labels]].astype(str)
     if "group" in rows.columns and rows["group"].nunique() > 1:
-        genes = genes + " (" + rows["group"].iloc[named].astype(str) + ")"
-    # Beyond some thousands no name has room among the called points, and looking for it would take long.
-    add_labels(ax, genes.tolist(), xy[named], avoid=xy[first[:2_000]])
+        genes = genes + " (" + rows["group"].iloc[order[:labels]].astype(str) + ")"
+    name_points(ax, genes.tolist(), np.column_stack([x, y])[order])
+    return ax

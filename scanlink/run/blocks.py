@@ -18,9 +18,9 @@ class Block:
     Attributes
     ----------
     number
-        Position in the plan, from 0; names the part that it leaves.
+        Position of the block in the plan, from 0; names the part that it leaves.
     group
-        Number of the group.
+        Number of the group, from 0.
     first, last
         Rows of the list, half open.
     cost
@@ -53,7 +53,7 @@ def cut(
         Seconds that a block may take, unless a single owner takes longer. None: 10, or less where that would make
         fewer than about 100 blocks; the number of workers has no part in it, so that any number finds the same blocks.
     owners_per_block
-        A fixed number of owners a block instead.
+        Number of owners of every block, in place of a target.
 
     Returns
     -------

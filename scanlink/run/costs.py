@@ -31,19 +31,19 @@ class CostModel:
         self._took: dict[int, float] = defaultdict(float)
 
     def observe(self, block: Block, seconds: float) -> None:
-        """A block took so long."""
+        """Take note that a block took so many seconds."""
         self._cost[block.group] += block.cost
         self._took[block.group] += seconds
 
     def seconds(self, block: Block) -> float:
-        """What a block will take."""
+        """Estimate the seconds that a block will take."""
         return block.cost * self.ratio(block.group)
 
     def mean(self) -> float:
-        """Measured over estimated seconds of all blocks that are finished."""
+        """Return measured over estimated seconds of all blocks that are finished."""
         cost, took = sum(self._cost.values()), sum(self._took.values())
         return took / cost if cost > 0 and took > 0 else 1.0
 
     def ratio(self, group: int) -> float:
-        """Measured over estimated seconds of a group's blocks."""
+        """Return measured over estimated seconds of a group's blocks, drawn towards that of all."""
         return (self._took[group] + _WEIGHT * self.mean()) / (self._cost[group] + _WEIGHT)

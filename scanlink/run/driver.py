@@ -83,19 +83,19 @@ def run_work(
     Parameters
     ----------
     works
-        What is to be computed, each with parts of its own.
+        Works that are to be computed, each with parts of its own.
     client
         Dask client; None computes in this process, one block after another. Workers may come and go, and there need
         be none at first.
     retries
-        How often a block that raised is tried again, on a client.
+        Number of times that a block that raised is tried again, on a client.
     problem
-        Called now and then, such as :meth:`FolderLock.problem`; a text stops the run.
+        Function that is called now and then, such as :meth:`FolderLock.problem`; a text stops the run.
     then
-        Called as ``then(work, group)`` in this process, once for each group of each work that is no leaf, when all
-        blocks of that group have their parts and these are seen here: found finished, or computed. Returns further
-        works, or none. Their blocks are computed while those of other groups still are. The workers have something to
-        do meanwhile, but nothing is sent to them: it may take seconds, not minutes.
+        Function that is called as ``then(work, group)`` in this process, once for each group of each work that is no
+        leaf, when all blocks of that group have their parts and these are seen here: found finished, or computed.
+        Returns further works, or none. Their blocks are computed while those of other groups still are. The workers
+        have something to do meanwhile, but nothing is sent to them: it may take seconds, not minutes.
 
     Returns
     -------
@@ -121,44 +121,44 @@ def run_work(
         crew = Here(order, problem=problem)
     else:
         crew = Farm(client, order, retries=retries, problem=problem)
-    about = {
+    details = {
         "pid": os.getpid(),
         "job": os.environ.get("SLURM_JOB_ID"),
         "dashboard": getattr(client, "dashboard_link", None),
     }
-    with Progress(**about) as progress, crew:
+    with Progress(**details) as progress, crew:
         driver = _Driver(crew, progress, accounts, then)
         driver.add(works)
         while crew.busy or driver.waiting:
-            for event in crew.turn(wait=not driver.ready):
-                driver.hear(event)
-            # Not more than one group a turn, so that blocks are sent between them.
-            driver.go_on()
-            driver.tell()
+            for event in crew.step(wait=not driver.ready):
+                driver.record(event)
+            # Not more than one group a step, so that blocks are sent between them.
+            driver.follow_one_group()
+            driver.report_progress()
     return {work: account.stats for work, account in accounts.items()}
 
 
 class _Driver:
-    """What is known of the works, and where each group stands: open, settled, seen to be complete, closed."""
+    """What is known of the works, and where each group stands: open, ended, seen to be complete, closed."""
 
     def __init__(self, crew: Farm | Here, progress: Progress, accounts: dict[Work, Account], then: Then | None) -> None:
         self._crew, self._progress, self._accounts, self._then = crew, progress, accounts, then
-        # Settled groups whose parts are not all seen here, with the time when that is too late.
-        self._settled: list[tuple[Account, int, float]] = []
+        # Ended groups whose parts are not all seen here, with the time when that is too late.
+        self._ended: list[tuple[Account, int, float]] = []
         # Complete groups that something may follow from.
         self.ready: deque[tuple[Account, int]] = deque()
-        self._look_at = 0.0
+        self._next_check = 0.0
         self._workers = self._threads = 1
 
     @property
     def waiting(self) -> bool:
-        """Whether there are groups without open blocks to be dealt with."""
-        return bool(self._settled or self.ready)
+        """Tell whether there are groups without open blocks to be dealt with."""
+        return bool(self._ended or self.ready)
 
     def add(self, works: Iterable[Work], *, depth: int = 0) -> None:
         """Take works on, and have computed what is not finished of them."""
         for work in works:
-            if any(work.marker == known.marker for known in self._accounts):
+            if any(work.marker == other.marker for other in self._accounts):
                 raise ValueError(f"two works leave their parts in {work.parts.folder}: each needs a folder of its own")
             account = Account(work, place=len(self._accounts), depth=depth)
             self._accounts[work] = account
@@ -166,23 +166,23 @@ class _Driver:
             self._progress.add(account.stats, work.marker)
             self._crew.add(account.pending)
             for group in sorted(account.open, key=account.rank.__getitem__):
-                self._settle(account, group)
+                self._note_if_ended(account, group)
             if not account.open:
                 self._finish(account)
-        self._look()
+        self._check_ended()
 
-    def hear(self, event: Event) -> None:
-        """Note what happened."""
+    def record(self, event: Event) -> None:
+        """Record what happened."""
         if isinstance(event, Tick):
             self._workers, self._threads = event.workers, event.threads
             return
         account = self._accounts[event.job.work]
-        account.hear(event)
-        self._settle(account, event.job.block.group)
+        account.record(event)
+        self._note_if_ended(account, event.job.block.group)
 
-    def go_on(self) -> None:
+    def follow_one_group(self) -> None:
         """Look which groups are complete, and take on what follows from one of them."""
-        self._look()
+        self._check_ended()
         if not self.ready:
             return
         assert self._then is not None
@@ -190,61 +190,65 @@ class _Driver:
         try:
             works = list(self._then(account.work, group))
         except PartError as error:
-            again = account.reopen(group)
-            if not again:
+            jobs = account.reopen(group)
+            if not jobs:
                 raise
             log.warning("%s", error)
-            self._crew.add(again)
+            self._crew.add(jobs)
             return
         self.add(works, depth=account.depth + 1)
         self._close(account, group)
 
-    def tell(self) -> None:
-        """Tell those who watch how far it is."""
-        accounts, rest = self._accounts.values(), None
+    def report_progress(self) -> None:
+        """Report how far it is to those who watch."""
+        accounts, seconds_left = self._accounts.values(), None
         if self._threads and any(account.stats.n_computed for account in accounts):
-            rest = sum(max(account.left, 0.0) * account.model.mean() for account in accounts) / self._threads
-        self._progress.tell(workers=self._workers, threads=self._threads, left=rest)
+            seconds_left = sum(max(account.left, 0.0) * account.model.mean() for account in accounts) / self._threads
+        self._progress.report(workers=self._workers, threads=self._threads, seconds_left=seconds_left)
 
-    def _settle(self, account: Account, group: int) -> None:
-        if account.settled(group):
-            self._settled.append((account, group, time.monotonic() + _SHOWN_WITHIN))
-            self._look_at = 0.0
+    def _note_if_ended(self, account: Account, group: int) -> None:
+        """Put a group whose blocks are all done or set aside among those to be checked."""
+        if account.has_ended(group):
+            self._ended.append((account, group, time.monotonic() + _SHOWN_WITHIN))
+            self._next_check = 0.0
 
-    def _look(self) -> None:
-        """Parts written on other hosts have to be seen on this one before anything goes on from them."""
+    def _check_ended(self) -> None:
+        """Check which ended groups are complete: parts written on other hosts have to be seen on this one first."""
         now = time.monotonic()
-        if now < self._look_at:
+        if now < self._next_check:
             return
-        self._look_at = now + _LOOK
-        settled, self._settled = self._settled, []
-        for account, group, end in settled:
-            hidden = account.hidden(group)
-            if not hidden:
+        self._next_check = now + _LOOK
+        ended, self._ended = self._ended, []
+        for account, group, too_late in ended:
+            unseen = account.unseen_parts(group)
+            if not unseen:
                 self._complete(account, group)
-            elif now < end:
-                self._settled.append((account, group, end))
+            elif now < too_late:
+                self._ended.append((account, group, too_late))
             else:
                 raise RunError(
-                    f"workers wrote {len(hidden)} parts that do not appear in {account.work.parts.folder} on this host "
-                    f"(blocks {first_few(hidden)}): name a folder on a file system that driver and workers share"
+                    f"workers wrote {len(unseen)} parts that do not appear in {account.work.parts.folder} on this host "
+                    f"(blocks {first_few(unseen)}): name a folder on a file system that driver and workers share"
                 )
 
     def _complete(self, account: Account, group: int) -> None:
+        """Have a group followed whose parts are all seen here, or close it where nothing follows."""
         if self._then is None or account.work.leaf:
             self._close(account, group)
-        elif losses := account.losses(group):
-            account.stats.unfollowed[group] = losses
-            log.info("group %d of %s is not gone on from: %s", group, account.work.parts.folder.name, losses)
+        elif failures := account.describe_failures(group):
+            account.stats.unfollowed[group] = failures
+            log.info("group %d of %s is not gone on from: %s", group, account.work.parts.folder.name, failures)
             self._close(account, group)
         else:
             self.ready.append((account, group))
 
     def _close(self, account: Account, group: int) -> None:
+        """Close a group, and the work with its last one."""
         account.open.remove(group)
         if not account.open:
             self._finish(account)
 
     def _finish(self, account: Account) -> None:
-        account.end()
+        """Write down that a work is finished."""
+        account.close()
         self._progress.finish(account.stats)

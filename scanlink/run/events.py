@@ -1,4 +1,4 @@
-"""What those who compute blocks tell the driver."""
+"""Events: what those who compute blocks report to the driver."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Done:
     Attributes
     ----------
     job
-        Which.
+        Job that is done.
     seconds
-        What it took; None if that was lost with a worker.
+        Seconds that it took; None if that was lost with a worker.
     mib
-        Largest resident memory so far of the process that computed it.
-    found
+        Largest resident memory so far of the process that computed it, MiB.
+    found_finished
         Whether its part was there already, left by a worker that died before it could say so.
     """
 
     job: Job
     seconds: float | None = None
     mib: float = 0.0
-    found: bool = False
+    found_finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Failed:
     Attributes
     ----------
     job
-        Which.
+        Job that failed.
     reason
-        In a line.
+        Reason in one line.
     trace
-        Where it was raised, if it was.
+        Traceback of what was raised, if it was.
     """
 
     job: Job

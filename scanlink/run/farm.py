@@ -41,11 +41,11 @@ _BLIND = 5
 
 
 class Report(NamedTuple):
-    """What travels back from a worker."""
+    """What travels back from a worker; ``blind`` names one that does not see the folder."""
 
     seconds: float
     mib: float
-    found: bool
+    found_finished: bool
     blind: str | None
 
 
@@ -55,37 +55,39 @@ def compute_block(block: Block, *, task: Task, context: Any, parts: Parts, marke
     Parameters
     ----------
     block
-        Which.
+        Block that is computed.
     task, context, parts
         As in :class:`scanlink.run.Work`.
     marker
-        File that the driver has just written. Where it cannot be seen, the folder is not the driver's: nothing is
-        computed, and nothing written to a folder that only has the same name.
+        Path of a file that the driver has just written. Where it cannot be seen, the folder is not the driver's:
+        nothing is computed, and nothing written to a folder that only has the same name.
     """
     begin = time.monotonic()
     if marker is not None and not Path(marker).is_file():
         # A look at a folder makes a network file system fetch what is new in it; the folder itself may be new as well.
         folder = Path(marker).parent
-        _names(folder.parent)
-        if os.path.basename(marker) not in _names(folder):
-            return Report(0.0, 0.0, False, _address() or socket.gethostname())
-    found = parts.is_done(block)
-    if not found:
+        _list_names(folder.parent)
+        if os.path.basename(marker) not in _list_names(folder):
+            return Report(0.0, 0.0, False, _worker_address() or socket.gethostname())
+    found_finished = parts.is_done(block)
+    if not found_finished:
         table = task(context, block)
         # A worker that was given up for lost may have finished meanwhile: the first part stays.
         if not parts.is_done(block):
             parts.write(block, table)
-    return Report(time.monotonic() - begin, peak_mib(), found, None)
+    return Report(time.monotonic() - begin, peak_mib(), found_finished, None)
 
 
-def _names(folder: Path) -> list[str]:
+def _list_names(folder: Path) -> list[str]:
+    """List the names in a folder; none where it cannot be read."""
     try:
         return os.listdir(folder)
     except OSError:
         return []
 
 
-def _address() -> str | None:
+def _worker_address() -> str | None:
+    """Return the address of the Dask worker that this runs on; None where it is none."""
     from distributed import get_worker
 
     try:
@@ -95,20 +97,20 @@ def _address() -> str | None:
 
 
 class Farm:
-    """Keeps the workers of a client busy, and tells what comes back; a context manager.
+    """Keeps the workers of a client busy, and reports what comes back; a context manager.
 
-    What was sent and not begun is called back when it is left by an exception.
+    What was sent and not begun is cancelled when it is left by an exception.
 
     Parameters
     ----------
     client
-        Dask client.
+        Dask client whose workers compute.
     order
-        Which block is sent next.
+        Order in which blocks are sent.
     retries
-        How often a block that raised is tried again.
+        Number of times that a block that raised is tried again.
     problem
-        Called now and then; a text stops the run.
+        Function that is called now and then; a text stops the run.
     """
 
     def __init__(
@@ -120,36 +122,36 @@ class Farm:
         self._running: dict[str, tuple[Future, Job]] = {}
         self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._second_chance: set[Job] = set()
-        self._blind: dict[Work, list[str]] = defaultdict(list)
+        self._blind_workers: dict[Work, list[str]] = defaultdict(list)
         self._sent = self._workers = self._threads = 0
-        self._looked = self._sorted = float("-inf")
+        self._last_look = self._last_sort = float("-inf")
         # A key that an earlier run on this client has used may still be known to a worker.
         self._name = uuid.uuid4().hex[:8]
 
     def __enter__(self) -> Farm:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *about: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         if kind is not None:
-            self._call_back()
+            self._cancel_all()
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to compute, or under way."""
+        """Tell whether there is anything to compute, or under way."""
         return bool(self._queue or self._running)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Compute these too."""
+        """Take on further jobs."""
         self._queue.extend(jobs)
-        self._sorted = float("-inf")
+        self._last_sort = float("-inf")
 
-    def turn(self, *, wait: bool = True) -> Iterator[Event]:
-        """Send blocks, and tell what has ended, after a second at the latest.
+    def step(self, *, wait: bool = True) -> Iterator[Event]:
+        """Send blocks, and yield what has ended, after a second at the latest.
 
         Parameters
         ----------
         wait
-            Whether to wait for that second; else only what has ended already is told.
+            Whether to wait for that second; else only what has ended already is yielded.
 
         Raises
         ------
@@ -157,16 +159,17 @@ class Farm:
             If scheduler, lock or folder are lost, or the queue system gives no workers for good.
         """
         now = time.monotonic()
-        if now - self._looked > _LOOK:
-            self._look()
-            self._looked = now
+        if now - self._last_look > _LOOK:
+            self._check_client()
+            self._last_look = now
             yield Tick(self._workers, self._threads)
         self._send()
-        yield from self._settle(self._wait(1.0 if wait else 0.0))
+        yield from self._events_of(self._wait_for_keys(1.0 if wait else 0.0))
         # The caller may be busy for a while now.
         self._send()
 
-    def _look(self) -> None:
+    def _check_client(self) -> None:
+        """Count the workers; raise where the run cannot go on."""
         problem = self._problem() or getattr(self.client, "scanlink_problem", lambda: None)()
         if problem is None and self.client.status in ("closed", "closing"):
             problem = "the connection to the Dask scheduler is lost"
@@ -180,6 +183,7 @@ class Farm:
             raise RunError(f"{problem}. What is finished is kept; the same command goes on from there")
 
     def _send(self) -> None:
+        """Send as many blocks as the workers have room for, and not one by one."""
         # One that runs and one at hand for every thread, so that none waits for the scheduler; workers come and go.
         room = max(4, 2 * self._threads + 2) - len(self._running)
         if self.client.status != "running" or room <= 0 or not self._queue:
@@ -187,9 +191,9 @@ class Farm:
         if room < self._threads // 20 and room < len(self._queue):
             # Not one by one: many are sent for little more than one.
             return
-        if time.monotonic() - self._sorted > _SORT:
+        if time.monotonic() - self._last_sort > _SORT:
             self._order.sort(self._queue, threads=self._threads, late=self._second_chance)
-            self._sorted = time.monotonic()
+            self._last_sort = time.monotonic()
         batch: dict[Work, list[Block]] = defaultdict(list)
         for _ in range(min(room, len(self._queue))):
             work, block = self._queue.pop()
@@ -198,6 +202,7 @@ class Farm:
             self._send_blocks(work, blocks)
 
     def _send_blocks(self, work: Work, blocks: list[Block]) -> None:
+        """Send some blocks of one work."""
         keys = [f"block-{block.number}-{self._name}-{self._sent + i}" for i, block in enumerate(blocks)]
         self._sent += len(blocks)
         futures = self.client.map(
@@ -215,26 +220,27 @@ class Farm:
             self._running[key] = (future, Job(work, block))
             future.add_done_callback(lambda done: self._ready.put(done.key))
 
-    def _wait(self, seconds: float) -> list[str]:
-        """Keys of what has ended, after so many seconds at the latest."""
-        found: list[str] = []
+    def _wait_for_keys(self, seconds: float) -> list[str]:
+        """Return keys of what has ended, after so many seconds at the latest."""
+        keys: list[str] = []
         try:
-            found.append(self._ready.get(timeout=seconds))
+            keys.append(self._ready.get(timeout=seconds))
             while True:
-                found.append(self._ready.get_nowait())
+                keys.append(self._ready.get_nowait())
         except queue.Empty:
             pass
-        return [key for key in dict.fromkeys(found) if key in self._running]
+        return [key for key in dict.fromkeys(keys) if key in self._running]
 
-    def _settle(self, keys: list[str]) -> Iterator[Event]:
+    def _events_of(self, keys: list[str]) -> Iterator[Event]:
+        """Yield what became of futures that have ended, and forget them."""
         finished = [key for key in keys if self._running[key][0].status == "finished"]
-        reports = self._reports(finished)
+        reports = self._gather_reports(finished)
         for key in keys:
             future, job = self._running.pop(key)
             if key in reports:
-                yield from self._hear(job, reports[key])
+                yield from self._on_report(job, reports[key])
             elif future.status == "error":
-                yield from self._grieve(job, future)
+                yield from self._on_error(job, future)
             elif job.work.parts.is_done(job.block):
                 yield Done(job)
             else:
@@ -242,8 +248,8 @@ class Farm:
                 self._queue.append(job)
             future.release()
 
-    def _reports(self, keys: list[str]) -> dict[str, Report]:
-        """What the workers said, in one question for all."""
+    def _gather_reports(self, keys: list[str]) -> dict[str, Report]:
+        """Ask for what the workers report, in one question for all."""
         if not keys:
             return {}
         futures = [self._running[key][0] for key in keys]
@@ -257,24 +263,27 @@ class Farm:
             return {}
         return dict(zip(keys, answers, strict=True))
 
-    def _hear(self, job: Job, report: Report) -> Iterator[Event]:
-        blind, folder = self._blind[job.work], job.work.parts.folder
+    def _on_report(self, job: Job, report: Report) -> Iterator[Event]:
+        """Yield that a block is done; where its worker does not see the folder, send the worker away."""
+        blind_workers, folder = self._blind_workers[job.work], job.work.parts.folder
         if report.blind is None:
-            blind.clear()
-            yield Done(job, report.seconds, report.mib, report.found)
+            blind_workers.clear()
+            yield Done(job, report.seconds, report.mib, report.found_finished)
             return
         self._queue.append(job)
-        if report.blind not in blind:
-            blind.append(report.blind)
+        if report.blind not in blind_workers:
+            blind_workers.append(report.blind)
             log.warning("worker %s does not see the folder %s and is sent away", report.blind, folder)
-            if len(blind) >= min(_BLIND, max(self._workers, 1)):
+            if len(blind_workers) >= min(_BLIND, max(self._workers, 1)):
                 raise RunError(
-                    f"{len(blind)} workers, one after another, do not see the folder {folder} "
-                    f"({first_few(blind, most=3)}): name a folder on a file system that driver and workers share"
+                    f"{len(blind_workers)} workers, one after another, do not see the folder {folder} "
+                    f"({first_few(blind_workers, most=3)}): name a folder on a file system that driver and workers "
+                    "share"
                 )
             self.client.retire_workers([report.blind])
 
-    def _grieve(self, job: Job, future: Future) -> Iterator[Event]:
+    def _on_error(self, job: Job, future: Future) -> Iterator[Event]:
+        """Yield that a block failed, or try it once more where its workers died."""
         from distributed.scheduler import KilledWorker
 
         error = future.exception()
@@ -297,7 +306,8 @@ class Farm:
         trace = "".join(traceback.format_exception(error)) if error is not None else ""
         yield Failed(job, f"{type(error).__name__}: {error}", trace)
 
-    def _call_back(self) -> None:
+    def _cancel_all(self) -> None:
+        """Cancel what was sent, as far as it has not begun."""
         try:
             self.client.cancel([future for future, _ in self._running.values()], force=True)
         except Exception as error:

@@ -21,9 +21,9 @@ class Here:
     Parameters
     ----------
     order
-        Which block is next.
+        Order in which blocks are computed.
     problem
-        Called after every block; a text stops the run.
+        Function that is called after every block; a text stops the run.
     """
 
     def __init__(self, order: Order, *, problem: Callable[[], str | None] = lambda: None) -> None:
@@ -33,20 +33,20 @@ class Here:
     def __enter__(self) -> Here:
         return self
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *details: object) -> None:
         return
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to compute."""
+        """Tell whether there is anything to compute."""
         return bool(self._queue)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Compute these too."""
+        """Take on further jobs."""
         self._queue.extend(jobs)
         self._order.sort(self._queue)
 
-    def turn(self, *, wait: bool = True) -> Iterator[Event]:
+    def step(self, *, wait: bool = True) -> Iterator[Event]:
         """Compute one block. ``wait``: whether to wait a second if there is none."""
         if not self._queue:
             if wait:
@@ -61,6 +61,6 @@ class Here:
         except Exception as error:
             yield Failed(job, f"{type(error).__name__}: {error}", traceback.format_exc())
         else:
-            yield Done(job, report.seconds, report.mib, report.found)
-        if stop := self._problem():
-            raise RunError(f"{stop}. What is finished is kept; the same command goes on from there")
+            yield Done(job, report.seconds, report.mib, report.found_finished)
+        if problem := self._problem():
+            raise RunError(f"{problem}. What is finished is kept; the same command goes on from there")

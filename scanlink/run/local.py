@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scanlink.errors import InputError
 
@@ -20,14 +20,14 @@ SMALL_SECONDS = 10.0
 
 
 def available_cores() -> int:
-    """Cores that this process may use, which under a scheduler are fewer than the machine has."""
+    """Count the cores that this process may use, which under a scheduler are fewer than the machine has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
 
 
-def check_client(client: Any) -> None:
+def check_client(client: object) -> None:
     """Refuse what is no Dask client before anything is computed.
 
     Raises
@@ -43,12 +43,12 @@ def check_client(client: Any) -> None:
 
 @contextmanager
 def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]:
-    """The caller's client, or a local cluster that is closed again, or None for small work.
+    """Yield the caller's client, or a local cluster's that is closed again, or None for small work.
 
     Parameters
     ----------
     client
-        What the caller gave; it is left open.
+        Client of the caller, which is left open; None if there is none.
     cost
         Estimated seconds of all the work on one core.
 
@@ -72,6 +72,6 @@ def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         ) as cluster,
-        Client(cluster) as own,
+        Client(cluster) as local_client,
     ):
-        yield own
+        yield local_client

@@ -13,7 +13,6 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from scanlink.errors import RunError
 
@@ -36,13 +35,13 @@ class Owner:
     Attributes
     ----------
     host, pid, started
-        The process, and when it started in ticks since the host did: numbers of processes are used again.
+        Host and number of the process, and its start in ticks since the host's: process numbers are used again.
     machine
         Boot and process namespace of the host: two containers may have the same name and not see each other.
     job
         Number and cluster of the Slurm job that the process is part of, such as ``1234@hpc``, or "".
     token
-        A text of this lock's own.
+        Text that no other lock has.
     """
 
     host: str
@@ -54,7 +53,7 @@ class Owner:
 
     @classmethod
     def me(cls) -> Owner:
-        """This process."""
+        """Describe this process."""
         number, cluster = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_CLUSTER_NAME", "")
         job = f"{number}@{cluster}" if number else ""
         return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), job, uuid.uuid4().hex)
@@ -70,7 +69,7 @@ class FolderLock:
     Parameters
     ----------
     folder
-        An existing folder.
+        Path of an existing folder.
     beat
         Seconds after which the file is touched again and again, for drivers on other hosts to see.
     patience
@@ -99,16 +98,16 @@ class FolderLock:
         self.path = folder / NAME
         self._me = Owner.me()
         self._beat, self._patience = beat, patience
-        self._ended = threading.Event()
+        self._stop = threading.Event()
         self._lost: str | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> FolderLock:
         while not self._take():
-            held = self._look()
-            if held is None:
+            current = self._read()
+            if current is None:
                 continue
-            owner, stamp = held
+            owner, stamp = current
             if owner is not None and owner.token == self._me.token:
                 break
             if not self._is_dead(owner, stamp):
@@ -117,7 +116,7 @@ class FolderLock:
                     f"it, or name another folder. If you are sure that none is running, delete {self.path}"
                 )
             log.warning("the driver before (%s) has ended without a word; its lock is taken over", owner or "unknown")
-            self._break(owner)
+            self._remove(owner)
         self._thread = threading.Thread(target=self._keep_touching, name="scanlink-lock", daemon=True)
         self._thread.start()
         return self
@@ -125,27 +124,27 @@ class FolderLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        held = self._look()
-        if held is not None and held[0] is not None and held[0].token == self._me.token:
+        current = self._read()
+        if current is not None and current[0] is not None and current[0].token == self._me.token:
             self.path.unlink(missing_ok=True)
 
     def problem(self) -> str | None:
-        """Why the folder is not this driver's any more, or None."""
+        """Say why the folder is not this driver's any more, or None."""
         return self._lost
 
     def _take(self) -> bool:
-        """Whether the lock is ours now."""
-        mine = self.path.with_name(f"{NAME}.{self._me.token}")
+        """Try to take the lock; return whether it is ours now."""
+        own_file = self.path.with_name(f"{NAME}.{self._me.token}")
         try:
-            mine.write_text(json.dumps(self._me.__dict__))
+            own_file.write_text(json.dumps(self._me.__dict__))
             try:
-                os.link(mine, self.path)
+                os.link(own_file, self.path)
             except FileExistsError:
                 # On NFS the answer to a link that was made can be lost on the way, and the second try finds it there.
-                return mine.stat().st_nlink == 2
+                return own_file.stat().st_nlink == 2
             except OSError:
                 # No hard links on this file system.
                 return self._take_exclusively()
@@ -156,9 +155,10 @@ class FolderLock:
                 "its rights or name another folder"
             ) from error
         finally:
-            mine.unlink(missing_ok=True)
+            own_file.unlink(missing_ok=True)
 
     def _take_exclusively(self) -> bool:
+        """Take the lock where there are no hard links; return whether it is ours now."""
         try:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
@@ -167,8 +167,8 @@ class FolderLock:
             file.write(json.dumps(self._me.__dict__))
         return True
 
-    def _look(self) -> tuple[Owner | None, int] | None:
-        """Owner and time of the last touch; None if the lock is gone, an owner of None if it cannot be read."""
+    def _read(self) -> tuple[Owner | None, int] | None:
+        """Read owner and time of the last touch; None if the lock is gone, an owner of None if it cannot be read."""
         try:
             # Opened and not only asked for: that makes NFS fetch what is true now.
             with open(self.path) as file:
@@ -181,6 +181,7 @@ class FolderLock:
             return None, stamp
 
     def _is_dead(self, owner: Owner | None, stamp: int) -> bool:
+        """Tell whether the owner has ended, watching its lock where it cannot be asked."""
         if owner is not None and owner.host == self._me.host and owner.machine == self._me.machine:
             return _started(owner.pid) != owner.started
         if owner is not None and owner.job and _job_has_ended(owner.job):
@@ -191,14 +192,14 @@ class FolderLock:
         end = time.monotonic() + self._patience
         while time.monotonic() < end:
             time.sleep(min(1.0, self._beat))
-            held = self._look()
-            if held is None:
+            current = self._read()
+            if current is None:
                 return True
-            if held != (owner, stamp):
+            if current != (owner, stamp):
                 return False
         return True
 
-    def _break(self, owner: Owner | None) -> None:
+    def _remove(self, owner: Owner | None) -> None:
         """Remove the lock of a dead owner, and no other's: two may have found it dead at the same time."""
         aside = self.path.with_name(f"{NAME}.{uuid.uuid4().hex}")
         try:
@@ -206,10 +207,10 @@ class FolderLock:
         except FileNotFoundError:
             return
         try:
-            taken = json.loads(aside.read_text()).get("token")
+            token = json.loads(aside.read_text()).get("token")
         except ValueError:
-            taken = None
-        if owner is not None and taken is not None and taken != owner.token:
+            token = None
+        if owner is not None and token is not None and token != owner.token:
             # Somebody was faster: this is the new lock, and goes back.
             try:
                 os.link(aside, self.path)
@@ -218,12 +219,13 @@ class FolderLock:
         aside.unlink(missing_ok=True)
 
     def _keep_touching(self) -> None:
-        while not self._ended.wait(self._beat):
+        """Touch the lock again and again, and note when it is not ours any more."""
+        while not self._stop.wait(self._beat):
             try:
-                held = self._look()
-                if held is None or (held[0] is not None and held[0].token != self._me.token):
-                    who = "it was deleted" if held is None else f"it is now that of {held[0]}"
-                    self._lost = f"the lock {self.path} is not this driver's any more: {who}"
+                current = self._read()
+                if current is None or (current[0] is not None and current[0].token != self._me.token):
+                    what = "it was deleted" if current is None else f"it is now that of {current[0]}"
+                    self._lost = f"the lock {self.path} is not this driver's any more: {what}"
                     return
                 os.utime(self.path)
             except OSError as error:
@@ -232,7 +234,7 @@ class FolderLock:
 
 
 def _started(pid: int) -> int:
-    """Start of a process in ticks since boot; -1 if there is none, or no way to know."""
+    """Return the start of a process in ticks since boot; -1 if there is none, or no way to know."""
     try:
         # The name, in brackets, may hold spaces.
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
@@ -250,7 +252,8 @@ def _started(pid: int) -> int:
 
 
 def _machine() -> str:
-    parts: list[Any] = []
+    """Name the boot and the process namespace of this host, as far as it has them."""
+    parts: list[str] = []
     for read in (
         lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         lambda: os.readlink("/proc/self/ns/pid"),
@@ -263,15 +266,15 @@ def _machine() -> str:
 
 
 def _job_has_ended(job: str) -> bool:
-    """Whether Slurm says so; False where it cannot be asked, or has forgotten the job."""
+    """Tell whether Slurm says so; False where it cannot be asked, or has forgotten the job."""
     number, _, cluster = job.partition("@")
     if cluster != os.environ.get("SLURM_CLUSTER_NAME", ""):
         # The same number is another job there.
         return False
     command = ["squeue", "--noheader", "--states=all", "--jobs", number, "--format", "%T"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    states = asked.stdout.split()
-    return asked.returncode == 0 and bool(states) and set(states) <= _ENDED
+    states = answer.stdout.split()
+    return answer.returncode == 0 and bool(states) and set(states) <= _ENDED

@@ -23,7 +23,7 @@ class Order:
     Parameters
     ----------
     accounts
-        Of all works, with their estimates; more may come.
+        Accounts of all works, with their estimates; more may come.
     by_group
         Whether something follows from groups.
     """
@@ -32,14 +32,14 @@ class Order:
         self._accounts, self._by_group = accounts, by_group
 
     def sort(self, jobs: list[Job], *, threads: int = 0, late: Collection[Job] = ()) -> None:
-        """Sort in place; the next is the last, from where it is taken.
+        """Sort jobs in place; the next one is the last, from where it is taken.
 
         Parameters
         ----------
         jobs
-            Not begun yet.
+            Jobs that are not begun yet.
         threads
-            That share them; 0 if there is one, or none yet.
+            Number of threads that share them; 0 if there is one, or none yet.
         late
             Jobs that come when the rest is done.
         """

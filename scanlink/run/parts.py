@@ -39,16 +39,16 @@ class Parts:
     Attributes
     ----------
     folder
-        Where they are.
+        Folder that holds the parts.
     fingerprint
-        Of the plan: data, options and blocks. A part of another plan does not count.
+        Fingerprint of the plan: data, options and blocks. A part of another plan does not count.
     """
 
     folder: Path
     fingerprint: str
 
     def path(self, block: Block) -> Path:
-        """File of a block's part."""
+        """Return the file of a block's part."""
         return self.folder / f"block-{block.number:06d}.parquet"
 
     def write(self, block: Block, table: pa.Table) -> None:
@@ -59,7 +59,7 @@ class Parts:
         replace_file(self.path(block), lambda temporary: pq.write_table(table, temporary))
 
     def fault(self, block: Block) -> str | None:
-        """What is wrong with a part that is there: ``""`` if there is none, None if it is as it was written."""
+        """Say what is wrong with a part that is there: ``""`` if there is none, None if it is as it was written."""
         try:
             self._load(block)
         except FileNotFoundError:
@@ -69,14 +69,14 @@ class Parts:
         return None
 
     def is_done(self, block: Block) -> bool:
-        """Whether the block's part is there, readable, unaltered and of this plan."""
+        """Tell whether the block's part is there, readable, unaltered and of this plan."""
         return self.fault(block) is None
 
     def present(self) -> set[int]:
-        """Numbers of the blocks that have a file, from one look at the folder; the files are not opened."""
+        """List the blocks that have a file, by number, from one look at the folder; the files are not opened."""
         try:
             with os.scandir(self.folder) as entries:
-                return {int(found[1]) for entry in entries if (found := _NAME.fullmatch(entry.name))}
+                return {int(match[1]) for entry in entries if (match := _NAME.fullmatch(entry.name))}
         except FileNotFoundError:
             return set()
 
@@ -88,15 +88,15 @@ class Parts:
         tuple
             Numbers of the blocks that are done, and what is wrong with each part that does not count.
         """
-        there = self.present()
-        wanted = [block for block in blocks if block.number in there]
+        numbers = self.present()
+        with_file = [block for block in blocks if block.number in numbers]
         with ThreadPoolExecutor(_THREADS) as pool:
-            faults = dict(zip((block.number for block in wanted), pool.map(self.fault, wanted), strict=True))
+            faults = dict(zip((block.number for block in with_file), pool.map(self.fault, with_file), strict=True))
         done = {number for number, fault in faults.items() if fault is None}
         return done, {number: fault for number, fault in faults.items() if fault}
 
     def read(self, blocks: Iterable[Block]) -> pa.Table:
-        """All parts, in the order of ``blocks``.
+        """Read all parts, in the order of ``blocks``.
 
         Raises
         ------
@@ -118,10 +118,11 @@ class Parts:
 
     def sweep(self) -> None:
         """Delete what processes that were killed while writing left; for when all parts are there."""
-        for left in self.folder.glob(".block-*"):
-            left.unlink(missing_ok=True)
+        for leftover in self.folder.glob(".block-*"):
+            leftover.unlink(missing_ok=True)
 
     def _load(self, block: Block) -> pa.Table:
+        """Read one part and check its label and its content."""
         # Opened here, because pyarrow has one exception for a file that is absent and one that is no parquet.
         with open(self.path(block), "rb") as handle:
             table = pq.read_table(pa.PythonFile(handle))
@@ -135,7 +136,7 @@ class Parts:
 
 
 def content_digest(table: pa.Table) -> str:
-    """SHA-256 of names, types and values of a table of numbers, booleans and texts.
+    """Compute SHA-256 of names, types and values of a table of numbers, booleans and texts.
 
     Examples
     --------

@@ -23,7 +23,7 @@ _LINE, _FILE = 10.0, 10.0
 
 
 class Counts(Protocol):
-    """What of the driver's figures is told."""
+    """Those of the driver's figures that are reported."""
 
     n_blocks: int
     n_found: int
@@ -32,12 +32,12 @@ class Counts(Protocol):
 
 
 class Progress:
-    """Tells how far the blocks are, as a context manager.
+    """Reports how far the blocks are, as a context manager.
 
     Parameters
     ----------
-    about
-        More to be written to the files, such as the link of the dashboard.
+    details
+        Further fields of the files, such as the link of the dashboard.
 
     Examples
     --------
@@ -46,62 +46,62 @@ class Progress:
     >>> with Progress() as progress:
     ...     progress.add(counts)
     ...     counts.n_computed = 2
-    ...     progress.tell(workers=1, threads=1, left=0.0)
+    ...     progress.report(workers=1, threads=1, seconds_left=0.0)
     """
 
-    def __init__(self, **about: Any) -> None:
-        self._about = about
-        self._begin = self._lined = self._filed = time.monotonic()
+    def __init__(self, **details: Any) -> None:
+        self._details = details
+        self._begin = self._last_shown = self._last_written = time.monotonic()
         self._counts: list[Counts] = []
         self._files: list[tuple[Counts, Path, float]] = []
-        self._left: float | None = None
+        self._seconds_left: float | None = None
         self._workers = self._threads = 0
-        self._last = -1
+        self._last_done = -1
         self._sink: _Sink | None = None
 
     def __enter__(self) -> Progress:
         return self
 
     def add(self, counts: Counts, file: Path | None = None) -> None:
-        """Tell of a further work.
+        """Report on a further work.
 
         Parameters
         ----------
         counts
-            The driver's figures, which change as it goes on.
+            Figures of the driver, which change as it goes on.
         file
-            Written now and every ten seconds, for ``scanlink status``; None writes none.
+            Path of a file that is written now and every ten seconds, for ``scanlink status``; None writes none.
         """
         self._counts.append(counts)
-        if self._sink is None and self._total() > self._done():
-            self._sink = _sink()
+        if self._sink is None and self._n_blocks() > self._n_done():
+            self._sink = _make_sink()
         if file is not None:
             self._files.append((counts, file, time.monotonic()))
             self._write(self._files[-1], "running")
 
-    def tell(self, *, workers: int, threads: int, left: float | None) -> None:
+    def report(self, *, workers: int, threads: int, seconds_left: float | None) -> None:
         """Show the figures as they are now.
 
         Parameters
         ----------
         workers, threads
-            That are there.
-        left
+            Number of workers that are there, and of their threads.
+        seconds_left
             Seconds that the rest of everything that is known will take; None if that is not known.
         """
-        self._workers, self._threads, self._left = workers, threads, left
-        now, done = time.monotonic(), self._done()
-        last = done == self._total() and done != self._last
-        if self._sink is not None and self._sink.due(now - self._begin, now - self._lined, last):
-            self._lined, self._last = now, done
-            self._sink.show(done, self._total(), self._line())
-        if now - self._filed > _FILE:
-            self._filed = now
+        self._workers, self._threads, self._seconds_left = workers, threads, seconds_left
+        time_now, n_done = time.monotonic(), self._n_done()
+        all_done = n_done == self._n_blocks() and n_done != self._last_done
+        if self._sink is not None and self._sink.due(time_now - self._begin, time_now - self._last_shown, all_done):
+            self._last_shown, self._last_done = time_now, n_done
+            self._sink.show(n_done, self._n_blocks(), self._describe())
+        if time_now - self._last_written > _FILE:
+            self._last_written = time_now
             for file in self._files:
                 self._write(file, "running")
 
     def finish(self, counts: Counts) -> None:
-        """One of the works is finished."""
+        """Write down that one of the works is finished."""
         for file in [file for file in self._files if file[0] is counts]:
             self._write(file, "finished")
             self._files.remove(file)
@@ -110,9 +110,9 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._sink is not None:
-            self._sink.close(self._done(), self._total(), self._line())
-        told_to = isinstance(error, (KeyboardInterrupt, SystemExit))
-        state = "finished" if error is None else "stopped" if told_to else "failed"
+            self._sink.close(self._n_done(), self._n_blocks(), self._describe())
+        was_told = isinstance(error, (KeyboardInterrupt, SystemExit))
+        state = "finished" if error is None else "stopped" if was_told else "failed"
         reason = {} if error is None else {"reason": str(error) or type(error).__name__}
         try:
             for file in self._files:
@@ -122,22 +122,26 @@ class Progress:
                 raise
             log.debug("progress cannot be written: %s", second)
 
-    def _total(self) -> int:
+    def _n_blocks(self) -> int:
+        """Count the blocks of all works."""
         return sum(counts.n_blocks for counts in self._counts)
 
-    def _done(self) -> int:
+    def _n_done(self) -> int:
+        """Count the blocks that are finished."""
         return sum(counts.n_found + counts.n_computed for counts in self._counts)
 
-    def _line(self) -> str:
+    def _describe(self) -> str:
+        """Describe in a line how far it is."""
         n_failed = sum(len(counts.failed) for counts in self._counts)
         failed = f", {n_failed} set aside" if n_failed else ""
-        left = "" if self._left is None else f", about {duration(self._left)} left"
+        remaining = "" if self._seconds_left is None else f", about {duration(self._seconds_left)} left"
         return (
-            f"{self._done()} of {self._total()} blocks{failed}, {duration(time.monotonic() - self._begin)} so far"
-            f"{left}, {self._workers} workers"
+            f"{self._n_done()} of {self._n_blocks()} blocks{failed}, {duration(time.monotonic() - self._begin)} so far"
+            f"{remaining}, {self._workers} workers"
         )
 
-    def _write(self, file: tuple[Counts, Path, float], state: str, **more: Any) -> None:
+    def _write(self, file: tuple[Counts, Path, float], state: str, **fields: Any) -> None:
+        """Write the file of one work."""
         counts, path, begin = file
         content = {
             "state": state,
@@ -149,23 +153,25 @@ class Progress:
             "workers": self._workers,
             "threads": self._threads,
             "seconds": round(time.monotonic() - begin, 1),
-            "seconds_left": None if self._left is None else round(self._left, 1),
+            "seconds_left": None if self._seconds_left is None else round(self._seconds_left, 1),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            **self._about,
-            **more,
+            **self._details,
+            **fields,
         }
         text = json.dumps(content, indent=1)
         replace_file(path, lambda temporary: temporary.write_text(text))
 
 
 class _Sink(Protocol):
+    """Where progress is shown: ``due`` tells whether it is time to, after ``since`` seconds."""
+
     def due(self, so_far: float, since: float, last: bool) -> bool: ...
     def show(self, done: int, total: int, line: str) -> None: ...
     def close(self, done: int, total: int, line: str) -> None: ...
 
 
 class _Lines:
-    """Not more than some twenty lines in all, and none in the first seconds."""
+    """Lines of the log: not more than some twenty in all, and none in the first seconds."""
 
     def due(self, so_far: float, since: float, last: bool) -> bool:
         return last or since > max(_LINE, so_far / 20)
@@ -178,6 +184,8 @@ class _Lines:
 
 
 class _Bar:
+    """A bar on a terminal."""
+
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
@@ -217,7 +225,8 @@ class _Notebook:
         self.show(done, total, line)
 
 
-def _sink() -> _Sink:
+def _make_sink() -> _Sink:
+    """Make the sink that fits: a page element in a notebook, a bar on a terminal, else lines of the log."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None and hasattr(shell, "kernel"):
         return _Notebook()
@@ -225,7 +234,7 @@ def _sink() -> _Sink:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Write seconds as people say them.
 
     Examples
     --------

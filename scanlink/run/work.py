@@ -25,20 +25,21 @@ class Work:
     Attributes
     ----------
     task
-        Called as ``task(context, block)``; returns the block's table of numbers, booleans and texts.
+        Function that is called as ``task(context, block)`` and returns the block's table of numbers, booleans and
+        texts.
     context
-        Small and picklable: paths and options, never matrices.
+        First argument of the task, small and picklable: paths and options, never matrices.
     blocks
-        All blocks that are wanted, finished or not.
+        Blocks that are wanted, finished or not.
     parts
-        Where their tables go.
+        Parts into which their tables go.
     name
-        Of this share of the blocks, if several drivers have one each: ``progress.json`` and ``failed.json`` beside the
-        parts, which tell how far it is and what was set aside, are called after it.
+        Name of this share of the blocks, if several drivers have one each: ``progress.json`` and ``failed.json``
+        beside the parts, which say how far it is and what was set aside, are called after it.
     groups
         Numbers of groups that are there although they may have no block; those of the blocks need not be named.
     leaf
-        Nothing follows from its groups.
+        Whether nothing follows from its groups.
     """
 
     task: Task
@@ -51,7 +52,7 @@ class Work:
 
     @property
     def marker(self) -> Path:
-        """Tells how far it is; where a worker does not see this file, the folder is not the driver's."""
+        """Return the file that says how far it is; where a worker does not see it, the folder is not the driver's."""
         return self.parts.folder / f"progress{self.name}.json"
 
 
@@ -78,19 +79,19 @@ class RunStats:
     n_blocks
         Blocks of the plan that were asked for.
     n_found
-        Of these, the ones whose part was there already.
+        Blocks of these whose part was there already.
     n_computed
-        The ones computed by this call.
+        Blocks of these that this call computed.
     damaged
-        What was wrong with each part that was there and was computed anew, by number of its block.
+        Fault of each part that was there and was computed anew, by number of its block.
     failed
         Reason of each block that failed, by number.
     unfollowed
-        Why a group was not gone on from, by number of the group.
+        Reason why a group was not gone on from, by number of the group.
     seconds
-        Wall time.
+        Wall time, seconds.
     task_seconds
-        Sum over tasks.
+        Sum of the seconds that the tasks took.
     peak_mib
         Largest resident memory of a process that computed a block, MiB.
     """

@@ -28,7 +28,7 @@ _NEAR = 2e-3
 def gene_residuals(
     counts: Floats, covariates: Floats, offset: Floats, residual: Floats, signal: Floats
 ) -> tuple[bool, float]:
-    """Residuals (1) of the null Poisson fit and counts with their weights; whether it converged, and phi."""
+    """Fill in residuals (1) of the null Poisson fit and weighted counts; return whether it converged, and phi."""
     n, q = covariates.shape
     factored = np.empty((q, q))
     aliased = np.zeros(q, dtype=np.bool_)
@@ -53,7 +53,7 @@ def gene_residuals(
 
 @inlined
 def _moments(u: float, base: Floats) -> tuple[float, float, float]:
-    """Sums of ``h_k u^k``, ``k h_k u^k`` and ``k^2 h_k u^k`` over the levels."""
+    """Sum ``h_k u^k``, ``k h_k u^k`` and ``k^2 h_k u^k`` over the levels."""
     a = 0.0
     b = 0.0
     c = 0.0
@@ -67,7 +67,7 @@ def _moments(u: float, base: Floats) -> tuple[float, float, float]:
 
 @inlined
 def _add(row: Floats, error: float, weight: float, gradient: Floats, hessian: Floats) -> None:
-    """One cell's part of a score and of the lower triangle of its information."""
+    """Add one cell's part to a score and to the lower triangle of its information."""
     for k in range(row.size):
         gradient[k] += error * row[k]
         weighted = weight * row[k]
@@ -77,7 +77,7 @@ def _add(row: Floats, error: float, weight: float, gradient: Floats, hessian: Fl
 
 @compiled
 def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, mean: Floats, variance: Floats) -> bool:
-    """Maximum likelihood of (2) by Newton steps for ``a`` and, beyond two levels, proportional scaling of ``h``.
+    """Maximise the likelihood of (2): Newton steps for ``a`` and, beyond two levels, proportional scaling of ``h``.
 
     ``base`` starts at the share of each level. Returns whether it converged; a peak that is never open at one value of
     a covariate counts as converged once its odds there are negligible.
@@ -141,7 +141,10 @@ def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, me
 
 @compiled
 def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> NDArray[np.bool_]:
-    """Basis of the covariates with ``sum_i v_i q_i q_i' = 1``; returns which columns earlier ones explain (left 0)."""
+    """Fill in a basis of the covariates with ``sum_i v_i q_i q_i' = 1``; return which columns earlier ones explain.
+
+    These are left 0.
+    """
     n, q = covariates.shape
     hessian, unused = np.zeros((q, q)), np.zeros(q)
     aliased = np.zeros(q, dtype=np.bool_)
@@ -159,10 +162,10 @@ def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> NDArray[
 
 @compiled
 def tail(target: float, skew: float, enough: float, tilt: Floats, null: Floats, basis: Floats, base: Floats) -> float:
-    """P(S beyond target | sum x C), by (4): ``tilt`` is the projected residual, scaled so that S has variance 1.
+    """Compute P(S beyond target | sum x C), by (4).
 
-    ``skew`` is the third cumulant of S, which only serves to start near the solution. Once the tail is known to be
-    below ``enough`` it is returned as 0.
+    ``tilt`` is the projected residual, scaled so that S has variance 1. ``skew`` is the third cumulant of S, which only
+    serves to start near the solution. Once the tail is known to be below ``enough`` it is returned as 0.
     """
     n, q = basis.shape
     odds, normal, mean = null[0], null[1], null[2]
@@ -237,7 +240,7 @@ def tail(target: float, skew: float, enough: float, tilt: Floats, null: Floats, 
 def pair(
     residual: Floats, signal: Floats, unit: float, level: Floats, null: Floats, basis: Floats, base: Floats
 ) -> tuple[float, float]:
-    """Score statistic z and two-sided p-value (5) of one pair.
+    """Compute the score statistic z and the two-sided p-value (5) of one pair.
 
     ``unit`` is the mean weight of a count; the rows of ``null`` are those of :class:`PeakNull`.
     """
@@ -250,7 +253,7 @@ def pair(
             along[k] += weighted * basis[i, k]
     tilt = np.empty(n)
     statistic = square = size = 0.0
-    inside = total = 0.0
+    signal_open = signal_total = 0.0
     for i in range(n):
         value = residual[i]
         for k in range(q):
@@ -259,8 +262,8 @@ def pair(
         statistic += value * (level[i] - mean[i])
         square += variance[i] * value * value
         size += variance[i] * residual[i] * residual[i]
-        inside += level[i] * signal[i]
-        total += signal[i]
+        signal_open += level[i] * signal[i]
+        signal_total += signal[i]
     if not square > 1e-12 * size:
         return np.nan, np.nan
     sd = math.sqrt(square)
@@ -270,19 +273,21 @@ def pair(
         # Third central moment of a two-level x; near enough for more levels.
         skew += variance[i] * (1.0 - 2.0 * min(mean[i], 0.5)) * tilt[i] * tilt[i] * tilt[i]
     z = statistic / sd
-    one = tail(z if abs(z) > _NEAR else math.copysign(_NEAR, z), skew, 0.0, tilt, null, basis, base)
-    if one > 0.5:
-        return z, 2.0 * (1.0 - one)
+    one_sided = tail(z if abs(z) > _NEAR else math.copysign(_NEAR, z), skew, 0.0, tilt, null, basis, base)
+    if one_sided > 0.5:
+        return z, 2.0 * (1.0 - one_sided)
     # The least that S can be on the other side while the pair is not separated: one count in open, or closed, cells.
     if z > 0.0:
-        edge = z - (inside - unit) / sd
+        edge = z - (signal_open - unit) / sd
     elif base.size == 2:
-        edge = z + (total - inside - unit) / sd
+        edge = z + (signal_total - signal_open - unit) / sd
     else:
-        return z, 2.0 * one
-    if edge * z < 0.0 and (abs(edge) > 2.0 * abs(z) + 1.0 or tail(edge, skew, one, tilt, null, basis, base) <= one):
-        return z, 2.0 * one
+        return z, 2.0 * one_sided
+    if edge * z < 0.0 and (
+        abs(edge) > 2.0 * abs(z) + 1.0 or tail(edge, skew, one_sided, tilt, null, basis, base) <= one_sided
+    ):
+        return z, 2.0 * one_sided
     # Half a count further is where untested pairs begin.
     border = edge - math.copysign(0.5 * unit / sd, z)
-    beyond = tail(border, skew, 0.0, tilt, null, basis, base)
-    return z, min(1.0, one / (1.0 - beyond if border * z < 0.0 else beyond))
+    tail_beyond = tail(border, skew, 0.0, tilt, null, basis, base)
+    return z, min(1.0, one_sided / (1.0 - tail_beyond if border * z < 0.0 else tail_beyond))

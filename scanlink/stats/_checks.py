@@ -23,29 +23,29 @@ Floats = NDArray[np.float64]
 def checked_cells(
     values: ArrayLike, design: ArrayLike, offset: ArrayLike | None, *, names: tuple[str, str] = ("counts", "design")
 ) -> tuple[Floats, Floats, Floats]:
-    """Values, design and offset of the same cells as contiguous arrays; ``names`` are what messages call the first two.
+    """Return values, design and offset of the same cells as contiguous arrays, once they are found to be sound.
 
-    Values are finite and at least 0. An offset that is left out is 0.
+    Values are finite and at least 0. An offset that is left out is 0. ``names`` are what messages call the first two.
     """
-    what, matrix = names
+    name, matrix = names
     v = np.ascontiguousarray(values, dtype=np.float64)
     z = np.ascontiguousarray(design, dtype=np.float64)
     if v.ndim != 1 or not v.size or z.ndim != 2 or z.shape[0] != v.size:
         raise InputError(
-            f"{what} have shape {v.shape} and {matrix} {z.shape}, expected (n_cells,) and (n_cells, n_terms)"
+            f"{name} have shape {v.shape} and {matrix} {z.shape}, expected (n_cells,) and (n_cells, n_terms)"
         )
     o = np.zeros(v.size) if offset is None else np.ascontiguousarray(offset, dtype=np.float64)
     if o.shape != v.shape:
         raise InputError(f"the offset has shape {o.shape}, expected {v.shape}")
     if not np.isfinite(v).all() or (v < 0).any():
-        raise InputError(f"{what} must be finite and at least 0")
+        raise InputError(f"{name} must be finite and at least 0")
     if not (np.isfinite(z).all() and np.isfinite(o).all()):
         raise DesignError(f"the {matrix} and the offset must be finite: remove or impute missing values first")
     return v, z, o
 
 
 def checked_regression(counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
-    """:func:`checked_cells`, with no more terms than cells."""
+    """Check as :func:`checked_cells` does, and that there are no more terms than cells."""
     y, z, o = checked_cells(counts, design, offset)
     if z.shape[1] > z.shape[0]:
         raise DesignError(
@@ -55,7 +55,7 @@ def checked_regression(counts: ArrayLike, design: ArrayLike, offset: ArrayLike |
 
 
 def checked_weights(weights: ArrayLike | None, n_cells: int) -> Floats:
-    """One weight a cell; 1 when left out."""
+    """Return one weight a cell, 1 where they are left out."""
     w = np.ones(n_cells) if weights is None else np.asarray(weights, dtype=np.float64)
     if w.shape != (n_cells,) or not (np.isfinite(w).all() and (w >= 0).all()):
         raise InputError(f"weights must be {n_cells} finite numbers of at least 0, one for each cell")
@@ -63,7 +63,7 @@ def checked_weights(weights: ArrayLike | None, n_cells: int) -> Floats:
 
 
 def checked_rows(weights: NDArray[np.uint16], n_cells: int) -> NDArray[np.uint16]:
-    """Weights of many replicates, a row each."""
+    """Return the weights of many replicates, a row each, as a contiguous array."""
     w = np.ascontiguousarray(weights, dtype=np.uint16)
     if w.ndim != 2 or w.shape[1] != n_cells:
         raise InputError(f"weights have shape {w.shape}, expected (n_replicates, {n_cells})")
@@ -71,13 +71,13 @@ def checked_rows(weights: NDArray[np.uint16], n_cells: int) -> NDArray[np.uint16
 
 
 def checked_target(target: int, n_terms: int) -> None:
-    """A target is a column of the design."""
+    """Refuse a target that is no column of the design."""
     if not 0 <= target < n_terms:
         raise OptionError(f"target {target} is not a column of the design, which has {n_terms}")
 
 
 def checked_start(start: ArrayLike, n_terms: int) -> Floats:
-    """A copy of the coefficients to start from, one a term."""
+    """Return a copy of the coefficients to start from, one a term."""
     coef = np.array(start, dtype=np.float64)
     if coef.shape != (n_terms,):
         raise InputError(f"start has shape {coef.shape}, expected {(n_terms,)}: a coefficient for each term")
@@ -85,7 +85,7 @@ def checked_start(start: ArrayLike, n_terms: int) -> Floats:
 
 
 def checked_theta(theta: float) -> float:
-    """An inverse dispersion is above 0, and may be infinite."""
+    """Refuse an inverse dispersion that is not above 0; it may be infinite."""
     if not theta > 0:
         raise OptionError(f"theta is {theta!r}, expected a number above 0, or None: the variance is mu + mu^2 / theta")
     return float(theta)

@@ -30,7 +30,7 @@ _ROUNDS = 50
 def _expect(
     counts: Floats, terms: Floats, offset: Floats, alpha: float, additive: bool, coef: Floats, g: Floats, work: Floats
 ) -> float:
-    """Log likelihood but for what depends on theta alone; expected counts into ``work[1]``, sums into ``g``."""
+    """Fill in expected counts (``work[1]``) and sums (``g``); return the log likelihood but for what theta adds."""
     eta, mu, scratch = work[0], work[1], work[2]
     p = coef.size - (2 if additive else 0)
     linear_predictor(terms[:p], offset, coef[:p], eta)
@@ -56,14 +56,14 @@ def _expect(
 
 @compiled
 def _tightest(terms: Floats, g: Floats, touched: NDArray[np.int64], step: Floats) -> tuple[int, float]:
-    """Which cell's sum a step takes furthest below what it may, and how far, as part of the way; -1 for none."""
+    """Find the cell whose sum a step takes furthest below its bound, and how far, as part of the way; -1: none."""
     p = step.size - 2
     worst, share = -1, 1.0 + 1e-9
     for i in touched:
         room = g[i] - max(_PART * g[i], FLOOR)
-        down = -(step[p] * terms[p, i] + step[p + 1] * terms[p + 1, i])
-        if down > share * room and down > 1e-12:
-            worst, share = i, down / max(room, 1e-12)
+        fall = -(step[p] * terms[p, i] + step[p + 1] * terms[p + 1, i])
+        if fall > share * room and fall > 1e-12:
+            worst, share = i, fall / max(room, 1e-12)
     return worst, share
 
 
@@ -71,37 +71,38 @@ def _tightest(terms: Floats, g: Floats, touched: NDArray[np.int64], step: Floats
 def _bounded(
     terms: Floats, g: Floats, touched: NDArray[np.int64], factored: Floats, aliased: NDArray[np.bool_], step: Floats
 ) -> None:
-    """The best step that keeps all sums above their bounds: along one bound, or into the corner of two (Lagrange).
+    """Shorten a step to the best one that keeps all sums above their bounds (Lagrange).
 
-    Where efficiencies make many bounds, whatever is left to bound is bounded by shortening the step.
+    It goes along one bound, or into the corner of two. Where efficiencies make many bounds, whatever is left to bound
+    is bounded by shortening the step.
     """
     size = step.size
     free, room = step.copy(), np.empty(2)
     bounds, inverse = np.empty((2, size)), np.empty((2, size))
-    found = 0
-    while found < 2:
+    n_bounds = 0
+    while n_bounds < 2:
         cell, _ = _tightest(terms, g, touched, step)
         if cell < 0:
             return
-        bounds[found] = 0.0
+        bounds[n_bounds] = 0.0
         for k in range(size - 2, size):
-            bounds[found, k] = 0.0 if aliased[k] else terms[k, cell]
-        inverse[found] = bounds[found]
-        solve_factored(factored, inverse[found], aliased)
-        room[found] = -(g[cell] - max(_PART * g[cell], FLOOR)) - dot(bounds[found], free)
-        found += 1
-        m00 = dot(bounds[found - 1], inverse[found - 1])
-        if found == 1:
+            bounds[n_bounds, k] = 0.0 if aliased[k] else terms[k, cell]
+        inverse[n_bounds] = bounds[n_bounds]
+        solve_factored(factored, inverse[n_bounds], aliased)
+        room[n_bounds] = -(g[cell] - max(_PART * g[cell], FLOOR)) - dot(bounds[n_bounds], free)
+        n_bounds += 1
+        m00 = dot(bounds[n_bounds - 1], inverse[n_bounds - 1])
+        if n_bounds == 1:
             step[:] = free + room[0] / m00 * inverse[0]
             continue
         first, m01 = dot(bounds[0], inverse[0]), dot(bounds[0], inverse[1])
         determinant = first * m00 - m01 * m01
-        one, two = room[0] * m00 - room[1] * m01, room[1] * first - room[0] * m01
-        if not (determinant > 1e-9 * first * m00) or one < 0.0:
+        multiplier_1, multiplier_2 = room[0] * m00 - room[1] * m01, room[1] * first - room[0] * m01
+        if not (determinant > 1e-9 * first * m00) or multiplier_1 < 0.0:
             # The second bound implies the first.
             step[:] = free + room[1] / m00 * inverse[1]
-        elif two > 0.0:
-            step[:] = free + (one * inverse[0] + two * inverse[1]) / determinant
+        elif multiplier_2 > 0.0:
+            step[:] = free + (multiplier_1 * inverse[0] + multiplier_2 * inverse[1]) / determinant
     cell, share = _tightest(terms, g, touched, step)
     if cell >= 0:
         step /= share
@@ -119,7 +120,7 @@ def _curve(
     slopes: Floats,
     information: Floats,
 ) -> None:
-    """Observed or Fisher's information, its lower triangle; the score's part of each cell into ``work[3]``."""
+    """Fill in the lower triangle of the observed or Fisher's information, and each cell's score (``work[3]``)."""
     mu, residual, weight = work[1], work[3], work[4]
     for i in range(mu.size):
         shrink = 1.0 / (1.0 + alpha * mu[i])
@@ -153,9 +154,10 @@ def fit_coefficients(
     work: Floats,
     slopes: Floats,
 ) -> tuple[int, int]:
-    """Coefficients at a given theta, in place, as far as they go: state and steps. ``work[1]`` has expected counts.
+    """Fit the coefficients at a given theta, in place, as far as they go; return state and steps.
 
-    ``terms`` has a row a term, those of the perturbations last; ``slopes`` begins as its copy.
+    ``terms`` has a row a term, those of the perturbations last; ``slopes`` begins as its copy. ``work[1]`` gets the
+    expected counts.
     """
     size = coef.size
     gradient, step, trial = np.empty(size), np.empty(size), np.empty(size)
@@ -211,7 +213,7 @@ def fit_coefficients(
 
 @compiled
 def fit_alpha(counts: Floats, mu: Floats, times: Floats, alpha: float) -> float:
-    """Maximum-likelihood ``alpha = 1 / theta`` at given expected counts, from ``alpha``.
+    """Maximise the likelihood of ``alpha = 1 / theta`` at given expected counts, from ``alpha``.
 
     Newton's method in log theta, within bounds that close in. 0 where the likelihood falls from Poisson on.
     """
@@ -221,11 +223,11 @@ def fit_alpha(counts: Floats, mu: Floats, times: Floats, alpha: float) -> float:
         squares += mu[i] * mu[i]
     if not slope > 0.0:
         return 0.0
-    at = -math.log(alpha if alpha > 0.0 else slope / squares)
+    log_theta = -math.log(alpha if alpha > 0.0 else slope / squares)
     low, high = -30.0, 30.0
-    at = min(max(at, low), high)
+    log_theta = min(max(log_theta, low), high)
     for _ in range(100):
-        theta = math.exp(at)
+        theta = math.exp(log_theta)
         score, information, first, second = 0.0, 0.0, 0.0, 0.0
         for y in range(1, times.size):
             r = 1.0 / (theta + (y - 1))
@@ -240,19 +242,19 @@ def fit_alpha(counts: Floats, mu: Floats, times: Floats, alpha: float) -> float:
             score += lag - math.log1p(relative)
             information += r * (lag - relative)
         if score > 0.0:
-            low = at
+            low = log_theta
         else:
-            high = at
+            high = log_theta
         curvature = theta * theta * information - theta * score
         move = theta * score / curvature if curvature > 0.0 else math.copysign(1.0, score)
-        following = at + min(max(move, -2.0), 2.0)
-        if not low < following < high:
-            following = 0.5 * (low + high)
-        change = abs(following - at)
-        at = following
+        proposed = log_theta + min(max(move, -2.0), 2.0)
+        if not low < proposed < high:
+            proposed = 0.5 * (low + high)
+        change = abs(proposed - log_theta)
+        log_theta = proposed
         if change < 1e-9:
             break
-    return math.exp(-at)
+    return math.exp(-log_theta)
 
 
 @compiled
@@ -268,9 +270,10 @@ def maximise(
     aliased: NDArray[np.bool_],
     mu: Floats,
 ) -> tuple[int, int, float, float, float]:
-    """Coefficients and theta in turn until neither moves: state, steps, alpha, log likelihood and the least sum.
+    """Fit coefficients and theta in turn until neither moves.
 
-    ``coef`` is where to start, and what is found; its sums must lie above their bounds. ``mu`` is filled.
+    Returns state, steps, alpha, log likelihood and the least sum. ``coef`` is where to start, and becomes the fit; its
+    sums must lie above their bounds. ``mu`` gets the expected counts.
     """
     n, size = counts.size, coef.size
     touched = np.flatnonzero((terms[size - 2] != 0.0) | (terms[size - 1] != 0.0))
@@ -282,14 +285,16 @@ def maximise(
     steps = 0
     state = NOT_CONVERGED
     for _ in range(_ROUNDS):
-        state, more = fit_coefficients(counts, terms, offset, touched, alpha, additive, coef, aliased, g, work, slopes)
-        steps += more
-        previous, before = likelihood, alpha
+        state, new_steps = fit_coefficients(
+            counts, terms, offset, touched, alpha, additive, coef, aliased, g, work, slopes
+        )
+        steps += new_steps
+        previous, previous_alpha = likelihood, alpha
         if overdispersed:
             alpha = fit_alpha(counts, work[1], times, alpha)
         likelihood = log_likelihood(counts, ones, work[1], alpha, times, 0.0)
-        still = abs(alpha - before) <= 1e-8 * alpha + 1e-10
-        if not overdispersed or (still and abs(likelihood - previous) < 1e-9 * (1.0 + abs(likelihood))):
+        alpha_stays = abs(alpha - previous_alpha) <= 1e-8 * alpha + 1e-10
+        if not overdispersed or (alpha_stays and abs(likelihood - previous) < 1e-9 * (1.0 + abs(likelihood))):
             break
     else:
         state = NOT_CONVERGED

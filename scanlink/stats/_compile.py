@@ -30,21 +30,21 @@ log = logging.getLogger("scanlink")
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path | None:
-    """Where machine code is kept; None where it is not."""
-    named = os.environ.get("SCANLINK_JIT_CACHE")
-    if named == "" or not hasattr(os, "getuid"):
+    """Return the folder in which machine code is kept; None where it is not."""
+    from_environment = os.environ.get("SCANLINK_JIT_CACHE")
+    if from_environment == "" or not hasattr(os, "getuid"):
         return None
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    root = Path(named) if named else Path(tempfile.gettempdir()) / f"scanlink-jit-{os.getuid()}"
+    root = Path(from_environment) if from_environment else Path(tempfile.gettempdir()) / f"scanlink-jit-{os.getuid()}"
     folder = root / digest.hexdigest()[:16]
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         for path in (root, folder):
             path.mkdir(exist_ok=True, mode=0o700)
-            about = path.lstat()
-            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
                 raise PermissionError(f"{path} can be written by others")
     except OSError as error:
         log.debug("machine code is not kept: %s", error)
@@ -54,28 +54,29 @@ def cache_folder() -> Path | None:
 
 def compiled(function: Function) -> Function:
     """Compile a loop: without the interpreter lock, with floating point as the processor has it."""
-    return _kept(njit(nogil=True, error_model="numpy")(function))
+    return _with_cache(njit(nogil=True, error_model="numpy")(function))
 
 
 def compiled_contracted(function: Function) -> Function:
-    """The same, with multiplication and addition in one instruction: faster, and sums keep their order."""
-    return _kept(njit(nogil=True, error_model="numpy", fastmath={"contract"})(function))
+    """Compile with multiplication and addition in one instruction: faster, and sums keep their order."""
+    return _with_cache(njit(nogil=True, error_model="numpy", fastmath={"contract"})(function))
 
 
 def compiled_reassociated(function: Function) -> Function:
-    """The same, with sums in whatever order is fastest: one order for one machine, chosen by the compiler."""
-    return _kept(njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function))
+    """Compile with sums in whatever order is fastest: one order for one machine, chosen by the compiler."""
+    return _with_cache(njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function))
 
 
 def inlined(function: Function) -> Function:
-    """The same as :func:`compiled`, as part of whichever loop calls it: for the few lines that each cell runs through.
+    """Compile as part of whichever loop calls it: for the few lines that each cell runs through.
 
     It has no machine code of its own to be kept.
     """
     return cast(Function, njit(nogil=True, error_model="numpy", inline="always")(function))
 
 
-def _kept(dispatcher: Any) -> Any:
+def _with_cache(dispatcher: Any) -> Any:
+    """Have the machine code of a compiled function kept in :func:`cache_folder`, where there is one."""
     folder = cache_folder()
     if folder is not None:
         # numba has no public way to say where one function's code is kept; without this one it is not kept.
@@ -88,6 +89,7 @@ def _kept(dispatcher: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _cache_class(folder: Path) -> Any:
+    """Return a cache of numba's that keeps all its files in ``folder``."""
     caching: Any = import_module("numba.core.caching")
 
     class Locator(caching._CacheLocator):

@@ -28,8 +28,10 @@ _MORE_BLOCKS = 16
 
 
 @njit(nogil=True, inline="always")
-def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
-    """One block of Philox4x32-10: four counter words and two key words to four random words."""
+def _philox(
+    c0: np.uint32, c1: np.uint32, c2: np.uint32, c3: np.uint32, k0: np.uint32, k1: np.uint32
+) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
+    """Compute one block of Philox4x32-10: four counter words and two key words to four random words."""
     for _ in range(_ROUNDS):
         p0 = _M0 * np.uint64(c0)
         p1 = _M1 * np.uint64(c2)
@@ -46,7 +48,7 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @compiled
 def _words(k0: np.uint32, k1: np.uint32, number: np.uint64, first: int, words: NDArray[np.uint32]) -> None:
-    """Words of the generator's blocks from ``first`` on: a column each. Shape ``(4, n_blocks)``."""
+    """Fill in words of the generator's blocks from ``first`` on, a column each. Shape ``(4, n_blocks)``."""
     low, high = np.uint32(number & _LOW), np.uint32(number >> _SHIFT)
     for block in range(words.shape[1]):
         w0, w1, w2, w3 = _philox(np.uint32(first + block), np.uint32(0), low, high, k0, k1)
@@ -58,36 +60,36 @@ def _words(k0: np.uint32, k1: np.uint32, number: np.uint64, first: int, words: N
 
 @compiled
 def _places(
-    words: NDArray[np.uint32], n: int, drawn: NDArray[np.unsignedinteger], good: NDArray[np.uint8], narrow: bool
+    words: NDArray[np.uint32], n: int, cells: NDArray[np.unsignedinteger], accepted: NDArray[np.uint8], narrow: bool
 ) -> int:
-    """Which cell each word, or half of one, draws, and whether that counts (Lemire 2019); how many there are."""
+    """Find which cell each word, or half of one, draws, and whether that counts (Lemire 2019); return how many."""
     if narrow:
         halves = words.reshape(-1).view(np.uint16)
         bound, short = np.uint32(n), np.uint16(n)
         threshold = np.uint16(65536 % n)
         for i in range(halves.size):
-            drawn[i] = np.uint16((np.uint32(halves[i]) * bound) >> np.uint32(16))
+            cells[i] = np.uint16((np.uint32(halves[i]) * bound) >> np.uint32(16))
         for i in range(halves.size):
-            good[i] = np.uint8(np.uint16(halves[i] * short) >= threshold)
+            accepted[i] = np.uint8(np.uint16(halves[i] * short) >= threshold)
         return halves.size
     flat = words.reshape(-1)
     wide = np.uint64(n)
-    least = (np.uint64(1) << _SHIFT) % wide
+    wide_threshold = (np.uint64(1) << _SHIFT) % wide
     for i in range(flat.size):
-        whole = np.uint64(flat[i]) * wide
-        drawn[i] = np.uint32(whole >> _SHIFT)
-        good[i] = (whole & _LOW) >= least
+        product = np.uint64(flat[i]) * wide
+        cells[i] = np.uint32(product >> _SHIFT)
+        accepted[i] = (product & _LOW) >= wide_threshold
     return flat.size
 
 
 @compiled
-def _add(row: NDArray[np.unsignedinteger], drawn: NDArray[np.unsignedinteger], good: NDArray[np.uint8]) -> int:
-    """Add draws to a row; returns how many counted."""
+def _add(row: NDArray[np.unsignedinteger], cells: NDArray[np.unsignedinteger], accepted: NDArray[np.uint8]) -> int:
+    """Add draws to a row; return how many counted."""
     count = 0
-    for i in range(drawn.size):
-        row[drawn[i]] += good[i]
-    for i in range(drawn.size):
-        if good[i]:
+    for i in range(cells.size):
+        row[cells[i]] += accepted[i]
+    for i in range(cells.size):
+        if accepted[i]:
             count += 1
     return count
 
@@ -100,49 +102,51 @@ def _draw_row(
     n: int,
     row: NDArray[np.unsignedinteger],
     words: NDArray[np.uint32],
-    more: NDArray[np.uint32],
-    drawn: NDArray[np.unsignedinteger],
-    good: NDArray[np.uint8],
+    later_words: NDArray[np.uint32],
+    cells: NDArray[np.unsignedinteger],
+    accepted: NDArray[np.uint8],
     narrow: bool,
 ) -> None:
+    """Add ``n`` draws of replicate ``number`` to a row."""
     _words(k0, k1, number, 0, words)
-    size = _places(words, n, drawn, good, narrow)
-    block, left, at = words.shape[1], n, 0
-    while left > 0:
-        if at == size:
-            _words(k0, k1, number, block, more)
-            size = _places(more, n, drawn, good, narrow)
-            block, at = block + _MORE_BLOCKS, 0
+    size = _places(words, n, cells, accepted, narrow)
+    block, n_left, position = words.shape[1], n, 0
+    while n_left > 0:
+        if position == size:
+            _words(k0, k1, number, block, later_words)
+            size = _places(later_words, n, cells, accepted, narrow)
+            block, position = block + _MORE_BLOCKS, 0
         # As many as are wanted can be looked at without counting.
-        end = min(at + left, size)
-        left -= _add(row, drawn[at:end], good[at:end])
-        at = end
+        end = min(position + n_left, size)
+        n_left -= _add(row, cells[position:end], accepted[position:end])
+        position = end
 
 
 @compiled
 def draw_rows(k0: np.uint32, k1: np.uint32, first: int, n: int, out: NDArray[np.unsignedinteger]) -> None:
     """Add ``n`` draws of replicates ``first``, ``first + 1``, ... to the first ``n`` columns of the rows of ``out``."""
     narrow = n <= _NARROW
-    each = 8 if narrow else 4
-    most = each * max((n + each - 1) // each, _MORE_BLOCKS)
-    words = np.empty((4, (n + each - 1) // each), dtype=np.uint32)
-    more = np.empty((4, _MORE_BLOCKS), dtype=np.uint32)
-    good = np.empty(most, dtype=np.uint8)
+    per_block = 8 if narrow else 4
+    buffer_size = per_block * max((n + per_block - 1) // per_block, _MORE_BLOCKS)
+    words = np.empty((4, (n + per_block - 1) // per_block), dtype=np.uint32)
+    later_words = np.empty((4, _MORE_BLOCKS), dtype=np.uint32)
+    accepted = np.empty(buffer_size, dtype=np.uint8)
     if narrow:
-        short = np.empty(most, dtype=np.uint16)
+        short = np.empty(buffer_size, dtype=np.uint16)
         for r in range(out.shape[0]):
-            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, more, short, good, narrow)
+            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, later_words, short, accepted, narrow)
     else:
-        long = np.empty(most, dtype=np.uint32)
+        long = np.empty(buffer_size, dtype=np.uint32)
         for r in range(out.shape[0]):
-            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, more, long, good, narrow)
+            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, later_words, long, accepted, narrow)
 
 
 @compiled
 def draw_cells(k0: np.uint32, k1: np.uint32, first: int, n_replicates: int, out: NDArray[np.uint8]) -> None:
-    """The same, a column a replicate: drawn in rows that stay in the cache, and turned eight by eight.
+    """Draw as :func:`draw_rows` does, a column a replicate.
 
-    ``out`` has shape ``(n_tiles, n_cells, 64)``; columns beyond ``n_replicates`` get zeros.
+    Draws are made in rows that stay in the cache, and turned eight by eight. ``out`` has shape
+    ``(n_tiles, n_cells, 64)``; columns beyond ``n_replicates`` get zeros.
     """
     n = out.shape[1]
     rows = np.empty((LANES, (n + 7) // 8 * 8), dtype=np.uint8)

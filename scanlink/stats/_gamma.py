@@ -19,7 +19,7 @@ _STIRLING = 16.0
 
 @compiled
 def log_rise(theta: float, c: float) -> float:
-    """``log gamma(theta + c) - log gamma(theta) - c log(theta)``, which is 0 for infinite ``theta``."""
+    """Compute ``log gamma(theta + c) - log gamma(theta) - c log(theta)``, which is 0 for infinite ``theta``."""
     if theta > 1e15:
         return 0.0
     z = theta
@@ -36,7 +36,7 @@ def log_rise(theta: float, c: float) -> float:
 
 @compiled
 def slope_rise(theta: float, c: float) -> tuple[float, float]:
-    """``digamma(theta + c) - digamma(theta)`` and ``trigamma(theta) - trigamma(theta + c)``, both above 0."""
+    """Compute ``digamma(theta + c) - digamma(theta)`` and ``trigamma(theta) - trigamma(theta + c)``, both above 0."""
     z = theta
     first = 0.0
     second = 0.0
@@ -57,5 +57,5 @@ def slope_rise(theta: float, c: float) -> tuple[float, float]:
 
 @compiled
 def _fall(z: float, ratio: float, power: int) -> float:
-    """``(z + c)^-power - z^-power``, with ``ratio = log(1 + c / z)``."""
+    """Compute ``(z + c)^-power - z^-power``, with ``ratio = log(1 + c / z)``."""
     return math.expm1(-power * ratio) / z**power

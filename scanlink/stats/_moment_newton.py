@@ -50,7 +50,7 @@ def solve(
     error: Floats,
     state: NDArray[np.uint8],
 ) -> None:
-    """Newton's method on the moments of every replicate.
+    """Solve the moments of every replicate by Newton's method.
 
     Parameters are ``r`` of the classes' linear part and ``q`` slopes ``d``. ``data`` (r + q, R) holds the weighted
     sums of counts times design; ``moments`` (classes, monomials) and ``fluctuations`` (classes, fewer monomials, R)
@@ -78,7 +78,7 @@ def solve(
     decrement = np.empty(width)
     reached = np.empty(width)
     settled = np.empty(width, dtype=np.bool_)
-    kept = np.empty((p, p, width))
+    last_factor = np.empty((p, p, width))
     influence = np.empty(p)
     slopes = np.empty(q)
 
@@ -198,8 +198,8 @@ def solve(
                 for k in range(p):
                     theta[k, v] += gradient[k, v]
                     for m in range(k):
-                        kept[k, m, v] = hessian[k, m, v]
-                    kept[k, k, v] = inverse[k, v]
+                        last_factor[k, m, v] = hessian[k, m, v]
+                    last_factor[k, k, v] = inverse[k, v]
                 reached[v] = decrement[v]
                 # What is not a number is given up here, and found below.
                 settled[v] = not _SETTLED < decrement[v] < 1e6
@@ -213,16 +213,16 @@ def solve(
                     row[i, v] = 1.0 if i == targets[t] else 0.0
                 for m in range(i):
                     for v in range(width):
-                        row[i, v] -= kept[i, m, v] * row[m, v]
+                        row[i, v] -= last_factor[i, m, v] * row[m, v]
                 for v in range(width):
-                    row[i, v] *= kept[i, i, v]
+                    row[i, v] *= last_factor[i, i, v]
             for s in range(p):
                 i = p - 1 - s
                 for m in range(i + 1, p):
                     for v in range(width):
-                        row[i, v] -= kept[m, i, v] * row[m, v]
+                        row[i, v] -= last_factor[m, i, v] * row[m, v]
                 for v in range(width):
-                    row[i, v] *= kept[i, i, v]
+                    row[i, v] *= last_factor[i, i, v]
             for v in range(min(width, n_replicates - first)):
                 for k in range(p):
                     influence[k] = row[k, v]
@@ -251,7 +251,7 @@ def _left_out(
     degree: int,
     fluctuation_degree: int,
 ) -> float:
-    """What the terms that the expansions leave out can do to a coefficient."""
+    """Bound what the terms that the expansions leave out can do to a coefficient."""
     n_classes, r = class_design.shape
     q = slopes.size
     reach = 0.0

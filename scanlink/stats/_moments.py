@@ -22,7 +22,7 @@ LANES = 64
 def weighted_sums(
     weights: NDArray[np.uint8], cells: NDArray[np.int64], features: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
-    """``out[k, r] = sum over cells of (weight - 1) features[cell, k]``, in the order of ``cells``.
+    """Sum over cells: ``out[k, r] = sum of (weight - 1) features[cell, k]``, in the order of ``cells``.
 
     Replicate ``r`` has the weights ``weights[r // LANES, :, r % LANES]``.
 
@@ -34,29 +34,29 @@ def weighted_sums(
     sums = np.empty((n_columns, LANES), dtype=np.float32)
     centred = np.empty((4, LANES), dtype=np.float32)
     one = np.float32(1.0)
-    whole = cells.size - cells.size % 4
+    n_by_four = cells.size - cells.size % 4
     for tile in range(weights.shape[0]):
-        own = weights[tile]
+        tile_weights = weights[tile]
         first = tile * LANES
         sums[:] = np.float32(0.0)
         # Four cells at a time, because the sums then leave the registers a quarter as often.
-        for i in range(0, whole, 4):
+        for i in range(0, n_by_four, 4):
             c0, c1, c2, c3 = cells[i], cells[i + 1], cells[i + 2], cells[i + 3]
             for r in range(LANES):
-                centred[0, r] = np.float32(own[c0, r]) - one
-                centred[1, r] = np.float32(own[c1, r]) - one
-                centred[2, r] = np.float32(own[c2, r]) - one
-                centred[3, r] = np.float32(own[c3, r]) - one
+                centred[0, r] = np.float32(tile_weights[c0, r]) - one
+                centred[1, r] = np.float32(tile_weights[c1, r]) - one
+                centred[2, r] = np.float32(tile_weights[c2, r]) - one
+                centred[3, r] = np.float32(tile_weights[c3, r]) - one
             for k in range(n_columns):
                 f0, f1, f2, f3 = features[c0, k], features[c1, k], features[c2, k], features[c3, k]
                 for r in range(LANES):
                     sums[k, r] += (f0 * centred[0, r] + f1 * centred[1, r]) + (f2 * centred[2, r] + f3 * centred[3, r])
-        for i in range(whole, cells.size):
+        for i in range(n_by_four, cells.size):
             c0 = cells[i]
             for k in range(n_columns):
                 f0 = features[c0, k]
                 for r in range(LANES):
-                    sums[k, r] += f0 * (np.float32(own[c0, r]) - one)
+                    sums[k, r] += f0 * (np.float32(tile_weights[c0, r]) - one)
         for k in range(n_columns):
             for r in range(LANES):
                 out[k, first + r] = sums[k, r]
@@ -71,7 +71,7 @@ def cell_features(
     axis: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> None:
-    """Columns of ``out``: ``mu_i Z_i^a`` for the monomials of ``parent`` and ``axis``, then ``y_i``."""
+    """Fill the columns of ``out``: ``mu_i Z_i^a`` for the monomials of ``parent`` and ``axis``, then ``y_i``."""
     n_monomials = parent.size
     row = np.empty(n_monomials)
     for i in range(covariates.shape[0]):
@@ -92,7 +92,7 @@ def class_moments(
     axis: NDArray[np.int64],
     out: Floats,
 ) -> None:
-    """``out[a] = sum over cells of scale_i Z_i^a``."""
+    """Sum over cells: ``out[a] = sum of scale_i Z_i^a``."""
     row = np.empty(parent.size)
     out[:] = 0.0
     for i in cells:
@@ -105,8 +105,8 @@ def class_moments(
 
 @compiled
 def sum_counts(
-    own: NDArray[np.float32],
-    slopes_own: NDArray[np.float32],
+    fluctuations: NDArray[np.float32],
+    slope_fluctuations: NDArray[np.float32],
     counted: Floats,
     slopes: Floats,
     class_design: Floats,
@@ -114,33 +114,34 @@ def sum_counts(
     data: Floats,
     at_level: Floats,
 ) -> None:
-    """Weighted sums of counts times the solver's terms, and of counts at each level, of every replicate.
+    """Sum counts times the solver's terms, and counts at each level, with the weights of every replicate.
 
-    ``own`` (classes, R) and ``slopes_own`` (strata, q, R) are the fluctuations around ``counted`` and ``slopes``.
+    ``fluctuations`` (classes, R) are those around ``counted``, and ``slope_fluctuations`` (strata, q, R) those around
+    ``slopes``.
     """
     n_classes, r = class_design.shape
     n_replicates = data.shape[1]
     data[:] = 0.0
     at_level[:] = 0.0
     for c in range(n_classes):
-        here = own[c]
+        fluctuation = fluctuations[c]
         level = at_level[level_of_class[c]]
         for v in range(n_replicates):
-            level[v] += counted[c] + here[v]
+            level[v] += counted[c] + fluctuation[v]
         for k in range(r):
             g = class_design[c, k]
             if g != 0.0:
                 row = data[k]
                 for v in range(n_replicates):
-                    row[v] += g * (counted[c] + here[v])
+                    row[v] += g * (counted[c] + fluctuation[v])
     for j in range(slopes.size):
         row = data[r + j]
         for v in range(n_replicates):
             row[v] = slopes[j]
-        for s in range(slopes_own.shape[0]):
-            here = slopes_own[s, j]
+        for s in range(slope_fluctuations.shape[0]):
+            fluctuation = slope_fluctuations[s, j]
             for v in range(n_replicates):
-                row[v] += here[v]
+                row[v] += fluctuation[v]
 
 
 def remainder_norms(
@@ -149,20 +150,20 @@ def remainder_norms(
     cells: NDArray[np.int64],
     clusters: NDArray[np.int64] | None,
     order: int,
-    own_order: int,
+    fluctuation_order: int,
     out: Floats,
 ) -> None:
-    """What bounds the terms that the expansions leave out, for one class of cells.
+    """Compute what bounds the terms that the expansions leave out, for one class of cells.
 
     ``out[0, j, k]`` is the norm of covariate ``k`` of order ``order - (j > 0)`` under the measure ``mu |Z_j|`` with
     ``Z_0 = 1``; by Minkowski, ``sum mu |Z_j| |Z d|^m <= (sum_k |d_k| norm_k)^m``. ``out[1, j, k]`` bounds in the same
-    way the standard deviation over resamples of what is left out of order ``own_order``: sums over clusters of cells,
-    squared, where whole clusters are resampled.
+    way the standard deviation over resamples of what is left out of order ``fluctuation_order``: sums over clusters of
+    cells, squared, where whole clusters are resampled.
     """
     if clusters is None:
-        _remainder_norms(covariates, scale, cells, np.arange(cells.size), order, own_order, out)
+        _remainder_norms(covariates, scale, cells, np.arange(cells.size), order, fluctuation_order, out)
     else:
-        _remainder_norms(covariates, scale, cells, clusters[cells], order, own_order, out)
+        _remainder_norms(covariates, scale, cells, clusters[cells], order, fluctuation_order, out)
 
 
 @compiled
@@ -172,16 +173,17 @@ def _remainder_norms(
     cells: NDArray[np.int64],
     cluster_of: NDArray[np.int64],
     order: int,
-    own_order: int,
+    fluctuation_order: int,
     out: Floats,
 ) -> None:
+    """Compute :func:`remainder_norms` with a cluster for each of ``cells``."""
     q = covariates.shape[1]
     n_clusters = cluster_of.max() + 1
     inner = np.zeros((n_clusters, q + 1, q))
     out[:] = 0.0
-    for place in range(cells.size):
-        i = cells[place]
-        g = cluster_of[place]
+    for position in range(cells.size):
+        i = cells[position]
+        g = cluster_of[position]
         mu = scale[i]
         for k in range(q):
             z = abs(covariates[i, k])
@@ -189,17 +191,17 @@ def _remainder_norms(
             for _ in range(order - 1):
                 high *= z
             low = mu
-            for _ in range(own_order - 1):
+            for _ in range(fluctuation_order - 1):
                 low *= z
             out[0, 0, k] += high * z
             inner[g, 0, k] += low * z
             for j in range(q):
-                other = abs(covariates[i, j])
-                out[0, j + 1, k] += other * high
-                inner[g, j + 1, k] += other * low
+                z_other = abs(covariates[i, j])
+                out[0, j + 1, k] += z_other * high
+                inner[g, j + 1, k] += z_other * low
     for j in range(q + 1):
         for k in range(q):
             out[0, j, k] **= 1.0 / (order - (j > 0))
             for g in range(n_clusters):
                 out[1, j, k] += inner[g, j, k] * inner[g, j, k]
-            out[1, j, k] **= 0.5 / (own_order - (j > 0))
+            out[1, j, k] **= 0.5 / (fluctuation_order - (j > 0))

@@ -32,7 +32,7 @@ _THETA_STEP = 2.220446049250313e-16**0.25
 def log_likelihood(
     counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats, added: float
 ) -> float:
-    """Log likelihood, with all its constants."""
+    """Compute the log likelihood, with all its constants."""
     total = 0.0
     rising = 0.0
     for y in range(1, times.size):
@@ -55,10 +55,11 @@ def log_likelihood(
 def theta_newton(
     counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats, added: float
 ) -> tuple[int, float, float]:
-    """Maximum-likelihood theta at given expected counts, by the steps of R's ``theta.ml``: state, theta, its error.
+    """Maximise the likelihood of theta at given expected counts, by the steps of R's ``theta.ml``.
 
     Newton's method from the moment estimate, until a step is below ``eps ** 0.25``. In underdispersed data the
-    likelihood rises without end; R stops after the 24th step, and the value is no estimate.
+    likelihood rises without end; R stops after the 24th step, and the value is no estimate. Returns state, theta and
+    its standard error.
     """
     n = 0.0
     spread = 0.0
@@ -120,7 +121,7 @@ def irls(
     factored: Floats,
     aliased: NDArray[np.bool_],
 ) -> tuple[int, int, float]:
-    """The path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` has it for Poisson.
+    """Follow the path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` does.
 
     Returns state, iterations and deviance; ``factored`` holds the factor of the last working weights.
     """
@@ -161,14 +162,14 @@ def irls(
 
 @compiled
 def first_predictor(counts: Floats, eta: Floats) -> None:
-    """Where R starts a negative binomial fit: ``mu = y``, or 1/6 for no count."""
+    """Fill in where R starts a negative binomial fit: ``mu = y``, or 1/6 for no count."""
     for i in range(counts.size):
         eta[i] = np.log(counts[i] if counts[i] > 0 else 1.0 / 6.0)
 
 
 @compiled
 def count_times(counts: Floats, weights: NDArray[np.generic], added: float) -> Floats:
-    """How many cells, repeated by their weights, have each count, apart from what was added."""
+    """Count how many cells, repeated by their weights, have each count, apart from what was added."""
     times = np.zeros(int((counts.max() if counts.size > 0 else 0.0) - added + 0.5) + 1)
     for i in range(counts.size):
         times[int(counts[i] - added + 0.5)] += weights[i]
@@ -177,7 +178,7 @@ def count_times(counts: Floats, weights: NDArray[np.generic], added: float) -> F
 
 @compiled
 def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floats) -> None:
-    """Linear predictor and expected count of every cell, into ``eta`` and ``mu``."""
+    """Fill in the linear predictor and the expected count of every cell, ``eta`` and ``mu``."""
     linear_predictor(design.T, offset, coef, eta)
     for i in range(eta.size):
         mu[i] = max(np.exp(eta[i]), _MU_MIN)
@@ -185,7 +186,7 @@ def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floa
 
 @compiled
 def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Floats) -> float:
-    """Twice the distance of the log likelihood from that of the saturated model at the same theta.
+    """Compute twice the distance of the log likelihood from that of the saturated model at the same theta.
 
     As in R, counts below 1 are taken for 1 in one of its logarithms, which adds a constant.
     """
@@ -217,7 +218,7 @@ def alternate(
     aliased: NDArray[np.bool_],
     added: float,
 ) -> tuple[int, int, int, float, float, float, float]:
-    """Coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
+    """Fit coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
 
     The first coefficients are those of Poisson. Each round fits the coefficients at the last theta, and takes theta
     anew at the expected counts of the round before. Returns state of the coefficients, state of theta (the worst of
@@ -265,7 +266,7 @@ def alternate(
 def refit_alternate(
     counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int, added: float
 ) -> Floats:
-    """Coefficient ``target`` of every row of ``weights``, theta estimated in each; NaN where it is undefined."""
+    """Fit coefficient ``target`` to every row of ``weights``, theta estimated in each; NaN where it is undefined."""
     p = design.shape[1]
     result = np.empty(weights.shape[0])
     coef = np.empty(p)
@@ -274,9 +275,18 @@ def refit_alternate(
     aliased = np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
         # A third of the cells are not drawn: worth leaving out once for the many passes.
-        drawn = np.flatnonzero(weights[r])
+        drawn_cells = np.flatnonzero(weights[r])
         outcome = alternate(
-            counts[drawn], design[drawn], offset[drawn], weights[r][drawn], coef, target, mu, factored, aliased, added
+            counts[drawn_cells],
+            design[drawn_cells],
+            offset[drawn_cells],
+            weights[r][drawn_cells],
+            coef,
+            target,
+            mu,
+            factored,
+            aliased,
+            added,
         )
         result[r] = np.nan if outcome[0] == ALIASED else coef[target]
     return result

@@ -29,7 +29,7 @@ _LOG_MU_MIN = -36.04365338911715
 
 @compiled
 def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
-    """Cholesky factor in the lower triangle, in place; columns that earlier ones explain are marked and left out."""
+    """Factor by Cholesky in the lower triangle, in place; mark and leave out columns that earlier ones explain."""
     p = hessian.shape[0]
     for k in range(p):
         diagonal = hessian[k, k]
@@ -78,14 +78,14 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
 def inverse_information(
     factored: Floats, aliased: NDArray[np.bool_], product: Callable[[Floats, Floats], Floats]
 ) -> Floats:
-    """Inverse of the matrix that :func:`factor` took apart: NaN for left-out columns.
+    """Invert the matrix that :func:`factor` took apart: NaN for left-out columns.
 
     ``product`` is how two matrices are multiplied, on which the last bits depend.
     """
-    kept = np.flatnonzero(~aliased)
+    estimable = np.flatnonzero(~aliased)
     inverse = np.full(factored.shape, np.nan)
-    root = np.asarray(np.linalg.inv(np.tril(factored)[np.ix_(kept, kept)]), dtype=np.float64)
-    inverse[np.ix_(kept, kept)] = product(root.T, root)
+    root = np.asarray(np.linalg.inv(np.tril(factored)[np.ix_(estimable, estimable)]), dtype=np.float64)
+    inverse[np.ix_(estimable, estimable)] = product(root.T, root)
     return inverse
 
 
@@ -100,9 +100,9 @@ def score_pass(
     hessian: Floats,
     work: Floats,
 ) -> float:
-    """Log likelihood, score and information of weighted Poisson regression at ``coef``; ``work`` is scratch space.
+    """Compute log likelihood, score and information of weighted Poisson regression at ``coef``.
 
-    ``terms`` has a row a term, because the loops over the cells then run along the memory.
+    ``terms`` has a row a term, because the loops over the cells then run along the memory. ``work`` is scratch space.
     """
     eta, mu, scratch = work[0], work[1], work[2]
     linear_predictor(terms, offset, coef, eta)
@@ -134,7 +134,7 @@ def newton(
     factored: Floats,
     aliased: NDArray[np.bool_],
 ) -> tuple[int, int, float]:
-    """Weighted Poisson maximum likelihood from ``coef``, in place.
+    """Maximise the likelihood of weighted Poisson regression from ``coef``, in place.
 
     Stops after the step whose Newton decrement ``g' H^-1 g`` is below ``tol``; since convergence is quadratic, what
     is left is of the order of ``tol`` standard errors. Returns state, iterations, log likelihood before the last
@@ -189,7 +189,7 @@ def glm_path(
     factored: Floats,
     aliased: NDArray[np.bool_],
 ) -> tuple[int, int, float]:
-    """The path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
+    """Follow the path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
 
     Where the likelihood has no maximum (separated data) the estimate is wherever this path stops. Returns state,
     iterations and deviance; ``factored`` holds the factor of the last working weights, as R's standard errors do.
@@ -236,7 +236,7 @@ def glm_path(
 
 @compiled
 def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int) -> Floats:
-    """Coefficient ``target`` of every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
+    """Fit coefficient ``target`` to every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
     p = design.shape[1]
     result = np.empty(weights.shape[0])
     factored = np.empty((p, p))

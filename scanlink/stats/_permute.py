@@ -39,7 +39,7 @@ def draw_images(
     begins: Ints,
     out: NDArray[np.unsignedinteger],
 ) -> None:
-    """The first cells of permutations ``first``, ``first + 1``, ... of each stratum: a row a permutation.
+    """Draw the first cells of permutations ``first``, ``first + 1``, ... of each stratum: a row a permutation.
 
     ``cells`` are the cells stratum by stratum, from ``strata[s]`` on; of stratum s the row holds the columns from
     ``begins[s]`` on. Swaps from the front (Fisher and Yates; Durstenfeld 1964, Comm ACM 7:420), so that a longer row
@@ -53,39 +53,39 @@ def draw_images(
         low, high = np.uint32(number & _LOW), np.uint32(number >> _SHIFT)
         for s in range(strata.size - 1):
             base, begin, n = strata[s], begins[s], strata[s + 1] - strata[s]
-            block, at = 0, _FOUR
+            block, word = 0, _FOUR
             for j in range(begins[s + 1] - begin):
-                left = np.uint64(n - j)
+                n_left = np.uint64(n - j)
                 while True:
-                    if at == _FOUR:
+                    if word == _FOUR:
                         w0, w1, w2, w3 = _philox(np.uint32(block), np.uint32(s + 1), low, high, k0, k1)
                         words[0] = w0
                         words[1] = w1
                         words[2] = w2
                         words[3] = w3
-                        block, at = block + 1, 0
-                    whole = np.uint64(words[at]) * left
-                    at += 1
-                    if (whole & _LOW) >= left or (whole & _LOW) >= (_ONE << _SHIFT) % left:
+                        block, word = block + 1, 0
+                    product = np.uint64(words[word]) * n_left
+                    word += 1
+                    if (product & _LOW) >= n_left or (product & _LOW) >= (_ONE << _SHIFT) % n_left:
                         break
-                other = base + j + np.int64(whole >> _SHIFT)
-                drawn = cells[other]
-                cells[other] = cells[base + j]
-                cells[base + j] = drawn
-                out[r, begin + j] = drawn
-                swapped[begin + j] = other
+                partner = base + j + np.int64(product >> _SHIFT)
+                cell = cells[partner]
+                cells[partner] = cells[base + j]
+                cells[base + j] = cell
+                out[r, begin + j] = cell
+                swapped[begin + j] = partner
             # Back to where it was, so that no permutation depends on the one before.
             for k in range(begins[s + 1] - begin):
                 j = begins[s + 1] - begin - 1 - k
-                other = swapped[begin + j]
-                drawn = cells[other]
-                cells[other] = cells[base + j]
-                cells[base + j] = drawn
+                partner = swapped[begin + j]
+                cell = cells[partner]
+                cells[partner] = cells[base + j]
+                cells[base + j] = cell
 
 
 @compiled
 def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
-    """Make rows orthonormal with these weights, in place; returns which ones earlier ones explain (left 0)."""
+    """Make rows orthonormal with these weights, in place; return which ones earlier ones explain (left 0)."""
     q = terms.shape[0]
     root, aliased = np.zeros((q, q)), np.zeros(q, dtype=np.bool_)
     weighted_products(terms, weight, np.empty(weight.size), root)
@@ -93,9 +93,9 @@ def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
     for k in range(q):
         row = terms[k]
         for m in range(k):
-            other, slope = terms[m], root[k, m]
+            earlier, slope = terms[m], root[k, m]
             for i in range(row.size):
-                row[i] -= slope * other[i]
+                row[i] -= slope * earlier[i]
         scale = 0.0 if aliased[k] else 1.0 / root[k, k]
         for i in range(row.size):
             row[i] *= scale
@@ -106,24 +106,24 @@ def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
 def running_sums(
     table: Floats, image: NDArray[np.unsignedinteger], begins: Ints, read_of: Ints, reads: Ints, sums: Floats
 ) -> None:
-    """Sums of the table's columns over the first ``reads[u]`` cells of a stratum, in row u + 1; row 0 is left alone.
+    """Sum the table's columns over the first ``reads[u]`` cells of a stratum, into row u + 1; row 0 is left alone.
 
     ``table`` has shape ``(n_groups, n_cells, 4)``; the reads of stratum s, which rise, begin at ``read_of[s]``.
     """
     for group in range(table.shape[0]):
         column = LANES * group
         for s in range(read_of.size - 1):
-            at = begins[s]
+            position = begins[s]
             a0 = a1 = a2 = a3 = 0.0
             for u in range(read_of[s], read_of[s + 1]):
                 end = begins[s] + reads[u]
-                for j in range(at, end):
+                for j in range(position, end):
                     i = image[j]
                     a0 += table[group, i, 0]
                     a1 += table[group, i, 1]
                     a2 += table[group, i, 2]
                     a3 += table[group, i, 3]
-                at = end
+                position = end
                 sums[u + 1, column] = a0
                 sums[u + 1, column + 1] = a1
                 sums[u + 1, column + 2] = a2
@@ -143,7 +143,7 @@ def base_statistics(
     values: Floats,
     out: Floats,
 ) -> None:
-    """Equation 1 of :func:`scanlink.stats.permutation.permutation_p` for each row of images and each target.
+    """Compute equation 1 of :func:`scanlink.stats.permutation_p` for each row of images and each target.
 
     A piece is a run of cells of one stratum and one value: the rows of the running sums between which it lies, and
     the row of ``values``. Those of target t begin at ``piece_of[t]``. Columns of the table are residual, weight and

@@ -41,43 +41,43 @@ def interaction_statistics(
     value_of: Ints,
     out: Floats,
 ) -> None:
-    """Equations 2 to 4 of :func:`scanlink.stats.permutation.interaction_permutation_p`, a row of images a row.
+    """Compute equations 2 to 4 of :func:`scanlink.stats.interaction_permutation_p`, a row of images a row.
 
     Pieces are as in the base test; the rows of ``values`` of target pair t begin at ``value_of[t]``. Columns of the
     table are ``v y``, ``v m``, ``v^2 m`` and ``v^2 m^2`` with counts y, expected counts m without perturbation, and
     weights v; ``totals`` are their sums.
     """
-    most = 1
+    max_levels = 1
     for t in range(value_of.size - 1):
-        most = max(most, value_of[t + 1] - value_of[t] + 1)
+        max_levels = max(max_levels, value_of[t + 1] - value_of[t] + 1)
     sums = np.zeros((reads.size + 1, LANES))
-    own = np.zeros((most, LANES))
-    x = np.zeros((most, 2))
-    mu, size, g, rest = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
+    level_sums = np.zeros((max_levels, LANES))
+    x = np.zeros((max_levels, 2))
+    mu, size, g, denominator = np.empty(max_levels), np.empty(max_levels), np.empty(max_levels), np.empty(max_levels)
     for r in range(images.shape[0]):
         running_sums(table, images[r], begins, read_of, reads, sums)
         for t in range(piece_of.size - 1):
             n = value_of[t + 1] - value_of[t] + 1
-            own[:] = 0.0
+            level_sums[:] = 0.0
             for k in range(piece_of[t], piece_of[t + 1]):
                 level = pieces[k, 2] - value_of[t] + 1
                 for f in range(LANES):
-                    own[level, f] += sums[pieces[k, 1], f] - sums[pieces[k, 0], f]
+                    level_sums[level, f] += sums[pieces[k, 1], f] - sums[pieces[k, 0], f]
             # The cells that neither reaches are level 0.
             for f in range(LANES):
                 untouched = totals[f]
                 for level in range(1, n):
-                    untouched -= own[level, f]
-                own[0, f] = untouched
+                    untouched -= level_sums[level, f]
+                level_sums[0, f] = untouched
             for level in range(1, n):
                 x[level, 0] = values[value_of[t] + level - 1, 0]
                 x[level, 1] = values[value_of[t] + level - 1, 1]
-            out[r, t] = _statistic(own[:n], x[:n], phi, mu[:n], size[:n], g[:n], rest[:n])
+            out[r, t] = _statistic(level_sums[:n], x[:n], phi, mu[:n], size[:n], g[:n], denominator[:n])
 
 
 @compiled
-def _statistic(sums: Floats, x: Floats, phi: float, mu: Floats, size: Floats, g: Floats, rest: Floats) -> float:
-    """Normal deviate of the score of the product, from the table's sums by level; NaN where it is undefined."""
+def _statistic(sums: Floats, x: Floats, phi: float, mu: Floats, size: Floats, g: Floats, denominator: Floats) -> float:
+    """Compute the normal deviate of the product's score from the table's sums by level; NaN where it is undefined."""
     n = mu.size
     for level in range(n):
         if not (sums[level, 1] > 0.0 and sums[level, 3] > 0.0):
@@ -95,12 +95,12 @@ def _statistic(sums: Floats, x: Floats, phi: float, mu: Floats, size: Floats, g:
         mu[level] /= unit
         g[level] *= unit
         size[level] = sums[level, 1] * sums[level, 1] / (phi * sums[level, 3]) if phi > 0.0 else np.inf
-    return _deviate(score, g, mu, size, rest)
+    return _deviate(score, g, mu, size, denominator)
 
 
 @compiled
 def _two_by_two(sums: Floats, mu: Floats, g: Floats) -> float:
-    """Main effects (2) in closed form: a table of four with given margins and cross ratio. NaN where there are none."""
+    """Fit main effects (2) in closed form: a table of four with given margins and cross ratio. NaN: there are none."""
     y0, y1, y2, y3 = sums[0, 0], sums[1, 0], sums[2, 0], sums[3, 0]
     apart, together = sums[1, 1] * sums[2, 1], sums[0, 1] * sums[3, 1]
     first, second, rest = y2 + y3, y1 + y3, y0 - y3
@@ -126,7 +126,7 @@ def _two_by_two(sums: Floats, mu: Floats, g: Floats) -> float:
 
 @compiled
 def _by_newton(sums: Floats, x: Floats, mu: Floats, g: Floats) -> float:
-    """The same for any values: Newton's method over the levels. NaN where it does not arrive."""
+    """Fit main effects (2) for any values: Newton's method over the levels. NaN where it does not arrive."""
     n = mu.size
     total = expected = first = second = 0.0
     for level in range(n):
@@ -198,7 +198,7 @@ def _solved(
 def _projected(
     sums: Floats, x: Floats, mu: Floats, g: Floats, l10: float, l20: float, l21: float, d0: float, d1: float, d2: float
 ) -> float:
-    """The product less what the main effects say of it, with expected counts as weights, and the score along that."""
+    """Project the product on what main effects leave, with expected counts as weights; return the score along it."""
     n = mu.size
     s0 = s1 = s2 = square = 0.0
     for level in range(n):
@@ -208,25 +208,25 @@ def _projected(
         s2 += weighted * x[level, 1]
         square += weighted * x[level, 0] * x[level, 1]
     u, v, w = _solved(s0, s1, s2, l10, l20, l21, d0, d1, d2)
-    score = left = 0.0
+    score = residual_square = 0.0
     for level in range(n):
         g[level] = x[level, 0] * x[level, 1] - u - v * x[level, 0] - w * x[level, 1]
-        left += mu[level] * g[level] * g[level]
+        residual_square += mu[level] * g[level] * g[level]
         # Main effects that are not quite at their maximum do not change this.
         score += g[level] * (sums[level, 0] - mu[level])
-    return score if left > _NOTHING * square else np.nan
+    return score if residual_square > _NOTHING * square else np.nan
 
 
 @inlined
-def _tilt(t: float, g: Floats, mu: Floats, size: Floats, rest: Floats) -> tuple[float, float]:
-    """Derivatives of the score's cumulant generating function, less its first at 0; what is left of the pole."""
+def _tilt(t: float, g: Floats, mu: Floats, size: Floats, denominator: Floats) -> tuple[float, float]:
+    """Compute derivatives of the score's cumulant generating function, less its first at 0, and its ``denominator``."""
     first = second = 0.0
     for level in range(mu.size):
         grown = math.exp(t * g[level])
         share = mu[level] / size[level]
-        rest[level] = 1.0 - share * (grown - 1.0)
-        tilted = mu[level] * grown / rest[level]
-        if not rest[level] > 0.0:
+        denominator[level] = 1.0 - share * (grown - 1.0)
+        tilted = mu[level] * grown / denominator[level]
+        if not denominator[level] > 0.0:
             first = np.inf
         first += g[level] * (tilted - mu[level])
         second += g[level] * g[level] * tilted * (1.0 + tilted / size[level])
@@ -234,21 +234,21 @@ def _tilt(t: float, g: Floats, mu: Floats, size: Floats, rest: Floats) -> tuple[
 
 
 @compiled
-def _deviate(score: float, g: Floats, mu: Floats, size: Floats, rest: Floats) -> float:
-    """Standard normal deviate of P(S >= score), equation 4."""
+def _deviate(score: float, g: Floats, mu: Floats, size: Floats, denominator: Floats) -> float:
+    """Compute the standard normal deviate of P(S >= score), equation 4."""
     variance = skew = 0.0
     for level in range(mu.size):
         share = mu[level] / size[level]
-        own = g[level] * g[level] * mu[level] * (1.0 + share)
-        variance += own
-        skew += own * g[level] * (1.0 + 2.0 * share)
+        level_variance = g[level] * g[level] * mu[level] * (1.0 + share)
+        variance += level_variance
+        skew += level_variance * g[level] * (1.0 + 2.0 * share)
     spread = math.sqrt(variance)
     plain = score / spread
     if not abs(plain) > _CENTRE:
         return plain
     # Where the first derivative would be the score, were there no more than three cumulants.
     t = 2.0 * score / (variance * (1.0 + math.sqrt(max(1.0 + 2.0 * skew * score / (variance * variance), 0.0))))
-    first, second = _tilt(t, g, mu, size, rest)
+    first, second = _tilt(t, g, mu, size, denominator)
     if not abs(first - score) < abs(score):
         t, first, second = 0.0, 0.0, variance
     for _ in range(_MOST_STEPS):
@@ -257,7 +257,7 @@ def _deviate(score: float, g: Floats, mu: Floats, size: Floats, rest: Floats) ->
         step = (score - first) / second
         off = abs(first - score)
         for _ in range(_MOST_STEPS):
-            first, second = _tilt(t + step, g, mu, size, rest)
+            first, second = _tilt(t + step, g, mu, size, denominator)
             if abs(first - score) < off:
                 break
             step *= 0.5
@@ -265,7 +265,7 @@ def _deviate(score: float, g: Floats, mu: Floats, size: Floats, rest: Floats) ->
     squared = t * score
     for level in range(mu.size):
         if size[level] < np.inf:
-            squared += size[level] * math.log(rest[level]) + t * g[level] * mu[level]
+            squared += size[level] * math.log(denominator[level]) + t * g[level] * mu[level]
         else:
             squared += t * g[level] * mu[level] - mu[level] * math.expm1(t * g[level])
     squared *= 2.0

@@ -13,7 +13,7 @@ from scanlink.stats._permute_pair import interaction_statistics
 from scanlink.stats.gene_score import GeneScore
 from scanlink.stats.images import Images, Perturbed, Runs
 
-__all__ = ["Plan", "levels", "observed", "statistics"]
+__all__ = ["Plan", "levels", "observed_statistics", "statistics"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,24 +44,24 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, targets: Sequence[Perturbed], runs: Sequence[Ints], n_strata: int) -> Plan:
-        """The plan for some targets with their :attr:`Runs.runs`."""
-        every = np.concatenate(list(runs))
-        sizes = np.array([len(own) for own in runs])
+        """Make the plan for some targets with their :attr:`Runs.runs`."""
+        all_runs = np.concatenate(list(runs))
+        sizes = np.array([len(target_runs) for target_runs in runs])
         piece_of = np.append(0, np.cumsum(sizes))
-        level_of = np.append(0, np.cumsum([len(one.values) for one in targets]))
-        base = int(every[:, 2].max()) + 1
-        codes, stop = np.unique(every[:, 0] * base + every[:, 2], return_inverse=True)
+        level_of = np.append(0, np.cumsum([len(target.values) for target in targets]))
+        base = int(all_runs[:, 2].max()) + 1
+        codes, stop = np.unique(all_runs[:, 0] * base + all_runs[:, 2], return_inverse=True)
         # Where its stratum begins there is nothing to take away.
-        start = np.where(every[:, 1] > 0, np.searchsorted(codes, every[:, 0] * base + every[:, 1]) + 1, 0)
-        pieces = np.column_stack([start, stop.reshape(-1) + 1, every[:, 3] + np.repeat(level_of[:-1], sizes)])
+        start = np.where(all_runs[:, 1] > 0, np.searchsorted(codes, all_runs[:, 0] * base + all_runs[:, 1]) + 1, 0)
+        pieces = np.column_stack([start, stop.reshape(-1) + 1, all_runs[:, 3] + np.repeat(level_of[:-1], sizes)])
         read_of = np.searchsorted(codes, np.arange(n_strata + 1) * base)
         return cls(read_of, codes % base, np.ascontiguousarray(pieces), piece_of, level_of)
 
 
 def statistics(gene: GeneScore, values: Floats, plan: Plan, images: Images) -> Floats:
-    """The statistic of each target, or pair, in each permutation; NaN where undefined. Shape ``(n_images, n_targets)``.
+    """Compute the statistic of each target, or pair, in each permutation. Shape ``(n_images, n_targets)``.
 
-    ``values`` are those of :func:`levels`.
+    ``values`` are those of :func:`levels`. NaN where the statistic is undefined.
     """
     cells, begins = images
     read_of, reads, pieces, piece_of, level_of = plan
@@ -77,19 +77,20 @@ def statistics(gene: GeneScore, values: Floats, plan: Plan, images: Images) -> F
     return out
 
 
-def observed(gene: GeneScore, targets: Sequence[Perturbed], runs: Sequence[Runs]) -> Floats:
-    """The statistic of each target with its own cells: as a permutation, each target in strata of its own."""
+def observed_statistics(gene: GeneScore, targets: Sequence[Perturbed], runs: Sequence[Runs]) -> Floats:
+    """Compute the statistic of each target with its own cells: as a permutation, each in strata of its own."""
     n_strata = runs[0].begins.size - 1
-    cells = np.concatenate([own.cells for own in runs])
-    before = np.cumsum([0] + [own.cells.size for own in runs])
+    cells = np.concatenate([target_runs.cells for target_runs in runs])
+    offsets = np.cumsum([0] + [target_runs.cells.size for target_runs in runs])
     begins = np.append(
-        np.concatenate([own.begins[:-1] + at for own, at in zip(runs, before, strict=False)]), before[-1]
+        np.concatenate([target_runs.begins[:-1] + offset for target_runs, offset in zip(runs, offsets, strict=False)]),
+        offsets[-1],
     )
-    shifted = [own.runs + np.array([t * n_strata, 0, 0, 0]) for t, own in enumerate(runs)]
+    shifted = [target_runs.runs + np.array([t * n_strata, 0, 0, 0]) for t, target_runs in enumerate(runs)]
     plan = Plan.of(targets, shifted, n_strata * len(runs))
     return statistics(gene, levels(targets), plan, Images(cells[None, :], begins))[0]
 
 
 def levels(targets: Sequence[Perturbed]) -> Floats:
-    """The levels of all targets, one after the other. Shape ``(n_levels, 1)`` or ``(n_levels, 2)``."""
-    return np.concatenate([one.values for one in targets])
+    """Join the levels of all targets, one after the other. Shape ``(n_levels, 1)`` or ``(n_levels, 2)``."""
+    return np.concatenate([target.values for target in targets])

@@ -21,17 +21,17 @@ def score_pass(
     products: Floats,
     offset: Floats,
     weights: NDArray[np.generic],
-    drawn: NDArray[np.int64],
+    drawn_cells: NDArray[np.int64],
     alpha: float,
     coef: Floats,
     gradient: Floats,
     packed: Floats,
 ) -> bool:
-    """Score and observed information at ``coef``, in one pass over the drawn cells; False where ``exp`` overflows."""
+    """Compute score and observed information at ``coef``, in one pass; False where ``exp`` overflows."""
     p = design.shape[1]
     gradient[:] = 0.0
     packed[:] = 0.0
-    for i in drawn:
+    for i in drawn_cells:
         eta = offset[i]
         for k in range(p):
             eta += coef[k] * design[i, k]
@@ -55,7 +55,7 @@ def newton(
     products: Floats,
     offset: Floats,
     weights: NDArray[np.generic],
-    drawn: NDArray[np.int64],
+    drawn_cells: NDArray[np.int64],
     alpha: float,
     coef: Floats,
     target: int,
@@ -65,7 +65,7 @@ def newton(
     packed: Floats,
     aliased: NDArray[np.bool_],
 ) -> int:
-    """Maximum likelihood at a held theta from ``coef``, in place; stops as ``_newton.newton`` does.
+    """Maximise the likelihood at a held theta from ``coef``, in place; stop as ``_newton.newton`` does.
 
     ``gradient`` and ``packed`` hold score and information at ``coef``. The likelihood is concave, so that a step is
     too long exactly where the slope at its end points back: neither the likelihood nor its logarithms are needed.
@@ -98,7 +98,7 @@ def newton(
             passes += 1
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            if score_pass(counts, design, products, offset, weights, drawn, alpha, trial, gradient, packed):
+            if score_pass(counts, design, products, offset, weights, drawn_cells, alpha, trial, gradient, packed):
                 slope = 0.0
                 for k in range(p):
                     slope += step[k] * gradient[k]
@@ -111,7 +111,7 @@ def newton(
 
 
 def two_levels(column: Floats) -> tuple[NDArray[np.int64], int]:
-    """Which of its two values a column has in each row, and 2; zeros and 0 where it has more."""
+    """Find which of its two values a column has in each row, and return 2; zeros and 0 where it has more."""
     high = column == column.max(initial=-np.inf)
     if (high | (column == column.min(initial=np.inf))).all():
         return high.astype(np.int64), 2
@@ -132,7 +132,7 @@ def refit(
     tol: float,
     max_passes: int,
 ) -> Floats:
-    """Coefficients ``targets`` of every row of ``weights`` at a held theta; NaN where the row leaves them undefined.
+    """Fit coefficients ``targets`` to every row of ``weights`` at a held theta; NaN where they are undefined.
 
     Where one of the ``n_levels`` of cells has no count they are infinite, and follow R's path. Shape
     ``(n_replicates, n_targets)``.
@@ -181,8 +181,8 @@ def refit(
         state = NOT_CONVERGED
         aliased[:] = False
         if n_levels == 0 or counted.min() > 0.0:
-            drawn = cells[:n_drawn]
-            for i in drawn:
+            drawn_cells = cells[:n_drawn]
+            for i in drawn_cells:
                 score = w[i] * residual[i]
                 weight = w[i] * curvature[i]
                 for k in range(p):
@@ -196,7 +196,7 @@ def refit(
                 products,
                 offset,
                 w,
-                drawn,
+                drawn_cells,
                 alpha,
                 coef,
                 target,

@@ -25,7 +25,7 @@ _LOG_SQRT_2PI = 0.9189385332046727
 
 @compiled
 def log_normal_tail(r: float) -> float:
-    """log P(Z > r) of the standard normal, wherever r lies."""
+    """Compute log P(Z > r) of the standard normal, wherever r lies."""
     if r < 30.0:
         return math.log(0.5 * math.erfc(r * math.sqrt(0.5)))
     # Laplace's continued fraction; so far out a few terms give all digits.
@@ -37,13 +37,13 @@ def log_normal_tail(r: float) -> float:
 
 @compiled
 def make_work(n_terms: int) -> Floats:
-    """Scratch space of :func:`saddle_pass`."""
+    """Make the scratch space of :func:`saddle_pass`."""
     return np.empty((15 + 2 * n_terms + 2 * n_terms * (n_terms + 1), _BLOCK))
 
 
 @compiled
 def saddle_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floats) -> float:
-    """K(t, coef) and what its derivatives are made of: one pass over the cells.
+    """Compute K(t, coef) and what its derivatives are made of: one pass over the cells.
 
     The score of a cell with terms z_i is u_i = res_i z_i, and s_i = t'z_i. Returns K = log mean exp(res_i s_i). With
     p_i the tilted probabilities of the cells, v the negative derivative of res by the linear predictor and w its
@@ -122,7 +122,7 @@ def saddle_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floa
 
 @compiled
 def _cluster_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Floats) -> float:
-    """:func:`saddle_pass` where whole clusters are drawn: u is summed over the cells of each before it is tilted."""
+    """Compute :func:`saddle_pass` where whole clusters are drawn: u is summed over the cells of each, then tilted."""
     counts, terms, offset, theta, clusters, n_clusters, _ = data
     n_terms, n = terms.shape
     score, slope = np.zeros((n_clusters, n_terms)), np.zeros((n_clusters, n_terms))
@@ -172,7 +172,7 @@ def _cluster_pass(data: Data, coef: Floats, t: Floats, first: Floats, second: Fl
 def saddle_step(
     first: Floats, second: Floats, n_units: int, along: float, dt: Floats, dgamma: Floats
 ) -> tuple[float, float, float]:
-    """Newton step to the saddle point, into ``dt`` and ``dgamma``, with the boundary moved by ``along``.
+    """Take a Newton step to the saddle point, into ``dt`` and ``dgamma``, with the boundary moved by ``along``.
 
     Solves ``H (dt, dgamma) = -K' - along dK'/dbeta``, where K' and H are the first and second derivatives of K by
     (t, gamma). Returns the step's size in standard deviations of the bootstrap, log ``|det H|``, and twice what the
@@ -200,7 +200,7 @@ def saddle_step(
         step[i] *= scale[i]
         for k in range(total):
             matrix[i, k] *= scale[i] * scale[k]
-    if _negative(matrix, p) != q:
+    if _count_negative(matrix, p) != q:
         return np.inf, 0.0, 0.0
     logdet = _eliminate(matrix, step)
     change = 0.0
@@ -217,26 +217,26 @@ def saddle_step(
 
 
 @compiled
-def _negative(matrix: Floats, p: int) -> int:
-    """How many eigenvalues of a symmetric matrix are negative; its first ``p`` rows and columns have none."""
+def _count_negative(matrix: Floats, p: int) -> int:
+    """Count the negative eigenvalues of a symmetric matrix; its first ``p`` rows and columns have none."""
     n = matrix.shape[0]
-    left = matrix.copy()
+    reduced = matrix.copy()
     count = 0
     for k in range(n):
         # With few clusters the first rows may be singular.
-        pivot = left[k, k] + (1e-10 * matrix[k, k] + 1e-12 if k < p else 0.0)
+        pivot = reduced[k, k] + (1e-10 * matrix[k, k] + 1e-12 if k < p else 0.0)
         if not pivot > 0.0:
             count += 1
         for i in range(k + 1, n):
-            ratio = left[i, k] / pivot
+            ratio = reduced[i, k] / pivot
             for m in range(k + 1, n):
-                left[i, m] -= ratio * left[k, m]
+                reduced[i, m] -= ratio * reduced[k, m]
     return count
 
 
 @compiled
 def _eliminate(matrix: Floats, right: Floats) -> float:
-    """Solve a linear system in place, with pivoting; returns the logarithm of the determinant's absolute value."""
+    """Solve a linear system in place, with pivoting; return the logarithm of the determinant's absolute value."""
     n = right.size
     logdet = 0.0
     for k in range(n):
@@ -264,7 +264,7 @@ def _eliminate(matrix: Floats, right: Floats) -> float:
 
 @compiled
 def quadratic(vector: Floats, matrix: Floats) -> float:
-    """v'Mv over the leading part of a matrix."""
+    """Compute v'Mv over the leading part of a matrix."""
     value = 0.0
     for i in range(vector.size):
         for k in range(vector.size):

@@ -21,7 +21,7 @@ _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factoria
 
 @compiled
 def exponential(x: Floats, out: Floats, power: Floats, bits: NDArray[np.int64]) -> None:
-    """exp from -700 to 700, to one unit in the last place; ``bits`` is ``power``, scratch space, seen as integers."""
+    """Compute exp from -700 to 700, to one unit in the last place; ``bits`` is ``power`` (scratch) seen as integers."""
     for j in range(x.size):
         power[j] = min(max(x[j], -700.0), 700.0) * _LOG2E + _MAGIC
     for j in range(x.size):
@@ -39,7 +39,7 @@ def exponential(x: Floats, out: Floats, power: Floats, bits: NDArray[np.int64]) 
 
 @compiled_reassociated
 def dot(a: Floats, b: Floats) -> float:
-    """Sum of products; its order is fixed when it is compiled."""
+    """Sum products; the order is fixed when it is compiled."""
     total = 0.0
     for i in range(a.size):
         total += a[i] * b[i]
@@ -48,7 +48,7 @@ def dot(a: Floats, b: Floats) -> float:
 
 @compiled
 def linear_predictor(terms: Floats, offset: Floats, coef: Floats, eta: Floats) -> None:
-    """``eta = offset + sum of coef[k] terms[k]``; ``terms`` has a row a term."""
+    """Compute ``eta = offset + sum of coef[k] terms[k]``; ``terms`` has a row a term."""
     eta[:] = offset
     for k in range(coef.size):
         slope, term = coef[k], terms[k]
@@ -58,7 +58,7 @@ def linear_predictor(terms: Floats, offset: Floats, coef: Floats, eta: Floats) -
 
 @compiled
 def weighted_products(terms: Floats, weight: Floats, scratch: Floats, products: Floats) -> None:
-    """Lower triangle of ``products[k, m] = sum of weight terms[k] terms[m]``."""
+    """Fill the lower triangle of ``products[k, m] = sum of weight terms[k] terms[m]``."""
     for k in range(terms.shape[0]):
         term = terms[k]
         for i in range(weight.size):

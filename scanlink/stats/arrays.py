@@ -29,9 +29,10 @@ class ArraySums:
     Parameters
     ----------
     namespace
-        Of ``array_api_compat``: ``array_api_compat.numpy``, ``array_api_compat.torch``, ``array_api_compat.cupy``.
+        Module of the library as ``array_api_compat`` has it: ``array_api_compat.numpy``, ``array_api_compat.torch``,
+        ``array_api_compat.cupy``.
     device
-        Where its arrays are, in the words of that library; None for its default.
+        Name of the device that holds the arrays, in the words of that library; None for its default.
 
     Notes
     -----
@@ -60,19 +61,19 @@ class ArraySums:
         """Fill ``out``, of shape ``(n_columns, n_tiles * LANES)``, from the first columns of ``features``."""
         xp = self.namespace
         if self._weights is None or self._weights[0] is not weights:
-            there = xp.asarray(weights, device=self.device)
-            self._weights = weights, xp.astype(there, xp.float32) - 1.0
+            on_device = xp.asarray(weights, device=self.device)
+            self._weights = weights, xp.astype(on_device, xp.float32) - 1.0
         if self._features is None or self._features[0] is not features:
             self._features = features, xp.asarray(features, device=self.device)
-        where = xp.asarray(np.ascontiguousarray(cells), device=self.device)
-        rows = xp.take(self._features[1], where, axis=0)[:, : out.shape[0]]
-        product = xp.matmul(rows.T, xp.take(self._weights[1], where, axis=1))
-        found = np.asarray(product.cpu() if hasattr(product, "cpu") else product)
-        out[...] = found.transpose(1, 0, 2).reshape(out.shape[0], weights.shape[0] * LANES)
+        device_cells = xp.asarray(np.ascontiguousarray(cells), device=self.device)
+        rows = xp.take(self._features[1], device_cells, axis=0)[:, : out.shape[0]]
+        product = xp.matmul(rows.T, xp.take(self._weights[1], device_cells, axis=1))
+        sums = np.asarray(product.cpu() if hasattr(product, "cpu") else product)
+        out[...] = sums.transpose(1, 0, 2).reshape(out.shape[0], weights.shape[0] * LANES)
 
 
 def sums_on(device: str | None) -> Sums:
-    """Sums on a device of PyTorch, such as ``"cuda"`` or ``"cpu"``; None takes the compiled ones of this package.
+    """Return sums on a device of PyTorch, such as ``"cuda"`` or ``"cpu"``; None takes the compiled ones.
 
     Raises
     ------

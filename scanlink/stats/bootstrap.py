@@ -53,7 +53,7 @@ class Ladder:
 
     @classmethod
     def of(cls, ladder: str | Ladder | Iterable[tuple[int, float | None]]) -> Ladder:
-        """A ladder from its name, or from a list of ``(replicates, go on below p)``.
+        """Make a ladder from its name, or from a list of ``(replicates, go on below p)``.
 
         Parameters
         ----------
@@ -97,12 +97,12 @@ class Ladder:
 
     @property
     def most(self) -> int:
-        """Replicates of all stages together."""
+        """Count the replicates of all stages together."""
         return sum(replicates for replicates, _ in self.stages)
 
 
 def basic_p(estimate: float, replicates: Floats) -> float:
-    """Two-sided p-value of the basic bootstrap, as SCENT takes it.
+    """Compute the two-sided p-value of the basic bootstrap, as SCENT takes it.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def basic_p(estimate: float, replicates: Floats) -> float:
     >>> basic_p(1.0, np.array([0.5, 1.5, 2.5, 1.0]))
     0.5
     """
-    return _two_sided(int(_crossed(estimate, replicates)[0]), replicates.size)
+    return _two_sided(int(_count_crossed(estimate, replicates)[0]), replicates.size)
 
 
 class ResampledPair(Protocol):
@@ -132,11 +132,11 @@ class ResampledPair(Protocol):
 
     @property
     def estimate(self) -> float | Floats:
-        """Coefficient of the unweighted fit, or several. Shape ``()`` or ``(n_coefs,)``."""
+        """Return the coefficient of the unweighted fit, or several. Shape ``()`` or ``(n_coefs,)``."""
         ...
 
     def replicates(self, shared: Any, /) -> Floats:
-        """Coefficient of every replicate of a block. Shape ``(n_replicates,)`` or ``(n_coefs, n_replicates)``."""
+        """Return coefficients of a block. Shape ``(n_replicates,)`` or ``(n_coefs, n_replicates)``."""
         ...
 
 
@@ -144,7 +144,7 @@ class ResampledGene(Protocol):
     """What a ladder asks of a gene."""
 
     def shared(self, block: WeightBlock, /) -> Any:
-        """What all pairs of the gene have in common in a block of replicates."""
+        """Compute what all pairs of the gene have in common in a block of replicates."""
         ...
 
 
@@ -155,7 +155,7 @@ def climb(
     *,
     block: int | None = None,
 ) -> list[list[tuple[float, int]]]:
-    """Bootstrap p-values of many pairs along a ladder, each stage in one pass over its replicates.
+    """Compute bootstrap p-values of many pairs along a ladder, each stage in one pass over its replicates.
 
     Parameters
     ----------
@@ -184,8 +184,8 @@ def climb(
     >>> climb([(gene, [gene.pair(opened)])], Ladder.of("capstone"), Weights(1, 500))
     [[(0.0008, 2500)]]
     """
-    found = climb_all(genes, ladder, weights, block=block)
-    return [[(float(p[0]), int(n[0])) for p, n in pairs] for pairs in found]
+    results = climb_all(genes, ladder, weights, block=block)
+    return [[(float(p[0]), int(n[0])) for p, n in pairs] for pairs in results]
 
 
 def climb_all(
@@ -195,7 +195,7 @@ def climb_all(
     *,
     block: int | None = None,
 ) -> list[list[tuple[Floats, NDArray[np.int64]]]]:
-    """As :func:`climb`, for pairs of several coefficients each, which share their replicates.
+    """Climb as :func:`climb` does, for pairs of several coefficients each, which share their replicates.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def climb_all(
         for _, pairs in genes
     ]
     # Which coefficients of each pair are still going.
-    going = {
+    active = {
         (g, k): np.isfinite(np.atleast_1d(pair.estimate))
         for g, (_, pairs) in enumerate(genes)
         for k, pair in enumerate(pairs)
@@ -221,36 +221,37 @@ def climb_all(
     first = 0
     block = block or max(64, min(1024, _BLOCK_BYTES // weights.n_cells))
     for replicates, below in ladder.stages:
-        crossed = {key: np.zeros(own.size, dtype=np.int64) for key, own in going.items()}
+        crossed = {key: np.zeros(active_coefs.size, dtype=np.int64) for key, active_coefs in active.items()}
         for begin in range(0, replicates, block):
-            drawn = weights.block(first + begin, first + min(begin + block, replicates))
-            shared, of = None, -1
-            for g, k in going:
-                if g != of:
-                    shared, of = genes[g][0].shared(drawn), g
+            weight_block = weights.block(first + begin, first + min(begin + block, replicates))
+            shared, shared_gene = None, -1
+            for g, k in active:
+                if g != shared_gene:
+                    shared, shared_gene = genes[g][0].shared(weight_block), g
                 pair = genes[g][1][k]
-                crossed[g, k] += _crossed(pair.estimate, pair.replicates(shared))
+                crossed[g, k] += _count_crossed(pair.estimate, pair.replicates(shared))
         first += replicates
-        for (g, k), own in going.items():
+        for (g, k), active_coefs in active.items():
             p, n = results[g][k]
-            for c in np.flatnonzero(own):
+            for c in np.flatnonzero(active_coefs):
                 p[c], n[c] = _two_sided(int(crossed[g, k][c]), replicates), replicates
         if below is None:
             break
-        going = {(g, k): own & (results[g][k][0] < below) for (g, k), own in going.items()}
-        going = {key: own for key, own in going.items() if own.any()}
-        if not going:
+        active = {(g, k): active_coefs & (results[g][k][0] < below) for (g, k), active_coefs in active.items()}
+        active = {key: active_coefs for key, active_coefs in active.items() if active_coefs.any()}
+        if not active:
             break
     return results
 
 
-def _crossed(estimate: float | Floats, replicates: Floats) -> NDArray[np.int64]:
-    """How many replicates of each coefficient lie at or beyond twice its estimate. Shape ``(n_coefs,)``."""
+def _count_crossed(estimate: float | Floats, replicates: Floats) -> NDArray[np.int64]:
+    """Count the replicates of each coefficient that lie at or beyond twice its estimate. Shape ``(n_coefs,)``."""
     estimates, rows = np.atleast_1d(estimate), np.atleast_2d(replicates)
     return np.count_nonzero(2.0 * estimates[:, None] - rows <= 0, axis=1)
 
 
 def _two_sided(crossed: int, n: int) -> float:
+    """Return the p-value of ``crossed`` among ``n`` replicates at or beyond twice the estimate."""
     if crossed in (0, n):
         return min(2.0 / n, 1.0)
     return 2.0 * min(crossed / n, (n - crossed) / n)

@@ -166,12 +166,12 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
 
 
 def robust_p(gene: GeneNull, peak: PeakNull) -> float:
-    """Two-sided p-value of one pair; see :func:`calibrated_p`.
+    """Compute the two-sided p-value of one pair; see :func:`calibrated_p`.
 
     Parameters
     ----------
     gene, peak
-        From :func:`gene_null` and :func:`peak_null`, with the same cells, covariates and offset.
+        Null fits, from :func:`gene_null` and :func:`peak_null`, with the same cells, covariates and offset.
 
     Returns
     -------
@@ -199,12 +199,12 @@ def robust_p(gene: GeneNull, peak: PeakNull) -> float:
     _, p = pair(gene.residual[live], gene.signal[live], gene.unit, peak.level, peak.null, peak.basis, peak.base)
     n, k = peak.level.size, int(np.count_nonzero(peak.level))
     # Of so many ways to choose the open cells one was seen: a smooth tail must not go on below.
-    least = math.exp(math.lgamma(k + 1) + math.lgamma(n - k + 1) - math.lgamma(n + 1))
-    return max(float(p), least)
+    smallest_p = math.exp(math.lgamma(k + 1) + math.lgamma(n - k + 1) - math.lgamma(n + 1))
+    return max(float(p), smallest_p)
 
 
 def calibrated_p(counts: ArrayLike, design: ArrayLike, *, target: int, offset: ArrayLike | None = None) -> float:
-    """P-value of "the gene does not depend on the peak, given the covariates", without resampling and without a seed.
+    """Test "the gene does not depend on the peak, given the covariates", without resampling and without a seed.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class CombinedFit:
 
     @property
     def aic(self) -> float:
-        """Akaike's information criterion, ``2 n_parameters - 2 loglik``: the less, the better."""
+        """Compute Akaike's information criterion, ``2 n_parameters - 2 loglik``: the less, the better."""
         return 2.0 * self.n_parameters - 2.0 * self.loglik
 
 
@@ -86,17 +86,17 @@ class LinkComparison:
 
     @property
     def aic_multiplicative(self) -> float:
-        """AIC where effects multiply."""
+        """Return the AIC where effects multiply."""
         return self.multiplicative.aic
 
     @property
     def aic_additive(self) -> float:
-        """AIC where effects add up."""
+        """Return the AIC where effects add up."""
         return self.additive.aic
 
     @property
     def difference(self) -> float:
-        """AIC where effects add up less AIC where they multiply: above 0 where the counts look multiplicative."""
+        """Return AIC where effects add up less AIC where they multiply: above 0 where counts look multiplicative."""
         return self.additive.aic - self.multiplicative.aic
 
 
@@ -110,7 +110,7 @@ def fit_combined(
     link: Link = "log",
     family: Family = "negbin",
 ) -> CombinedFit:
-    """Maximum-likelihood regression in which two perturbations' effects multiply, or add up.
+    """Fit a regression in which two perturbations' effects multiply, or add up, by maximum likelihood.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def compare_links(
     offset: ArrayLike | None = None,
     family: Family = "negbin",
 ) -> LinkComparison:
-    """Both models of two perturbations' effects on one gene, for their AIC.
+    """Fit both models of two perturbations' effects on one gene, for their AIC.
 
     Parameters
     ----------
@@ -207,8 +207,8 @@ def compare_links(
     >>> import numpy as np
     >>> x1, x2 = np.repeat([0, 1, 0, 1], 3), np.repeat([0, 0, 1, 1], 3)
     >>> counts = [90, 100, 110, 60, 70, 80, 40, 50, 60, 10, 20, 30]
-    >>> found = compare_links(counts, x1, x2, np.ones((12, 1)))
-    >>> found.n_both, found.difference < 0  # the counts add up
+    >>> comparison = compare_links(counts, x1, x2, np.ones((12, 1)))
+    >>> comparison.n_both, comparison.difference < 0  # the counts add up
     (3, True)
     """
     y, terms, o, times = _checked(counts, x1, x2, design, offset, family)
@@ -217,31 +217,33 @@ def compare_links(
     return LinkComparison(multiplicative, additive, int(((terms[-2] != 0) & (terms[-1] != 0)).sum()))
 
 
-def _fit(y: Floats, terms: Floats, o: Floats, times: Floats, family: Family, other: CombinedFit | None) -> CombinedFit:
-    """The multiplicative fit; or the additive one, which starts at the multiplicative ``other``."""
+def _fit(
+    y: Floats, terms: Floats, o: Floats, times: Floats, family: Family, multiplicative: CombinedFit | None
+) -> CombinedFit:
+    """Fit the multiplicative model; or the additive one, which starts at the fit of the ``multiplicative`` one."""
     size = terms.shape[0]
     aliased = np.zeros(size, dtype=np.bool_)
     mu = np.empty(y.size)
     alpha = 0.0
     silent = not y.any()
-    if other is None:
+    if multiplicative is None:
         coef = np.zeros(size)
         glm_path(y, np.ascontiguousarray(terms.T), o, np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
         if not np.isfinite(coef).all() or np.abs(coef).max() > 1e3:
             coef = np.zeros(size)
     else:
-        coef = np.nan_to_num(np.concatenate([other.coef, np.expm1(np.minimum(other.effects, 10.0))]))
+        coef = np.nan_to_num(np.concatenate([multiplicative.coef, np.expm1(np.minimum(multiplicative.effects, 10.0))]))
         sums = np.einsum("k,ki->i", coef[-2:], terms[-2:])
         # Losses that multiply may be more than all when they add up.
         coef[-2:] *= min(1.0, 0.95 / max(-sums.min(), 1e-9))
-        alpha = 0.0 if silent else 1.0 / other.theta
-    state, steps, alpha, loglik, least = maximise(
-        y, terms, o, times, family == "negbin" and not silent, other is not None, alpha, coef, aliased, mu
+        alpha = 0.0 if silent else 1.0 / multiplicative.theta
+    state, steps, alpha, loglik, smallest_sum = maximise(
+        y, terms, o, times, family == "negbin" and not silent, multiplicative is not None, alpha, coef, aliased, mu
     )
     n_parameters = int(size - aliased.sum()) + (family == "negbin")
     coef[aliased] = np.nan
     return CombinedFit(
-        "log" if other is None else "identity",
+        "log" if multiplicative is None else "identity",
         coef[:-2],
         coef[-2:],
         mu,
@@ -250,22 +252,22 @@ def _fit(y: Floats, terms: Floats, o: Floats, times: Floats, family: Family, oth
         n_parameters,
         int(steps),
         state == CONVERGED and not silent,
-        bool(least < 10 * FLOOR),
+        bool(smallest_sum < 10 * FLOOR),
     )
 
 
 def _checked(
     counts: ArrayLike, x1: ArrayLike, x2: ArrayLike, design: ArrayLike, offset: ArrayLike | None, family: Family
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Counts, terms with a row each (the perturbations last), offset, and how many cells have each count."""
+    """Return counts, terms with a row each (the perturbations last), offset, and how many cells have each count."""
     if family not in ("negbin", "poisson"):
         raise OptionError(f"family {family!r} is not known; expected 'negbin' or 'poisson'")
     z = np.asarray(design, dtype=np.float64)
-    both = [np.asarray(x, dtype=np.float64) for x in (x1, x2)]
-    for name, x in zip(("x1", "x2"), both, strict=True):
+    perturbations = [np.asarray(x, dtype=np.float64) for x in (x1, x2)]
+    for name, x in zip(("x1", "x2"), perturbations, strict=True):
         if z.ndim != 2 or x.shape != z.shape[:1]:
             raise InputError(
                 f"{name} has shape {x.shape} and design {z.shape}, expected (n_cells,), (n_cells, n_terms)"
             )
-    y, z, o, _ = checked_whole(counts, np.column_stack([z, *both]), offset, 0.0)
+    y, z, o, _ = checked_whole(counts, np.column_stack([z, *perturbations]), offset, 0.0)
     return y, np.ascontiguousarray(z.T), o, count_times(y, np.ones(y.size), 0.0)

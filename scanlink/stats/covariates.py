@@ -32,13 +32,14 @@ class Monomials:
     Attributes
     ----------
     parent, axis, exponent
-        Each is its parent times covariate ``axis``, whose power is then ``exponent``.
+        Each monomial is its parent times covariate ``axis``, whose power is then ``exponent``. Shape
+        ``(n_monomials,)``.
     up
-        Position of each times covariate ``j``, -1 beyond the degree. Shape ``(q, n_monomials)``.
+        Position of each monomial times covariate ``j``, -1 beyond the degree. Shape ``(q, n_monomials)``.
     prefix
-        How many there are of degree up to ``k``.
-    degree, own_degree
-        Of the expansion of what replicates share, and of what is their own.
+        Number of monomials of degree up to ``k``. Shape ``(degree + 1,)``.
+    degree, fluctuation_degree
+        Degree of the expansion of what replicates share, and of what is their own.
     """
 
     parent: NDArray[np.int64]
@@ -47,35 +48,36 @@ class Monomials:
     up: NDArray[np.int64]
     prefix: NDArray[np.int64]
     degree: int
-    own_degree: int
+    fluctuation_degree: int
 
     @classmethod
-    def upto(cls, q: int, degree: int, own_degree: int) -> Monomials:
-        listed = [powers for k in range(degree + 1) for powers in combinations_with_replacement(range(q), k)]
-        place = {powers: a for a, powers in enumerate(listed)}
-        up = np.full((q, len(listed)), -1, dtype=np.int64)
-        for powers, a in place.items():
+    def upto(cls, q: int, degree: int, fluctuation_degree: int) -> Monomials:
+        """Make all monomials of ``q`` covariates up to a degree."""
+        monomials = [powers for k in range(degree + 1) for powers in combinations_with_replacement(range(q), k)]
+        position = {powers: a for a, powers in enumerate(monomials)}
+        up = np.full((q, len(monomials)), -1, dtype=np.int64)
+        for powers, a in position.items():
             for j in range(q):
-                up[j, a] = place.get(tuple(sorted((*powers, j))), -1)
+                up[j, a] = position.get(tuple(sorted((*powers, j))), -1)
         return cls(
-            np.array([place[powers[:-1]] for powers in listed], dtype=np.int64),
-            np.array([powers[-1] if powers else 0 for powers in listed], dtype=np.int64),
-            np.array([powers.count(powers[-1]) if powers else 1 for powers in listed], dtype=np.int64),
+            np.array([position[powers[:-1]] for powers in monomials], dtype=np.int64),
+            np.array([powers[-1] if powers else 0 for powers in monomials], dtype=np.int64),
+            np.array([powers.count(powers[-1]) if powers else 1 for powers in monomials], dtype=np.int64),
             up,
-            np.array([sum(len(powers) <= k for powers in listed) for k in range(degree + 1)], dtype=np.int64),
+            np.array([sum(len(powers) <= k for powers in monomials) for k in range(degree + 1)], dtype=np.int64),
             degree,
-            own_degree,
+            fluctuation_degree,
         )
 
     @property
     def left_out(self) -> tuple[int, int]:
-        """Degrees of the first terms that the two expansions leave out."""
-        return self.degree + 1, self.own_degree + 1
+        """Return the degrees of the first terms that the two expansions leave out."""
+        return self.degree + 1, self.fluctuation_degree + 1
 
     @property
-    def n_own(self) -> int:
-        """Monomials that are summed for every replicate."""
-        return int(self.prefix[self.own_degree])
+    def n_summed(self) -> int:
+        """Count the monomials that are summed for every replicate."""
+        return int(self.prefix[self.fluctuation_degree])
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,19 @@ class Covariates:
     Attributes
     ----------
     design, offset
-        As given. Shapes ``(n_cells, n_terms)`` and ``(n_cells,)``.
+        Intercept and covariates, and known part of the log expected count. Shapes ``(n_cells, n_terms)`` and
+        ``(n_cells,)``.
     stratum
-        Which combination of the columns with few values a cell has. Shape ``(n_cells,)``.
+        Index of each cell's combination of the columns with few values. Shape ``(n_cells,)``.
     stratum_design
-        These columns, one row a stratum. Shape ``(n_strata, r)``.
+        Columns with few values, one row a stratum. Shape ``(n_strata, r)``.
     continuous
-        The other columns, centred, uncorrelated and of variance 1. Shape ``(n_cells, q)``.
+        Columns with many values, centred, uncorrelated and of variance 1. Shape ``(n_cells, q)``.
     clusters
         The cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
         ``(n_cells,)``.
     sums
-        How weighted sums over cells are taken.
+        Function that takes weighted sums over cells.
     expandable
         Whether there are few enough strata and continuous covariates for the solver to be of use.
     """
@@ -123,9 +126,10 @@ class Covariates:
         offset
             Known part of the log expected count. Shape ``(n_cells,)``.
         clusters
-            Cluster of each cell, from 0, where whole clusters are resampled. Shape ``(n_cells,)``.
+            Cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
+            ``(n_cells,)``.
         sums
-            How weighted sums over cells are taken: see :func:`scanlink.stats.sums_on`.
+            Function that takes weighted sums over cells, such as one of :func:`scanlink.stats.sums_on`.
 
         Raises
         ------
@@ -144,17 +148,17 @@ class Covariates:
             )[1].reshape(-1)
             if finer.max(initial=0) < _MOST_STRATA:
                 stratum, discrete = finer, [*discrete, int(j)]
-        kept = sorted(discrete)
-        rest = [j for j in range(n_terms) if j not in discrete]
+        discrete_columns = sorted(discrete)
+        continuous_columns = [j for j in range(n_terms) if j not in discrete]
         first = np.array([int(np.argmax(stratum == s)) for s in range(int(stratum.max(initial=0)) + 1)])
-        stratum_design = np.ascontiguousarray(design[first][:, kept])
-        continuous = design[:, rest]
+        stratum_design = np.ascontiguousarray(design[first][:, discrete_columns])
+        continuous = design[:, continuous_columns]
         constant = np.linalg.matrix_rank(np.column_stack([stratum_design, np.ones(first.size)])) == (
-            np.linalg.matrix_rank(stratum_design) if kept else 0
+            np.linalg.matrix_rank(stratum_design) if discrete_columns else 0
         )
         if constant:
             continuous = continuous - continuous.mean(axis=0)
-        if rest:
+        if continuous_columns:
             # An orthogonal basis, by R of the QR decomposition: a bound on the sum of the parts is then near the sum.
             try:
                 root = np.linalg.cholesky(np.einsum("ij,ik->jk", continuous, continuous) / n)
@@ -164,34 +168,34 @@ class Covariates:
                 ) from None
             # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
             continuous = np.einsum("ij,kj->ik", continuous, np.linalg.inv(root))
-        expandable = len(rest) in _DEGREES and first.size <= _MOST_STRATA and n > 0
+        expandable = len(continuous_columns) in _DEGREES and first.size <= _MOST_STRATA and n > 0
         return cls(
             design, offset, stratum, stratum_design, np.ascontiguousarray(continuous), clusters, sums, expandable
         )
 
     @cached_property
     def cells(self) -> list[Cells]:
-        """Cells of each stratum."""
+        """Return the cells of each stratum."""
         return [np.flatnonzero(self.stratum == s) for s in range(self.stratum_design.shape[0])]
 
     @cached_property
     def monomials(self) -> Monomials:
-        """Which powers of the continuous covariates are summed."""
+        """Return which powers of the continuous covariates are summed."""
         q = self.continuous.shape[1]
         return Monomials.upto(q, *_DEGREES[q])
 
     @cached_property
     def furthest(self) -> Floats:
-        """Largest absolute value of each continuous covariate."""
+        """Return the largest absolute value of each continuous covariate."""
         return np.abs(self.continuous).max(axis=0, initial=0.0)
 
     @cached_property
     def _classes(self) -> Floats:
-        """Design of the cells in the solver's own terms."""
+        """Return the design of the cells in the solver's own terms."""
         return np.column_stack([self.stratum_design[self.stratum], self.continuous])
 
-    def own_terms(self, coef: Floats) -> Floats:
-        """Coefficients of ``design`` as coefficients of the solver's terms."""
+    def solver_terms(self, coef: Floats) -> Floats:
+        """Turn coefficients of ``design`` into coefficients of the solver's terms."""
         eta = np.einsum("ij,j->i", self.design, coef)
         gram = np.einsum("ij,ik->jk", self._classes, self._classes)
         return np.linalg.solve(gram, np.einsum("ij,i->j", self._classes, eta))

@@ -18,12 +18,12 @@ _TOLERANCE = 1e-9
 
 
 def dependent_columns(design: Floats) -> list[int]:
-    """Columns that are linear combinations of the columns before them.
+    """Find the columns that are linear combinations of the columns before them.
 
     Parameters
     ----------
     design
-        Shape ``(n_cells, n_terms)``.
+        Covariates, a column a term. Shape ``(n_cells, n_terms)``.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def dependent_columns(design: Floats) -> list[int]:
     """
     if not np.isfinite(design).all():
         raise DesignError("the design has values that are not finite")
-    found: list[int] = []
+    dependent: list[int] = []
     basis: list[Floats] = []
     for j in range(design.shape[1]):
         column = design[:, j].astype(np.float64)
@@ -52,12 +52,12 @@ def dependent_columns(design: Floats) -> list[int]:
         for _ in range(2):
             for direction in basis:
                 column = column - direction * (direction @ column)
-        left = float(np.linalg.norm(column))
-        if length == 0.0 or left <= _TOLERANCE * length or len(basis) >= design.shape[0]:
-            found.append(j)
+        remainder = float(np.linalg.norm(column))
+        if length == 0.0 or remainder <= _TOLERANCE * length or len(basis) >= design.shape[0]:
+            dependent.append(j)
         else:
-            basis.append(column / left)
-    return found
+            basis.append(column / remainder)
+    return dependent
 
 
 def culprit(design: Floats, names: Sequence[str], column: int) -> str:
@@ -66,7 +66,7 @@ def culprit(design: Floats, names: Sequence[str], column: int) -> str:
     Parameters
     ----------
     design
-        Shape ``(n_cells, n_terms)``.
+        Covariates, a column a term. Shape ``(n_cells, n_terms)``.
     names
         Name of each column.
     column
@@ -94,7 +94,7 @@ def rescale(design: Floats) -> Floats:
     Parameters
     ----------
     design
-        Shape ``(n_cells, n_terms)``. Without a constant column it is returned as it is.
+        Covariates, a column a term. Shape ``(n_cells, n_terms)``. Without a constant column it is returned as it is.
 
     Returns
     -------

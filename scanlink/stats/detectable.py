@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def smallest_effect(se: ArrayLike, *, alpha: float = 0.05, power: float = 0.8) -> Floats:
-    """Smallest absolute effect that a two-sided test of a normal estimate calls with a given probability.
+    """Compute the smallest absolute effect that a two-sided test of a normal estimate calls with a given probability.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def smallest_effect(se: ArrayLike, *, alpha: float = 0.05, power: float = 0.8) -
     alpha
         P-value up to which an effect is called.
     power
-        Probability of that.
+        Probability with which an effect of that size is called.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def smallest_effect(se: ArrayLike, *, alpha: float = 0.05, power: float = 0.8) -
 def null_se(
     expected: ArrayLike, tested: ArrayLike, design: ArrayLike, *, theta: float | None = None, dispersion: float = 0.0
 ) -> float:
-    """Standard error that the coefficient of a column has where its effect is nothing, the other columns fitted too.
+    """Compute the standard error that a column's coefficient has where its effect is nothing, other columns fitted too.
 
     Parameters
     ----------

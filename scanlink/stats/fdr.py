@@ -15,7 +15,7 @@ FdrMethod = Literal["bh", "by", "storey"]
 
 
 def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float64]:
-    """Adjusted p-values (q-values), NaN where the p-value is NaN.
+    """Adjust p-values for false discoveries (q-values); NaN where the p-value is NaN.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float
 
 
 def _null_share(values: NDArray[np.float64]) -> float:
-    """Share of true null hypotheses, by the mean squared error criterion of Storey, Taylor and Siegmund 2004."""
+    """Estimate the share of true null hypotheses, by the criterion of Storey, Taylor and Siegmund 2004."""
     m = values.size
     if m < 100:
         return 1.0

@@ -51,7 +51,7 @@ class GeneScore:
         mu: ArrayLike | None = None,
         theta: float | None = None,
     ) -> GeneScore:
-        """A gene with its fit on the covariates.
+        """Take a gene with its fit on the covariates.
 
         Parameters
         ----------
@@ -85,22 +85,22 @@ class GeneScore:
         array([1., 1., 1., 1.])
         """
         y, z, o = checked_regression(counts, design, offset)
-        known = None if theta is None else checked_theta(np.inf if np.isnan(theta) else theta)
+        given_theta = None if theta is None else checked_theta(np.inf if np.isnan(theta) else theta)
         if mu is None:
-            if known == np.inf:
+            if given_theta == np.inf:
                 return cls(y, z, fit_poisson(y, z, offset=o, path="newton").fitted, np.inf)
-            fit = fit_negbin(y, z, offset=o, theta=known)
+            fit = fit_negbin(y, z, offset=o, theta=given_theta)
             return cls(y, z, fit.fitted, np.inf if np.isnan(fit.theta) else fit.theta)
         expected = np.ascontiguousarray(mu, dtype=np.float64)
         if expected.shape != y.shape or not np.isfinite(expected).all() or (expected < 0).any():
             raise InputError(f"mu must be {y.size} finite numbers of at least 0, one for each cell")
-        if known is None:
+        if given_theta is None:
             raise InputError("mu was given without theta: pass that of the same fit, inf for Poisson")
-        return cls(y, z, expected, known)
+        return cls(y, z, expected, given_theta)
 
     @cached_property
     def base(self) -> tuple[Floats, float]:
-        """Table of the base test, four columns together, and what the intercept's weight is.
+        """Make the table of the base test, four columns together, and the intercept's weight.
 
         Columns: residual r, weight w, and ``w_i b_i`` of the covariates' basis, orthonormal with weights w; of that
         the intercept is left out, which is w itself. Shape ``(n_groups, n_cells, 4)``.
@@ -112,10 +112,10 @@ class GeneScore:
         constant = np.flatnonzero((low == high) & (low != 0))[:1]
         if constant.size:
             # As rescale() has it, a row a term, which is several times faster; the constant comes first.
-            rest = terms[low < high]
-            rest -= rest.mean(axis=1, keepdims=True)
-            rest /= rest.std(axis=1, keepdims=True)
-            terms = np.concatenate([terms[constant], rest])
+            varying = terms[low < high]
+            varying -= varying.mean(axis=1, keepdims=True)
+            varying /= varying.std(axis=1, keepdims=True)
+            terms = np.concatenate([terms[constant], varying])
         aliased = orthonormal_terms(terms, weight)
         aliased[: constant.size] = True
         columns = [(self.counts - self.mu) * shrink, weight, *(weight * term for term in terms[~aliased])]
@@ -124,7 +124,7 @@ class GeneScore:
 
     @cached_property
     def pair(self) -> tuple[Floats, Floats, float]:
-        """Table of the pair test, the sums of its columns, and the dispersion ``1 / theta``.
+        """Make the table of the pair test, the sums of its columns, and the dispersion ``1 / theta``.
 
         Columns: ``v y``, ``v m``, ``v^2 m``, ``v^2 m^2`` with ``v_i = 1 / (1 + m_i / theta)`` and m expected counts.
         Shape ``(1, n_cells, 4)``.
@@ -136,7 +136,7 @@ class GeneScore:
 
 
 def _table(columns: Sequence[Floats]) -> Floats:
-    """Columns, four together, the last filled up with zeros. Shape ``(n_groups, n_cells, 4)``."""
+    """Put columns together by four, the last filled up with zeros. Shape ``(n_groups, n_cells, 4)``."""
     out = np.zeros((-(-len(columns) // LANES), columns[0].size, LANES))
     for k, column in enumerate(columns):
         out[k // LANES, :, k % LANES] = column

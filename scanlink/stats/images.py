@@ -42,7 +42,7 @@ class Perturbed:
 
     @classmethod
     def of(cls, cells: ArrayLike, values: ArrayLike | None = None) -> Perturbed:
-        """The cells of one target.
+        """Take the cells of one target.
 
         Parameters
         ----------
@@ -70,14 +70,14 @@ class Perturbed:
             raise InputError("values of perturbed cells must be finite and at least 0")
         chosen, value = chosen[value > 0], value[value > 0]
         order = np.argsort(chosen, kind="stable")
-        chosen, (own, code) = chosen[order], np.unique(value[order], return_inverse=True)
+        chosen, (distinct, code) = chosen[order], np.unique(value[order], return_inverse=True)
         if (chosen[1:] == chosen[:-1]).any() or (chosen[:1] < 0).any():
             raise InputError("perturbed cells must be numbers from 0, each once")
-        return cls._grouped(chosen, code.reshape(-1).astype(np.int64), lambda found: own[found, None])
+        return cls._grouped(chosen, code.reshape(-1).astype(np.int64), lambda codes: distinct[codes, None])
 
     @classmethod
     def pair(cls, first: Perturbed, second: Perturbed) -> Perturbed:
-        """The cells that either of two targets reaches, with the values of both.
+        """Take the cells that either of two targets reaches, with the values of both.
 
         Parameters
         ----------
@@ -96,22 +96,22 @@ class Perturbed:
         if first.values.shape[1] != 1 or second.values.shape[1] != 1:
             raise InputError("a pair is made of two single targets")
         # A cell's level in the first and in the second, from 1; 0 where it is not reached.
-        codes = len(second.values) + 1
+        n_codes = len(second.values) + 1
         cells = np.concatenate([first.cells, second.cells])
-        code = np.concatenate([(first.level + 1) * codes, second.level + 1])
+        code = np.concatenate([(first.level + 1) * n_codes, second.level + 1])
         order = np.argsort(cells, kind="stable")
         cells, code = cells[order], code[order]
-        both = np.flatnonzero(cells[1:] == cells[:-1])
-        code[both] += code[both + 1]
-        values = [np.append(0.0, one.values[:, 0]) for one in (first, second)]
-        cells, code = np.delete(cells, both + 1), np.delete(code, both + 1)
+        in_both = np.flatnonzero(cells[1:] == cells[:-1])
+        code[in_both] += code[in_both + 1]
+        values = [np.append(0.0, target.values[:, 0]) for target in (first, second)]
+        cells, code = np.delete(cells, in_both + 1), np.delete(code, in_both + 1)
         return cls._grouped(
-            cells, code, lambda found: np.column_stack([values[0][found // codes], values[1][found % codes]])
+            cells, code, lambda codes: np.column_stack([values[0][codes // n_codes], values[1][codes % n_codes]])
         )
 
     @classmethod
     def _grouped(cls, cells: Ints, code: Ints, values: Callable[[Ints], Floats]) -> Perturbed:
-        """Cells that rise, and codes of their levels."""
+        """Group cells, which rise, by the codes of their levels."""
         order = np.argsort(code, kind="stable")
         cells, code = cells[order], code[order]
         first = np.diff(code, prepend=-1) != 0
@@ -119,7 +119,7 @@ class Perturbed:
 
     @cached_property
     def runs(self) -> Ints:
-        """First cell and last (half open) of each level, and the level. Shape ``(n_levels, 3)``."""
+        """Return first cell and last (half open) of each level, and the level. Shape ``(n_levels, 3)``."""
         bounds = np.searchsorted(self.level, np.arange(len(self.values) + 1))
         return np.column_stack([bounds[:-1], bounds[1:], np.arange(len(self.values))])
 
@@ -130,7 +130,7 @@ class Runs(NamedTuple):
     Attributes
     ----------
     cells
-        In the type of :class:`Images`. Shape ``(n_perturbed,)``.
+        Perturbed cells, 0-based, in the type of :class:`Images`. Shape ``(n_perturbed,)``.
     begins
         Where each stratum begins in ``cells``. Shape ``(n_strata + 1,)``.
     runs
@@ -163,14 +163,15 @@ class Permutations:
     Parameters
     ----------
     key
-        From :func:`scanlink.stats.resample_key`. Permutations and bootstrap weights of one key have nothing in common.
+        Key of the generator, from :func:`scanlink.stats.resample_key`. Permutations and bootstrap weights of one key
+        have nothing in common.
     n_cells
         Cells of the group.
     strata
         Permute only among cells of one stratum, such as the preparation batch: the stratum of each cell, from 0. Shape
         ``(n_cells,)``. None permutes all cells.
     keep_bytes
-        How much may be kept.
+        Bytes of permutations that may be kept.
 
     Raises
     ------
@@ -199,25 +200,25 @@ class Permutations:
     ) -> None:
         if n_cells < 1:
             raise InputError(f"cannot permute {n_cells} cells")
-        own = np.zeros(n_cells, dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
-        if own.shape != (n_cells,) or (own < 0).any():
-            raise InputError(f"strata have shape {own.shape}, expected {n_cells} numbers from 0")
-        self.key, self.n_cells, self.strata = key, n_cells, own
+        stratum = np.zeros(n_cells, dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
+        if stratum.shape != (n_cells,) or (stratum < 0).any():
+            raise InputError(f"strata have shape {stratum.shape}, expected {n_cells} numbers from 0")
+        self.key, self.n_cells, self.strata = key, n_cells, stratum
         self._dtype: type[np.unsignedinteger] = np.uint16 if n_cells <= 2**16 else np.uint32
-        self._cells: NDArray[np.unsignedinteger] = np.argsort(own, kind="stable").astype(self._dtype)
-        self._sizes = np.bincount(own)
+        self._cells: NDArray[np.unsignedinteger] = np.argsort(stratum, kind="stable").astype(self._dtype)
+        self._sizes = np.bincount(stratum)
         self._bounds = _cumulative(self._sizes)
         self._lengths = np.zeros(self._sizes.size, dtype=np.int64)
-        self._kept: dict[int, Images] = {}
-        self._room = self._keep = keep_bytes
+        self._cache: dict[int, Images] = {}
+        self._bytes_left = self._keep_bytes = keep_bytes
 
     def runs(self, perturbed: Perturbed) -> Runs:
-        """The perturbed cells by stratum and level.
+        """Sort the perturbed cells by stratum and level.
 
         Parameters
         ----------
         perturbed
-            One target, or two.
+            Cells of one target, or of two.
 
         Raises
         ------
@@ -241,14 +242,14 @@ class Permutations:
         return Runs(cells[order], begins, runs)
 
     def block(self, needed: int | Ints, first: int, last: int) -> Images:
-        """Permutations ``first`` to ``last - 1``, or fewer: up to the end of what is drawn together.
+        """Draw permutations ``first`` to ``last - 1``, or fewer: up to the end of what is drawn together.
 
         Parameters
         ----------
         needed
-            How many cells of each stratum are needed. Shape ``(n_strata,)``.
+            Number of cells of each stratum that are needed. Shape ``(n_strata,)``.
         first, last
-            Numbers, half open.
+            Range of permutation numbers, half open.
 
         Returns
         -------
@@ -260,31 +261,32 @@ class Permutations:
         InputError
             If the range is empty or reversed, or more cells are needed than there are.
         """
-        wanted = np.broadcast_to(np.asarray(needed, dtype=np.int64), self._sizes.shape)
-        if not 0 <= first < last or (wanted > self._sizes).any():
-            raise InputError(f"cannot draw permutations {first} to {last} of {wanted.max()} cells in {self.n_cells}")
-        if (wanted > self._lengths).any():
+        lengths = np.broadcast_to(np.asarray(needed, dtype=np.int64), self._sizes.shape)
+        if not 0 <= first < last or (lengths > self._sizes).any():
+            raise InputError(f"cannot draw permutations {first} to {last} of {lengths.max()} cells in {self.n_cells}")
+        if (lengths > self._lengths).any():
             # Somewhat more, so that targets of ever more cells do not draw everything anew each.
-            longer = np.maximum(self._lengths, np.where(wanted > self._lengths, wanted + wanted // 4, 0))
+            longer = np.maximum(self._lengths, np.where(lengths > self._lengths, lengths + lengths // 4, 0))
             self._lengths = np.minimum(longer, self._sizes)
-            self._kept, self._room = {}, self._keep
+            self._cache, self._bytes_left = {}, self._keep_bytes
         number = first // _TOGETHER
-        own = self._kept.get(number)
+        images = self._cache.get(number)
         # Another thread may have kept a shorter one, or have set other lengths.
-        if own is None or (np.diff(own.begins) < wanted).any():
-            begins = _cumulative(np.maximum(self._lengths, wanted))
+        if images is None or (np.diff(images.begins) < lengths).any():
+            begins = _cumulative(np.maximum(self._lengths, lengths))
             cells = np.empty((_TOGETHER, begins[-1]), dtype=self._dtype)
             low, high = np.uint32(self.key & 0xFFFFFFFF), np.uint32(self.key >> 32)
             draw_images(low, high, number * _TOGETHER, self._cells.copy(), self._bounds, begins, cells)
-            own = Images(cells, begins)
-            if cells.nbytes <= self._room:
-                self._room -= cells.nbytes
-                self._kept[number] = own
+            images = Images(cells, begins)
+            if cells.nbytes <= self._bytes_left:
+                self._bytes_left -= cells.nbytes
+                self._cache[number] = images
         begin = number * _TOGETHER
-        return Images(own.cells[first - begin : min(last - begin, _TOGETHER)], own.begins)
+        return Images(images.cells[first - begin : min(last - begin, _TOGETHER)], images.begins)
 
 
 def _cumulative(sizes: NDArray[np.integer]) -> Ints:
+    """Return the cumulative sums of sizes, from 0."""
     out = np.zeros(sizes.size + 1, dtype=np.int64)
     np.cumsum(sizes, out=out[1:])
     return out

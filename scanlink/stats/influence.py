@@ -19,16 +19,16 @@ def cooks_distance(
     rows: NDArray[np.integer] | None = None,
     theta: float | None = None,
 ) -> Floats:
-    """Cook's distance of cells in a Poisson or negative binomial regression.
+    """Compute Cook's distance of cells in a Poisson or negative binomial regression.
 
     Parameters
     ----------
     counts
-        Of one gene. Shape ``(n_cells,)``.
+        Raw UMI counts of one gene. Shape ``(n_cells,)``.
     fitted
         Expected counts. Shape ``(n_cells,)``.
     design
-        Shape ``(n_cells, n_terms)``.
+        Intercept and covariates. Shape ``(n_cells, n_terms)``.
     covariance
         Inverse Fisher information; NaN for terms left out. Shape ``(n_terms, n_terms)``.
     rows
@@ -53,12 +53,12 @@ def cooks_distance(
     >>> cooks_distance(np.array([1.0, 3.0]), np.array([2.0, 2.0]), np.ones((2, 1)), np.array([[0.25]]))
     array([1., 1.])
     """
-    kept = ~np.isnan(np.diag(covariance))
-    at = np.arange(fitted.size) if rows is None else rows
-    z, mu = design[at][:, kept], fitted[at]
+    estimable = ~np.isnan(np.diag(covariance))
+    cells = np.arange(fitted.size) if rows is None else rows
+    z, mu = design[cells][:, estimable], fitted[cells]
     shrink = 1.0 if theta is None else 1.0 / (1.0 + mu / theta)
-    leverage = mu * shrink * np.einsum("ij,jk,ik->i", z, covariance[np.ix_(kept, kept)], z)
-    residual = (counts[at] - mu) ** 2 / mu * shrink
+    leverage = mu * shrink * np.einsum("ij,jk,ik->i", z, covariance[np.ix_(estimable, estimable)], z)
+    residual = (counts[cells] - mu) ** 2 / mu * shrink
     with np.errstate(divide="ignore", invalid="ignore"):
-        distance: Floats = residual * leverage / (np.count_nonzero(kept) * (1.0 - leverage) ** 2)
+        distance: Floats = residual * leverage / (np.count_nonzero(estimable) * (1.0 - leverage) ** 2)
     return distance

@@ -25,7 +25,7 @@ _MAX_STEPS = 200
 def interaction_p(
     counts: ArrayLike, state: ArrayLike, design: ArrayLike, *, n_enhancers: int = 2, offset: ArrayLike | None = None
 ) -> float:
-    """P-value of "the effects of the enhancers multiply", without resampling and without a seed.
+    """Test "the effects of the enhancers multiply", without resampling and without a seed.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def interaction_p(
 
 
 def score_p(counts: ArrayLike, tested: ArrayLike, design: ArrayLike, *, offset: ArrayLike | None = None) -> float:
-    """P-value of "one column has no effect, given the others", without resampling and without a seed.
+    """Test "one column has no effect, given the others", without resampling and without a seed.
 
     Parameters
     ----------
@@ -151,16 +151,16 @@ def score_p(counts: ArrayLike, tested: ArrayLike, design: ArrayLike, *, offset: 
 
 
 def _score_p(y: Floats, x: Floats, z: Floats, o: Floats) -> float:
-    """The same of what was checked."""
+    """Compute :func:`score_p` of what was checked."""
     fit = fit_poisson(y, z, offset=o, path="newton")
-    mu, kept = fit.fitted, ~np.isnan(fit.coef)
+    mu, estimable = fit.fitted, ~np.isnan(fit.coef)
     if not (fit.converged and np.isfinite(mu).all() and (mu > 0).all()):
         return float("nan")
     phi = max(0.0, float(np.sum((y - mu) ** 2 - y) / np.sum(mu * mu)))
     # As in Poisson regression. Weights that depend on phi would set shallow cells of the state against deep ones.
-    z = z[:, kept]
+    z = z[:, estimable]
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
-    slope = np.einsum("jk,k->j", fit.covariance[np.ix_(kept, kept)], np.einsum("ij,i->j", z, mu * x))
+    slope = np.einsum("jk,k->j", fit.covariance[np.ix_(estimable, estimable)], np.einsum("ij,i->j", z, mu * x))
     g = x - np.einsum("ij,j->i", z, slope)
     variance = float(np.sum(g * g * mu * (1.0 + phi * mu)))
     if not variance > 1e-10 * float(np.sum(x * x * mu)):
@@ -175,16 +175,16 @@ def _score_p(y: Floats, x: Floats, z: Floats, o: Floats) -> float:
 
 @compiled
 def _cumulants(t: float, g: Floats, mu: Floats, phi: float) -> tuple[float, float, float]:
-    """K and its first two derivatives; infinite beyond its domain."""
+    """Compute K and its first two derivatives; infinite beyond its domain."""
     value = first = second = 0.0
     for i in range(g.size):
         grown = math.exp(t * g[i])
         if phi > 0.0:
-            rest = 1.0 - phi * mu[i] * (grown - 1.0)
-            if not rest > 0.0:
+            denominator = 1.0 - phi * mu[i] * (grown - 1.0)
+            if not denominator > 0.0:
                 return np.inf, np.inf, np.inf
-            value -= math.log(rest) / phi
-            tilted = mu[i] * grown / rest
+            value -= math.log(denominator) / phi
+            tilted = mu[i] * grown / denominator
         else:
             tilted = mu[i] * grown
             value += tilted - mu[i]
@@ -196,7 +196,7 @@ def _cumulants(t: float, g: Floats, mu: Floats, phi: float) -> tuple[float, floa
 
 @compiled
 def _deviate(score: float, g: Floats, mu: Floats, phi: float) -> float:
-    """Standard normal deviate of P(S >= score); NaN where no tilt reaches it."""
+    """Compute the standard normal deviate of P(S >= score); NaN where no tilt reaches it."""
     value, first, second = _cumulants(0.0, g, mu, phi)
     spread = math.sqrt(second)
     if abs(score) < _CENTRE * spread:
@@ -206,18 +206,18 @@ def _deviate(score: float, g: Floats, mu: Floats, phi: float) -> float:
         if abs(score - first) < 1e-9 * spread:
             break
         step = (score - first) / second
-        found = False
+        improved = False
         # K' rises, so that a step is too long where it takes K' further off than it was.
         for _ in range(60):
-            further = _cumulants(t + step, g, mu, phi)
-            if further[1] < np.inf and abs(further[1] - score) < abs(first - score):
-                found = True
+            trial = _cumulants(t + step, g, mu, phi)
+            if trial[1] < np.inf and abs(trial[1] - score) < abs(first - score):
+                improved = True
                 break
             step *= 0.5
-        if not found:
+        if not improved:
             return np.nan
         t += step
-        value, first, second = further
+        value, first, second = trial
     squared = 2.0 * (t * score - value)
     if not squared > 0.0:
         return score / spread

@@ -21,7 +21,7 @@ class GeneMoments:
     Parameters
     ----------
     covariates
-        Design of the group.
+        Covariate design of the group, taken apart.
     counts
         Raw UMI counts. Shape ``(n_cells,)``.
     null_coef
@@ -31,7 +31,7 @@ class GeneMoments:
     def __init__(self, covariates: Covariates, counts: Floats, null_coef: Floats) -> None:
         self.covariates = covariates
         self.counts = counts
-        self.null = covariates.own_terms(null_coef)
+        self.null = covariates.solver_terms(null_coef)
         self.mu = np.exp(np.einsum("ij,j->i", covariates.design, null_coef) + covariates.offset)
         z = covariates.continuous
         n_strata, q = covariates.stratum_design.shape[0], z.shape[1]
@@ -46,30 +46,30 @@ class GeneMoments:
             remainder_norms(z, self.mu, cells, covariates.clusters, *monomials.left_out, self.norms[s])
 
     def features(self) -> NDArray[np.float32]:
-        """What weighted sums are taken of: monomials times expected counts, then counts.
+        """Compute what weighted sums are taken of: monomials times expected counts, then counts.
 
-        Shape ``(n_cells, n_own + 1)``.
+        Shape ``(n_cells, n_summed + 1)``.
         """
         z, monomials = self.covariates.continuous, self.covariates.monomials
-        out = np.empty((self.mu.size, monomials.n_own + 1), dtype=np.float32)
-        n_own = monomials.n_own
-        cell_features(z, self.counts, self.mu, monomials.parent[:n_own], monomials.axis[:n_own], out)
+        out = np.empty((self.mu.size, monomials.n_summed + 1), dtype=np.float32)
+        n_summed = monomials.n_summed
+        cell_features(z, self.counts, self.mu, monomials.parent[:n_summed], monomials.axis[:n_summed], out)
         return out
 
     def sums(self, weights: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What all pairs of the gene share of a block of replicates: fluctuations of the sums over each stratum.
+        """Sum what all pairs of the gene share of a block of replicates: fluctuations over each stratum.
 
         Parameters
         ----------
         weights
-            Those of a :class:`scanlink.stats.WeightBlock`. Shape ``(n_tiles, n_cells, LANES)``.
+            Weights of a :class:`scanlink.stats.WeightBlock`. Shape ``(n_tiles, n_cells, LANES)``.
         features
-            From :meth:`features`.
+            What is summed, from :meth:`features`. Shape ``(n_cells, n_summed + 1)``.
 
         Returns
         -------
         numpy.ndarray
-            Shape ``(n_strata, n_own + 1 + q, padded)``; the last ``q`` are of counts times covariates.
+            Shape ``(n_strata, n_summed + 1 + q, padded)``; the last ``q`` are of counts times covariates.
         """
         n_features = features.shape[1]
         n_sums = n_features + self.slopes.shape[1]
@@ -86,13 +86,14 @@ class PairMoments:
     Parameters
     ----------
     gene
-        The gene.
+        Gene around whose fit without a peak the pair is expanded.
     level
-        Which row of ``level_design`` a cell has. Shape ``(n_cells,)``.
+        Row of ``level_design`` that each cell has. Shape ``(n_cells,)``.
     level_design
         Value of the peak at each level. Shape ``(n_levels, n_targets)``.
     coef, covariate_coef
-        The fit: coefficients of the peak's columns, ``(n_targets,)``, and of the covariates, ``(n_terms,)``.
+        Coefficients of the fit, natural logarithm: of the peak's columns, ``(n_targets,)``, and of the covariates,
+        ``(n_terms,)``.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class PairMoments:
         strata = covariates.stratum_design
         r, n_targets, q = strata.shape[1], level_design.shape[1], z.shape[1]
         self.targets = np.arange(r, r + n_targets, dtype=np.int64)
-        shift = covariates.own_terms(covariate_coef) - gene.null
+        shift = covariates.solver_terms(covariate_coef) - gene.null
         self.start = np.concatenate([shift[:r], coef, shift[r:]])
         self.classes: list[tuple[int, Cells | None]] = []
         self.level_design = level_design
@@ -137,16 +138,16 @@ class PairMoments:
     def replicates(
         self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
     ) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
-        """Coefficients of a block of replicates.
+        """Solve the coefficients of a block of replicates.
 
         Parameters
         ----------
         weights
-            Shape ``(n_tiles, n_cells, LANES)``.
+            Weights of a :class:`scanlink.stats.WeightBlock`. Shape ``(n_tiles, n_cells, LANES)``.
         features, shared
-            From :meth:`GeneMoments.features` and :meth:`GeneMoments.sums`, for the same block.
+            Results of :meth:`GeneMoments.features` and :meth:`GeneMoments.sums`, for the same block.
         n_replicates
-            How many of the columns are wanted.
+            Number of replicates in the block; further columns are padding.
 
         Returns
         -------
@@ -155,23 +156,23 @@ class PairMoments:
             arrived, ``(n_replicates,)``; and the weighted counts at each level, ``(n_levels, n_replicates)``.
         """
         covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
-        n_own, padded = monomials.n_own, weights.shape[0] * LANES
+        n_summed, padded = monomials.n_summed, weights.shape[0] * LANES
         # Of each class, its moments and its counts; the largest class is what the others leave of the stratum.
-        own = np.empty((len(self.classes), n_own + 1, padded), dtype=np.float32)
+        fluctuations = np.empty((len(self.classes), n_summed + 1, padded), dtype=np.float32)
         for c, (_, cells) in enumerate(self.classes):
             if cells is not None:
-                covariates.sums(weights, cells, features, own[c])
+                covariates.sums(weights, cells, features, fluctuations[c])
         for c, (s, cells) in enumerate(self.classes):
             if cells is None:
-                own[c] = shared[s, : n_own + 1]
-                for other, (of, some) in enumerate(self.classes):
-                    if of == s and some is not None:
-                        own[c] -= own[other]
+                fluctuations[c] = shared[s, : n_summed + 1]
+                for c_other, (s_other, cells_other) in enumerate(self.classes):
+                    if s_other == s and cells_other is not None:
+                        fluctuations[c] -= fluctuations[c_other]
         data = np.empty((self.start.size, padded))
         counted = np.empty((self.level_design.shape[0], padded))
         sum_counts(
-            own[:, n_own],
-            shared[:, n_own + 1 :],
+            fluctuations[:, n_summed],
+            shared[:, n_summed + 1 :],
             self.counted,
             self.slopes_data,
             self.design,
@@ -185,7 +186,7 @@ class PairMoments:
         solve(
             data,
             self.moments,
-            own,
+            fluctuations,
             self.design,
             self.start,
             monomials.parent,
@@ -194,7 +195,7 @@ class PairMoments:
             monomials.up,
             monomials.prefix,
             monomials.degree,
-            monomials.own_degree,
+            monomials.fluctuation_degree,
             self.norms,
             covariates.furthest,
             self.targets,

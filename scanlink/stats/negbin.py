@@ -81,7 +81,7 @@ class NegbinFit:
 
     @property
     def se(self) -> Floats:
-        """Model-based standard errors. Shape ``(n_terms,)``."""
+        """Return model-based standard errors. Shape ``(n_terms,)``."""
         return np.sqrt(np.diag(self.covariance))
 
 
@@ -94,7 +94,7 @@ def fit_negbin(
     theta: float | None = None,
     pseudocount: float = 0.0,
 ) -> NegbinFit:
-    """Maximum-likelihood negative binomial regression with a log link.
+    """Fit a negative binomial regression with a log link by maximum likelihood.
 
     Parameters
     ----------
@@ -160,22 +160,22 @@ def fit_negbin(
     factored = np.empty((p, p))
     aliased = np.zeros(p, dtype=np.bool_)
     if theta is None:
-        state, theta_state, n_iter, found, se_theta, loglik, deviance = alternate(
+        state, theta_state, n_iter, theta_fitted, se_theta, loglik, deviance = alternate(
             y, z, o, w, coef, -1, fitted, factored, aliased, added
         )
     else:
-        found, se_theta, theta_state = checked_theta(theta), np.nan, THETA_FOUND
+        theta_fitted, se_theta, theta_state = checked_theta(theta), np.nan, THETA_FOUND
         first_predictor(y, fitted)
-        state, n_iter, deviance = irls(y, z, o, w, 1.0 / found, fitted, coef, -1, factored, aliased)
+        state, n_iter, deviance = irls(y, z, o, w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
         fitted = np.exp(fitted)
-        loglik = log_likelihood(y, w, fitted, 1.0 / found, count_times(y, w, added), added)
+        loglik = log_likelihood(y, w, fitted, 1.0 / theta_fitted, count_times(y, w, added), added)
     covariance = inverse_information(factored, aliased, lambda a, b: np.einsum("ij,jk->ik", a, b))
     coef[aliased] = np.nan
     return NegbinFit(
         coef,
         covariance,
         fitted,
-        float(found),
+        float(theta_fitted),
         float(se_theta),
         float(deviance),
         float(loglik),
@@ -197,7 +197,7 @@ def refit_negbin(
     reestimate: bool = False,
     pseudocount: float = 0.0,
 ) -> Floats:
-    """Coefficient of one term in each of many reweighted fits: weights in, coefficients out.
+    """Fit one term's coefficient to each of many rows of weights: weights in, coefficients out.
 
     Parameters
     ----------
@@ -256,23 +256,23 @@ def refit_negbin(
     if reestimate:
         return refit_alternate(y, z, o, w, target, added)
     if theta is None:
-        whole = fit_negbin(counts, z, offset=o, pseudocount=added)
-        theta, start = whole.theta, whole.coef if start is None else start
+        unweighted = fit_negbin(counts, z, offset=o, pseudocount=added)
+        theta, start = unweighted.theta, unweighted.coef if start is None else start
         if np.isnan(theta):
             raise InputError("the counts have no theta (all are 0, or nearly): give one, or use refit_poisson")
     held = checked_theta(theta)
     if start is None:
-        begin = fit_negbin(counts, z, offset=o, theta=held, pseudocount=added).coef
+        first_coef = fit_negbin(counts, z, offset=o, theta=held, pseudocount=added).coef
     else:
-        begin = checked_start(start, z.shape[1])
-    start = np.nan_to_num(begin)
+        first_coef = checked_start(start, z.shape[1])
+    start = np.nan_to_num(first_coef)
     return refit(y, z, o, w, 1.0 / held, start, np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[:, 0]
 
 
 def checked_whole(
     counts: ArrayLike, design: ArrayLike, offset: ArrayLike | None, pseudocount: float
 ) -> tuple[Floats, Floats, Floats, float]:
-    """Counts with the pseudocount, design, offset and pseudocount."""
+    """Return counts with the pseudocount, design, offset and pseudocount, once they are found to be sound."""
     y, z, o = checked_regression(counts, design, offset)
     if (y != np.floor(y)).any():
         first = y[y != np.floor(y)][0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.stats._permuted import Plan, levels, observed, statistics
+from scanlink.stats._permuted import Plan, levels, observed_statistics, statistics
 from scanlink.stats.bootstrap import Ladder
 from scanlink.stats.gene_score import GeneScore
 from scanlink.stats.images import Permutations, Perturbed
@@ -46,19 +46,19 @@ class PermutedTests(NamedTuple):
 def permutation_p(
     gene: GeneScore, targets: Sequence[Perturbed], ladder: Stages, permutations: Permutations
 ) -> PermutedTests:
-    """Does a gene depend on a perturbation, given the covariates? Many targets at once, by permuting cells.
+    """Test whether a gene depends on perturbations, given the covariates: many targets at once, by permuting cells.
 
     Parameters
     ----------
     gene
-        The gene, fitted without perturbations.
+        Gene with its fit without perturbations.
     targets
         Single targets, from :meth:`Perturbed.of`.
     ladder
         Stages ``(permutations, go on below p)``, or a name: ``"glimmirs"`` has 100, 1,000 and 10,000. Unlike the
         bootstrap's, a stage goes on from the one before: the first 100 are part of the 1,000.
     permutations
-        Those of the group of cells.
+        Permutations of the group of cells.
 
     Returns
     -------
@@ -108,22 +108,22 @@ def permutation_p(
     >>> cells = np.arange(60)
     >>> counts = rng.poisson(np.where(np.arange(2000) < 60, 0.8, 2.0))
     >>> gene = GeneScore.of(counts, np.ones((2000, 1)))
-    >>> found = permutation_p(gene, [Perturbed.of(cells)], "glimmirs", Permutations(resample_key(0, "K562"), 2000))
-    >>> found.z.round(2), found.p, found.n
+    >>> tests = permutation_p(gene, [Perturbed.of(cells)], "glimmirs", Permutations(resample_key(0, "K562"), 2000))
+    >>> tests.z.round(2), tests.p, tests.n
     (array([-5.21]), array([9.9990001e-05]), array([10000]))
     """
-    return _climb(gene, targets, ladder, permutations, 1)
+    return _climb_ladder(gene, targets, ladder, permutations, 1)
 
 
 def interaction_permutation_p(
     gene: GeneScore, pairs: Sequence[Perturbed], ladder: Stages, permutations: Permutations
 ) -> PermutedTests:
-    """Do the effects of two perturbations multiply? Many target pairs at once, by permuting cells.
+    """Test whether the effects of two perturbations multiply: many target pairs at once, by permuting cells.
 
     Parameters
     ----------
     gene
-        The gene, fitted without perturbations.
+        Gene with its fit without perturbations.
     pairs
         Pairs of targets, from :meth:`Perturbed.pair`: a permutation moves the values of both together.
     ladder, permutations
@@ -184,46 +184,47 @@ def interaction_permutation_p(
     >>> a, b = np.arange(2000) < 150, (np.arange(2000) >= 120) & (np.arange(2000) < 270)
     >>> gene = GeneScore.of(rng.poisson(2 * np.exp(-1.0 * a - 0.7 * b + 1.5 * (a & b))), np.ones((2000, 1)))
     >>> pair = Perturbed.pair(Perturbed.of(np.flatnonzero(a)), Perturbed.of(np.flatnonzero(b)))
-    >>> found = interaction_permutation_p(gene, [pair], "glimmirs", Permutations(resample_key(0, "K562"), 2000))
-    >>> found.z.round(2), found.p, found.n
+    >>> tests = interaction_permutation_p(gene, [pair], "glimmirs", Permutations(resample_key(0, "K562"), 2000))
+    >>> tests.z.round(2), tests.p, tests.n
     (array([7.61]), array([9.9990001e-05]), array([10000]))
     """
-    return _climb(gene, pairs, ladder, permutations, 2)
+    return _climb_ladder(gene, pairs, ladder, permutations, 2)
 
 
-def _climb(
+def _climb_ladder(
     gene: GeneScore, targets: Sequence[Perturbed], ladder: Stages, permutations: Permutations, n_values: int
 ) -> PermutedTests:
+    """Take the tests of one gene along a ladder; ``n_values`` is 1 for single targets, 2 for pairs."""
     stages = Ladder.of(ladder).stages
-    if any(after[0] <= before[0] for before, after in pairwise(stages)):
+    if any(later[0] <= earlier[0] for earlier, later in pairwise(stages)):
         raise OptionError(f"ladder {stages!r}: permutations go on from those before, so their numbers must rise")
     if gene.mu.size != permutations.n_cells:
         raise InputError(f"the gene has {gene.mu.size} cells and the permutations {permutations.n_cells}")
-    if any(one.values.shape[1] != n_values for one in targets):
+    if any(target.values.shape[1] != n_values for target in targets):
         raise InputError(f"expected {'single targets' if n_values == 1 else 'pairs of targets'}: see Perturbed")
-    runs = [permutations.runs(one) for one in targets]
+    runs = [permutations.runs(target) for target in targets]
     z = np.full(len(targets), np.nan)
-    some = [t for t, own in enumerate(runs) if own.cells.size]
+    with_cells = [t for t, target_runs in enumerate(runs) if target_runs.cells.size]
     # Expected counts of a gene without any are what the fit stopped at.
-    if some and gene.counts.any():
-        z[some] = observed(gene, [targets[t] for t in some], [runs[t] for t in some])
+    if with_cells and gene.counts.any():
+        z[with_cells] = observed_statistics(gene, [targets[t] for t in with_cells], [runs[t] for t in with_cells])
     p, n = np.full(z.size, np.nan), np.zeros(z.size, dtype=np.int64)
     bar = np.abs(z) * (1.0 - _TIE)
-    beyond, defined = np.zeros((2, z.size), dtype=np.int64)
-    going, first = np.flatnonzero(~np.isnan(z)), 0
+    n_beyond, n_defined = np.zeros((2, z.size), dtype=np.int64)
+    active, first = np.flatnonzero(~np.isnan(z)), 0
     for last, below in stages:
-        if not going.size:
+        if not active.size:
             break
-        chosen = [targets[int(t)] for t in going]
-        needed = np.max([np.diff(runs[t].begins) for t in going], axis=0)
-        plan, values = Plan.of(chosen, [runs[t].runs for t in going], needed.size), levels(chosen)
+        active_targets = [targets[int(t)] for t in active]
+        needed = np.max([np.diff(runs[t].begins) for t in active], axis=0)
+        plan, values = Plan.of(active_targets, [runs[t].runs for t in active], needed.size), levels(active_targets)
         while first < last:
             images = permutations.block(needed, first, last)
             permuted = statistics(gene, values, plan, images)
-            beyond[going] += np.count_nonzero(np.abs(permuted) >= bar[going], axis=0)
-            defined[going] += np.count_nonzero(~np.isnan(permuted), axis=0)
+            n_beyond[active] += np.count_nonzero(np.abs(permuted) >= bar[active], axis=0)
+            n_defined[active] += np.count_nonzero(~np.isnan(permuted), axis=0)
             first += len(permuted)
-        p[going], n[going] = (1.0 + beyond[going]) / (1.0 + defined[going]), last
+        p[active], n[active] = (1.0 + n_beyond[active]) / (1.0 + n_defined[active]), last
         if below is not None:
-            going = going[p[going] < below]
+            active = active[p[active] < below]
     return PermutedTests(z, p, n)

@@ -15,7 +15,7 @@ __all__ = ["perturbation_probability"]
 def perturbation_probability(
     calls: Sequence[ArrayLike] | NDArray[np.bool_], efficiency: ArrayLike
 ) -> NDArray[np.float64]:
-    """Probability that at least one of a target's guides works in a cell.
+    """Compute the probability that at least one of a target's guides works in a cell.
 
     Parameters
     ----------
@@ -46,26 +46,26 @@ def perturbation_probability(
     >>> perturbation_probability([[0, 1, 0, 1], [0, 0, 1, 1]], [0.6, 0.5]).tolist()
     [0.0, 0.6, 0.5, 0.8]
     """
-    works = np.atleast_1d(np.asarray(efficiency, dtype=np.float64))
-    if works.ndim != 1 or len(calls) != works.size or not works.size:
+    eff = np.atleast_1d(np.asarray(efficiency, dtype=np.float64))
+    if eff.ndim != 1 or len(calls) != eff.size or not eff.size:
         raise InputError(
-            f"found calls of {len(calls)} guides and efficiencies of shape {works.shape}; expected one efficiency for "
+            f"found calls of {len(calls)} guides and efficiencies of shape {eff.shape}; expected one efficiency for "
             "each guide, and at least one guide"
         )
-    if not ((works >= 0) & (works <= 1)).all():
+    if not ((eff >= 0) & (eff <= 1)).all():
         raise InputError(
-            f"efficiencies run from {works.min():g} to {works.max():g}, expected numbers from 0 to 1: fill in what is "
+            f"efficiencies run from {eff.min():g} to {eff.max():g}, expected numbers from 0 to 1: fill in what is "
             "not known"
         )
     x: NDArray[np.float64] | None = None
-    for guide, share in zip(calls, works.tolist(), strict=True):
-        found = np.asarray(guide)
+    for guide, share in zip(calls, eff.tolist(), strict=True):
+        called = np.asarray(guide)
         if x is None:
-            x = np.zeros(found.shape)
-        if found.ndim != 1 or found.shape != x.shape:
-            raise InputError(f"calls of guides have shapes {x.shape} and {found.shape}, expected (n_cells,) for each")
-        present = found if found.dtype == bool else found.astype(bool)
-        if present is not found and not np.array_equal(present, found):
+            x = np.zeros(called.shape)
+        if called.ndim != 1 or called.shape != x.shape:
+            raise InputError(f"calls of guides have shapes {x.shape} and {called.shape}, expected (n_cells,) for each")
+        present = called if called.dtype == bool else called.astype(bool)
+        if present is not called and not np.array_equal(present, called):
             raise InputError("calls of guides must be 0 or 1: compare UMI counts with a threshold first")
         # The same as the product, and exact where there is one guide.
         x += present * share * (1.0 - x)

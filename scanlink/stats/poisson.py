@@ -48,7 +48,7 @@ class PoissonFit:
 
     @property
     def se(self) -> Floats:
-        """Model-based standard errors. Shape ``(n_terms,)``."""
+        """Return model-based standard errors. Shape ``(n_terms,)``."""
         return np.sqrt(np.diag(self.covariance))
 
 
@@ -60,7 +60,7 @@ def fit_poisson(
     weights: ArrayLike | None = None,
     path: Path = "glm",
 ) -> PoissonFit:
-    """Maximum-likelihood Poisson regression with a log link.
+    """Fit a Poisson regression with a log link by maximum likelihood.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def fit_poisson(
     aliased = np.zeros(p, dtype=np.bool_)
     state, n_iter, _ = glm_path(y, z, o, w, coef, -1, factored, aliased)
     if path == "newton":
-        more, steps, _ = newton(y, z, o, w, coef, -1, 1e-18, 50, factored, aliased)
-        state, n_iter = more, n_iter + steps
+        newton_state, newton_steps, _ = newton(y, z, o, w, coef, -1, 1e-18, 50, factored, aliased)
+        state, n_iter = newton_state, n_iter + newton_steps
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     fitted = np.exp(np.einsum("ij,j->i", z, coef) + o)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -133,7 +133,7 @@ def refit_poisson(
     start: ArrayLike | None = None,
     path: Path = "newton",
 ) -> Floats:
-    """Coefficient of one term in each of many reweighted fits: weights in, coefficients out.
+    """Fit one term's coefficient to each of many rows of weights: weights in, coefficients out.
 
     Parameters
     ----------
@@ -183,7 +183,9 @@ def refit_poisson(
     y, z, o = checked_regression(counts, design, offset)
     w = checked_rows(weights, z.shape[0])
     checked_target(target, z.shape[1])
-    begin = fit_poisson(y, z, offset=o).coef if start is None else checked_start(start, z.shape[1])
+    first_coef = fit_poisson(y, z, offset=o).coef if start is None else checked_start(start, z.shape[1])
     if path == "glm":
         return refit_like_r(y, z, o, w, target)
-    return refit(y, z, o, w, 0.0, np.nan_to_num(begin), np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[:, 0]
+    return refit(y, z, o, w, 0.0, np.nan_to_num(first_coef), np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[
+        :, 0
+    ]

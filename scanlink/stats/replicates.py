@@ -38,7 +38,7 @@ class GeneReplicates:
     Parameters
     ----------
     covariates
-        Design of the group, without the peak.
+        Covariate design of the group, without the peak.
     counts
         Raw UMI counts. Shape ``(n_cells,)``.
 
@@ -67,24 +67,24 @@ class GeneReplicates:
                 self.moments = GeneMoments(covariates, self.counts, null.coef)
 
     def shared(self, block: WeightBlock) -> Shared:
-        """What all pairs of the gene share of a block."""
+        """Compute what all pairs of the gene share of a block."""
         if self.moments is None:
             return Shared(block)
         features = self.moments.features()
         return Shared(block, features, self.moments.sums(block.cells, features))
 
     def pair(self, peak: ArrayLike, *, fit: PoissonFit | None = None, target: int = 1) -> PairReplicates:
-        """A pair of this gene.
+        """Make a pair of this gene and a peak.
 
         Parameters
         ----------
         peak
-            Accessibility: 0 and 1, or counts. Shape ``(n_cells,)``.
+            Accessibility of each cell: 0 and 1, or counts. Shape ``(n_cells,)``.
         fit
             Fit of the design with the peak; None makes it. Twice its coefficient is the boundary of the basic
             bootstrap.
         target
-            Where in the design the peak's column goes.
+            Column of the design, from 0, in which the peak stands.
         """
         return PairReplicates(self, np.ascontiguousarray(peak, dtype=np.float64), fit, target)
 
@@ -125,22 +125,23 @@ class PairReplicates:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory is kept."""
-        kept = self.peak.nbytes
+        """Estimate how many bytes are kept."""
+        size = self.peak.nbytes
         if self.moments is not None:
-            kept += sum(cells.nbytes for _, cells in self.moments.classes if cells is not None)
-        return kept
+            size += sum(cells.nbytes for _, cells in self.moments.classes if cells is not None)
+        return size
 
     def _design(self) -> Floats:
+        """Return the design with the peak in its column."""
         return np.insert(self.gene.covariates.design, self.target, self.peak, axis=1)
 
     def replicates(self, shared: Shared) -> Floats:
-        """Coefficient of the peak in every replicate of a block.
+        """Compute the peak's coefficient in every replicate of a block.
 
         Parameters
         ----------
         shared
-            From :meth:`GeneReplicates.shared`.
+            What the gene's pairs share of the block, from :meth:`GeneReplicates.shared`.
 
         Returns
         -------
@@ -168,17 +169,18 @@ class PairReplicates:
             absent = counted[1] < 0.5
             values[absent] = -np.inf
             doubtful &= ~absent
-        again = np.flatnonzero(doubtful)
-        if again.size:
-            self.n_refitted += again.size
-            values[again] = self._refit(block, again)
+        to_refit = np.flatnonzero(doubtful)
+        if to_refit.size:
+            self.n_refitted += to_refit.size
+            values[to_refit] = self._refit(block, to_refit)
         return values
 
-    def _refit(self, block: WeightBlock, which: NDArray[np.intp]) -> Floats:
+    def _refit(self, block: WeightBlock, numbers: NDArray[np.intp]) -> Floats:
+        """Refit some replicates of a block, by their numbers in it."""
         design = self._design()
         return in_pieces(
             block,
-            which,
+            numbers,
             lambda rows: refit_poisson(
                 self.gene.counts, design, rows, target=self.target, offset=self.gene.covariates.offset, start=self.start
             ),
@@ -194,20 +196,20 @@ class RefittedPair:
     estimate
         Coefficient of the unweighted fit.
     refit
-        Coefficient of every row of weights, ``(n_replicates, n_cells)``.
+        Function from weights, ``(n_replicates, n_cells)``, to the coefficient of every row.
     """
 
     estimate: float
     refit: Callable[[NDArray[np.uint16]], Floats]
 
     def replicates(self, shared: Shared) -> Floats:
-        """Coefficient of the peak in every replicate of a block. Shape ``(n_replicates,)``."""
+        """Refit every replicate of a block. Shape ``(n_replicates,)``."""
         return in_pieces(shared.block, np.arange(shared.block.n_replicates), self.refit)
 
 
 def in_pieces(
-    block: WeightBlock, which: NDArray[np.intp], refit: Callable[[NDArray[np.uint16]], Floats], size: int = 256
+    block: WeightBlock, numbers: NDArray[np.intp], refit: Callable[[NDArray[np.uint16]], Floats], size: int = 256
 ) -> Floats:
     """Refit replicates, some at a time, to bound the memory of their weights. The first axis is replicates."""
-    pieces = [refit(block.rows(which[first : first + size])) for first in range(0, which.size, size)]
+    pieces = [refit(block.rows(numbers[first : first + size])) for first in range(0, numbers.size, size)]
     return np.concatenate(pieces) if pieces else np.empty(0)

@@ -16,7 +16,7 @@ __all__ = ["WeightBlock", "Weights", "case_weights", "resample_key", "weights_fr
 
 
 def resample_key(seed: int, group: str) -> int:
-    """The 64-bit generator key of one group.
+    """Make the 64-bit generator key of one group.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def resample_key(seed: int, group: str) -> int:
 
 
 def case_weights(key: int, first: int, last: int, n_cells: int) -> NDArray[np.uint16]:
-    """How often each cell is drawn in bootstrap replicates ``first`` to ``last - 1``.
+    """Draw how often each cell comes in bootstrap replicates ``first`` to ``last - 1``.
 
     Parameters
     ----------
     key
-        From :func:`resample_key`.
+        Key of the generator, from :func:`resample_key`.
     first, last
         Range of replicate numbers, half open.
     n_cells
@@ -85,9 +85,10 @@ class WeightBlock:
     Attributes
     ----------
     cells
-        Shape ``(n_tiles, n_cells, 64)``: replicate ``r`` is ``cells[r // 64, :, r % 64]``; zeros fill the last tile.
+        How often each cell is drawn. Shape ``(n_tiles, n_cells, 64)``: replicate ``r`` is ``cells[r // 64, :, r %
+        64]``; zeros fill the last tile.
     n_replicates
-        How many there are.
+        Number of replicates; further columns are padding.
     """
 
     cells: NDArray[np.uint8]
@@ -95,12 +96,12 @@ class WeightBlock:
 
     @classmethod
     def of(cls, weights: NDArray[np.integer]) -> WeightBlock:
-        """A block of given weights.
+        """Make a block of given weights.
 
         Parameters
         ----------
         weights
-            Shape ``(n_replicates, n_cells)``.
+            How often each replicate drew each cell. Shape ``(n_replicates, n_cells)``.
 
         Raises
         ------
@@ -111,13 +112,13 @@ class WeightBlock:
             raise InputError(f"a cell was drawn {weights.max()} times in one replicate, expected at most 255")
         n_replicates, n_cells = weights.shape
         cells = np.zeros((-(-n_replicates // LANES), n_cells, LANES), dtype=np.uint8)
-        for tile, own in enumerate(cells):
-            some = weights[tile * LANES : (tile + 1) * LANES]
-            own[:, : some.shape[0]] = some.T
+        for tile, tile_cells in enumerate(cells):
+            tile_rows = weights[tile * LANES : (tile + 1) * LANES]
+            tile_cells[:, : tile_rows.shape[0]] = tile_rows.T
         return cls(cells, n_replicates)
 
     def rows(self, replicates: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Weights of some replicates, a row each. Shape ``(replicates.size, n_cells)``."""
+        """Return the weights of some replicates, a row each. Shape ``(replicates.size, n_cells)``."""
         return self.cells[replicates // LANES, :, replicates % LANES].astype(np.uint16)
 
 
@@ -127,13 +128,13 @@ class Weights:
     Parameters
     ----------
     key
-        From :func:`resample_key`.
+        Key of the generator, from :func:`resample_key`.
     n_cells
         Cells to draw from.
     clusters
-        Whole clusters of cells (donors) are drawn instead: the cluster of each cell, from 0. Shape ``(n_cells,)``.
+        Cluster of each cell (donor), from 0, where whole clusters are drawn instead. Shape ``(n_cells,)``.
     keep_bytes
-        How much may be kept.
+        Bytes of weights that may be kept.
 
     Examples
     --------
@@ -146,23 +147,23 @@ class Weights:
         self, key: int, n_cells: int, *, clusters: NDArray[np.integer] | None = None, keep_bytes: int = 2**28
     ) -> None:
         self.key, self.n_cells, self.clusters = key, n_cells, clusters
-        self._kept: dict[tuple[int, int], WeightBlock] = {}
-        self._room = keep_bytes
+        self._cache: dict[tuple[int, int], WeightBlock] = {}
+        self._bytes_left = keep_bytes
 
     def block(self, first: int, last: int) -> WeightBlock:
-        """Replicates ``first`` to ``last - 1``."""
-        if (first, last) in self._kept:
-            return self._kept[first, last]
+        """Draw replicates ``first`` to ``last - 1``, or take them from those that are kept."""
+        if (first, last) in self._cache:
+            return self._cache[first, last]
         if self.clusters is not None:
-            drawn = case_weights(self.key, first, last, int(self.clusters.max()) + 1)
-            block = WeightBlock.of(drawn[:, self.clusters])
+            cluster_weights = case_weights(self.key, first, last, int(self.clusters.max()) + 1)
+            block = WeightBlock.of(cluster_weights[:, self.clusters])
         else:
             cells = np.empty((-(-(last - first) // LANES), self.n_cells, LANES), dtype=np.uint8)
             draw_cells(np.uint32(self.key & 0xFFFFFFFF), np.uint32(self.key >> 32), first, last - first, cells)
             block = WeightBlock(cells, last - first)
-        if block.cells.nbytes <= self._room:
-            self._room -= block.cells.nbytes
-            self._kept[first, last] = block
+        if block.cells.nbytes <= self._bytes_left:
+            self._bytes_left -= block.cells.nbytes
+            self._cache[first, last] = block
         return block
 
 
@@ -196,6 +197,6 @@ def weights_from_indices(indices: NDArray[np.integer], n_cells: int) -> NDArray[
     if index.size and (index.min() < 0 or index.max() >= n_cells):
         raise InputError(f"indices run from {index.min()} to {index.max()}, expected 0 to {n_cells - 1}")
     out = np.zeros((index.shape[0], n_cells), dtype=np.uint16)
-    for row, drawn in zip(out, index, strict=True):
-        row += np.bincount(drawn, minlength=n_cells).astype(np.uint16)
+    for row, cells in zip(out, index, strict=True):
+        row += np.bincount(cells, minlength=n_cells).astype(np.uint16)
     return out

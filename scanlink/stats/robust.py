@@ -30,7 +30,7 @@ def sandwich_se(
     theta: float | None = None,
     clusters: NDArray[np.integer] | None = None,
 ) -> float:
-    """Standard error that is robust to how counts vary, and to cells of one cluster resembling each other.
+    """Compute a standard error that is robust to how counts vary, and to cells of one cluster resembling each other.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ def sandwich_se(
     fitted
         Expected counts of the fit. Shape ``(n_cells,)``.
     design
-        Shape ``(n_cells, n_terms)``.
+        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
     covariance
         Inverse Fisher information ``H^-1``; NaN rows for terms left out. Shape ``(n_terms, n_terms)``.
     target
-        Column whose standard error is wanted; or of a sum of coefficients, by what each is multiplied there, shape
+        Column whose standard error is wanted; for a sum of coefficients, the factor of each in it, shape
         ``(n_terms,)``.
     kind
-        ``"HC0"`` is what the case bootstrap estimates; ``"HC2"`` and ``"HC3"`` divide each residual by
-        ``(1 - h_i)^(1/2)`` and ``1 - h_i``, with ``h_i`` the leverage. With clusters these are CR0, CR2 and CR3.
+        Small-sample form: ``"HC0"`` is what the case bootstrap estimates; ``"HC2"`` and ``"HC3"`` divide each residual
+        by ``(1 - h_i)^(1/2)`` and ``1 - h_i``, with ``h_i`` the leverage. With clusters these are CR0, CR2 and CR3.
     theta
         Inverse dispersion of a negative binomial fit; None for a Poisson fit.
     clusters
@@ -106,7 +106,7 @@ def sandwich_influence(
     theta: float | None = None,
     clusters: NDArray[np.integer] | None = None,
 ) -> Floats:
-    """What each cell, or cluster of cells, adds to a coefficient; the root of the sum of squares is its error.
+    """Compute what each cell, or cluster, adds to a coefficient; the root of the sum of squares is its error.
 
     Errors of estimates from overlapping cells follow from the influences' sums: see :func:`scanlink.stats.fit_states`.
 
@@ -134,11 +134,13 @@ def sandwich_influence(
     y, mu, z = (np.asarray(a, dtype=np.float64) for a in (counts, fitted, design))
     shrink = 1.0 if theta is None else 1.0 / (1.0 + mu / theta)
     residual, weight = (y - mu) * shrink, mu * shrink
-    kept = ~np.isnan(np.diag(covariance))
+    estimable = ~np.isnan(np.diag(covariance))
     sum_of = (
-        np.eye(kept.size)[target] if isinstance(target, (int, np.integer)) else np.asarray(target, dtype=np.float64)
+        np.eye(estimable.size)[target]
+        if isinstance(target, (int, np.integer))
+        else np.asarray(target, dtype=np.float64)
     )
-    z, inverse, sum_of = z[:, kept], covariance[np.ix_(kept, kept)], sum_of[kept]
+    z, inverse, sum_of = z[:, estimable], covariance[np.ix_(estimable, estimable)], sum_of[estimable]
     if clusters is not None:
         return _clustered_influence(residual, weight, z, inverse, sum_of, _POWER[kind], np.asarray(clusters))
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
@@ -166,6 +168,7 @@ def _clustered_influence(
     power: float,
     clusters: NDArray[np.integer],
 ) -> Floats:
+    """Compute what each cluster of cells adds to a sum of coefficients."""
     n_clusters, p = int(clusters.max()) + 1, design.shape[1]
     if n_clusters < 2:
         return np.full(n_clusters, np.nan)
@@ -185,11 +188,11 @@ def _clustered_influence(
     for g in range(n_clusters):
         share = np.einsum("ji,jk,kl->il", root, information[g], root)
         values, vectors = np.linalg.eigh((share + share.T) / 2.0)
-        own = np.einsum("ji,j->i", vectors, np.einsum("ji,j->i", root, score[g]))
+        score_along = np.einsum("ji,j->i", vectors, np.einsum("ji,j->i", root, score[g]))
         along = np.einsum("ji,j->i", vectors, across)
         alone = values > 1.0 - _ROOM
         # What the cluster alone determines has no residual to tell its error by.
         if (np.abs(along[alone]) > furthest).any():
             return np.full(n_clusters, np.nan)
-        out[g] = np.sum(np.where(alone, 0.0, along * own / np.where(alone, 1.0, 1.0 - values) ** power))
+        out[g] = np.sum(np.where(alone, 0.0, along * score_along / np.where(alone, 1.0, 1.0 - values) ** power))
     return out

@@ -40,7 +40,7 @@ class TailP:
     p
         The p-value; 0 only where it is below 1e-307.
     log_p
-        Its natural logarithm.
+        Natural logarithm of the p-value.
     deviate
         Standard normal deviate of the boundary: P(b* >= 2 b) = P(Z > deviate).
     reached
@@ -66,7 +66,7 @@ def bootstrap_tail(
     theta: float | None = None,
     clusters: ArrayLike | None = None,
 ) -> TailP:
-    """The p-value that SCENT's bootstrap tends to, without a seed and without a floor.
+    """Compute the p-value that SCENT's bootstrap tends to, without a seed and without a floor.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def bootstrap_tail(
     target
         Column of ``design`` whose coefficient is tested.
     estimate
-        Its coefficient b in the unweighted fit, natural logarithm.
+        Coefficient b of that column in the unweighted fit, natural logarithm.
     offset
         Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
     start
@@ -151,19 +151,20 @@ def bootstrap_tail(
 
 
 def _codes(clusters: ArrayLike | None, n: int) -> tuple[NDArray[np.int64], int]:
+    """Number the clusters from 0; return the number of each cell, and how many units are drawn."""
     if clusters is None:
         return np.empty(0, dtype=np.int64), n
-    given = np.asarray(clusters)
-    if given.shape != (n,) or not np.issubdtype(given.dtype, np.integer):
-        raise InputError(f"clusters have shape {given.shape} and type {given.dtype}, expected {n} whole numbers")
+    labels = np.asarray(clusters)
+    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"clusters have shape {labels.shape} and type {labels.dtype}, expected {n} whole numbers")
     # Donors without a cell cannot be drawn.
-    found, codes = np.unique(given, return_inverse=True)
-    return codes.astype(np.int64), found.size
+    distinct, codes = np.unique(labels, return_inverse=True)
+    return codes.astype(np.int64), distinct.size
 
 
 @compiled
 def tail_log_p(data: Data, coef: Floats, estimate: float) -> tuple[float, float, int, int]:
-    """:func:`bootstrap_tail` on prepared arrays: log p, deviate, state, and passes over the cells.
+    """Compute :func:`bootstrap_tail` on prepared arrays: log p, deviate, state, and passes over the cells.
 
     ``data`` is ``(counts, terms, offset, theta, clusters, n_units, work)``: a row of ``terms`` a term, the wanted one
     last; ``theta`` infinite for Poisson counts; ``clusters`` empty and ``n_units`` the number of cells where cells are
@@ -184,34 +185,34 @@ def tail_log_p(data: Data, coef: Floats, estimate: float) -> tuple[float, float,
 def infinite_chances(
     counts: Floats, level: Floats, clusters: NDArray[np.int64], n_units: int
 ) -> tuple[float, float, bool]:
-    """log chance that b* is +inf, and -inf, for a term of two levels; and whether b is so itself."""
+    """Compute log chances that b* is +inf, and -inf, for a term of two levels; and whether b is so itself."""
     low, high = level.min(), level.max()
     # Whether a unit has counts at the high level, at the low one.
-    has = np.zeros((n_units, 2), dtype=np.bool_)
+    has_count = np.zeros((n_units, 2), dtype=np.bool_)
     for i in range(level.size):
         if low == high or (level[i] != low and level[i] != high):
             return -np.inf, -np.inf, False
         if counts[i] > 0.0:
-            has[clusters[i] if clusters.size > 0 else i, 0 if level[i] == high else 1] = True
+            has_count[clusters[i] if clusters.size > 0 else i, 0 if level[i] == high else 1] = True
     at_high = at_low = anywhere = 0
     for g in range(n_units):
-        at_high += has[g, 0]
-        at_low += has[g, 1]
-        anywhere += has[g, 0] or has[g, 1]
+        at_high += has_count[g, 0]
+        at_low += has_count[g, 1]
+        anywhere += has_count[g, 0] or has_count[g, 1]
     # Replicates without any count have no coefficient.
-    none = n_units * math.log1p(-anywhere / n_units)
+    no_count = n_units * math.log1p(-anywhere / n_units)
     only_high, only_low = n_units * math.log1p(-at_low / n_units), n_units * math.log1p(-at_high / n_units)
-    if none > -np.inf:
-        only_high += math.log1p(-math.exp(none - only_high))
-        only_low += math.log1p(-math.exp(none - only_low))
+    if no_count > -np.inf:
+        only_high += math.log1p(-math.exp(no_count - only_high))
+        only_low += math.log1p(-math.exp(no_count - only_low))
     return only_high, only_low, at_high == 0 or at_low == 0
 
 
 @compiled
 def saddle_deviate(data: Data, coef: Floats, boundary: float) -> tuple[float, int, int, Floats, Floats]:
-    """r* = r + log(u / r) / r of P(b* >= boundary) = P(Z > r*), or r where the path stops; state and passes.
+    """Compute r* = r + log(u / r) / r, for which P(b* >= boundary) = P(Z > r*), or r where the path stops.
 
-    Then the fit to the tilted weights, and t: the weights are proportional to exp(t'u_i).
+    Returns it with state and passes, the fit to the tilted weights, and t: the weights are proportional to exp(t'u_i).
     """
     state, r, ratio, passes, end, t = _path(data, coef, boundary)
     if state != NEAR:
@@ -221,8 +222,8 @@ def saddle_deviate(data: Data, coef: Floats, boundary: float) -> tuple[float, in
     apart = _APART / ratio
     share, total, difference, bend, lean = (boundary - coef[-1]) / apart, 0.0, 0.0, 0.0, 0.0
     for side in (-1.0, 1.0):
-        state, r, ratio, more, _, _ = _path(data, coef, coef[-1] + side * apart)
-        passes += more
+        state, r, ratio, new_passes, _, _ = _path(data, coef, coef[-1] + side * apart)
+        passes += new_passes
         if state != REACHED:
             return 0.0, STOPPED, passes, end, t
         total += 0.5 * r
@@ -245,17 +246,17 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
     saddle_pass(data, coef, t, first, second)
     size, _, _ = saddle_step(first, second, n_units, 1.0, dt, dgamma)
     slope = math.sqrt(n_units * max(0.0, quadratic(dt, second[0])))
-    at, r, ratio, passes = coef[q], 0.0, 0.0, 1
+    position, r, ratio, passes = coef[q], 0.0, 0.0, 1
     if not (size < np.inf and slope > 0.0):
         return STOPPED, r, ratio, passes, coef, t
-    if slope * abs(boundary - at) < _SMALL_R:
+    if slope * abs(boundary - position) < _SMALL_R:
         return NEAR, r, slope, passes, coef, t
-    stride = whole = boundary - at
-    while at != boundary:
-        target = boundary if stride == boundary - at else at + stride
-        here = (coef.copy(), t.copy(), first.copy(), second.copy())
-        size, logdet, change = saddle_step(first, second, n_units, target - at, dt, dgamma)
-        arrived, before, value, r_now, ratio_now = False, np.inf, 0.0, 0.0, 0.0
+    stride = distance = boundary - position
+    while position != boundary:
+        target = boundary if stride == boundary - position else position + stride
+        last_point = (coef.copy(), t.copy(), first.copy(), second.copy())
+        size, logdet, change = saddle_step(first, second, n_units, target - position, dt, dgamma)
+        arrived, previous_size, value, r_now, ratio_now = False, np.inf, 0.0, 0.0, 0.0
         coef[q] = target
         for _ in range(12):
             _add(t, dt)
@@ -268,9 +269,9 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
             size, logdet, change = saddle_step(first, second, n_units, 0.0, dt, dgamma)
             close = _CLOSE if target == boundary else _NEAR
             arrived = size < close * min(1.0, math.sqrt(max(0.0, -2.0 * n_units * value)))
-            if arrived or not size < 0.9 * before:
+            if arrived or not size < 0.9 * previous_size:
                 break
-            before = size
+            previous_size = size
         if arrived:
             information = second[3, :q, :q].copy()
             factor(information, aliased)
@@ -280,12 +281,12 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
                 ratio_now -= 2.0 * math.log(information[k, k])
             arrived = ratio_now > _LEAST_RATIO
         if arrived:
-            at, r, ratio = target, r_now, ratio_now
-            stride = boundary - at if abs(2.0 * stride) >= abs(boundary - at) else 2.0 * stride
+            position, r, ratio = target, r_now, ratio_now
+            stride = boundary - position if abs(2.0 * stride) >= abs(boundary - position) else 2.0 * stride
         else:
-            coef, t, first, second = here
+            coef, t, first, second = last_point
             stride *= 0.5
-            if abs(stride) < _SHORTEST * abs(whole) or passes > _MAX_PASSES:
+            if abs(stride) < _SHORTEST * abs(distance) or passes > _MAX_PASSES:
                 return STOPPED, r, ratio, passes, coef, t
     _add(t, dt)
     _add(coef, dgamma)
@@ -294,5 +295,6 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
 
 @compiled
 def _add(values: Floats, steps: Floats) -> None:
+    """Add steps to the first values, in place."""
     for k in range(steps.size):
         values[k] += steps[k]

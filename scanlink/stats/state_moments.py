@@ -23,17 +23,17 @@ class StateSums:
 
     Attributes
     ----------
-    own
-        Fluctuations of the moments, and of the counts. Shape ``(n_classes, n_own + 1, padded)``.
+    fluctuations
+        Fluctuations of the moments, and of the counts. Shape ``(n_classes, n_summed + 1, padded)``.
     slopes
         Fluctuations of counts times covariates. Shape ``(n_classes, q, padded)``.
     counted
         Weighted counts of each state. Shape ``(n_states, padded)``.
     n_replicates
-        How many of the columns are replicates.
+        Number of replicates; further columns are padding.
     """
 
-    own: NDArray[np.float32]
+    fluctuations: NDArray[np.float32]
     slopes: NDArray[np.float32]
     counted: Floats
     n_replicates: int
@@ -47,13 +47,13 @@ class Solved:
     ----------
     coef, error
         Contrasts, and what they may be wrong by. Shape ``(n_contrasts, n_replicates)``.
-    arrived
-        Whether Newton's method did. Shape ``(n_replicates,)``.
+    converged
+        Whether Newton's method arrived. Shape ``(n_replicates,)``.
     """
 
     coef: Floats
     error: Floats
-    arrived: NDArray[np.bool_]
+    converged: NDArray[np.bool_]
 
 
 class StateMoments:
@@ -62,11 +62,11 @@ class StateMoments:
     Parameters
     ----------
     gene
-        The gene.
+        Gene around whose fit without states the contrasts are expanded.
     state
-        State of each cell. Shape ``(n_cells,)``.
+        State of each cell, from 0. Shape ``(n_cells,)``.
     n_states
-        How many there are.
+        Number of states.
     """
 
     def __init__(self, gene: GeneMoments, state: Cells, n_states: int) -> None:
@@ -103,13 +103,13 @@ class StateMoments:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory is kept."""
+        """Estimate how many bytes are kept."""
         return sum(cells.nbytes for cells in (*self.cells, *self.expressed) if cells is not None)
 
     def sums(
         self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
     ) -> StateSums:
-        """Weighted sums over the classes.
+        """Sum over the classes with the weights of a block.
 
         Parameters
         ----------
@@ -117,42 +117,43 @@ class StateMoments:
             As in :meth:`scanlink.stats.moments.PairMoments.replicates`.
         """
         covariates = self.gene.covariates
-        n_own, q = covariates.monomials.n_own, self.slopes.shape[1]
+        n_summed, q = covariates.monomials.n_summed, self.slopes.shape[1]
         padded, n_classes = weights.shape[0] * LANES, len(self.cells)
-        own = np.empty((n_classes, n_own + 1, padded), dtype=np.float32)
+        fluctuations = np.empty((n_classes, n_summed + 1, padded), dtype=np.float32)
         slopes = np.empty((n_classes, q, padded), dtype=np.float32)
         for c, cells in enumerate(self.cells):
             if cells is not None:
-                covariates.sums(weights, cells, features, own[c])
+                covariates.sums(weights, cells, features, fluctuations[c])
                 covariates.sums(weights, self.expressed[c], self.gene.slopes, slopes[c])
         for c, cells in enumerate(self.cells):
             if cells is None:
                 s = self.stratum_of[c]
-                own[c], slopes[c] = shared[s, : n_own + 1], shared[s, n_own + 1 :]
+                fluctuations[c], slopes[c] = shared[s, : n_summed + 1], shared[s, n_summed + 1 :]
                 for other in np.flatnonzero(self.stratum_of == s):
                     if other != c:
-                        own[c] -= own[other]
+                        fluctuations[c] -= fluctuations[other]
                         slopes[c] -= slopes[other]
         counted = np.zeros((self.n_states, padded))
         for c, k in enumerate(self.state_of):
-            counted[k] += self.counted[c] + own[c, n_own]
-        return StateSums(own, slopes, counted, n_replicates)
+            counted[k] += self.counted[c] + fluctuations[c, n_summed]
+        return StateSums(fluctuations, slopes, counted, n_replicates)
 
     def solve(
         self, sums: StateSums, states: tuple[int, ...], coef: Floats, covariate_coef: Floats, n_replicates: int
     ) -> Solved:
-        """Contrasts of some states against state 0, regressed on the cells of these and of state 0.
+        """Solve contrasts of some states against state 0, regressed on the cells of these and of state 0.
 
         Parameters
         ----------
         sums
-            From :meth:`sums`, or some of its columns.
+            Sums of a block, from :meth:`sums`, or some of its columns.
         states
-            Which states.
+            States whose contrasts are wanted, from 1.
         coef, covariate_coef
-            The unweighted fit: contrasts, ``(n_contrasts,)``, and the covariates' coefficients, ``(n_terms,)``.
+            Coefficients of the unweighted fit, natural logarithm: contrasts, ``(n_contrasts,)``, and covariates,
+            ``(n_terms,)``.
         n_replicates
-            How many of the columns are wanted.
+            Number of replicates that are wanted, from the first column on.
         """
         covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
         used = np.flatnonzero(np.isin(self.state_of, (0, *states)))
@@ -161,13 +162,13 @@ class StateMoments:
         indicators = (self.state_of[used, None] == np.array(states)).astype(np.float64)
         design = np.hstack([strata[self.stratum_of[used]], indicators])
         targets = np.arange(r, r + len(states), dtype=np.int64)
-        shift = covariates.own_terms(covariate_coef) - self.gene.null
+        shift = covariates.solver_terms(covariate_coef) - self.gene.null
         start = np.concatenate([shift[:r], coef, shift[r:]])
-        own, slopes = sums.own[used], sums.slopes[used]
-        padded, n_own = own.shape[2], monomials.n_own
+        fluctuations, slopes = sums.fluctuations[used], sums.slopes[used]
+        padded, n_summed = fluctuations.shape[2], monomials.n_summed
         data, counted = np.empty((start.size, padded)), np.empty((used.size, padded))
         sum_counts(
-            own[:, n_own],
+            fluctuations[:, n_summed],
             slopes,
             self.counted[used],
             self.slopes[used].sum(axis=0),
@@ -176,12 +177,12 @@ class StateMoments:
             data,
             counted,
         )
-        found, error = np.empty((len(states), n_replicates)), np.empty((len(states), n_replicates))
+        contrasts, error = np.empty((len(states), n_replicates)), np.empty((len(states), n_replicates))
         state = np.empty(n_replicates, dtype=np.uint8)
         solve(
             data,
             self.moments[used],
-            own,
+            fluctuations,
             design,
             start,
             monomials.parent,
@@ -190,13 +191,13 @@ class StateMoments:
             monomials.up,
             monomials.prefix,
             monomials.degree,
-            monomials.own_degree,
+            monomials.fluctuation_degree,
             self.norms[used],
             covariates.furthest,
             targets,
             n_replicates,
-            found,
+            contrasts,
             error,
             state,
         )
-        return Solved(found, error, state == SOLVED)
+        return Solved(contrasts, error, state == SOLVED)

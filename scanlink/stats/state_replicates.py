@@ -83,18 +83,18 @@ class StateReplicates:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory is kept."""
+        """Estimate how many bytes are kept."""
         return sum(part.design.nbytes + 2 * part.counts.nbytes for part in self.fit.parts) + (
             0 if self._states is None else self._states.nbytes
         )
 
     def replicates(self, shared: Shared) -> Floats:
-        """Contrasts, interaction and RERI in every replicate of a block.
+        """Compute contrasts, interaction and RERI in every replicate of a block.
 
         Parameters
         ----------
         shared
-            From :meth:`scanlink.stats.GeneReplicates.shared`.
+            What the gene's tests share of the block, from :meth:`scanlink.stats.GeneReplicates.shared`.
 
         Returns
         -------
@@ -107,26 +107,29 @@ class StateReplicates:
             self.n_refitted += block.n_replicates
             return self.fit.of(self._refit(block, np.arange(block.n_replicates)))
         sums = self._states.sums(block.cells, shared.features, shared.sums, block.n_replicates)
-        found = self._solve(sums)
-        out = self.fit.of(found.values)
-        spread = np.vstack([(found.error.T * self.fit.scale).T, np.einsum("s,sr->r", self.fit.scale, found.error)])
+        contrasts = self._solve(sums)
+        out = self.fit.of(contrasts.values)
+        spread = np.vstack(
+            [(contrasts.error.T * self.fit.scale).T, np.einsum("s,sr->r", self.fit.scale, contrasts.error)]
+        )
         with np.errstate(over="ignore", invalid="ignore"):
             # RERI is a sum of exponentials, each of which rises or falls with one contrast.
-            grown = np.sum(np.exp(found.values) * np.expm1(found.error), axis=0)
+            grown = np.sum(np.exp(contrasts.values) * np.expm1(contrasts.error), axis=0)
             spread = np.vstack([spread, grown])
-            near = ~(np.abs(out - 2.0 * self.estimate[:, None]) > spread)
-            vague = ~(spread < LOOSE * self._se[:, None])
-        again = np.flatnonzero(found.unknown | near.any(axis=0) | vague.any(axis=0))
-        if again.size:
-            self.n_refitted += again.size
-            out[:, again] = self.fit.of(self._refit(block, again))
+            near_boundary = ~(np.abs(out - 2.0 * self.estimate[:, None]) > spread)
+            imprecise = ~(spread < LOOSE * self._se[:, None])
+        to_refit = np.flatnonzero(contrasts.unknown | near_boundary.any(axis=0) | imprecise.any(axis=0))
+        if to_refit.size:
+            self.n_refitted += to_refit.size
+            out[:, to_refit] = self.fit.of(self._refit(block, to_refit))
         return out
 
     def refits(self, block: WeightBlock) -> Floats:
-        """The same by full refits of all replicates, for comparison. Shape ``(n_states + 1, n_replicates)``."""
+        """Refit all replicates in full, for comparison. Shape ``(n_states + 1, n_replicates)``."""
         return self.fit.of(self._refit(block, np.arange(block.n_replicates)))
 
     def _solve(self, sums: StateSums) -> _Contrasts:
+        """Solve the contrasts of a block by the moments."""
         assert self._states is not None
         n = sums.n_replicates
         values, error = np.empty((self.fit.coef.size, n)), np.empty((self.fit.coef.size, n))
@@ -137,16 +140,17 @@ class StateReplicates:
             others = np.delete(part.fit.coef, list(part.targets))
             solved = self._states.solve(sums, part.states, self.fit.coef[rows], others, n)
             values[rows], error[rows] = solved.coef, solved.error
-            unknown |= ~solved.arrived
+            unknown |= ~solved.converged
         return _Contrasts(values, error, np.asarray(unknown))
 
-    def _refit(self, block: WeightBlock, which: NDArray[np.intp]) -> Floats:
-        pieces = [in_pieces(block, which, partial(_refit_part, part, self.fit)) for part in self.fit.parts]
+    def _refit(self, block: WeightBlock, numbers: NDArray[np.intp]) -> Floats:
+        """Refit the contrasts of some replicates of a block, by their numbers in it."""
+        pieces = [in_pieces(block, numbers, partial(_refit_part, part, self.fit)) for part in self.fit.parts]
         return np.ascontiguousarray(np.hstack(pieces).T)
 
 
 def _refit_part(part: SubFit, fit: StatesFit, weights: NDArray[np.uint16]) -> Floats:
-    """Contrasts of one regression in every row of weights. Shape ``(n_replicates, n_contrasts)``."""
+    """Fit the contrasts of one regression to every row of weights. Shape ``(n_replicates, n_contrasts)``."""
     if part.cells is not None:
         weights = np.ascontiguousarray(weights[:, part.cells])
     state = fit.state if part.cells is None else fit.state[part.cells]

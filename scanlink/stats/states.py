@@ -115,6 +115,7 @@ def fit_states(
 def _part(
     y: Floats, c: Floats, o: Floats, level: Cells, states: tuple[int, ...], family: str, cells: Cells | None
 ) -> SubFit:
+    """Fit one regression, of the cells of some states and of the first."""
     # As R's formula has it: intercept, states, covariates. What is collinear is left out from the right.
     first = int(c.shape[1] > 0 and c.shape[0] > 0 and np.ptp(c[:, 0]) == 0)
     indicators = (level[:, None] == np.array(states)).astype(np.float64)

@@ -20,7 +20,7 @@ Cells = NDArray[np.int64]
 
 
 def state_names(n_enhancers: int) -> list[str]:
-    """Names of the states in their order: a digit an enhancer, 1 where it is open.
+    """Name the states in their order: a digit an enhancer, 1 where it is open.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def state_names(n_enhancers: int) -> list[str]:
 
 
 def interaction_signs(n_enhancers: int) -> Floats:
-    """What each contrast is multiplied by in the interaction of all enhancers. Shape ``(2^k - 1,)``.
+    """Return the factor of each contrast in the interaction of all enhancers. Shape ``(2^k - 1,)``.
 
     Examples
     --------
@@ -48,15 +48,15 @@ class SubFit:
     Attributes
     ----------
     cells
-        Whose counts it has, 0-based; None for all.
+        Cells that are regressed, 0-based; None for all.
     counts, design, offset
-        What was regressed. ``design`` has the indicators of ``states`` at the columns ``targets``.
+        What was regressed, a row a cell. ``design`` has the indicators of ``states`` at the columns ``targets``.
     states
         States whose contrasts it estimates.
     targets
-        Their columns.
+        Columns of ``design`` with the indicators of ``states``.
     fit
-        The regression.
+        The fitted regression.
     theta
         Inverse dispersion of a negative binomial fit; None of a Poisson fit, and where there is no overdispersion.
     """
@@ -71,7 +71,7 @@ class SubFit:
     theta: float | None
 
     def combination(self, weights: Floats) -> Floats:
-        """Weights of the coefficients of a sum over this regression's states. Shape ``(n_terms,)``."""
+        """Weigh the coefficients for a sum over this regression's states. Shape ``(n_terms,)``."""
         out = np.zeros(self.design.shape[1])
         out[list(self.targets)] = weights
         return out
@@ -90,7 +90,7 @@ class StatesFit:
     state
         State of each cell. Shape ``(n_cells,)``.
     clusters
-        As given to :func:`fit_states`.
+        Cluster (donor) of each cell, from 0; None where cells are independent. Shape ``(n_cells,)``.
     scale
         What each contrast is multiplied by where it is reported and compared: 1, or one over the number of open
         enhancers where they are coded as a dosage. Shape ``(n_states - 1,)``.
@@ -104,30 +104,31 @@ class StatesFit:
 
     @property
     def converged(self) -> bool:
-        """Whether every regression arrived."""
+        """Tell whether every regression arrived."""
         return all(part.fit.converged for part in self.parts)
 
     @property
     def n_enhancers(self) -> int:
-        """How many enhancers there are."""
+        """Count the enhancers."""
         return int(np.log2(self.coef.size + 1))
 
     @cached_property
     def quantities(self) -> Floats:
-        """What is tested, as sums of contrasts: each of them, then the interaction. Shape ``(n_states, n_states - 1)``.
+        """Return what is tested, as sums of contrasts. Shape ``(n_states, n_states - 1)``.
 
-        The interaction of k enhancers is the sum over their sets S of ``(-1)^(k - |S|) b_S``; of two,
-        ``b11 - b10 - b01``.
+        Each of them, then the interaction. The interaction of k enhancers is the sum over their sets S of ``(-1)^(k -
+        |S|) b_S``; of two, ``b11 - b10 - b01``.
         """
         return np.vstack([np.eye(self.coef.size), interaction_signs(self.n_enhancers)]) * self.scale
 
     def of(self, contrasts: Floats) -> Floats:
-        """Contrasts as reported, interaction, and RERI, of one set of contrasts or of many.
+        """Compute contrasts as reported, interaction, and RERI, of one set of contrasts or of many.
 
         Parameters
         ----------
         contrasts
-            Shape ``(n_states - 1,)`` or ``(n_states - 1, n_replicates)``.
+            Contrasts against the first state, natural logarithm. Shape ``(n_states - 1,)`` or ``(n_states - 1,
+            n_replicates)``.
 
         Returns
         -------
@@ -144,11 +145,11 @@ class StatesFit:
 
     @cached_property
     def estimates(self) -> Floats:
-        """Contrasts as reported, interaction (natural log) and RERI. Shape ``(n_states + 1,)``."""
+        """Return contrasts as reported, interaction (natural log) and RERI. Shape ``(n_states + 1,)``."""
         return self.of(self.coef)
 
     def se(self, weights: ArrayLike) -> float:
-        """Model-based standard error of a sum of contrasts.
+        """Compute the model-based standard error of a sum of contrasts.
 
         Parameters
         ----------
@@ -178,49 +179,49 @@ class StatesFit:
         return float(np.sqrt(np.sum(total * total)))
 
     def se_robust(self, weights: ArrayLike, *, kind: SandwichKind = "HC3") -> float:
-        """Standard error of a sum of contrasts, robust to how counts vary: see :func:`scanlink.stats.sandwich_se`.
+        """Compute the standard error of a sum of contrasts, robust to how counts vary.
 
         Parameters
         ----------
         weights
             What each contrast is multiplied by in the sum. Shape ``(n_states - 1,)``.
         kind
-            Small-sample form.
+            Small-sample form, as in :func:`scanlink.stats.sandwich_se`.
         """
         w = np.asarray(weights, dtype=np.float64)
         n_units = self.state.size if self.clusters is None else int(self.clusters.max(initial=0)) + 1
         total = np.zeros(n_units)
         for part in self.parts:
-            own = w[[s - 1 for s in part.states]]
-            if not own.any():
+            part_weights = w[[s - 1 for s in part.states]]
+            if not part_weights.any():
                 continue
             clusters = None if self.clusters is None else self.clusters
             if clusters is not None and part.cells is not None:
                 clusters = clusters[part.cells]
-            found = sandwich_influence(
+            influence = sandwich_influence(
                 part.counts,
                 part.fit.fitted,
                 part.design,
                 part.fit.covariance,
-                target=part.combination(own),
+                target=part.combination(part_weights),
                 kind=kind,
                 theta=part.theta,
                 clusters=clusters,
             )
             if self.clusters is not None:
-                total[: found.size] += found
+                total[: influence.size] += influence
             elif part.cells is not None:
-                total[part.cells] += found
+                total[part.cells] += influence
             else:
-                total += found
+                total += influence
         return float(np.sqrt(np.sum(total * total)))
 
     def reri_gradient(self) -> Floats:
-        """Derivatives of RERI by the contrasts, for the delta method. Shape ``(n_states - 1,)``."""
+        """Return derivatives of RERI by the contrasts, for the delta method. Shape ``(n_states - 1,)``."""
         return np.asarray(interaction_signs(self.n_enhancers) * np.exp(self.coef))
 
     def cook_ratio(self) -> float:
-        """Largest Cook's distance among cells with every enhancer open, over their mean.
+        """Compare the largest Cook's distance among cells with every enhancer open with their mean.
 
         Notes
         -----

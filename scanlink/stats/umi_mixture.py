@@ -35,11 +35,11 @@ class UmiMixture:
     background
         Rate of the Poisson background, UMIs per cell.
     mean, sd
-        Of the natural logarithm of the signal's counts.
+        Mean and standard deviation of the natural logarithm of the signal's counts.
     share
-        Of the positive counts that are signal.
+        Share of the positive counts that are signal.
     n_cells
-        Positive counts.
+        Cells with a positive count.
     kind
         ``"mixture"``, or ``"background"`` or ``"signal"`` where that alone describes the counts better (BIC).
     """
@@ -61,7 +61,7 @@ def fit_umi_mixture(counts: ArrayLike, n: ArrayLike | None = None) -> UmiMixture
     counts
         Positive counts, whole numbers: of each cell, or those that occur. Shape ``(n_counts,)``.
     n
-        In how many cells each occurs; None: once. Shape ``(n_counts,)``.
+        Number of cells in which each count occurs; None: one. Shape ``(n_counts,)``.
 
     Returns
     -------
@@ -88,43 +88,43 @@ def fit_umi_mixture(counts: ArrayLike, n: ArrayLike | None = None) -> UmiMixture
     >>> fit.threshold, round(fit.share, 2)
     (4, 0.29)
     """
-    y, w = _checked(counts, n)
-    background, signal, rate, mean, sd = _alone(y, w)
+    y, w = _count_table(counts, n)
+    background, signal, rate, mean, sd = _fit_single(y, w)
     penalty, n_cells = math.log(w.sum()), round(float(w.sum()))
     alone = {"background": 2.0 * background - penalty, "signal": 2.0 * signal - 2.0 * penalty}
     kind = max(alone, key=lambda name: alone[name])
-    ends = [_climb(y, w, cut) for cut in _STARTS if (y <= cut).any() and (y > cut).any()]
+    ends = [_maximise(y, w, cut) for cut in _STARTS if (y <= cut).any() and (y > cut).any()]
     best = max(ends, key=lambda end: end[0], default=None)
     if best is not None and 2.0 * best[0] - 4.0 * penalty > alone[kind]:
         _, share, low, middle, width = best
-        threshold = _least(int(y[-1]), share, low, middle, width)
+        threshold = _least_signal(int(y[-1]), share, low, middle, width)
         # Below the mean of the signal has to be both the border and the background.
         if threshold <= math.exp(middle) and low < math.exp(middle):
             return UmiMixture(threshold, low, middle, width, share, n_cells, "mixture")
     return UmiMixture(None, rate, mean, sd, 1.0 if kind == "signal" else 0.0, n_cells, kind)
 
 
-def _checked(counts: ArrayLike, n: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Different counts, increasing, and in how many cells each occurs."""
-    given = np.asarray(counts, dtype=np.float64).ravel()
-    times = np.ones(given.size) if n is None else np.asarray(n, dtype=np.float64).ravel()
-    if not given.size or times.shape != given.shape:
+def _count_table(counts: ArrayLike, n: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Return the different counts, increasing, and in how many cells each occurs."""
+    values = np.asarray(counts, dtype=np.float64).ravel()
+    times = np.ones(values.size) if n is None else np.asarray(n, dtype=np.float64).ravel()
+    if not values.size or times.shape != values.shape:
         raise InputError(
-            f"found {given.size} counts and {times.size} numbers of cells; expected one for each, and some"
+            f"found {values.size} counts and {times.size} numbers of cells; expected one for each, and some"
         )
-    if not ((given >= 1) & (given == np.floor(given)) & np.isfinite(given)).all():
+    if not ((values >= 1) & (values == np.floor(values)) & np.isfinite(values)).all():
         raise InputError("expected positive whole counts of UMIs: leave out zeros, and take counts, not calls")
     if not ((times >= 0) & np.isfinite(times)).all() or not times.sum() > 0:
         raise InputError("the numbers of cells must be finite, at least 0, and not all 0")
-    y, place = np.unique(given, return_inverse=True)
-    return y, np.bincount(place.ravel(), weights=times, minlength=y.size).astype(np.float64)
+    y, index = np.unique(values, return_inverse=True)
+    return y, np.bincount(index.ravel(), weights=times, minlength=y.size).astype(np.float64)
 
 
 @compiled
-def _climb(y: Floats, w: Floats, cut: int) -> tuple[float, float, float, float, float]:
-    """Log-likelihood, share of signal, rate, mean and sd where expectation and maximisation end."""
+def _maximise(y: Floats, w: Floats, cut: int) -> tuple[float, float, float, float, float]:
+    """Return log likelihood, share of signal, rate, mean and sd where expectation and maximisation end."""
     signal = (y > cut).astype(np.float64)
-    total, now, before = w.sum(), -np.inf, -np.inf
+    total, likelihood, previous = w.sum(), -np.inf, -np.inf
     share = rate = mean = sd = 0.0
     for _ in range(_MAX_ITERATIONS):
         n_signal = n_background = umis = 0.0
@@ -135,22 +135,22 @@ def _climb(y: Floats, w: Floats, cut: int) -> tuple[float, float, float, float, 
         share = min(max(n_signal / total, 1e-9), 1.0 - 1e-9)
         rate = _truncated_rate(umis / max(n_background, 1e-300))
         mean, sd = _moments(y, w * signal)
-        now = 0.0
+        likelihood = 0.0
         for k in range(y.size):
             high = math.log(share) + _log_signal(y[k], mean, sd)
             low = math.log1p(-share) + _log_background(y[k], rate)
-            either = max(high, low) + math.log1p(math.exp(-abs(high - low)))
-            signal[k] = math.exp(high - either)
-            now += w[k] * either
-        if now - before < _TOLERANCE * abs(now):
+            log_density = max(high, low) + math.log1p(math.exp(-abs(high - low)))
+            signal[k] = math.exp(high - log_density)
+            likelihood += w[k] * log_density
+        if likelihood - previous < _TOLERANCE * abs(likelihood):
             break
-        before = now
-    return now, share, rate, mean, sd
+        previous = likelihood
+    return likelihood, share, rate, mean, sd
 
 
 @compiled
-def _alone(y: Floats, w: Floats) -> tuple[float, float, float, float, float]:
-    """Log-likelihood of the background alone and of the signal alone; rate, mean and sd."""
+def _fit_single(y: Floats, w: Floats) -> tuple[float, float, float, float, float]:
+    """Return log likelihoods of the background alone and of the signal alone; rate, mean and sd."""
     rate = _truncated_rate((w * y).sum() / w.sum())
     mean, sd = _moments(y, w)
     background = signal = 0.0
@@ -161,8 +161,8 @@ def _alone(y: Floats, w: Floats) -> tuple[float, float, float, float, float]:
 
 
 @compiled
-def _least(largest: int, share: float, rate: float, mean: float, sd: float) -> int:
-    """Least count from which on all up to the largest are rather signal; one more than the largest if there is none."""
+def _least_signal(largest: int, share: float, rate: float, mean: float, sd: float) -> int:
+    """Find the least count from which on all are rather signal; one more than the largest if there is none."""
     y = largest
     while y >= 1:
         odds = math.log(share / (1.0 - share)) + _log_signal(y, mean, sd) - _log_background(y, rate)
@@ -174,7 +174,7 @@ def _least(largest: int, share: float, rate: float, mean: float, sd: float) -> i
 
 @inlined
 def _moments(y: Floats, w: Floats) -> tuple[float, float]:
-    """Weighted mean and standard deviation of the logarithms."""
+    """Return weighted mean and standard deviation of the logarithms."""
     total = max(w.sum(), 1e-300)
     mean = (w * np.log(y)).sum() / total
     return mean, max(_NARROWEST, math.sqrt((w * (np.log(y) - mean) ** 2).sum() / total))
@@ -182,6 +182,7 @@ def _moments(y: Floats, w: Floats) -> tuple[float, float]:
 
 @compiled
 def _log_signal(y: float, mean: float, sd: float) -> float:
+    """Compute the log probability of a positive count of the signal."""
     # Of what rounds to this count, among what does not round to 0; from the nearer tail, where differences are exact.
     low, high = (math.log(y - 0.5) - mean) / sd, (math.log(y + 0.5) - mean) / sd
     if low > 0.0:
@@ -195,12 +196,13 @@ def _log_signal(y: float, mean: float, sd: float) -> float:
 
 @inlined
 def _log_background(y: float, rate: float) -> float:
+    """Compute the log probability of a positive count of the background."""
     return y * math.log(rate) - rate - math.lgamma(y + 1.0) - math.log(-math.expm1(-rate))
 
 
 @compiled
 def _truncated_rate(mean: float) -> float:
-    """Rate of the Poisson distribution whose positive counts have this mean: ``rate / (1 - exp(-rate)) = mean``."""
+    """Solve ``rate / (1 - exp(-rate)) = mean``: the rate at which positive Poisson counts have this mean."""
     if mean <= 1.0 + 1e-6:
         return 2e-6
     rate = mean

@@ -1,19 +1,35 @@
-"""Tables of results that the tests of the pictures draw."""
+"""Tables of results that the tests of the pictures draw, and what every picture is drawn from."""
 
 from __future__ import annotations
 
+import inspect
 import io
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from scipy.special import ndtr
 
+import scanlink as sl
+from scanlink.errors import MissingKeyError
 from scanlink.stats import adjust
 
 CONTRASTS = ("10", "01", "11", "interaction")
+GENES = pd.DataFrame(
+    {
+        "chrom": "chr1",
+        "start": 45_000 * np.arange(8),
+        "end": 45_000 * np.arange(8) + 9_000,
+        "strand": "+",
+        "gene": [f"G{k}" for k in range(8)],
+    }
+)
 
 
 def peak_name(number: int) -> str:
@@ -71,12 +87,12 @@ def epi_table(n: int, *, seed: int = 0, groups: tuple[str, ...] = ("T",)) -> pd.
 
 def sizes(ax: Axes) -> dict[str, int]:
     """Bytes of the picture as PNG and as SVG."""
-    found = {}
+    n_bytes = {}
     for kind in ("png", "svg"):
         file = io.BytesIO()
         ax.figure.savefig(file, format=kind, dpi=100)
-        found[kind] = len(file.getvalue())
-    return found
+        n_bytes[kind] = len(file.getvalue())
+    return n_bytes
 
 
 def boxes(ax: Axes) -> list[Bbox]:
@@ -87,9 +103,9 @@ def boxes(ax: Axes) -> list[Bbox]:
     return [Text.get_window_extent(text, renderer) for text in ax.texts if text.get_visible() and text.get_text()]
 
 
-def overlaps(found: list[Bbox]) -> list[tuple[int, int]]:
+def overlaps(texts: list[Bbox]) -> list[tuple[int, int]]:
     """Pairs of boxes that overlap by more than half a pixel."""
-    small = [box.padded(-0.5) for box in found]
+    small = [box.padded(-0.5) for box in texts]
     return [(i, j) for i in range(len(small)) for j in range(i) if small[i].overlaps(small[j])]
 
 
@@ -107,9 +123,9 @@ def screen_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.DataFrame:
         kind for kind in ("shuffled", "mismatched", "non_targeting") for _ in range(n_controls)
     ]
     total = len(kinds)
-    asked = np.array(kinds) == "discovery"
+    tested = np.array(kinds) == "discovery"
     se = rng.gamma(6, 0.02, total) + 0.02
-    beta = np.where(asked & (rng.random(total) < 0.1), -rng.gamma(3, 0.3, total), 0.0) + rng.normal(0, se)
+    beta = np.where(tested & (rng.random(total) < 0.1), -rng.gamma(3, 0.3, total), 0.0) + rng.normal(0, se)
     table = pd.DataFrame(
         {
             "kind": pd.Categorical(kinds),
@@ -124,7 +140,7 @@ def screen_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.DataFrame:
         }
     )
     table["p"] = table["p_robust"] = table["p_value"] = 2 * ndtr(-np.abs(beta / se))
-    table["fdr"] = np.where(asked, adjust(np.where(asked, table["p_value"], np.nan)), np.nan)
+    table["fdr"] = np.where(tested, adjust(np.where(tested, table["p_value"], np.nan)), np.nan)
     return table
 
 
@@ -133,9 +149,9 @@ def interactions_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.Data
     single = screen_table(n, seed=seed, n_controls=n_controls)
     rng = np.random.default_rng(seed + 1)
     se = 3 * single["se"].to_numpy()
-    asked = (single["kind"] == "discovery").to_numpy()
-    more = np.where(asked & (rng.random(len(single)) < 0.1), rng.choice([-2.0, 2.0], len(single)), 0.0)
-    more = more + rng.normal(0, se)
+    tested = (single["kind"] == "discovery").to_numpy()
+    effect = np.where(tested & (rng.random(len(single)) < 0.1), rng.choice([-2.0, 2.0], len(single)), 0.0)
+    effect = effect + rng.normal(0, se)
     table = single[["kind", "group", "gene", "status"]].assign(
         target_1=single["target"],
         target_2="other",
@@ -143,13 +159,13 @@ def interactions_table(n: int, *, seed: int = 0, n_controls: int = 0) -> pd.Data
         p_1=single["p"],
         beta_2=rng.normal(-0.3, 0.2, len(single)),
         p_2=0.5,
-        beta_interaction=more,
+        beta_interaction=effect,
         min_interaction=2.8 * se,
         aic_multiplicative=100.0,
         aic_additive=100 + rng.normal(0.5, 2, len(single)),
     )
-    table["p_interaction"] = table["p_robust_interaction"] = table["p_value"] = 2 * ndtr(-np.abs(more / se))
-    table["fdr"] = np.where(asked, adjust(np.where(asked, table["p_value"], np.nan)), np.nan)
+    table["p_interaction"] = table["p_robust_interaction"] = table["p_value"] = 2 * ndtr(-np.abs(effect / se))
+    table["fdr"] = np.where(tested, adjust(np.where(tested, table["p_value"], np.nan)), np.nan)
     return table
 
 
@@ -181,3 +197,56 @@ def joint_table(n: int, *, seed: int = 0) -> pd.DataFrame:
             "status_screen": "ok",
         }
     )
+
+
+@lru_cache(maxsize=1)
+def simulated() -> sl.ds.Simulation:
+    """A small multiome with links and interactions."""
+    return sl.ds.simulate(n_cells=400, n_genes=10, n_peaks=40, n_links=8, n_interactions=2, seed=1)
+
+
+def calibration() -> sl.tl.Calibration:
+    """Rejections of a permuted scan."""
+    table = pd.DataFrame({"group": "T", "kind": "wald", "level": [0.05, 0.01], "n_tests": 1000, "ratio": [1.1, 1.5]})
+    return sl.tl.Calibration(table.assign(ratio_low=[0.9, 0.8], ratio_high=[1.4, 2.5]), pd.DataFrame())
+
+
+def examples(n: int) -> dict[str, Any]:
+    """What pictures are drawn from, by the names of their arguments: tables of ``n`` rows.
+
+    Of the first argument of a picture there are several, as functions that make them: the first that has the columns
+    is drawn.
+    """
+    links, epi = (lambda: links_table(n, linked=0.4).assign(p=0.5)), (lambda: epi_table(n))
+    of_screens = [lambda: screen_table(n, n_controls=n), lambda: interactions_table(n, n_controls=n)]
+    pair = simulated().interactions.iloc[0]
+    return {
+        "links": [links],
+        "epi": [epi],
+        "table": [links, epi, *of_screens, lambda: joint_table(n)],
+        "mdata": [lambda: simulated().mdata],
+        "calibration": [calibration],
+        "genes": GENES,
+        "region": "chr1:0-400,000",
+        "truth": links_table(n).head(1)[["group", "gene", "peak", "beta"]],
+        **{name: pair[name] for name in ("gene", "enhancer_1", "enhancer_2")},
+    }
+
+
+def needed(name: str) -> list[str]:
+    """Names of the arguments without which a picture cannot be drawn."""
+    parameters = inspect.signature(getattr(sl.pl, name)).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+
+
+def draw_example(name: str, arguments: Mapping[str, Any], **options: Any) -> tuple[Axes | Figure, Any]:
+    """The picture called ``name`` of :func:`examples`, and what it was drawn from."""
+    first, *others = needed(name)
+    makers: Iterable[Callable[[], Any]] = arguments[first]
+    for make in makers:
+        data = make()
+        try:
+            return getattr(sl.pl, name)(data, *(arguments[other] for other in others), **options), data
+        except MissingKeyError:
+            continue
+    raise LookupError(f"none of the examples of the argument {first!r} can be drawn by {name}: add one to examples()")

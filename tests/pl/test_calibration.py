@@ -15,7 +15,7 @@ from scanlink.tl import Calibration
 
 
 @pytest.fixture
-def found():
+def permuted():
     table = pd.DataFrame(
         {
             "group": ["all"] * 4 + ["T"],
@@ -30,8 +30,8 @@ def found():
     return Calibration(table, pd.DataFrame())
 
 
-def test_calibration__draws_all_groups_together(found):
-    ax = calibration(found)
+def test_calibration__draws_all_groups_together(permuted):
+    ax = calibration(permuted)
     assert ax.get_title() == "all: 900 tests"
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     drawn = {line.get_label(): line.get_ydata() for line in ax.get_lines() if line.get_linestyle() == "None"}
@@ -42,24 +42,24 @@ def test_calibration__draws_all_groups_together(found):
     assert high > 8
 
 
-def test_calibration__nothing_rejected_is_an_arrow_at_the_edge(found):
-    ax = calibration(found)
+def test_calibration__nothing_rejected_is_an_arrow_at_the_edge(permuted):
+    ax = calibration(permuted)
     arrows = [c.get_offsets() for c in ax.collections if hasattr(c, "get_sizes") and len(c.get_offsets())]
     inside = [offsets for offsets in arrows if np.ndim(offsets) == 2 and offsets[:, 1].max() < 0.5]
     assert sum(len(offsets) for offsets in inside) == 1
 
 
-def test_calibration__one_level_of_nothing(found):
-    table = found.table.query("kind == 'robust' and level == 0.001")
+def test_calibration__one_level_of_nothing(permuted):
+    table = permuted.table.query("kind == 'robust' and level == 0.001")
     calibration(Calibration(table, pd.DataFrame())).figure.savefig(io.BytesIO())
 
 
-def test_calibration__draws_into_the_axes_it_is_given(found):
+def test_calibration__draws_into_the_axes_it_is_given(permuted):
     left, right = Figure().subplots(1, 2)
-    assert calibration(found, ax=right) is right
+    assert calibration(permuted, ax=right) is right
     assert not left.lines
 
 
-def test_calibration__refuses_an_empty_table(found):
+def test_calibration__refuses_an_empty_table(permuted):
     with pytest.raises(InputError, match="the table of the calibration is empty"):
-        calibration(Calibration(found.table.iloc[:0], pd.DataFrame()))
+        calibration(Calibration(permuted.table.iloc[:0], pd.DataFrame()))

@@ -95,14 +95,14 @@ def test_distance_decay__takes_a_pair_of_axes_or_cuts_one(links):
     assert by_hand.get_position().y0 > by_hand.figure.axes[-1].get_position().y1
 
 
-def test_distance_decay__three_million_are_a_small_picture():
-    links = links_table(3_000_000, n_groups=20)
+def test_distance_decay__hundreds_of_thousands_are_a_small_picture():
+    links = links_table(300_000, n_groups=20)
     ax = distance_decay(links)
     linked = np.array([float(y) for y in ax.lines[0].get_ydata()])
     assert ((linked[:-1] > 1) & (linked[:-1] < 10)).all()
-    found = sizes(ax)
-    assert found["png"] < 150_000
-    assert found["svg"] < 200_000
+    n_bytes = sizes(ax)
+    assert n_bytes["png"] < 150_000
+    assert n_bytes["svg"] < 200_000
 
 
 def test_distance_decay__says_what_is_wrong(links):

@@ -57,8 +57,8 @@ def test_links_per__many_links_share_the_last_bar():
     assert ax.get_title().endswith("most 40")
 
 
-def test_links_per__three_million_add_up():
-    links = links_table(3_000_000, n_groups=20)
+def test_links_per__hundreds_of_thousands_add_up():
+    links = links_table(300_000, n_groups=20)
     ax = links_per(links)
     assert sum(h * (k + 1) for k, h in enumerate(heights(ax))) == int((links["fdr"] < 0.1).sum())
     assert sizes(ax)["svg"] < 200_000

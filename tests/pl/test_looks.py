@@ -2,89 +2,105 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from many_points import main
 from matplotlib.figure import Figure
-from pl.tables import epi_table, interactions_table, joint_table, links_table, luminance, screen_table
+from pl.tables import draw_example, epi_table, examples, interactions_table, luminance, needed, screen_table
 
 import scanlink as sl
 from scanlink.errors import InputError
 from scanlink.pl._looks import MANY, SIGNS, STYLES, thinned
 from scanlink.pl._tables import as_text, exact_interval
 
-GENES = pd.DataFrame(
-    {
-        "chrom": "chr1",
-        "start": 45_000 * np.arange(8),
-        "end": 45_000 * np.arange(8) + 9_000,
-        "strand": "+",
-        "gene": [f"G{k}" for k in range(8)],
-    }
-)
-DRAW = {
-    "qq": lambda table, ax: sl.pl.qq(table, ax=ax),
-    "volcano": lambda table, ax: sl.pl.volcano(table, ax=ax),
-    "links_per": lambda table, ax: sl.pl.links_per(table, ax=ax),
-    "distance_decay": lambda table, ax: sl.pl.distance_decay(table, ax=ax),
-    "heatmap": lambda table, ax: sl.pl.heatmap(table, ax=ax),
-    "arcs": lambda table, ax: sl.pl.arcs(table, GENES, "chr1:0-400,000", ax=ax),
-    "additivity": lambda table, ax: sl.pl.additivity(table, ax=ax),
-    "volcano of pairs": lambda table, ax: sl.pl.volcano(table, ax=ax),
-    "qq of pairs": lambda table, ax: sl.pl.qq(table, ax=ax),
-    "heatmap of pairs": lambda table, ax: sl.pl.heatmap(table, ax=ax),
-    "screen_links": lambda table, ax: sl.pl.screen_links(table, ax=ax),
-    "screen_power": lambda table, ax: sl.pl.screen_power(table, ax=ax),
-    "screen_aic": lambda table, ax: sl.pl.screen_aic(table, ax=ax),
-    "qq of a screen": lambda table, ax: sl.pl.qq(table, by="kind", kinds=["robust"], top=3, ax=ax),
-    "volcano of a screen": lambda table, ax: sl.pl.volcano(table, top=3, ax=ax),
-    "volcano of interactions": lambda table, ax: sl.pl.volcano(table, ax=ax),
-    "additivity of interactions": lambda table, ax: sl.pl.additivity(table, ax=ax),
+# Pictures of tables of any size that are drawn into given axes.
+OF_TABLES = [
+    name
+    for name in sl.pl.__all__
+    if needed(name)[0] in ("table", "links", "epi") and "ax" in inspect.signature(getattr(sl.pl, name)).parameters
+]
+# Beside the first example of each picture: picture, table and options.
+MORE = {
+    "volcano of pairs": ("volcano", epi_table, {}),
+    "qq of pairs": ("qq", epi_table, {}),
+    "heatmap of pairs": ("heatmap", epi_table, {}),
+    "qq of a screen": ("qq", partial(screen_table, n_controls=100), {"by": "kind", "kinds": ["robust"], "top": 3}),
+    "volcano of a screen": ("volcano", partial(screen_table, n_controls=100), {"top": 3}),
+    "volcano of interactions": ("volcano", partial(interactions_table, n_controls=100), {}),
+    "additivity of interactions": ("additivity", partial(interactions_table, n_controls=100), {}),
 }
+CASES = [*OF_TABLES, *MORE]
 
 
-def table_for(name, n):
-    if name == "screen_links":
-        return joint_table(n)
-    if name == "screen_aic" or name.endswith("interactions"):
-        return interactions_table(n, n_controls=n)
-    if name == "screen_power" or name.endswith("screen"):
-        return screen_table(n, n_controls=n)
-    return epi_table(n) if name == "additivity" or name.endswith("pairs") else links_table(n, linked=0.4).assign(p=0.5)
+def case(label, n):
+    """Name of a picture, arguments with tables of ``n`` rows, and options."""
+    name, make, options = MORE.get(label, (label, None, {}))
+    arguments = examples(n)
+    if make is not None:
+        arguments[needed(name)[0]] = [partial(make, n)]
+    return name, arguments, options
 
 
-@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize("name", sl.pl.__all__)
+def test_pictures__are_called_by_the_name_of_their_file(name):
+    assert getattr(sl.pl, name).__module__ == f"scanlink.pl.{name}"
+    picture, _ = draw_example(name, examples(50))
+    file = io.BytesIO()
+    picture.figure.savefig(file, format="png")
+    assert len(file.getvalue()) > 5_000
+
+
+def test_pl__lists_every_picture_once():
+    files = sorted(path.stem for path in Path(sl.pl.__file__).parent.glob("[!_]*.py"))
+    assert files == sorted(sl.pl.__all__)
+
+
+@pytest.mark.parametrize("label", CASES)
 @pytest.mark.parametrize("n", [1, 3, 200])
-def test_pictures__draw_any_number_of_rows_into_the_axes_they_are_given(name, n):
+def test_pictures__draw_any_number_of_rows_into_the_axes_they_are_given(label, n):
+    name, arguments, options = case(label, n)
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    assert DRAW[name](table_for(name, n), right) is right
+    assert draw_example(name, arguments, ax=right, **options)[0] is right
     assert not left.lines
     assert not left.collections
     figure.savefig(io.BytesIO(), format="png")
-    own = DRAW[name](table_for(name, n), None)
-    own.figure.savefig(io.BytesIO(), format="svg")
+    alone, _ = draw_example(name, arguments, **options)
+    alone.figure.savefig(io.BytesIO(), format="svg")
 
 
-@pytest.mark.parametrize("name", DRAW)
-def test_pictures__refuse_an_empty_table_and_what_is_no_table(name):
-    table = table_for(name, 5)
-    with pytest.raises(InputError, match="is empty: nothing to draw"):
-        DRAW[name](table.iloc[:0], None)
-    with pytest.raises(InputError, match="is a list, expected a table"):
-        DRAW[name]([1, 2], None)
+@pytest.mark.parametrize("label", CASES)
+def test_pictures__refuse_an_empty_table_and_what_is_no_table(label):
+    name, arguments, options = case(label, 5)
+    _, table = draw_example(name, arguments, **options)
+    for refused, message in ((table.iloc[:0], "is empty: nothing to draw"), ([1, 2], "is a list, expected a table")):
+        with pytest.raises(InputError, match=message):
+            draw_example(name, {**arguments, needed(name)[0]: [lambda table=refused: table]}, **options)
 
 
-@pytest.mark.parametrize("name", [name for name in DRAW if name != "arcs"])
-def test_pictures__do_not_change_the_table(name):
-    table = table_for(name, 60)
+@pytest.mark.parametrize("label", [label for label in CASES if label != "arcs"])
+def test_pictures__do_not_change_the_table(label):
+    name, arguments, options = case(label, 60)
+    _, table = draw_example(name, arguments, **options)
     before = table.copy(deep=True)
-    DRAW[name](table, None)
+    draw_example(name, {**arguments, needed(name)[0]: [lambda: table]}, **options)
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_benchmark__of_many_points_runs_over_every_picture_of_a_table(capsys):
+    main(["--rows", "6000"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    assert [name for name, *_ in rows] == OF_TABLES
+    # Kilobytes of the SVG.
+    assert max(float(row[3]) for row in rows) < 1_500
 
 
 def test_pictures__need_no_pyplot_and_scanlink_no_matplotlib():
@@ -110,17 +126,17 @@ def test_thinned__keeps_every_count_and_moves_points_by_half_a_cell():
     rng = np.random.default_rng(0)
     x, y = rng.random(50_000), rng.random(50_000) ** 3
     ranges = {"x_range": (0.0, 1.0), "y_range": (0.0, 1.0)}
-    found_x, found_y, counts = thinned(x, y, **ranges, steps=50)
+    grid_x, grid_y, counts = thinned(x, y, **ranges, steps=50)
     assert counts.sum() == 50_000
-    assert found_x.size <= 2_500
+    assert grid_x.size <= 2_500
     assert (np.diff(counts) >= 0).all()
     cells = np.column_stack([x, y]) * 50 // 1
     np.testing.assert_array_equal(
-        np.unique(np.column_stack([found_x, found_y]) * 50 // 1, axis=0), np.unique(cells, axis=0)
+        np.unique(np.column_stack([grid_x, grid_y]) * 50 // 1, axis=0), np.unique(cells, axis=0)
     )
-    np.testing.assert_allclose((found_x * 50) % 1, 0.5)
+    np.testing.assert_allclose((grid_x * 50) % 1, 0.5)
     again = thinned(x[::-1], y[::-1], **ranges, steps=50)
-    np.testing.assert_array_equal(again[0], found_x)
+    np.testing.assert_array_equal(again[0], grid_x)
     few = thinned(x[:MANY], y[:MANY], **ranges)
     np.testing.assert_array_equal(few[0], x[:MANY])
 
@@ -136,7 +152,7 @@ def test_exact_interval__is_that_of_scipy():
 
 
 def test_as_text__names_of_any_type_become_text():
-    found = as_text(pd.Series([1, "1", "b", None], dtype=object, index=[4, 5, 6, 7]))
-    assert found.index.tolist() == [4, 5, 6, 7]
-    assert found.iloc[:3].tolist() == ["1", "1", "b"]
-    assert found.isna().tolist() == [False, False, False, True]
+    texts = as_text(pd.Series([1, "1", "b", None], dtype=object, index=[4, 5, 6, 7]))
+    assert texts.index.tolist() == [4, 5, 6, 7]
+    assert texts.iloc[:3].tolist() == ["1", "1", "b"]
+    assert texts.isna().tolist() == [False, False, False, True]

@@ -128,9 +128,9 @@ def test_qq__of_enhancer_pairs_is_that_of_a_contrast():
     observed = np.sort(-np.log10(epi["p_robust_interaction"]))
     np.testing.assert_allclose(np.sort(points(ax)["robust"][:, 1])[-5:], observed[-5:])
     single = qq(epi, contrast="10", kinds=["wald"], group="T")
-    own = epi[epi["group"] == "T"]
-    assert legend(single)[0] == f"wald ({len(own)})"
-    assert points(single)["wald"][:, 1].max() == pytest.approx(-np.log10(own["p_10"].min()))
+    of_group = epi[epi["group"] == "T"]
+    assert legend(single)[0] == f"wald ({len(of_group)})"
+    assert points(single)["wald"][:, 1].max() == pytest.approx(-np.log10(of_group["p_10"].min()))
     assert single.get_title() == "effect of 10 against 00"
     assert legend(qq(epi, by="group", kinds="robust"))[:2] == [
         f"robust, {name} ({count})" for name, count in epi["group"].value_counts().sort_index().items()

@@ -1,4 +1,4 @@
-"""Pictures of a screen say what its tables say, for three tests as for three million."""
+"""Pictures of a screen say what its tables say, for three tests as for hundreds of thousands."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def test_additivity__of_a_screen_adds_the_interaction():
     table = interactions_table(3, n_controls=3)
     ax = additivity(table)
     drawn = np.concatenate([np.asarray(c.get_offsets()) for c in ax.collections if len(c.get_offsets())])
-    own = table[table["kind"] == "discovery"]
-    total = own["beta_1"] + own["beta_2"]
+    tested = table[table["kind"] == "discovery"]
+    total = tested["beta_1"] + tested["beta_2"]
     np.testing.assert_allclose(sorted(drawn[:, 0]), sorted(total))
-    np.testing.assert_allclose(sorted(drawn[:, 1] - drawn[:, 0]), sorted(own["beta_interaction"]))
+    np.testing.assert_allclose(sorted(drawn[:, 1] - drawn[:, 0]), sorted(tested["beta_interaction"]))
     assert ax.get_xlabel() == "sum of single effects, targets 1 + 2 (natural log)"
 
 
@@ -115,20 +115,20 @@ def test_links__draws_each_pair_once_by_what_calls_it():
     table = joint_table(400)
     twice = pd.concat([table, table.assign(peak="chr1:5-9", p_link=1.0, beta_link=0.0)], ignore_index=True)
     ax = screen_links(twice)
-    linked, found = table["fdr_link"] < 0.1, table["fdr_screen"] < 0.1
+    linked, in_screen = table["fdr_link"] < 0.1, table["fdr_screen"] < 0.1
     opposite = int((table["beta_link"] * table["beta_screen"] < 0).sum())
     assert ax.get_title() == f"K562: 400 pairs, {opposite} with opposite signs"
     assert legend(ax) == [
-        f"neither ({(~linked & ~found).sum()})",
-        f"link only ({(linked & ~found).sum()})",
-        f"screen only ({(found & ~linked).sum()})",
-        f"link and screen ({(linked & found).sum()})",
+        f"neither ({(~linked & ~in_screen).sum()})",
+        f"link only ({(linked & ~in_screen).sum()})",
+        f"screen only ({(in_screen & ~linked).sum()})",
+        f"link and screen ({(linked & in_screen).sum()})",
         *legend(ax)[4:],
     ]
     drawn = next(c for c in ax.collections if c.get_label().startswith("link and screen"))
-    both = table[linked & found]
+    both = table[linked & in_screen]
     np.testing.assert_allclose(sorted(drawn.get_offsets()[:, 1]), sorted(both["beta_screen"]))
-    assert {text.get_text() for text in ax.texts} <= set(table.loc[found, "gene"])
+    assert {text.get_text() for text in ax.texts} <= set(table.loc[in_screen, "gene"])
     assert overlaps(boxes(ax)) == []
 
 
@@ -157,19 +157,19 @@ def test_links__categories_are_told_apart_in_grey_or_by_shape():
     "draw",
     [
         lambda: screen_links(
-            pd.concat([joint_table(30_000)] * 20, ignore_index=True).assign(
+            pd.concat([joint_table(30_000)] * 10, ignore_index=True).assign(
                 target=lambda t: np.arange(len(t)).astype(str)
             )
         ),
-        lambda: screen_power(pd.concat([screen_table(30_000)] * 100, ignore_index=True)),
-        lambda: screen_aic(pd.concat([interactions_table(30_000)] * 100, ignore_index=True)),
+        lambda: screen_power(pd.concat([screen_table(30_000)] * 10, ignore_index=True)),
+        lambda: screen_aic(pd.concat([interactions_table(30_000)] * 10, ignore_index=True)),
     ],
     ids=["links", "power", "aic"],
 )
-def test_pictures__of_millions_are_small(draw):
-    found = sizes(draw())
-    assert found["png"] < 300_000
-    assert found["svg"] < 600_000
+def test_pictures__of_hundreds_of_thousands_are_small(draw):
+    n_bytes = sizes(draw())
+    assert n_bytes["png"] < 300_000
+    assert n_bytes["svg"] < 600_000
 
 
 def test_pictures__say_what_is_wrong():

@@ -34,8 +34,8 @@ def multiome(counts, state, depth, **columns):
 
 def drawn(ax, marker):
     """Points of a marker, from left to right."""
-    found = [line.get_xydata() for line in ax.lines if line.get_marker() == marker and line.get_linestyle() == "None"]
-    return np.concatenate(found) if found else np.empty((0, 2))
+    points = [line.get_xydata() for line in ax.lines if line.get_marker() == marker and line.get_linestyle() == "None"]
+    return np.concatenate(points) if points else np.empty((0, 2))
 
 
 @pytest.fixture
@@ -128,9 +128,9 @@ def test_states__half_a_million_cells_are_a_small_picture():
     ax = states(multiome(counts, state, depth), "G", E1, E2, formula="offset(log(nUMI))")
     squares = drawn(ax, "s")[:, 1]
     np.testing.assert_allclose(np.log(squares[1:] / squares[0]), [0.3, 0.4, 0.7], atol=0.03)
-    found = sizes(ax)
-    assert found["png"] < 80_000
-    assert found["svg"] < 120_000
+    n_bytes = sizes(ax)
+    assert n_bytes["png"] < 80_000
+    assert n_bytes["svg"] < 120_000
 
 
 def test_states__marks_differ_in_shape(simulated):

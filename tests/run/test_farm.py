@@ -111,17 +111,17 @@ def test_run_blocks__when_every_block_fails_the_rest_is_not_tried(folder, on_cli
 
 def test_farm__workers_that_come_late(folder, blocks):
     with cluster.client("local", n_workers=0, processes=False, host=None) as client:
-        asked: list[int] = []
+        questions: list[int] = []
 
         def one_more() -> None:
-            asked.append(len(client.scheduler_info()["workers"]))
-            if len(asked) == 2:
+            questions.append(len(client.scheduler_info()["workers"]))
+            if len(questions) == 2:
                 client.cluster.scale(1)
 
         stats = run_blocks(
             task, Context(str(folder / "calls")), blocks, Parts(folder / "parts", "f"), client=client, problem=one_more
         )
-    assert asked[0] == 0
+    assert questions[0] == 0
     assert stats.n_computed == 24
 
 
@@ -134,24 +134,24 @@ def test_farm__a_lost_lock_or_queue_stops_it(folder, blocks):
 
 def test_compute_block__where_the_folder_is_not_the_drivers_nothing_is_written(tmp_path, blocks):
     (tmp_path / "calls").mkdir()
-    own = tmp_path / "own"
-    own.mkdir()
+    other_folder = tmp_path / "own"
+    other_folder.mkdir()
     report = compute_block(
         blocks[0],
         task=task,
         context=Context(str(tmp_path / "calls")),
-        parts=Parts(own, "f"),
-        marker=str(own / "progress.json"),
+        parts=Parts(other_folder, "f"),
+        marker=str(other_folder / "progress.json"),
     )
     assert report.blind
-    assert list(own.iterdir()) == []
+    assert list(other_folder.iterdir()) == []
     assert finished_calls(tmp_path) == []
 
 
 def test_compute_block__a_part_that_a_dead_worker_left_is_not_computed_again(folder, blocks):
     parts, context = Parts(folder / "parts", "f"), Context(str(folder / "calls"))
     reports = [compute_block(blocks[0], task=task, context=context, parts=parts) for _ in range(2)]
-    assert [report.found for report in reports] == [False, True]
+    assert [report.found_finished for report in reports] == [False, True]
     assert finished_calls(folder) == [0]
 
 

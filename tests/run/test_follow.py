@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,15 +38,16 @@ class Context:
     seconds: float = 0.0
     fail: tuple[str, ...] = ()
     kill: tuple[str, ...] = ()
+    kill_after_a_part: bool = False
     wait: tuple[tuple[str, str], ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
 
 
-def within(seconds: float, path: Path) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists():
+def wait_until(happened: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 60
+    while not happened():
         if time.monotonic() > end:
-            raise TimeoutError(f"{path.name} did not come")
+            raise TimeoutError(f"{what} did not come")
         time.sleep(0.02)
 
 
@@ -56,18 +57,21 @@ def task(context: Context, block: Block) -> pa.Table:
     stamp = time.monotonic_ns()
     (folder / f"begin-{word}-{stamp}").touch()
     if word in context.kill:
+        if context.kill_after_a_part:
+            wait_until(lambda: list(folder.glob("*/block-*.parquet")), "a part")
         os.kill(os.getpid(), signal.SIGKILL)
     if word in context.fail:
         raise ArithmeticError(f"no number for {word}")
     if word in dict(context.wait):
-        within(60, folder / dict(context.wait)[word])
+        wait_until((folder / dict(context.wait)[word]).exists, dict(context.wait)[word])
     if word in dict(context.delete):
         marker = folder / dict(context.delete)[word]
-        within(60, marker)
+        wait_until(marker.exists, marker.name)
         marker.unlink()
     time.sleep(context.seconds)
-    (folder / f"ended-{word}").touch()
     (folder / f"end-{word}-{time.monotonic_ns()}").touch()
+    # The last: who waits for it finds the time of the end.
+    (folder / f"ended-{word}").touch()
     return pa.table({"group": [block.group] * (block.last - block.first), "row": list(range(block.first, block.last))})
 
 
@@ -98,8 +102,8 @@ class Project:
         return [self.work(f"follow{group}", [replace(block, group=group) for block in blocks])]
 
     def run(self, **options: Any) -> dict[str, RunStats]:
-        found = run_work([self.scan], then=self.then, **options)
-        return {work.context.name: stats for work, stats in found.items()}
+        stats_of = run_work([self.scan], then=self.then, **options)
+        return {work.context.name: stats for work, stats in stats_of.items()}
 
     def traces(self, kind: str = "begin") -> list[str]:
         """Words of the blocks that were begun (or ended), in that order."""
@@ -108,12 +112,12 @@ class Project:
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Number and time of the file of each part."""
-        found = {str(path.relative_to(self.folder)): path.stat() for path in self.folder.glob("*/block-*.parquet")}
-        return {name: (about.st_ino, about.st_mtime_ns) for name, about in found.items()}
+        files = {str(path.relative_to(self.folder)): path.stat() for path in self.folder.glob("*/block-*.parquet")}
+        return {name: (status.st_ino, status.st_mtime_ns) for name, status in files.items()}
 
 
-def counts(found: dict[str, RunStats]) -> dict[str, tuple[int, int, int]]:
-    return {name: (stats.n_found, stats.n_computed, len(stats.failed)) for name, stats in found.items()}
+def counts(stats_of: dict[str, RunStats]) -> dict[str, tuple[int, int, int]]:
+    return {name: (stats.n_found, stats.n_computed, len(stats.failed)) for name, stats in stats_of.items()}
 
 
 @contextmanager
@@ -134,18 +138,21 @@ both = pytest.mark.parametrize("threads", [None, 2], ids=["in process", "on a cl
 def test_run_work__every_group_is_followed_once_and_its_blocks_are_computed(tmp_path, threads):
     project = Project(tmp_path / "run")
     with here_or(threads) as client:
-        found = project.run(client=client)
+        stats_of = project.run(client=client)
         follow = {f"follow{group}": (0, 3, 0) for group in range(N_GROUPS)}
-        assert counts(found) == {"scan": (0, 12, 0), **follow}
-        assert next(iter(found)) == "scan"
+        assert counts(stats_of) == {"scan": (0, 12, 0), **follow}
+        assert next(iter(stats_of)) == "scan"
         assert Counter(project.called) == Counter(
             [("scan", group) for group in range(N_GROUPS)] + [(f"follow{group}", group) for group in range(N_GROUPS)]
         )
         assert set(Counter(project.traces()).values()) == {1}
         files = project.parts()
-        for name in found:
-            said = json.loads((project.folder / name / "progress.json").read_text())
-            assert (said["state"], said["computed"], said["blocks"]) == ("finished", *2 * [found[name].n_computed])
+        for name in stats_of:
+            progress = json.loads((project.folder / name / "progress.json").read_text())
+            assert (progress["state"], progress["computed"], progress["blocks"]) == (
+                "finished",
+                *2 * [stats_of[name].n_computed],
+            )
         again = project.run(client=client)
     assert counts(again) == {"scan": (12, 0, 0), **dict.fromkeys(follow, (3, 0, 0))}
     assert project.parts() == files
@@ -173,8 +180,8 @@ def test_run_work__what_follows_is_computed_while_another_group_is(tmp_path, opt
     # A block of group 1 ends only when one that follows from group 0 has: a barrier between them would last for ever.
     project = Project(tmp_path / "run", wait=(("scan-1-5", "ended-follow0-0-0"),))
     with cluster.client("local", **options) as client:
-        found = project.run(client=client)
-    assert counts(found)["scan"] == (0, 12, 0)
+        stats_of = project.run(client=client)
+    assert counts(stats_of)["scan"] == (0, 12, 0)
     ends = project.traces("end")
     assert ends.index("follow0-0-0") < ends.index("scan-1-5")
 
@@ -193,22 +200,62 @@ def test_run_work__same_bits_in_any_order(tmp_path, threads):
         assert content_digest(parts[0].read(blocks)) == content_digest(parts[1].read(blocks))
 
 
-SCRIPT = """\
-import sys
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from test_follow import Project, here_or
-import os, signal
+def run_until_killed(folder: str, kill: list[str], in_then: list[Any] | None, threads: int | None) -> None:
+    project = Project(Path(folder), seconds=0.01, kill=tuple(kill), kill_after_a_part=True)
 
-project = Project(Path({folder!r}), seconds=0.05, kill={kill!r})
-def then(work, group):
-    if {in_then!r} == (work.context.name, group):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Project.then(project, work, group)
-with here_or({threads!r}) as client:
-    from scanlink.run import run_work
-    run_work([project.scan], client=client, then=then)
+    def then(work: Work, group: int) -> list[Work]:
+        if [work.context.name, group] == in_then:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return project.then(work, group)
+
+    with here_or(threads) as client:
+        run_work([project.scan], client=client, then=then)
+
+
+# Imports what a run needs once, and has each run in a process of its own that is a copy of this one.
+SERVER = """\
+import json, os, sys, traceback
+sys.path.insert(0, sys.argv[1])
+import test_follow
+
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        try:
+            test_follow.run_until_killed(**json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def exit_code_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., int]]:
+    """Run in a process of its own; returns the exit code."""
+    errors = tmp_path_factory.mktemp("server") / "stderr"
+    command = [sys.executable, "-c", SERVER, str(Path(__file__).parent)]
+    # With threads of its own a process cannot safely be copied.
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with (
+        open(errors, "w") as stderr,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        ) as server,
+    ):
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def run(**options: Any) -> int:
+            server.stdin.write(json.dumps(options) + "\n")
+            server.stdin.flush()
+            answer = server.stdout.readline()
+            assert answer, errors.read_text()
+            return int(answer)
+
+        yield run
+        server.stdin.close()
+        print(errors.read_text(), file=sys.stderr)
 
 
 @both
@@ -217,22 +264,18 @@ with here_or({threads!r}) as client:
     [(("scan-0-2",), None), (("scan-2-10",), None), (("follow1-1-1",), None), ((), ("scan", 1)), ((), ("follow2", 2))],
     ids=["first group", "last group", "what follows", "between", "at the end"],
 )
-def test_run_work__killed_and_started_again_computes_no_finished_block(tmp_path, threads, kill, in_then):
+def test_run_work__killed_and_started_again_computes_no_finished_block(tmp_path, exit_code_of, threads, kill, in_then):
     folder = tmp_path / "run"
-    script = SCRIPT.format(
-        tests=str(Path(__file__).parent), folder=str(folder), kill=kill, in_then=in_then, threads=threads
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert exit_code_of(folder=str(folder), kill=kill, in_then=in_then, threads=threads) == -signal.SIGKILL
     project = Project(folder)
     left = project.parts()
     n_left = Counter(name.split("/")[0] for name in left)
     assert 0 < len(left) < 12 + 9 or in_then == ("follow2", 2)
     with here_or(threads) as client:
-        found = project.run(client=client)
-    assert {name: stats.n_found for name, stats in found.items()} == {name: n_left[name] for name in found}
-    assert sum(stats.n_found + stats.n_computed for stats in found.values()) == 12 + 9
-    assert {name: about for name, about in project.parts().items() if name in left} == left
+        stats_of = project.run(client=client)
+    assert {name: stats.n_found for name, stats in stats_of.items()} == {name: n_left[name] for name in stats_of}
+    assert sum(stats.n_found + stats.n_computed for stats in stats_of.values()) == 12 + 9
+    assert {name: status for name, status in project.parts().items() if name in left} == left
     assert len(project.parts()) == 21
     assert Counter(name for name, _ in project.called)["scan"] == N_GROUPS
     # Only what was under way, at most the two on two threads, was begun twice.
@@ -244,12 +287,12 @@ def test_run_work__a_group_with_a_failed_block_is_not_gone_on_from(tmp_path, cap
     project = Project(tmp_path / "run", fail=("scan-1-6", "follow2-2-0"))
     with here_or(threads) as client:
         with caplog.at_level("INFO", logger="scanlink"):
-            found = project.run(client=client, retries=0)
-        assert counts(found) == {"scan": (0, 11, 1), "follow0": (0, 3, 0), "follow2": (0, 2, 1)}
-        assert found["scan"].failed == {6: "ArithmeticError: no number for scan-1-6"}
-        assert found["follow2"].failed == {0: "ArithmeticError: no number for follow2-2-0"}
-        assert found["scan"].unfollowed == {1: "1 of its 4 blocks were set aside"}
-        assert found["follow2"].unfollowed == {2: "1 of its 3 blocks were set aside"}
+            stats_of = project.run(client=client, retries=0)
+        assert counts(stats_of) == {"scan": (0, 11, 1), "follow0": (0, 3, 0), "follow2": (0, 2, 1)}
+        assert stats_of["scan"].failed == {6: "ArithmeticError: no number for scan-1-6"}
+        assert stats_of["follow2"].failed == {0: "ArithmeticError: no number for follow2-2-0"}
+        assert stats_of["scan"].unfollowed == {1: "1 of its 4 blocks were set aside"}
+        assert stats_of["follow2"].unfollowed == {2: "1 of its 3 blocks were set aside"}
         assert "group 1 of scan is not gone on from: 1 of its 4 blocks were set aside" in caplog.text
         for name, number in (("scan", "6"), ("follow2", "0")):
             content = json.loads((project.folder / name / "failed.json").read_text())
@@ -269,9 +312,9 @@ def test_run_work__what_follows_stops_when_it_is_hopeless(tmp_path, threads):
     project = Project(tmp_path / "run", n_follow=30, fail=words)
     with here_or(threads) as client, pytest.raises(RunError, match="the first 20 blocks all failed"):
         project.run(client=client, retries=0)
-    said = json.loads((project.folder / "follow0" / "progress.json").read_text())
-    assert (said["state"], said["computed"]) == ("failed", 0)
-    assert "the first 20 blocks all failed" in said["reason"]
+    progress = json.loads((project.folder / "follow0" / "progress.json").read_text())
+    assert (progress["state"], progress["computed"]) == ("failed", 0)
+    assert "the first 20 blocks all failed" in progress["reason"]
 
 
 @both
@@ -280,8 +323,8 @@ def test_run_work__failures_of_several_works_are_not_taken_together(tmp_path, th
     words = tuple(f"follow{group}-{group}-{number}" for group in range(3) for number in range(9))
     project = Project(tmp_path / "run", n_follow=9, fail=words)
     with here_or(threads) as client:
-        found = project.run(client=client, retries=0)
-    assert counts(found) == {"scan": (0, 12, 0), **{f"follow{group}": (0, 0, 9) for group in range(3)}}
+        stats_of = project.run(client=client, retries=0)
+    assert counts(stats_of) == {"scan": (0, 12, 0), **{f"follow{group}": (0, 0, 9) for group in range(3)}}
 
 
 @both
@@ -297,17 +340,17 @@ def test_run_work__an_exception_of_the_callback_stops_everything(tmp_path, threa
         with pytest.raises(LookupError, match="no such gene"):
             run_work([project.scan], then=then, client=client)
         begun = len(project.traces())
-        said = json.loads((project.folder / "scan" / "progress.json").read_text())
-        assert (said["state"], said["reason"]) == ("failed", "no such gene")
+        progress = json.loads((project.folder / "scan" / "progress.json").read_text())
+        assert (progress["state"], progress["reason"]) == ("failed", "no such gene")
         time.sleep(1.0)
         # What a thread had begun goes on; what was sent beyond that was called back.
         assert len(project.traces()) <= begun + 2
         left = project.parts()
         assert len(left) < 21
         project.words = {}
-        found = project.run(client=client)
-    assert sum(stats.n_found for stats in found.values()) == len(left)
-    assert sum(stats.n_found + stats.n_computed for stats in found.values()) == 21
+        stats_of = project.run(client=client)
+    assert sum(stats.n_found for stats in stats_of.values()) == len(left)
+    assert sum(stats.n_found + stats.n_computed for stats in stats_of.values()) == 21
 
 
 @both
@@ -321,8 +364,8 @@ def test_run_work__a_part_altered_before_it_is_gone_on_from_is_computed_anew(tmp
         return project.then(work, group)
 
     with here_or(threads) as client:
-        found = run_work([project.scan], then=then, client=client)
-    by_name = {work.context.name: stats for work, stats in found.items()}
+        stats_of = run_work([project.scan], then=then, client=client)
+    by_name = {work.context.name: stats for work, stats in stats_of.items()}
     assert counts(by_name)["scan"] == (0, 12, 0)
     assert list(by_name["scan"].damaged) == [5]
     assert "part block-000005.parquet cannot be used" in caplog.text
@@ -348,8 +391,8 @@ def test_run_work__groups_without_blocks_and_works_without_groups(tmp_path, thre
     project = Project(tmp_path / "run", n_groups=1)
     works = [project.work("empty", []), project.work("some", project.blocks, groups=(0, 1, 7))]
     with here_or(threads) as client:
-        found = run_work(works, then=project.then, client=client)
-    assert [(stats.n_blocks, stats.n_computed) for stats in found.values()] == [(0, 0), (4, 4)]
+        stats_of = run_work(works, then=project.then, client=client)
+    assert [(stats.n_blocks, stats.n_computed) for stats in stats_of.values()] == [(0, 0), (4, 4)]
     assert sorted(project.called) == [("some", 0), ("some", 1), ("some", 7)]
     for work in works:
         assert json.loads(work.marker.read_text())["state"] == "finished"
@@ -361,25 +404,29 @@ def test_run_work__groups_found_finished_are_gone_on_from_at_once(tmp_path):
     # One thread, which the first block of another group keeps until what follows is sent.
     project = Project(tmp_path / "run", wait=(("scan-1-4", "follow0/progress.json"),))
     with here_or(1) as client:
-        found = project.run(client=client)
-    assert counts(found)["scan"] == (4, 8, 0)
+        stats_of = project.run(client=client)
+    assert counts(stats_of)["scan"] == (4, 8, 0)
     assert project.called[0] == ("scan", 0)
 
 
 def test_run_work__workers_have_something_to_do_while_the_callback_takes_its_time(tmp_path):
-    project, during = Project(tmp_path / "run", n_groups=4, seconds=0.1), []
+    # The first block of a group does not end before the callback of the group before has begun, and that does not end
+    # before two of these blocks have. Of four threads three may wait, so that the blocks of a group always go on.
+    firsts = [f"scan-{group}-{N_BLOCKS * group}" for group in range(1, 4)]
+    waits = tuple((word, f"called-{group}") for group, word in enumerate(firsts))
+    project, called = Project(tmp_path / "run", n_groups=4, wait=waits), []
 
     def then(work: Work, group: int) -> list[Work]:
-        if work.context.name == "scan":
-            before = len(project.traces("end"))
-            time.sleep(1.0)
-            during.append(len(project.traces("end")) - before)
+        called.append(group)
+        if group < 3:
+            (project.folder / f"called-{group}").touch()
+            ended = [project.folder / f"ended-scan-{group + 1}-{N_BLOCKS * (group + 1) + i}" for i in range(2)]
+            wait_until(lambda: all(path.exists() for path in ended), "two blocks of the next group")
         return []
 
-    with here_or(1) as client:
+    with here_or(4) as client:
         run_work([project.scan], then=then, client=client)
-    # Of the window of four, and none behind the last group.
-    assert min(during[:3]) >= 2, during
+    assert sorted(called) == [0, 1, 2, 3]
 
 
 def test_run_work__one_marker_a_work(tmp_path):
@@ -396,9 +443,9 @@ def test_run_work__a_second_chance_for_each_block_of_each_work(tmp_path):
     project = Project(tmp_path / "run", n_groups=2, kill=("scan-1-5", "follow0-0-1"))
     settings = {"distributed.scheduler.allowed-failures": 1}
     with dask.config.set(settings), cluster.client("local", n_workers=2) as client:
-        found = project.run(client=client)
-    assert counts(found) == {"scan": (0, 7, 1), "follow0": (0, 2, 1)}
-    for stats in found.values():
+        stats_of = project.run(client=client)
+    assert counts(stats_of) == {"scan": (0, 7, 1), "follow0": (0, 2, 1)}
+    for stats in stats_of.values():
         assert all("every worker that computed it died" in reason for reason in stats.failed.values())
     times = Counter(project.traces())
     # Two workers died under it, and two when it was tried again; it may have waited on one that the other block killed.
@@ -421,8 +468,8 @@ def test_run_work__workers_killed_while_both_kinds_are_computed(tmp_path):
         dask.config.set({"distributed.scheduler.allowed-failures": 10}),
         cluster.client("local", n_workers=2) as client,
     ):
-        found = project.run(client=client, problem=kill_all)
-    assert counts(found) == {"scan": (0, 8, 0), "follow0": (0, 4, 0), "follow1": (0, 4, 0)}
+        stats_of = project.run(client=client, problem=kill_all)
+    assert counts(stats_of) == {"scan": (0, 8, 0), "follow0": (0, 4, 0), "follow1": (0, 4, 0)}
     # No part that was there was written again.
     assert {name: project.parts()[name] for name in kills[0]} == kills[0]
 
@@ -440,20 +487,20 @@ def test_run_work__time_left_is_estimated_for_each_task_by_itself(tmp_path):
 
     with pytest.raises(RunError, match="told to stop"):
         run_work([project.scan], then=then, problem=problem)
-    said = json.loads((project.folder / "scan" / "progress.json").read_text())
-    # Four blocks of the scan were left, of 0.05 s each.
-    assert 0.2 <= said["seconds_left"] < 2.0
+    progress = json.loads((project.folder / "scan" / "progress.json").read_text())
+    # Four blocks of the scan were left, of 0.05 s each or, on a busy machine, some times that; not of 50 s.
+    assert 0.2 <= progress["seconds_left"] < 20.0
 
 
 class LateParts(Parts):
     """Parts on a file system that shows only after a while what was written."""
 
     def present(self) -> set[int]:
-        there = super().present()
+        numbers = super().present()
         since = self.folder.parent / "since"
-        if there and not since.exists():
+        if numbers and not since.exists():
             since.touch()
-        return there if there and time.time() - since.stat().st_mtime > 1.5 else set()
+        return numbers if numbers and time.time() - since.stat().st_mtime > 1.5 else set()
 
 
 def test_run_work__parts_that_are_shown_late_are_waited_for(tmp_path):
@@ -466,9 +513,9 @@ def test_run_work__parts_that_are_shown_late_are_waited_for(tmp_path):
         seen.append(time.monotonic() - begin)
         return project.then(work, group)
 
-    found = run_work([late], then=then)
+    stats_of = run_work([late], then=then)
     assert min(seen) > 1.4
-    assert len(found) == 1 + N_GROUPS
+    assert len(stats_of) == 1 + N_GROUPS
 
 
 def test_run_work__parts_that_are_never_shown_end_it(tmp_path, monkeypatch):

@@ -131,10 +131,10 @@ def test_lock__one_of_many_gets_that_of_a_dead_driver(tmp_path):
     processes = [context.Process(target=compete, args=(tmp_path, results)) for _ in range(6)]
     for process in processes:
         process.start()
-    found = sorted(results.get(timeout=120) for _ in processes)
+    outcomes = sorted(results.get(timeout=120) for _ in processes)
     for process in processes:
         process.join()
-    assert "held" in found
+    assert "held" in outcomes
     assert list(tmp_path.iterdir()) == []
 
 

@@ -24,12 +24,12 @@ def never(context: object, block: Block) -> pa.Table:
 
 def accounts_of(folder: Path, *costs: list[list[float]], depths: tuple[int, ...] = (0, 1, 1)) -> dict[Work, Account]:
     """A work for each list of the costs of its groups' blocks."""
-    found = {}
+    accounts = {}
     for place, groups in enumerate(costs):
         blocks = cut(np.arange(len(groups[0])), [np.array(cost) for cost in groups], owners_per_block=1)
         work = Work(never, place, blocks, Parts(folder / str(place), "f"))
-        found[work] = Account(work, place=place, depth=depths[place])
-    return found
+        accounts[work] = Account(work, place=place, depth=depths[place])
+    return accounts
 
 
 def begun(accounts: dict[Work, Account], *, by_group: bool, **options: object) -> list[tuple[int, int, float]]:
@@ -37,7 +37,7 @@ def begun(accounts: dict[Work, Account], *, by_group: bool, **options: object) -
     jobs = [job for account in accounts.values() for job in account.pending]
     np.random.default_rng(0).shuffle(jobs)
     jobs = [Job(*job) for job in jobs]
-    Order(accounts, by_group=by_group).sort(jobs, **options)  # type: ignore[arg-type]
+    Order(accounts, by_group=by_group).sort(jobs, **options)
     return [(job.work.context, job.block.group, job.block.cost) for job in reversed(jobs)]
 
 
@@ -45,13 +45,13 @@ COSTS = [[1.0, 5.0, 2.0], [9.0, 1.0, 3.0]], [[4.0, 6.0, 7.0]]
 
 
 def test_order__longest_first_where_nothing_follows(tmp_path):
-    found = begun(accounts_of(tmp_path, *COSTS), by_group=False)
-    assert [cost for *_, cost in found] == [9.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0]
+    order = begun(accounts_of(tmp_path, *COSTS), by_group=False)
+    assert [cost for *_, cost in order] == [9.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0]
 
 
 def test_order__group_after_group_and_what_follows_first(tmp_path):
-    found = begun(accounts_of(tmp_path, *COSTS), by_group=True)
-    assert found == [
+    order = begun(accounts_of(tmp_path, *COSTS), by_group=True)
+    assert order == [
         *((1, 0, cost) for cost in (7.0, 6.0, 4.0)),
         *((0, 1, cost) for cost in (9.0, 3.0, 1.0)),
         *((0, 0, cost) for cost in (5.0, 2.0, 1.0)),
@@ -60,9 +60,9 @@ def test_order__group_after_group_and_what_follows_first(tmp_path):
 
 def test_order__a_block_that_would_be_left_over_goes_first(tmp_path):
     # 38 s in all on 3 threads: what takes more than 6.3 s is begun now.
-    found = begun(accounts_of(tmp_path, *COSTS), by_group=True, threads=3)
-    assert found[:2] == [(0, 1, 9.0), (1, 0, 7.0)]
-    assert found[2:5] == [(1, 0, 6.0), (1, 0, 4.0), (0, 1, 3.0)]
+    order = begun(accounts_of(tmp_path, *COSTS), by_group=True, threads=3)
+    assert order[:2] == [(0, 1, 9.0), (1, 0, 7.0)]
+    assert order[2:5] == [(1, 0, 6.0), (1, 0, 4.0), (0, 1, 3.0)]
 
 
 @pytest.mark.parametrize("by_group", [False, True])
@@ -70,7 +70,7 @@ def test_order__second_chances_come_last_and_each_work_has_its_own_scale(tmp_pat
     accounts = accounts_of(tmp_path, [[2.0, 5.0, 3.0]], [[1.0, 1.0, 1.0]], depths=(0, 0))
     scan, other = accounts.values()
     for job in other.pending[:1]:
-        other.hear(Done(job, seconds=1000.0))
+        other.record(Done(job, seconds=1000.0))
     jobs = [*scan.pending, *other.pending[1:]]
     late = {scan.pending[1]}
     Order(accounts, by_group=by_group).sort(jobs, late=late)
@@ -87,14 +87,14 @@ def test_account__of_parts_that_are_there(tmp_path):
     account = Account(Work(never, None, blocks, parts, groups=(5,)))
     assert (account.stats.n_blocks, account.stats.n_found, account.left) == (6, 3, 3.0)
     assert account.open == {0, 1, 2, 5}
-    assert [account.settled(group) for group in (0, 1, 2, 5)] == [True, False, False, True]
+    assert [account.has_ended(group) for group in (0, 1, 2, 5)] == [True, False, False, True]
     # The whole group before the half of one, and those that are done last.
     assert sorted(account.rank, key=account.rank.__getitem__) == [2, 1, 0, 5]
-    account.hear(Done(account.pending[0], seconds=1.0))
-    assert account.settled(1)
+    account.record(Done(account.pending[0], seconds=1.0))
+    assert account.has_ended(1)
     # It was said to be computed, and is not there.
-    assert account.hidden(1) == [3]
-    assert account.hidden(0) == []
+    assert account.unseen_parts(1) == [3]
+    assert account.unseen_parts(0) == []
 
 
 @dataclass
@@ -106,8 +106,8 @@ class Counts:
 
 
 def state(path: Path) -> tuple[str, int]:
-    said = json.loads(path.read_text())
-    return said["state"], said["computed"]
+    progress = json.loads(path.read_text())
+    return progress["state"], progress["computed"]
 
 
 def test_progress__a_file_for_each_work_and_one_line_for_all(tmp_path, caplog):
@@ -123,8 +123,8 @@ def test_progress__a_file_for_each_work_and_one_line_for_all(tmp_path, caplog):
         progress.add(follow, second)
         progress.finish(scan)
         follow.n_computed = 3
-        progress.tell(workers=2, threads=4, left=0.0)
-        progress.tell(workers=2, threads=4, left=0.0)
+        progress.report(workers=2, threads=4, seconds_left=0.0)
+        progress.report(workers=2, threads=4, seconds_left=0.0)
         progress.add(Counts(5, failed={1: "why"}), third)
         assert json.loads(third.read_text())["pid"] == 7
         raise KeyboardInterrupt

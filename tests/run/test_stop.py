@@ -46,15 +46,15 @@ def test_run__stopped_by_a_signal(project, tmp_path, cluster, number, code):
             time.sleep(0.02)
         child.send_signal(number)
         assert child.wait(timeout=60) == code
-    said = (tmp_path / "err").read_text()
-    assert re.search(r"scanlink: stopped by SIG.*; the same command goes on", said)
-    assert "Traceback" not in said
+    errors = (tmp_path / "err").read_text()
+    assert re.search(r"scanlink: stopped by SIG.*; the same command goes on", errors)
+    assert "Traceback" not in errors
     assert not (out / ".lock").exists()
     assert not (out / "links.parquet").exists()
     left = len(list(out.glob("parts/scan-*/block-*")))
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    found = re.search(r"(\d+) blocks: (\d+) found finished, (\d+) computed", done.stdout)
-    assert found is not None
+    match = re.search(r"(\d+) blocks: (\d+) found finished, (\d+) computed", done.stdout)
+    assert match is not None
     # A worker may have finished its block while the driver stopped.
-    assert left <= int(found[2]) <= left + 1
-    assert int(found[1]) == int(found[2]) + int(found[3])
+    assert left <= int(match[2]) <= left + 1
+    assert int(match[1]) == int(match[2]) + int(match[3])

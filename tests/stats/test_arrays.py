@@ -39,13 +39,13 @@ def test_array_sums__are_those_of_the_compiled_loop(name):
 def test_array_sums__same_p_values_on_a_device():
     namespace("torch")
     covariates, counts, peak = made(n=700, categories=3)
-    there = Covariates.of(covariates.design, covariates.offset, sums=sums_on("cpu"))
-    found = []
-    for design in (covariates, there):
+    on_device = Covariates.of(covariates.design, covariates.offset, sums=sums_on("cpu"))
+    results = []
+    for design in (covariates, on_device):
         gene = GeneReplicates(design, counts)
         ladder = Ladder.of([(300, 1.0), (1000, None)])
-        found.append(climb([(gene, [gene.pair(peak), gene.pair(np.roll(peak, 5))])], ladder, Weights(1, 700)))
-    assert found[0] == found[1]
+        results.append(climb([(gene, [gene.pair(peak), gene.pair(np.roll(peak, 5))])], ladder, Weights(1, 700)))
+    assert results[0] == results[1]
 
 
 def test_sums_on__says_what_is_wrong():

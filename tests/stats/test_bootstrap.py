@@ -58,9 +58,9 @@ class Recorded:
 
 def test_climb__stops_at_the_first_stage_that_it_does_not_pass():
     def values(first, last):
-        found = np.zeros(last - first)
-        found[: 2 if first == 0 else 20] = 5.0
-        return found
+        coefs = np.zeros(last - first)
+        coefs[: 2 if first == 0 else 20] = 5.0
+        return coefs
 
     pair = Recorded(values)
     # 100 replicates: k = 2, p = .04, on; 500: k = 20, p = .08, not below .05: end.

@@ -32,13 +32,13 @@ def make(n=300, *, mean=0.5, share=0.15, dispersion=0.7, effect=0.0, seed=0):
 def permutation_p(statistic, levels, strata, *, draws=200_000, seed=0):
     """Two-sided p-value of ``sum statistic * levels`` with the levels permuted within strata."""
     rng = np.random.default_rng(seed)
-    found = np.zeros(draws)
+    sums = np.zeros(draws)
     for stratum in np.unique(strata):
         at = strata == stratum
-        found += rng.permuted(np.tile(levels[at], (draws, 1)), axis=1) @ statistic[at]
+        sums += rng.permuted(np.tile(levels[at], (draws, 1)), axis=1) @ statistic[at]
     seen = statistic @ levels
     # Half the weight on ties is what a smooth tail estimates.
-    upper = np.mean(found > seen) + 0.5 * np.mean(found == seen)
+    upper = np.mean(sums > seen) + 0.5 * np.mean(sums == seen)
     return 2 * min(upper, 1 - upper)
 
 
@@ -68,18 +68,18 @@ def test_calibrated_p__matches_the_permutation_test(n_strata, effect):
     open_ = (rng.random(n) < 0.3 + 0.2 * strata).astype(float)
     counts = rng.poisson(30 * np.exp(effect * open_ + 0.4 * strata) * rng.gamma(2.0, 0.5, n)).astype(float)
     covariates = np.column_stack([strata == s for s in range(n_strata)]).astype(float)
-    found = calibrated_p(counts, np.column_stack([covariates, open_]), target=n_strata)
+    p_value = calibrated_p(counts, np.column_stack([covariates, open_]), target=n_strata)
     expected = permutation_p(gene_null(counts, covariates).residual, open_, strata)
-    assert found == pytest.approx(expected, rel=0.05, abs=2e-3)
+    assert p_value == pytest.approx(expected, rel=0.05, abs=2e-3)
 
 
 def test_calibrated_p__whole_number_accessibility_matches_the_permutation_test():
     rng = np.random.default_rng(1)
     level = 2.0 * rng.poisson(rng.gamma(1.0, 1.0, 80)) + (rng.random(80) < 0.2)
     counts = rng.poisson(20 * np.exp(0.07 * level) * rng.gamma(3.0, 1 / 3, 80)).astype(float)
-    found = calibrated_p(counts, np.column_stack([np.ones(80), level]), target=1)
+    p_value = calibrated_p(counts, np.column_stack([np.ones(80), level]), target=1)
     expected = permutation_p(gene_null(counts, np.ones((80, 1))).residual, level, np.zeros(80))
-    assert found == pytest.approx(expected, rel=0.15)
+    assert p_value == pytest.approx(expected, rel=0.15)
     assert calibrated_p(counts, np.column_stack([np.ones(80), np.where(level > 6, 500, level)]), target=1) > 0
 
 

@@ -44,12 +44,12 @@ def loglik(parameters, counts, x1, x2, design, offset, family):
 
 def best_by_search(data, family, starts):
     """The best of several runs of a simplex search, each followed by one of BFGS."""
-    found = []
+    optima = []
     for start in starts:
         options = {"maxiter": 6000, "maxfev": 6000, "xatol": 1e-7, "fatol": 1e-8, "adaptive": True}
         simplex = minimize(lambda v: -loglik(v, *data, family), start, method="Nelder-Mead", options=options)
-        found.append(minimize(lambda v: -loglik(v, *data, family), simplex.x, method="BFGS", options={"gtol": 1e-6}))
-    return min(found, key=lambda result: result.fun)
+        optima.append(minimize(lambda v: -loglik(v, *data, family), simplex.x, method="BFGS", options={"gtol": 1e-6}))
+    return min(optima, key=lambda result: result.fun)
 
 
 @pytest.mark.parametrize("efficiency", [False, True], ids=["whole", "fractional"])
@@ -98,16 +98,16 @@ def test_fit_combined__multiplicative_is_the_regression_with_both_terms(efficien
 def test_compare_links__without_doubly_perturbed_cells_the_models_are_one(family):
     counts, x1, x2, design, offset = make()
     x2 = x2 * (x1 == 0)
-    found = compare_links(counts, x1, x2, design, offset=offset, family=family)
-    assert found.n_both == 0
-    assert found.difference == pytest.approx(0, abs=1e-8)
-    np.testing.assert_allclose(found.additive.effects, np.expm1(found.multiplicative.effects), atol=1e-7)
-    np.testing.assert_allclose(found.additive.coef, found.multiplicative.coef, atol=1e-7)
+    comparison = compare_links(counts, x1, x2, design, offset=offset, family=family)
+    assert comparison.n_both == 0
+    assert comparison.difference == pytest.approx(0, abs=1e-8)
+    np.testing.assert_allclose(comparison.additive.effects, np.expm1(comparison.multiplicative.effects), atol=1e-7)
+    np.testing.assert_allclose(comparison.additive.coef, comparison.multiplicative.coef, atol=1e-7)
     # Efficiencies part them too: the models are of other shapes between 0 and 1.
     efficiency = np.random.default_rng(1).beta(6, 3, x1.size)
-    found = compare_links(counts, x1 * efficiency, x2, design, offset=offset, family=family)
-    assert found.n_both == 0
-    assert abs(found.difference) > 1e-4
+    comparison = compare_links(counts, x1 * efficiency, x2, design, offset=offset, family=family)
+    assert comparison.n_both == 0
+    assert abs(comparison.difference) > 1e-4
     # One cell with both is enough to part them.
     x2[np.flatnonzero(x1)[0]] = 1
     assert abs(compare_links(counts, x1, x2, design, offset=offset, family=family).difference) > 1e-4
@@ -117,12 +117,15 @@ def test_compare_links__without_doubly_perturbed_cells_the_models_are_one(family
 def test_compare_links__tells_which_model_made_many_counts(additive):
     for seed in range(5):
         data = make(n=20_000, seed=seed, a=-0.45, b=-0.45, additive=additive)
-        found = compare_links(*data[:4], offset=data[4])
-        assert (found.difference < 0) == additive
-        fit = found.additive if additive else found.multiplicative
+        comparison = compare_links(*data[:4], offset=data[4])
+        assert (comparison.difference < 0) == additive
+        fit = comparison.additive if additive else comparison.multiplicative
         np.testing.assert_allclose(fit.effects, [-0.45, -0.45], atol=0.1)
-        assert found.multiplicative.n_parameters == found.additive.n_parameters == 6
-        assert (found.aic_additive, found.aic_multiplicative) == (found.additive.aic, found.multiplicative.aic)
+        assert comparison.multiplicative.n_parameters == comparison.additive.n_parameters == 6
+        assert (comparison.aic_additive, comparison.aic_multiplicative) == (
+            comparison.additive.aic,
+            comparison.multiplicative.aic,
+        )
 
 
 @pytest.mark.parametrize("theta", [1.5, np.inf], ids="theta={}".format)
@@ -152,12 +155,12 @@ def test_fit_combined__losses_of_more_than_all_end_at_the_bound(theta):
 def test_fit_combined__gene_that_is_silent_where_perturbed():
     counts, x1, x2, design, offset = make()
     counts[x1 > 0] = 0
-    found = compare_links(counts, x1, x2, design, offset=offset)
-    assert found.additive.converged
-    assert found.additive.at_bound
-    assert found.multiplicative.effects[0] < -15
+    comparison = compare_links(counts, x1, x2, design, offset=offset)
+    assert comparison.additive.converged
+    assert comparison.additive.at_bound
+    assert comparison.multiplicative.effects[0] < -15
     # The bounds of the cells with x1, and with both, meet at a = -1.
-    assert found.additive.effects[0] == pytest.approx(-1, abs=0.02)
+    assert comparison.additive.effects[0] == pytest.approx(-1, abs=0.02)
     silent = compare_links(0 * counts, x1, x2, design, offset=offset)
     assert not silent.multiplicative.converged
     assert not silent.additive.converged
@@ -204,8 +207,8 @@ def test_compare_links__does_not_depend_on_the_order_of_cells_or_perturbations(o
 
 def test_fit_combined__one_call_is_the_other():
     counts, x1, x2, design, offset = make()
-    found = compare_links(counts, x1, x2, design, offset=offset)
-    for fit in (found.multiplicative, found.additive):
+    comparison = compare_links(counts, x1, x2, design, offset=offset)
+    for fit in (comparison.multiplicative, comparison.additive):
         again = fit_combined(counts, x1, x2, design, offset=offset, link=fit.link)
         assert again.loglik == fit.loglik
         np.testing.assert_array_equal(again.effects, fit.effects)
@@ -224,6 +227,8 @@ def test_fit_combined__one_call_is_the_other():
     ],
 )
 def test_fit_combined__refuses_what_is_no_such_model(change, error, match):
-    given = {"counts": np.ones(40), "x1": np.zeros(40), "x2": np.zeros(40), "design": np.ones((40, 1)), **change}
+    arguments = {"counts": np.ones(40), "x1": np.zeros(40), "x2": np.zeros(40), "design": np.ones((40, 1)), **change}
     with pytest.raises(error, match=match):
-        fit_combined(given.pop("counts"), given.pop("x1"), given.pop("x2"), given.pop("design"), **given)
+        fit_combined(
+            arguments.pop("counts"), arguments.pop("x1"), arguments.pop("x2"), arguments.pop("design"), **arguments
+        )

@@ -21,9 +21,9 @@ def cells():
 
 
 def test_smallest_effect__is_the_formula():
-    found = smallest_effect([0.2, np.nan], alpha=0.01, power=0.9)
-    assert found[0] == pytest.approx((norm.isf(0.005) + norm.isf(0.1)) * 0.2)
-    assert np.isnan(found[1])
+    effects = smallest_effect([0.2, np.nan], alpha=0.01, power=0.9)
+    assert effects[0] == pytest.approx((norm.isf(0.005) + norm.isf(0.1)) * 0.2)
+    assert np.isnan(effects[1])
 
 
 @pytest.mark.parametrize("family", ["poisson", "negbin"])
@@ -89,9 +89,9 @@ def test_null_se__is_nan_where_there_is_no_estimate(cells):
     ],
 )
 def test_null_se__says_what_is_wrong(change, error, message):
-    given = {"expected": np.ones(4), "tested": [0, 1, 0, 1], "design": np.ones((4, 1)), **change}
+    arguments = {"expected": np.ones(4), "tested": [0, 1, 0, 1], "design": np.ones((4, 1)), **change}
     with pytest.raises(error, match=message):
-        null_se(given.pop("expected"), given.pop("tested"), given.pop("design"), **given)
+        null_se(arguments.pop("expected"), arguments.pop("tested"), arguments.pop("design"), **arguments)
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def test_perturbed__pair_has_the_values_of_both():
     rng = np.random.default_rng(0)
     x = np.where(rng.random((2, 300)) < 0.3, rng.choice([0.25, 0.5, 1.0], (2, 300)), 0.0)
     both = Perturbed.pair(*(Perturbed.of(np.flatnonzero(one), one[one > 0]) for one in x))
-    found = np.zeros((300, 2))
-    found[both.cells] = both.values[both.level]
-    np.testing.assert_array_equal(found, x.T)
+    by_cell = np.zeros((300, 2))
+    by_cell[both.cells] = both.values[both.level]
+    np.testing.assert_array_equal(by_cell, x.T)
     assert len(both.values) == len(np.unique(x.T, axis=0)) - 1 >= 12
     # By level, and by number within.
     assert (np.diff(both.level * 300 + both.cells) > 0).all()

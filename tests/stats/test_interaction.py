@@ -27,10 +27,10 @@ def test_score_p__of_the_product_is_interaction_p():
     y = rng.poisson(rng.gamma(1.5, 1.0, 700))
     design = np.column_stack([np.ones(700), covariate])
     for n_enhancers in (2, 3):
-        own = state % 2**n_enhancers
-        products = [((own & s) == s).astype(float) for s in range(1, 2**n_enhancers)]
+        lower_state = state % 2**n_enhancers
+        products = [((lower_state & s) == s).astype(float) for s in range(1, 2**n_enhancers)]
         rest = np.column_stack([design, *products[:-1]])
-        assert score_p(y, products[-1], rest) == interaction_p(y, own, design, n_enhancers=n_enhancers)
+        assert score_p(y, products[-1], rest) == interaction_p(y, lower_state, design, n_enhancers=n_enhancers)
 
 
 def test_score_p__agrees_with_the_likelihood_ratio_where_there_are_many_counts():

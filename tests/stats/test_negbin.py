@@ -138,25 +138,25 @@ def test_fit_negbin__leaves_out_a_dependent_column_as_r_does():
         np.testing.assert_allclose(fit.coef[:3], fit_negbin(counts, design, theta=theta).coef, rtol=1e-10)
     weights = case_weights(0, 0, 20, counts.size)
     for options in ({"theta": 2.0}, {"reestimate": True}):
-        found = refit_negbin(counts, more, weights, target=1, **options)
-        np.testing.assert_allclose(found, refit_negbin(counts, design, weights, target=1, **options), atol=1e-5)
+        refitted = refit_negbin(counts, more, weights, target=1, **options)
+        np.testing.assert_allclose(refitted, refit_negbin(counts, design, weights, target=1, **options), atol=1e-5)
         assert np.isnan(refit_negbin(counts, more, weights, target=3, **options)).all()
 
 
 @pytest.mark.parametrize(
-    ("outliers", "seed", "beta", "theta", "found"),
+    ("outliers", "seed", "beta", "theta", "theta_converged"),
     [
         ((15, 30), 6, 0.5876225, 0.8863894, True),
         # R: "alternation limit reached".
         ((20, 60), 3, 0.3634916, 0.5177531, False),
     ],
 )
-def test_fit_negbin__matches_r_on_outliers(outliers, seed, beta, theta, found):
+def test_fit_negbin__matches_r_on_outliers(outliers, seed, beta, theta, theta_converged):
     counts, design = make(seed=seed)
     counts[:2] = outliers
     fit = fit_negbin(counts, design)
     np.testing.assert_allclose([fit.coef[1], fit.theta], [beta, theta], atol=1e-7)
-    assert fit.theta_converged == found
+    assert fit.theta_converged == theta_converged
 
 
 def test_fit_negbin__says_so_where_the_steps_of_r_break_down():
@@ -168,8 +168,8 @@ def test_fit_negbin__says_so_where_the_steps_of_r_break_down():
     assert not fit.theta_converged
     assert np.isnan(fit.theta)
     np.testing.assert_array_equal(fit.coef, fit_poisson(counts, design).coef)
-    found = refit_negbin(counts, design, np.ones((1, counts.size), dtype=np.uint16), target=1, reestimate=True)
-    assert found[0] == fit.coef[1]
+    refitted = refit_negbin(counts, design, np.ones((1, counts.size), dtype=np.uint16), target=1, reestimate=True)
+    assert refitted[0] == fit.coef[1]
     # A held theta is no trouble: the likelihood is concave.
     held = refit_negbin(counts, design, case_weights(0, 0, 20, counts.size), target=1, theta=0.1, start=fit.coef)
     assert (np.abs(held) < 20).all()
@@ -219,8 +219,8 @@ def test_sandwich_se__serves_a_negative_binomial_fit_with_counts_and_means_divid
     hat = np.diag(whitened @ bread @ whitened.T)
     score = design * ((counts - fit.fitted) / s / (1 - hat) ** power)[:, None]
     expected = np.sqrt((bread @ score.T @ score @ bread)[1, 1])
-    found = sandwich_se(counts / s, fit.fitted / s, design, fit.covariance, target=1, kind=kind)
-    assert found == pytest.approx(expected, rel=1e-5)
+    error = sandwich_se(counts / s, fit.fitted / s, design, fit.covariance, target=1, kind=kind)
+    assert error == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,13 @@ def test_fit_negbin__with_a_pseudocount_matches_r(name):
         assert fit.loglik == pytest.approx(of_theta[2], rel=1e-9)
     if name == "repeated":
         drawn = data["times"][None, :].astype(np.uint16)
-        found = refit_negbin(counts, design, drawn, target=1, pseudocount=0.01, reestimate=True)
-        assert found[0] == pytest.approx(beta, abs=1e-9)
+        refitted = refit_negbin(counts, design, drawn, target=1, pseudocount=0.01, reestimate=True)
+        assert refitted[0] == pytest.approx(beta, abs=1e-9)
     if name == "held silent":
         # A pseudocount leaves nothing separated: there is a maximum, and a replicate goes to it.
         one = np.ones((1, 60), dtype=np.uint16)
-        found = refit_negbin(counts, design, one, target=1, pseudocount=0.01, theta=1.5)
-        assert found[0] == pytest.approx(beta, abs=1e-3)
+        refitted = refit_negbin(counts, design, one, target=1, pseudocount=0.01, theta=1.5)
+        assert refitted[0] == pytest.approx(beta, abs=1e-3)
 
 
 def test_fit_negbin__likelihood_with_a_pseudocount_is_that_of_counts_that_are_not_whole():
@@ -70,10 +70,10 @@ def test_refit_negbin__pseudocount_is_in_the_start_too():
     counts, design = make()
     weights = case_weights(0, 0, 20, counts.size)
     fit = fit_negbin(counts, design, pseudocount=0.01)
-    found = refit_negbin(counts, design, weights, target=1, pseudocount=0.01)
-    given = refit_negbin(counts, design, weights, target=1, pseudocount=0.01, theta=fit.theta, start=fit.coef)
-    np.testing.assert_array_equal(found, given)
-    assert np.abs(found - refit_negbin(counts, design, weights, target=1)).max() > 1e-4
+    refitted = refit_negbin(counts, design, weights, target=1, pseudocount=0.01)
+    from_the_fit = refit_negbin(counts, design, weights, target=1, pseudocount=0.01, theta=fit.theta, start=fit.coef)
+    np.testing.assert_array_equal(refitted, from_the_fit)
+    assert np.abs(refitted - refit_negbin(counts, design, weights, target=1)).max() > 1e-4
 
 
 @pytest.mark.parametrize("pseudocount", [-0.01, np.nan, np.inf])

@@ -36,10 +36,10 @@ def test_refit_negbin__does_not_depend_on_start_or_on_the_other_replicates():
     counts, design = make(n=300)
     weights = case_weights(0, 0, 40, 300)
     fit = fit_negbin(counts, design)
-    found = refit_negbin(counts, design, weights, target=1)
+    refitted = refit_negbin(counts, design, weights, target=1)
     far = refit_negbin(counts, design, weights, target=1, theta=fit.theta, start=[3.0, -4.0, 2.0])
-    np.testing.assert_allclose(far, found, rtol=0, atol=1e-10)
-    np.testing.assert_array_equal(refit_negbin(counts, design, weights[7:9], target=1), found[7:9])
+    np.testing.assert_allclose(far, refitted, rtol=0, atol=1e-10)
+    np.testing.assert_array_equal(refit_negbin(counts, design, weights[7:9], target=1), refitted[7:9])
     like_r = [refit_negbin(counts, design, w, target=1, reestimate=True) for w in (weights, weights[7:9])]
     np.testing.assert_array_equal(like_r[1], like_r[0][7:9])
 
@@ -56,8 +56,8 @@ def test_refit_negbin__separated_replicate_gets_the_large_value_of_r():
     data, design = made_in_r()
     weights = np.ones((1, 60), dtype=np.uint16)
     for options, name in (({"theta": 1.5}, "held silent"), ({"reestimate": True}, "separated")):
-        found = refit_negbin(data["silent"], design, weights, target=1, **options)
-        assert found[0] == pytest.approx(FROM_R[name][0], abs=1e-9)
+        refitted = refit_negbin(data["silent"], design, weights, target=1, **options)
+        assert refitted[0] == pytest.approx(FROM_R[name][0], abs=1e-9)
 
 
 def test_refit_negbin__without_a_single_count_is_the_poisson_fit():
@@ -67,8 +67,8 @@ def test_refit_negbin__without_a_single_count_is_the_poisson_fit():
     assert not fit.theta_converged
     np.testing.assert_array_equal(fit.coef, fit_poisson(0 * counts, design).coef)
     weights = (counts == 0).astype(np.uint16)[None, :]
-    found = refit_negbin(counts, design, weights, target=1, reestimate=True)
-    np.testing.assert_allclose(found, refit_poisson(counts, design, weights, target=1, path="glm"), atol=1e-12)
+    refitted = refit_negbin(counts, design, weights, target=1, reestimate=True)
+    np.testing.assert_allclose(refitted, refit_poisson(counts, design, weights, target=1, path="glm"), atol=1e-12)
     assert np.isfinite(refit_negbin(counts, design, weights, target=1, theta=1.0)).all()
     with pytest.raises(InputError, match="no theta"):
         refit_negbin(0 * counts, design, weights, target=1)

@@ -90,10 +90,10 @@ def test_compare_links__agrees_with_r_on_the_likelihood_of_no_interaction(cells)
     for row in rows[:10]:
         design, counts = terms_of(cells, row), cells.counts[row.gene]
         x1, x2, others = design[:, 1], design[:, 2], design[:, [0, 3, 4]]
-        found = compare_links(counts, x1, x2, others, offset=cells.depth)
-        assert found.multiplicative.converged
-        assert found.additive.converged
-        assert found.n_both == row.n_perturbed
+        comparison = compare_links(counts, x1, x2, others, offset=cells.depth)
+        assert comparison.multiplicative.converged
+        assert comparison.additive.converged
+        assert comparison.n_both == row.n_perturbed
         # One parameter for what sets doubly perturbed cells apart is more than either model has.
-        assert max(found.multiplicative.loglik, found.additive.loglik) <= row.loglik + 1e-6
-        assert row.loglik - found.multiplicative.loglik < 0.5 * (row.beta_xAB / row.se_xAB) ** 2 + 1
+        assert max(comparison.multiplicative.loglik, comparison.additive.loglik) <= row.loglik + 1e-6
+        assert row.loglik - comparison.multiplicative.loglik < 0.5 * (row.beta_xAB / row.se_xAB) ** 2 + 1

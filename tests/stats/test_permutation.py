@@ -13,7 +13,7 @@ from screen_cells import load_screen
 from scanlink.errors import InputError, OptionError
 from scanlink.stats import fit_negbin, fit_poisson, resample_key
 from scanlink.stats import images as module
-from scanlink.stats._permuted import Plan, levels, observed, statistics
+from scanlink.stats._permuted import Plan, levels, observed_statistics, statistics
 from scanlink.stats.gene_score import GeneScore
 from scanlink.stats.images import Permutations, Perturbed
 from scanlink.stats.permutation import interaction_permutation_p, permutation_p
@@ -39,9 +39,9 @@ def some_cells(seed, size, *, n=600, values=None):
 def permuted(gene, targets, permutations, last):
     """Statistics of permutations 0 to ``last - 1`` as the library has them, and the permutations."""
     runs = [permutations.runs(one) for one in targets]
-    needed = np.max([np.diff(own.begins) for own in runs], axis=0)
+    needed = np.max([np.diff(target_runs.begins) for target_runs in runs], axis=0)
     images = permutations.block(needed, 0, last)
-    plan = Plan.of(targets, [own.runs for own in runs], needed.size)
+    plan = Plan.of(targets, [target_runs.runs for target_runs in runs], needed.size)
     return runs, images, statistics(gene, levels(targets), plan, images)
 
 
@@ -118,17 +118,17 @@ def test_permutation_p__statistic_is_that_of_plain_numpy(terms, theta, constant,
     gene = GeneScore.of(y, design, offset=offset, theta=None if np.isfinite(theta) else np.inf)
     targets = [some_cells(k, size, values=values) for k, size in enumerate((30, 1, 55))]
     permutations = Permutations(resample_key(0, "a"), 600, strata=design[:, -1].astype(int) if strata else None)
-    runs, images, found = permuted(gene, targets, permutations, 25)
+    runs, images, permuted_z = permuted(gene, targets, permutations, 25)
     for t, one in enumerate(targets):
         for row in range(25):
             x = moved(one, runs[t], images, row, 600)[:, 0]
             assert x.sum() == pytest.approx(one.values[one.level].sum())
-            np.testing.assert_allclose(found[row, t], plain_base(gene, x), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(permuted_z[row, t], plain_base(gene, x), rtol=1e-9, atol=1e-12)
     x = np.zeros((3, 600))
     for row, one in zip(x, targets, strict=True):
         row[one.cells] = one.values[one.level, 0]
     expected = [plain_base(gene, row) for row in x]
-    np.testing.assert_allclose(observed(gene, targets, runs), expected, rtol=1e-9)
+    np.testing.assert_allclose(observed_statistics(gene, targets, runs), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("strata", [False, True], ids="strata={}".format)
@@ -142,15 +142,15 @@ def test_interaction_permutation_p__statistic_is_that_of_plain_numpy(theta, valu
     y, design, offset = simulate(2, theta=theta, mean=1.5, effect=effect)
     gene = GeneScore.of(y, design, offset=offset, theta=None if np.isfinite(theta) else np.inf)
     permutations = Permutations(resample_key(1, "a"), 600, strata=design[:, -1].astype(int) if strata else None)
-    runs, images, found = permuted(gene, pairs, permutations, 25)
+    runs, images, permuted_z = permuted(gene, pairs, permutations, 25)
     assert (len(pairs[0].values) == 3) == (values is None)
     for t, one in enumerate(pairs):
         for row in range(25):
             expected = plain_pair(gene, moved(one, runs[t], images, row, 600))
-            np.testing.assert_allclose(found[row, t], expected, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(permuted_z[row, t], expected, rtol=1e-5, atol=1e-5)
     x = np.zeros((600, 2))
     x[pairs[0].cells] = pairs[0].values[pairs[0].level]
-    np.testing.assert_allclose(observed(gene, pairs, runs)[0], plain_pair(gene, x), rtol=1e-5)
+    np.testing.assert_allclose(observed_statistics(gene, pairs, runs)[0], plain_pair(gene, x), rtol=1e-5)
 
 
 def test_interaction_permutation_p__closed_form_is_newtons():
@@ -163,7 +163,7 @@ def test_interaction_permutation_p__closed_form_is_newtons():
     assert [len(one.values) for one in pairs] == [3, 4]
     permutations = Permutations(0, 600)
     a, b = (permuted(gene, [one], permutations, 200)[2] for one in pairs)
-    closed, newton = (observed(gene, [one], [permutations.runs(one)]) for one in pairs)
+    closed, newton = (observed_statistics(gene, [one], [permutations.runs(one)]) for one in pairs)
     np.testing.assert_allclose(closed, newton, rtol=1e-6)
     # Levels are another order of cells: the permutations differ, their distribution does not.
     assert abs(np.nanstd(a) - np.nanstd(b)) < 0.2
@@ -174,11 +174,11 @@ def test_permutation_p__is_the_share_of_permutations_at_or_beyond():
     gene = GeneScore.of(y, design, offset=offset)
     targets = [some_cells(k, 40) for k in range(8)]
     permutations = Permutations(resample_key(0, "b"), 600)
-    found = permutation_p(gene, targets, [(500, None)], permutations)
+    tests = permutation_p(gene, targets, [(500, None)], permutations)
     _, _, z = permuted(gene, targets, permutations, 500)
-    np.testing.assert_array_equal(found.p, (1 + (np.abs(z) >= np.abs(found.z)).sum(axis=0)) / 501)
-    assert (found.n == 500).all()
-    assert found.p.std() > 0.1
+    np.testing.assert_array_equal(tests.p, (1 + (np.abs(z) >= np.abs(tests.z)).sum(axis=0)) / 501)
+    assert (tests.n == 500).all()
+    assert tests.p.std() > 0.1
 
 
 def test_permutation_p__ties_count():
@@ -190,8 +190,8 @@ def test_permutation_p__ties_count():
     _, images, _ = permuted(gene, [target], permutations, 500)
     inside = y[images.cells[:, :20]].sum(axis=1)
     far = np.abs(inside - 12 * 20 / 200) >= 3 - 1.2 - 1e-9
-    found = permutation_p(gene, [target], [(500, None)], permutations)
-    assert found.p[0] == (1 + far.sum()) / 501
+    tests = permutation_p(gene, [target], [(500, None)], permutations)
+    assert tests.p[0] == (1 + far.sum()) / 501
     assert far.sum() > 30
 
 
@@ -202,12 +202,12 @@ def test_permutation_p__stages_go_on_from_those_before():
     gene, permutations = GeneScore.of(y, design, offset=offset), Permutations(resample_key(3, "b"), 600)
     stages = [100, 600, 3000]
     whole = [permutation_p(gene, targets, [(n, None)], permutations) for n in stages]
-    found = permutation_p(gene, targets, [(100, 0.1), (600, 0.02), (3000, None)], permutations)
+    tests = permutation_p(gene, targets, [(100, 0.1), (600, 0.02), (3000, None)], permutations)
     ended = np.where(whole[0].p >= 0.1, 0, np.where(whole[1].p >= 0.02, 1, 2))
-    np.testing.assert_array_equal(found.n, np.array(stages)[ended])
-    np.testing.assert_array_equal(found.p, np.choose(ended, [one.p for one in whole]))
+    np.testing.assert_array_equal(tests.n, np.array(stages)[ended])
+    np.testing.assert_array_equal(tests.p, np.choose(ended, [one.p for one in whole]))
     assert set(ended) == {0, 1, 2}
-    assert found.p.min() == 1 / 3001
+    assert tests.p.min() == 1 / 3001
 
 
 @pytest.mark.parametrize("strata", [None, np.arange(600) % 3])
@@ -229,9 +229,9 @@ def test_permutation_p__bits_do_not_depend_on_company_blocks_or_threads(strata, 
         fresh = Permutations(key, 600, strata=strata)
         with ThreadPoolExecutor(4) as pool:
             threads = list(pool.map(lambda one, test=test, fresh=fresh: test(gene, [one], ladder, fresh), every * 3))
-        for t, found in enumerate(threads):
-            assert found.z[0] == expected.z[t % len(every)]
-            assert found.p[0] == expected.p[t % len(every)]
+        for t, tests in enumerate(threads):
+            assert tests.z[0] == expected.z[t % len(every)]
+            assert tests.p[0] == expected.p[t % len(every)]
 
 
 def test_permutation_p__is_valid_at_every_level():
@@ -268,9 +268,9 @@ def test_interaction_permutation_p__keeps_its_level_beside_main_effects():
         mu = 2.0 * np.exp(0.4 * batch - a - 0.7 * b)
         gene = GeneScore.of(rng.poisson(mu * rng.gamma(1.5, 1 / 1.5, n)), np.column_stack([np.ones(n), batch]))
         pair = Perturbed.pair(Perturbed.of(np.flatnonzero(a)), Perturbed.of(np.flatnonzero(b)))
-        found = interaction_permutation_p(gene, [pair], [(100, 0.2), (400, None)], Permutations(seed, n))
-        p.append(found.p[0])
-        z.append(found.z[0])
+        tests = interaction_permutation_p(gene, [pair], [(100, 0.2), (400, None)], Permutations(seed, n))
+        p.append(tests.p[0])
+        z.append(tests.z[0])
     called = np.array(p) <= 0.05
     # 250 sets: a standard error of .014.
     assert 0.015 < called.mean() < 0.095
@@ -283,9 +283,9 @@ def test_permutation_p__z_is_near_that_of_walds_test():
     gene = GeneScore.of(y, design, offset=offset)
     x = np.repeat([1.0, 0.0], [400, 2600])
     fit = fit_negbin(y, np.column_stack([x, design]), offset=offset)
-    found = permutation_p(gene, [target], "glimmirs", Permutations(0, 3000))
-    assert found.z[0] == pytest.approx(fit.coef[0] / fit.se[0], rel=0.1)
-    assert found.p[0] < 0.01
+    tests = permutation_p(gene, [target], "glimmirs", Permutations(0, 3000))
+    assert tests.z[0] == pytest.approx(fit.coef[0] / fit.se[0], rel=0.1)
+    assert tests.p[0] < 0.01
 
 
 @pytest.mark.shared
@@ -295,15 +295,17 @@ def test_permutation_p__finds_the_real_screens_positive_controls_and_not_its_neg
     design = np.column_stack([np.ones(n), screen.covariates])
     listed = pd.read_csv(shared / "crispri" / "sceptreIGVF_pairs_to_test.csv")
     positive = listed["gene_id"][listed["pair_type"] == "positive_control"]
-    negative = [Perturbed.of(np.flatnonzero(own)) for own in screen.called[:, screen.targets == "non-targeting"].T]
+    negative = [
+        Perturbed.of(np.flatnonzero(column)) for column in screen.called[:, screen.targets == "non-targeting"].T
+    ]
     permutations, z, p = Permutations(resample_key(0, "K562"), n), [], []
     for gene in positive:
         score = GeneScore.of(screen.counts[gene], design, offset=screen.depth)
         target = Perturbed.of(np.flatnonzero(screen.perturbed(gene, False)))
-        found = permutation_p(score, [target, *negative], [(100, 0.1), (999, None)], permutations)
-        assert found.p[0] == 0.001
-        z.append(found.z[0])
-        p.extend(found.p[1:])
+        tests = permutation_p(score, [target, *negative], [(100, 0.1), (999, None)], permutations)
+        assert tests.p[0] == 0.001
+        z.append(tests.z[0])
+        p.extend(tests.p[1:])
     assert max(z) < -3
     assert len(p) == 250
     # A standard error of .014, were they independent.
@@ -313,9 +315,12 @@ def test_permutation_p__finds_the_real_screens_positive_controls_and_not_its_neg
 def test_gene_score__takes_a_fit_or_makes_it():
     y, design, offset = simulate(9)
     fit = fit_negbin(y, design, offset=offset)
-    own, given = GeneScore.of(y, design, offset=offset), GeneScore.of(y, design, mu=fit.fitted, theta=fit.theta)
-    assert own.theta == given.theta == fit.theta
-    np.testing.assert_array_equal(own.mu, given.mu)
+    by_itself, from_fit = (
+        GeneScore.of(y, design, offset=offset),
+        GeneScore.of(y, design, mu=fit.fitted, theta=fit.theta),
+    )
+    assert by_itself.theta == from_fit.theta == fit.theta
+    np.testing.assert_array_equal(by_itself.mu, from_fit.mu)
     poisson = GeneScore.of(y, design, offset=offset, theta=np.nan)
     np.testing.assert_allclose(poisson.mu, fit_poisson(y, design, offset=offset).fitted, rtol=1e-6)
     assert poisson.theta == np.inf
@@ -326,9 +331,9 @@ def test_permutation_p__is_not_a_number_where_nothing_can_be_said():
     permutations, none = Permutations(0, 600), Perturbed.of(np.array([], dtype=int))
     some, batch = some_cells(1, 50), Perturbed.of(np.flatnonzero(design[:, -1]))
     gene, silent = GeneScore.of(y, design), GeneScore.of(np.zeros(600), design)
-    found = permutation_p(gene, [none, some, batch], "glimmirs", permutations)
-    assert np.isnan(found.z).tolist() == np.isnan(found.p).tolist() == [True, False, True]
-    assert (found.n > 0).tolist() == [False, True, False]
+    tests = permutation_p(gene, [none, some, batch], "glimmirs", permutations)
+    assert np.isnan(tests.z).tolist() == np.isnan(tests.p).tolist() == [True, False, True]
+    assert (tests.n > 0).tolist() == [False, True, False]
     assert np.isnan(permutation_p(silent, [some], "glimmirs", permutations).p).all()
     assert permutation_p(gene, [], "glimmirs", permutations).p.shape == (0,)
     inside, apart = Perturbed.of(some.cells[:20]), Perturbed.of(np.setdiff1d(np.arange(600), some.cells)[:30])

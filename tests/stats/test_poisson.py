@@ -61,8 +61,8 @@ def test_refit_poisson__matches_r_boot_on_120_pairs_with_its_indices(shared):
         # To the maximum, where R stops a little before: the same side of every boundary, so the same p-value.
         at_maximum = refit_poisson(counts, design, weights, target=1, start=fit.coef)
         np.testing.assert_allclose(at_maximum, like_r, rtol=0, atol=1e-5)
-        for found in (like_r, at_maximum):
-            assert basic_p(fit.coef[1], found) == row.boot_basic_p
+        for refitted in (like_r, at_maximum):
+            assert basic_p(fit.coef[1], refitted) == row.boot_basic_p
 
 
 def test_fit_poisson__leaves_out_a_dependent_column_as_r_does():
@@ -82,8 +82,8 @@ def test_refit_poisson__separated_replicate_gets_the_large_value_of_r():
     counts, design = make(n=200)
     weights = np.ones((1, 200), dtype=np.uint16)
     weights[0, (design[:, 1] > 0) & (counts > 0)] = 0
-    found = refit_poisson(counts, design, weights, target=1)[0]
-    assert -25 < found < -12
+    refitted = refit_poisson(counts, design, weights, target=1)[0]
+    assert -25 < refitted < -12
 
 
 @settings(max_examples=25, deadline=None)

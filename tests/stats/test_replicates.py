@@ -105,13 +105,13 @@ def made(seed=0, n=900, *, levels=2, covariates=2, categories=0, offset=False, i
     columns += list(continuous.T)
     category = rng.integers(0, max(categories, 1), n)
     columns += [(category == k).astype(float) for k in range(1, categories)]
-    known = 0.3 * rng.normal(size=n) if offset else np.zeros(n)
+    offsets = 0.3 * rng.normal(size=n) if offset else np.zeros(n)
     peak = rng.binomial(levels - 1, 0.25, n).astype(float)
     slopes = 0.4 / np.sqrt(max(covariates, 1)) * rng.normal(size=covariates)
-    eta = known + continuous @ slopes + 0.3 * peak + 0.2 * category
+    eta = offsets + continuous @ slopes + 0.3 * peak + 0.2 * category
     counts = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, n)).astype(float)
     design = np.column_stack(columns) if columns else np.empty((n, 0))
-    return Covariates.of(rescale(design) if intercept else design, known), counts, peak
+    return Covariates.of(rescale(design) if intercept else design, offsets), counts, peak
 
 
 DESIGNS = {
@@ -163,9 +163,9 @@ def test_replicates__same_bits_in_any_blocks(cuts):
     covariates, counts, peak = made(n=400, categories=2)
     gene, weights = GeneReplicates(covariates, counts), Weights(5, 400)
     edges = [0, *sorted(cuts), 400]
-    found = [gene.pair(peak).replicates(gene.shared(weights.block(a, b))) for a, b in itertools.pairwise(edges)]
+    pieces = [gene.pair(peak).replicates(gene.shared(weights.block(a, b))) for a, b in itertools.pairwise(edges)]
     whole = gene.pair(peak).replicates(gene.shared(weights.block(0, 400)))
-    assert np.concatenate(found).tobytes() == whole.tobytes()
+    assert np.concatenate(pieces).tobytes() == whole.tobytes()
 
 
 def test_replicates__clusters_of_cells_are_drawn_together():

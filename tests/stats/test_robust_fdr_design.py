@@ -17,9 +17,9 @@ def test_sandwich_se__hc0_matches_statsmodels():
 
     counts, design = make(seed=4)
     fit = fit_poisson(counts, design, path="newton")
-    found = sandwich_se(counts, fit.fitted, design, fit.covariance, target=1, kind="HC0")
+    error = sandwich_se(counts, fit.fitted, design, fit.covariance, target=1, kind="HC0")
     reference = sm.GLM(counts, design, family=sm.families.Poisson()).fit(tol=1e-14, cov_type="HC0")
-    assert found == pytest.approx(reference.bse[1], rel=1e-8)
+    assert error == pytest.approx(reference.bse[1], rel=1e-8)
 
 
 @pytest.mark.parametrize(("kind", "power"), [("HC2", 0.5), ("HC3", 1.0)])
@@ -32,8 +32,8 @@ def test_sandwich_se__matches_the_weighted_least_squares_form(kind, power):
     hat = np.diag(whitened @ bread @ whitened.T)
     residual = (counts - fit.fitted) / root / (1 - hat) ** power
     expected = np.sqrt((bread @ (whitened.T * residual**2) @ whitened @ bread)[1, 1])
-    found = sandwich_se(counts, fit.fitted, design, fit.covariance, target=1, kind=kind)
-    assert found == pytest.approx(expected, rel=1e-10)
+    error = sandwich_se(counts, fit.fitted, design, fit.covariance, target=1, kind=kind)
+    assert error == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("method", "name"), [("bh", "fdr_bh"), ("by", "fdr_by")])
@@ -76,8 +76,8 @@ def test_sandwich_se__nan_where_one_cell_alone_determines_the_coefficient():
     both = np.column_stack([design, [0, 0, 0, 1, 1, 1]])
     fit = fit_poisson(counts, both, path="newton")
     rest = fit_poisson(counts[1:], both[1:, [0, 2]], path="newton")
-    found = sandwich_se(counts, fit.fitted, both, fit.covariance, target=2)
-    assert found == pytest.approx(
+    error = sandwich_se(counts, fit.fitted, both, fit.covariance, target=2)
+    assert error == pytest.approx(
         sandwich_se(counts[1:], rest.fitted, both[1:, [0, 2]], rest.covariance, target=1), rel=1e-5
     )
 
@@ -91,9 +91,9 @@ def test_adjust__refuses_what_is_no_p_value():
 def test_dependent_columns__agrees_with_the_rank(n_terms, seed):
     rng = np.random.default_rng(seed)
     design = rng.integers(-1, 2, size=(7, n_terms)).astype(float)
-    found = dependent_columns(design)
-    assert n_terms - len(found) == np.linalg.matrix_rank(design)
-    kept = [column for column in range(n_terms) if column not in found]
+    dependent = dependent_columns(design)
+    assert n_terms - len(dependent) == np.linalg.matrix_rank(design)
+    kept = [column for column in range(n_terms) if column not in dependent]
     assert np.linalg.matrix_rank(design[:, kept]) == len(kept)
 
 

@@ -13,8 +13,8 @@ from scipy.special import log_ndtr
 
 from scanlink.errors import DesignError, InputError, OptionError
 from scanlink.stats import basic_p, case_weights, fit_negbin, fit_poisson, refit_negbin, refit_poisson
-from scanlink.stats._tail import make_work, saddle_pass
-from scanlink.stats.saddlepoint import bootstrap_tail
+from scanlink.stats._tail import make_work, saddle_pass, saddle_step
+from scanlink.stats.saddlepoint import REACHED, bootstrap_tail, saddle_deviate
 
 
 def make(n=120, seed=0, beta=0.8, levels=2, mean=0.5):
@@ -48,10 +48,10 @@ def test_bootstrap_tail__matches_resampling(pair):
     counts, design = make(**pair)
     fit = fit_poisson(counts, design, path="newton")
     weights = case_weights(1, 0, 40_000, counts.size)
-    found = tail(counts, design)
-    assert found.reached
+    tail_p = tail(counts, design)
+    assert tail_p.reached
     replicates = refit_poisson(counts, design, weights, target=1, start=fit.coef)
-    assert found.p == pytest.approx(basic_p(fit.coef[1], replicates), rel=0.09)
+    assert tail_p.p == pytest.approx(basic_p(fit.coef[1], replicates), rel=0.09)
 
 
 def test_bootstrap_tail__matches_negative_binomial_resampling_at_held_theta():
@@ -59,10 +59,10 @@ def test_bootstrap_tail__matches_negative_binomial_resampling_at_held_theta():
     fit = fit_negbin(counts, design, theta=1.5)
     weights = case_weights(2, 0, 40_000, counts.size)
     replicates = refit_negbin(counts, design, weights, target=1, start=fit.coef, theta=1.5)
-    found = bootstrap_tail(counts, design, target=1, estimate=fit.coef[1], theta=1.5)
-    assert found.p == pytest.approx(basic_p(fit.coef[1], replicates), rel=0.09)
+    tail_p = bootstrap_tail(counts, design, target=1, estimate=fit.coef[1], theta=1.5)
+    assert tail_p.p == pytest.approx(basic_p(fit.coef[1], replicates), rel=0.09)
     poisson = bootstrap_tail(counts, design, target=1, estimate=fit.coef[1], start=fit.coef)
-    assert found.p != pytest.approx(poisson.p, rel=0.2)
+    assert tail_p.p != pytest.approx(poisson.p, rel=0.2)
 
 
 def test_bootstrap_tail__matches_every_resample_of_nine_cells():
@@ -74,8 +74,8 @@ def test_bootstrap_tail__matches_every_resample_of_nine_cells():
         )
     estimate = math.log(counts[:4].mean() / counts[4:].mean())
     exact = 2 * chance[ratio >= math.exp(2 * estimate)].sum()
-    found = tail(counts, np.column_stack([np.ones(9), opened]))
-    assert found.p == pytest.approx(exact, rel=0.08)
+    tail_p = tail(counts, np.column_stack([np.ones(9), opened]))
+    assert tail_p.p == pytest.approx(exact, rel=0.08)
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["", "a level for each donor"])
@@ -90,9 +90,9 @@ def test_bootstrap_tail__matches_every_resample_of_six_donors(fixed):
     weights, chance = every_draw(6)
     drawn = [fit_poisson(counts, design, weights=row[donors], path="newton").coef[1] for row in weights]
     exact = chance[np.array(drawn) >= 2 * estimate].sum()
-    found = tail(counts, design, clusters=donors + 10)
-    assert found.p == pytest.approx(2 * min(exact, 1 - exact), rel=0.05)
-    assert found.p != pytest.approx(tail(counts, design).p, rel=0.2)
+    tail_p = tail(counts, design, clusters=donors + 10)
+    assert tail_p.p == pytest.approx(2 * min(exact, 1 - exact), rel=0.05)
+    assert tail_p.p != pytest.approx(tail(counts, design).p, rel=0.2)
 
 
 def test_bootstrap_tail__as_many_clusters_as_cells_are_cells():
@@ -106,9 +106,9 @@ def test_bootstrap_tail__one_open_cell_with_the_gene():
     counts[design[:, 1] > 0] = 0
     counts[np.argmax(design[:, 1])] = 1
     # Replicates without that cell have b* = -inf, unless they have no count at all.
-    n, found = 120, np.count_nonzero(counts)
+    n, n_counted = 120, np.count_nonzero(counts)
     p = tail(counts, design).p
-    assert p == pytest.approx(2 * ((1 - 1 / n) ** n - (1 - found / n) ** n), rel=1e-12)
+    assert p == pytest.approx(2 * ((1 - 1 / n) ** n - (1 - n_counted / n) ** n), rel=1e-12)
     weights = case_weights(1, 0, 20_000, n)
     fit = fit_poisson(counts, design, path="newton")
     replicates = refit_poisson(counts, design, weights, target=1, start=fit.coef)
@@ -119,13 +119,13 @@ def test_bootstrap_tail__upper_limit_where_no_resample_goes_so_far():
     # Whatever is drawn, open cells have 2 to 3 counts and closed ones 1: b* never reaches 2 log 2.5, and what comes
     # nearest is to draw no open cell at all.
     counts = np.array([2.0, 3, 2, 3, 1, 1, 1, 1])
-    found = tail(counts, np.column_stack([np.ones(8), counts > 1]).astype(float))
-    assert not found.reached
-    assert found.p == pytest.approx(2 / 2**8, rel=1e-3)
+    tail_p = tail(counts, np.column_stack([np.ones(8), counts > 1]).astype(float))
+    assert not tail_p.reached
+    assert tail_p.p == pytest.approx(2 / 2**8, rel=1e-3)
     # No variance at all.
     counts = np.array([2.0, 2, 1, 1, 1])
-    found = tail(counts, np.column_stack([np.ones(5), counts > 1]).astype(float))
-    assert (found.p, found.reached) == (1.0, False)
+    tail_p = tail(counts, np.column_stack([np.ones(5), counts > 1]).astype(float))
+    assert (tail_p.p, tail_p.reached) == (1.0, False)
 
 
 def test_bootstrap_tail__one_term():
@@ -133,8 +133,8 @@ def test_bootstrap_tail__one_term():
     weights, estimate = case_weights(3, 0, 40_000, 120), -0.2
     offset = design[:, 2] + math.log(counts.sum() / np.exp(design[:, 2]).sum()) - estimate
     replicates = np.log(weights @ counts / (weights @ np.exp(offset)))
-    found = bootstrap_tail(counts, np.ones((120, 1)), target=0, estimate=estimate, offset=offset)
-    assert found.p == pytest.approx(basic_p(estimate, replicates), rel=0.06)
+    tail_p = bootstrap_tail(counts, np.ones((120, 1)), target=0, estimate=estimate, offset=offset)
+    assert tail_p.p == pytest.approx(basic_p(estimate, replicates), rel=0.06)
 
 
 @settings(max_examples=20, deadline=None)
@@ -168,21 +168,51 @@ def test_bootstrap_tail__smooth_through_an_estimate_of_zero():
     coef = fit_poisson(counts, design, path="newton").coef
     # The boundary moves through the estimate, as if the estimate were half of it.
     steps = np.linspace(-0.1, 0.1, 401)
-    found = [bootstrap_tail(counts, design, target=1, estimate=(coef[1] + h) / 2, start=coef) for h in steps]
-    moves = np.diff([one.deviate for one in found])
+    tails = [bootstrap_tail(counts, design, target=1, estimate=(coef[1] + h) / 2, start=coef) for h in steps]
+    moves = np.diff([one.deviate for one in tails])
     assert (moves > 0).all()
     assert np.abs(np.diff(moves)).max() < 0.03 * moves.mean()
-    assert 0.999 < max(one.p for one in found) <= 1
+    assert 0.999 < max(one.p for one in tails) <= 1
+
+
+def deviate_at_rest(data, coef, t):
+    """Compute r + log(u / r) / r where further Newton steps have brought coefficients and t to rest."""
+    coef, t, n_terms, n = coef.copy(), t.copy(), coef.size, data[5]
+    first, second, dt, dgamma = np.empty((2, n_terms)), np.empty((4, n_terms, n_terms)), np.empty(n_terms), coef[1:] * 0
+    for _ in range(5):
+        value = saddle_pass(data, coef, t, first, second)
+        size, logdet, _change = saddle_step(first, second, n, 0.0, dt, dgamma)
+        t += dt
+        coef[:-1] += dgamma
+    assert size < 1e-11
+    r = math.copysign(math.sqrt(-2 * n * value), t[-1])
+    log_u = 0.5 * logdet + math.log(math.sqrt(n) * abs(t[-1])) - np.linalg.slogdet(second[3, :-1, :-1])[1]
+    return r + (log_u - math.log(abs(r))) / r
+
+
+@pytest.mark.parametrize("pair", [{"seed": 1}, *PAIRS[:1], *PAIRS[3:]], ids=str)
+def test_saddle_deviate__path_stops_where_no_step_would_change_it(pair):
+    # Next to the estimate r is small and what is left of the last step counts most: 1 / r times as much.
+    counts, design = make(**pair)
+    fit, order = fit_poisson(counts, design, path="newton"), [0, 2, 1]
+    terms, n = np.ascontiguousarray(design[:, order].T), counts.size
+    data = (counts, terms, np.zeros(n), np.inf, np.empty(0, dtype=np.int64), n, make_work(3))
+    for distance in np.geomspace(0.04, 1.5, 12):
+        for side in (-1, 1):
+            boundary = fit.coef[1] + side * distance * fit.se[1]
+            deviate, state, _, end, t = saddle_deviate(data, fit.coef[order], boundary)
+            assert (state, end[-1]) == (REACHED, boundary)
+            assert deviate == pytest.approx(deviate_at_rest(data, end, t), abs=1e-5)
 
 
 def test_bootstrap_tail__goes_on_to_the_smallest_numbers():
     counts, design = make(n=6_000, seed=7, beta=0.5, mean=3.0)
     coef = fit_poisson(counts, design, path="newton").coef
-    found = [bootstrap_tail(counts, design, target=1, estimate=e, start=coef) for e in np.linspace(0.3, 1.0, 15)]
-    assert all(one.reached for one in found)
-    assert (np.diff([one.log_p for one in found]) < 0).all()
-    assert min(one.p for one in found if one.p > 0) < 1e-250
-    for one in found:
+    tails = [bootstrap_tail(counts, design, target=1, estimate=e, start=coef) for e in np.linspace(0.3, 1.0, 15)]
+    assert all(one.reached for one in tails)
+    assert (np.diff([one.log_p for one in tails]) < 0).all()
+    assert min(one.p for one in tails if one.p > 0) < 1e-250
+    for one in tails:
         assert one.log_p == pytest.approx(math.log(2) + log_ndtr(-one.deviate), rel=1e-12)
 
 
@@ -210,8 +240,8 @@ def test_bootstrap_tail__refuses_what_is_no_question(change, error):
 def test_bootstrap_tail__says_nothing_of_separated_data():
     counts, design = make()
     counts[design[:, 1] > 0] = 0
-    found = bootstrap_tail(counts, design, target=1, estimate=-20.0)
-    assert (found.p, found.reached) == (1.0, False)
+    tail_p = bootstrap_tail(counts, design, target=1, estimate=-20.0)
+    assert (tail_p.p, tail_p.reached) == (1.0, False)
 
 
 @pytest.mark.parametrize("theta", [np.inf, 1.5])

@@ -90,10 +90,10 @@ def test_state_replicates__a_replicate_without_a_state_leaves_its_contrast_undef
 
     weights = np.ones((2, 300), dtype=np.uint16)
     weights[0, fit.state == 3] = 0
-    found = states.refits(WeightBlock.of(weights))
-    assert np.isnan(found[[2, 3, 4], 0]).all()
-    assert np.isfinite(found[:2, 0]).all()
-    np.testing.assert_allclose(found[:, 1], fit.estimates, rtol=1e-6)
+    refitted = states.refits(WeightBlock.of(weights))
+    assert np.isnan(refitted[[2, 3, 4], 0]).all()
+    assert np.isfinite(refitted[:2, 0]).all()
+    np.testing.assert_allclose(refitted[:, 1], fit.estimates, rtol=1e-6)
 
 
 def test_state_replicates__of_a_negative_binomial_hold_theta():
@@ -101,11 +101,11 @@ def test_state_replicates__of_a_negative_binomial_hold_theta():
 
     fit, gene, states, weights = case(6, n=700, family="negbin")
     block = weights.block(0, 3)
-    found, part = states.replicates(gene.shared(block)), fit.parts[0]
+    replicates, part = states.replicates(gene.shared(block)), fit.parts[0]
     for r in range(3):
         w = block.rows(np.array([r]))[0].astype(float)
         oracle = fit_negbin(part.counts, part.design, offset=part.offset, weights=w, theta=part.theta)
-        np.testing.assert_allclose(found[:3, r], oracle.coef[list(part.targets)], rtol=1e-4)
+        np.testing.assert_allclose(replicates[:3, r], oracle.coef[list(part.targets)], rtol=1e-4)
 
 
 def test_climb_all__each_coefficient_goes_by_its_own_p_value():

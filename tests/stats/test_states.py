@@ -112,10 +112,10 @@ def test_fit_states__cook_ratio_finds_the_cell_that_carries_the_result():
 
 def test_fit_states__clusters_of_one_cell_are_cells():
     y, state, design, offset = simulate(8, n=300)
-    own = fit_states(y, state, design, offset=offset, clusters=np.arange(300))
+    of_clusters = fit_states(y, state, design, offset=offset, clusters=np.arange(300))
     plain = fit_states(y, state, design, offset=offset)
     for row in plain.quantities:
-        np.testing.assert_allclose(own.se_robust(row), plain.se_robust(row), rtol=1e-8)
+        np.testing.assert_allclose(of_clusters.se_robust(row), plain.se_robust(row), rtol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -135,17 +135,17 @@ def test_fit_states__says_what_is_wrong(words, error, says):
 
 @pytest.mark.parametrize(("mean", "theta"), [(0.3, np.inf), (1.5, 1.0)])
 def test_interaction_p__keeps_its_level_where_walds_does_not(mean, theta):
-    found = []
+    p_values = []
     for seed in range(800):
         y, state, design, offset = simulate(seed, n=500, effects=(0.4, 0.4, 0.8), mean=mean, theta=theta)
         fit = fit_states(y, state, design, offset=offset)
-        found.append(
+        p_values.append(
             (
                 interaction_p(y, state, design, offset=offset) < 0.05,
                 abs(fit.estimates[3]) > 1.96 * fit.se(fit.quantities[3]),
             )
         )
-    rate, wald = np.mean(found, axis=0)
+    rate, wald = np.mean(p_values, axis=0)
     # 800 sets: a standard error of .0077.
     assert 0.025 < rate < 0.075
     if np.isfinite(theta):
