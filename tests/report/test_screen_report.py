@@ -13,8 +13,8 @@ from report.test_report import change, read
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.parquet import read_shared
-from scanlink.pipeline.status import describe
 from scanlink.pipeline.export import export_run
+from scanlink.pipeline.status import describe
 from scanlink.report import write_report
 from scanlink.report.screen_controls import control_rates, verdict
 from scanlink.report.screen_folder import is_screen, read_screen_run
