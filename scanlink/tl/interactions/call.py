@@ -26,7 +26,7 @@ __all__ = ["screen_interactions", "target_pairs"]
 def target_pairs(
     pairs: pd.DataFrame, guides: pd.DataFrame | None = None, *, max_distance: int | None = None
 ) -> pd.DataFrame:
-    """All pairs of the targets of a gene.
+    """List all pairs of the targets of a gene.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def screen_interactions(
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Interaction of two perturbations on a gene, with negative controls beside.
+    """Test the interaction of two perturbations on a gene, with negative controls beside.
 
     Parameters
     ----------
