@@ -36,8 +36,8 @@ POSITIONAL = {
     "stats.compare_links": "two perturbations of a gene, and the covariates",
     "stats.cooks_distance": "a regression is counts, design, fitted counts and covariance",
     "stats.fit_combined": "two perturbations of a gene, and the covariates",
-    "stats.interaction_permutation_p": "two perturbations of a gene, and the permutations",
-    "stats.permutation_p": "a perturbation of a gene, and the permutations",
+    "stats.interaction_permutation_p": "pairs of perturbations of a gene, stages, and the permutations they share",
+    "stats.permutation_p": "perturbations of a gene, stages, and the permutations they share",
     "stats.sandwich_influence": "a regression is counts, design, fitted counts and covariance",
     "stats.sandwich_se": "a regression is counts, design, fitted counts and covariance",
     "tl.target_pairs": "the guides may be left out",
@@ -45,8 +45,8 @@ POSITIONAL = {
 # The first word of what a function does.
 VERBS = (
     "Add Adjust Assign Average Centre Check Choose Compare Compute Count Download Draw Estimate Export Find Fit Give "
-    "Join Keep List Look Make Mark Measure Name Open Pair Put Read Refit Refuse Regress Rescale Say Scan Simulate Submit "
-    "Take Test Turn Write"
+    "Join Keep List Look Make Mark Measure Name Open Pair Put Read Refit Refuse Regress Rescale Say Scan Simulate "
+    "Submit Take Test Turn Write"
 )
 
 OPEN: dict[str, str] = {
