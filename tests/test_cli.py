@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+from processes import wait_for_session
 
 import scanlink as sl
 
@@ -140,7 +141,7 @@ def test_run__names_beside_an_mtx_are_input_too(project, tmp_path):
     mdata.obs.to_csv(tmp_path / "cells.csv")
     (tmp_path / "run.yaml").write_text(
         f"input: {{rna: rna/matrix.mtx, atac: atac/matrix.mtx, cells: cells.csv}}\n"
-        f"genes: {project / 'data' / 'genes.gtf.gz'}\nscan: {{p_value: wald}}\n"
+        f"genes: {project / 'data' / 'genes.gtf.gz'}\nscan: {{p_value: wald}}\nreport: false\n"
     )
     words = ("run", tmp_path / "run.yaml", "--out")
     scanlink(*words, tmp_path / "out")
@@ -188,7 +189,8 @@ def test_run__pairs_of_the_users_own_are_all_in_the_table(project, tmp_path):
     )
     table.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     (tmp_path / "run.yaml").write_text(
-        f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\nscan: {{p_value: wald}}\n"
+        f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\n"
+        "scan: {p_value: wald}\nreport: false\n"
     )
     scanlink("run", tmp_path / "run.yaml", "--out", tmp_path / "out")
     links = pd.read_parquet(tmp_path / "out" / "links.parquet")
@@ -222,7 +224,7 @@ def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(project, referenc
     # The driver alone: its workers find out by themselves.
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    time.sleep(2)
+    wait_for_session(driver.pid)
     kept = {path: path.stat().st_mtime_ns for path in out.glob("parts/*/block-*.parquet")}
     assert not (out / "links.parquet").exists()
     done = scanlink(*words)
