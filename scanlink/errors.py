@@ -49,6 +49,11 @@ def first_few(items: Iterable[object], *, most: int = 5) -> str:
     most
         How many are named.
 
+    Returns
+    -------
+    str
+        The names in quotes, and the number of the others.
+
     Examples
     --------
     >>> first_few(["a", "b", "c"], most=2)

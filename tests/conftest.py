@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test is a timer: how long an example takes says nothing of whether it is right. Tests that say how many examples
+# they draw, because each is slow, keep to that by night, too.
+settings.register_profile("every", deadline=None)
+settings.register_profile("nightly", deadline=None, max_examples=1_000)
+settings.load_profile(os.environ.get("SCANLINK_HYPOTHESIS", "every"))
 
 
 @pytest.fixture(scope="session")

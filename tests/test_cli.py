@@ -8,14 +8,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+from command import COMMAND, Scanlink, copied_command
+from processes import wait_for_session
 
 import scanlink as sl
 
@@ -29,11 +31,11 @@ report: false
 """
 
 
-def scanlink(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from scanlink.cli import main; main()", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
+@pytest.fixture(scope="module")
+def scanlink(tmp_path_factory) -> Iterator[Scanlink]:
+    """The command, each time in a process of its own."""
+    with copied_command(tmp_path_factory.mktemp("printed")) as call:
+        yield call
 
 
 def digest(folder: Path) -> str:
@@ -51,7 +53,8 @@ def project(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def reference(project) -> Path:
     """A run in this process, without Dask."""
-    scanlink("run", project / "run.yaml", "--out", project / "reference")
+    words = ["run", project / "run.yaml", "--out", project / "reference"]
+    subprocess.run([*COMMAND, *map(str, words)], capture_output=True, check=True)
     return project / "reference"
 
 
@@ -80,12 +83,12 @@ def test_run__is_what_the_library_call_gives(project, reference):
     pd.testing.assert_frame_equal(links, sl.io.read_links(reference / "links.parquet"), check_exact=True)
 
 
-def test_run__config_of_the_run_folder_does_the_same_run_again(project, reference):
+def test_run__config_of_the_run_folder_does_the_same_run_again(scanlink, project, reference):
     scanlink("run", reference / "config.yaml", "--out", project / "again")
     assert digest(project / "again") == digest(reference)
 
 
-def test_run__a_second_time_computes_nothing(reference):
+def test_run__a_second_time_computes_nothing(scanlink, reference):
     before = digest(reference)
     done = scanlink("run", reference / "config.yaml", "--out", reference)
     assert re.search(r"(\d+) blocks: \1 found finished, 0 computed", done.stdout)
@@ -94,20 +97,20 @@ def test_run__a_second_time_computes_nothing(reference):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_run__same_bytes_from_worker_processes(project, reference, workers):
+def test_run__same_bytes_from_worker_processes(scanlink, project, reference, workers):
     out = project / f"workers-{workers}"
     scanlink("run", project / "run.yaml", "--out", out, "--cluster", "local", "--workers", workers)
     assert digest(out) == digest(reference)
 
 
 @pytest.mark.parametrize("block_genes", [1, 50, "null"])
-def test_run__same_bytes_from_other_blocks(project, reference, block_genes):
+def test_run__same_bytes_from_other_blocks(scanlink, project, reference, block_genes):
     out = project / f"blocks-{block_genes}"
     scanlink("run", project / "run.yaml", "--out", out, "--set", f"scan.block_genes={block_genes}")
     assert digest(out) == digest(reference)
 
 
-def test_scan__slices_merged_give_the_same_bytes(project, reference):
+def test_scan__slices_merged_give_the_same_bytes(scanlink, project, reference):
     out = project / "slices"
     prepared = scanlink("run", project / "run.yaml", "--out", out, "--until", "pairs")
     assert "store and pairs are in" in prepared.stdout
@@ -129,7 +132,7 @@ def test_scan__slices_merged_give_the_same_bytes(project, reference):
     assert re.search(r"CD14-Mono +(\d+) of \1", scanlink("status", out).stdout)
 
 
-def test_run__names_beside_an_mtx_are_input_too(project, tmp_path):
+def test_run__names_beside_an_mtx_are_input_too(scanlink, project, tmp_path):
     mdata = sl.io.read(project / "data" / "multiome.h5mu")
     for modality in ("rna", "atac"):
         folder = tmp_path / modality
@@ -140,7 +143,7 @@ def test_run__names_beside_an_mtx_are_input_too(project, tmp_path):
     mdata.obs.to_csv(tmp_path / "cells.csv")
     (tmp_path / "run.yaml").write_text(
         f"input: {{rna: rna/matrix.mtx, atac: atac/matrix.mtx, cells: cells.csv}}\n"
-        f"genes: {project / 'data' / 'genes.gtf.gz'}\nscan: {{p_value: wald}}\n"
+        f"genes: {project / 'data' / 'genes.gtf.gz'}\nscan: {{p_value: wald}}\nreport: false\n"
     )
     words = ("run", tmp_path / "run.yaml", "--out")
     scanlink(*words, tmp_path / "out")
@@ -155,7 +158,7 @@ def test_run__names_beside_an_mtx_are_input_too(project, tmp_path):
     assert names.count("barcodes.tsv") == 2
 
 
-def test_run__pairs_that_were_being_replaced_are_made_anew(project, tmp_path):
+def test_run__pairs_that_were_being_replaced_are_made_anew(scanlink, project, tmp_path):
     words = ("run", project / "run.yaml", "--out", tmp_path, "--until", "pairs")
     scanlink(*words)
     right = (tmp_path / "pairs.parquet").read_bytes()
@@ -165,7 +168,7 @@ def test_run__pairs_that_were_being_replaced_are_made_anew(project, tmp_path):
     assert (tmp_path / "pairs.parquet").read_bytes() == right
 
 
-def test_run__other_options_keep_the_old_links_under_another_name(project, reference, tmp_path):
+def test_run__other_options_keep_the_old_links_under_another_name(scanlink, project, reference, tmp_path):
     fast = ("--set", "scan.p_value=wald")
     scanlink("run", project / "run.yaml", "--out", tmp_path, *fast)
     old = digest(tmp_path)
@@ -180,7 +183,7 @@ def test_run__other_options_keep_the_old_links_under_another_name(project, refer
     assert (tmp_path / "provenance.json").read_text() == record
 
 
-def test_run__pairs_of_the_users_own_are_all_in_the_table(project, tmp_path):
+def test_run__pairs_of_the_users_own_are_all_in_the_table(scanlink, project, tmp_path):
     mdata = sl.io.read(project / "data" / "multiome.h5mu")
     rare = sl.pp.feature_statistics(mdata["atac"].X).fraction < 0.05
     table = pd.DataFrame(
@@ -188,7 +191,8 @@ def test_run__pairs_of_the_users_own_are_all_in_the_table(project, tmp_path):
     )
     table.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     (tmp_path / "run.yaml").write_text(
-        f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\nscan: {{p_value: wald}}\n"
+        f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\n"
+        "scan: {p_value: wald}\nreport: false\n"
     )
     scanlink("run", tmp_path / "run.yaml", "--out", tmp_path / "out")
     links = pd.read_parquet(tmp_path / "out" / "links.parquet")
@@ -198,7 +202,7 @@ def test_run__pairs_of_the_users_own_are_all_in_the_table(project, tmp_path):
 
 @pytest.mark.parametrize("cluster", ["none", "local"])
 @pytest.mark.slow
-def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(project, reference, cluster):
+def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(scanlink, project, reference, cluster):
     out = project / f"killed-{cluster}"
     words = [
         "run",
@@ -212,7 +216,7 @@ def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(project, referenc
         "--set",
         "scan.block_genes=1",
     ]
-    command = [sys.executable, "-c", "from scanlink.cli import main; main()", *map(str, words)]
+    command = [*COMMAND, *map(str, words)]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while len(list(out.glob("parts/*/block-*.parquet"))) < 12:
@@ -222,7 +226,7 @@ def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(project, referenc
     # The driver alone: its workers find out by themselves.
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    time.sleep(2)
+    wait_for_session(driver.pid)
     kept = {path: path.stat().st_mtime_ns for path in out.glob("parts/*/block-*.parquet")}
     assert not (out / "links.parquet").exists()
     done = scanlink(*words)
@@ -236,7 +240,7 @@ def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(project, referenc
 
 
 @pytest.mark.slow
-def test_demo__finds_most_of_what_was_planted(tmp_path):
+def test_demo__finds_most_of_what_was_planted(scanlink, tmp_path):
     done = scanlink("demo", "--out", tmp_path / "demo")
     last = next(line for line in done.stdout.splitlines() if line.startswith("all"))
     planted, testable, called, right, beside, wrong = map(int, last.split()[1:7])
@@ -254,7 +258,7 @@ def test_demo__finds_most_of_what_was_planted(tmp_path):
     assert np.corrcoef(both["beta"], both["beta_true"])[0, 1] > 0.7
 
 
-def test_help__names_every_command():
+def test_help__names_every_command(scanlink):
     text = scanlink("--help").stdout
     for command in ("run", "demo", "scan", "merge", "status", "fetch"):
         assert re.search(rf"\b{command}\b", text)

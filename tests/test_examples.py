@@ -37,7 +37,9 @@ def test_run_yaml__is_valid_and_gives_the_defaults():
 def test_job_array__slices_as_slurm_would_call_it(tmp_path):
     sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
     options = tmp_path / "run.yaml"
-    options.write_text("input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, block_genes: 1}\n")
+    options.write_text(
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, block_genes: 1}\nreport: false\n"
+    )
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "scanlink").write_text(
@@ -79,7 +81,9 @@ def test_scripts__are_bash_and_say_how_they_are_called(name):
 @pytest.mark.parametrize("name", ["login_node.sh", "driver_job.sh"])
 def test_cluster_scripts__run_where_there_is_no_queue(tmp_path, name):
     sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
-    (tmp_path / "run.yaml").write_text("input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust}\n")
+    (tmp_path / "run.yaml").write_text(
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust}\nreport: false\n"
+    )
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "scanlink").write_text(f'#!/bin/sh\nexec {sys.executable} -m scanlink "$@"\n')

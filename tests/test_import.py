@@ -22,7 +22,7 @@ def loaded_after(code: str) -> set[str]:
     [
         "import scanlink",
         "from scanlink import io, pp, ds, stats, tl, cluster",
-        "import scanlink.cli, scanlink.pipeline, scanlink.config",
+        "import scanlink.cli, scanlink.pipeline.run, scanlink.pipeline.config",
     ],
 )
 def test_import__loads_nothing_heavy(code):

@@ -26,7 +26,7 @@ def project(tmp_path):
 
 
 def options(project, **changes):
-    given = {"input": str(project / "multiome.h5mu"), "genes": str(project / "genes.gtf.gz"), **changes}
+    given = {"input": str(project / "multiome.h5mu"), "genes": str(project / "genes.gtf.gz"), "report": False} | changes
     return RunOptions(**given)
 
 

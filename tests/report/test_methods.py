@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from scanlink.pipeline.report import analyses_of
+from scanlink.pipeline.report import experiment_in
 from scanlink.report.folder import read_run
 from scanlink.report.page import methods_of, results_of
 from scanlink.report.references import REFERENCES
@@ -15,7 +15,7 @@ from scanlink.report.references import REFERENCES
 
 def cited_by(folder, **sections):
     """Publications that a run cites, with other options."""
-    analyses = analyses_of(folder)
+    analyses = experiment_in(folder).analyses
     run = read_run(folder, analyses)
     for name, options in sections.items():
         run.options[name] = run.options[name] | options

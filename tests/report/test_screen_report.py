@@ -14,13 +14,13 @@ from report.test_report import change, read
 from scanlink.errors import InputError, OptionError
 from scanlink.io.parquet import read_shared
 from scanlink.pipeline.export import export_run
-from scanlink.pipeline.report import analyses_of, write_report
+from scanlink.pipeline.report import experiment_in, write_report
 from scanlink.pipeline.status import describe
 from scanlink.report.folder import read_run
 from scanlink.report.page import methods_of, results_of
-from scanlink.tl.interactions.statuses import STATUSES as INTERACTIONS
+from scanlink.tl.interactions.table import INTERACTIONS_TABLE
 from scanlink.tl.perturbations.control_rates import control_rates, verdict
-from scanlink.tl.screen.statuses import STATUSES as EFFECTS
+from scanlink.tl.screen.table import SCREEN_TABLE
 
 
 def options(folder, **sections):
@@ -68,7 +68,7 @@ def test_report__says_what_the_tables_say(screen_folder):
     assert f"In half of the {len(tested)} tested pairs an interaction had to be {half:.2g} or more" in text
     for word in ("prep_batch + offset(log(nUMI))", "screen 3, interactions 4", "of the screen", "of the interactions"):
         assert word in text
-    for table, words in ((screen, EFFECTS), (two, INTERACTIONS)):
+    for table, words in ((screen, SCREEN_TABLE.statuses), (two, INTERACTIONS_TABLE.statuses)):
         for status in set(table["status"]):
             assert status == "ok" or f"{status} : {words[status]}" in text
     record = json.loads((screen_folder / "provenance.json").read_text())
@@ -266,7 +266,11 @@ def test_report__tells_what_is_wrong_with_a_folder(screen_folder, spoil, words):
 
 def test_folder__is_of_a_screen_by_its_options_or_else_its_table(screen_folder, folder, plain):
     def is_screen(folder):
-        return [analysis.name for analysis in analyses_of(folder)] == ["screen", "interactions", "screen_links"]
+        return [analysis.name for analysis in experiment_in(folder).analyses] == [
+            "screen",
+            "interactions",
+            "screen_links",
+        ]
 
     assert is_screen(screen_folder)
     assert not is_screen(folder)
@@ -289,7 +293,7 @@ def test_methods__are_those_that_the_run_used(screen_folder):
     }
 
     def cited():
-        analyses = analyses_of(screen_folder)
+        analyses = experiment_in(screen_folder).analyses
         run = read_run(screen_folder, analyses)
         found = {reference.doi for _, cited in methods_of(run, results_of(run, analyses)) for reference in cited}
         return {name: doi in found for name, doi in dois.items()}

@@ -197,7 +197,9 @@ def test_interactions__equal_the_states_model_for_calls():
 
 def test_interactions__planted_synergy_is_found_and_nothing_else():
     data = sl.tl.simulate_screen(n_cells=6000, n_genes=6, n_targets=6, guides_per_cell=8.0, interaction=2.0, seed=4)
-    table = sl.tl.screen_interactions(data.mdata, data.target_pairs, formula=FORMULA, p_value="permutation")
+    table = sl.tl.screen_interactions(
+        data.mdata, data.target_pairs, formula=FORMULA, p_value="permutation", controls=["shuffled"]
+    )
     asked = table[(table["kind"] == "discovery") & (table["status"] == "ok")]
     assert len(asked)
     # The published truth is an interaction of 2 in each pair.

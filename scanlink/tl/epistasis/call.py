@@ -45,7 +45,7 @@ def epistasis(
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Contrasts of a gene's expression between the states of two enhancers, and their interaction.
+    """Compare a gene's expression between the states of two enhancers, and test their interaction.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def enhancer_pairs(
     min_distance: int | None = None,
     max_distance: int | None = None,
 ) -> pd.DataFrame:
-    """Pairs of peaks that are linked to the same gene in the same group.
+    """Pair the peaks that are linked to the same gene in the same group.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ _COLUMNS = ["n_groups", "interaction", "se", "p", "q", "df", "p_heterogeneity", 
 
 
 def heterogeneity(epi: pd.DataFrame) -> pd.DataFrame:
-    """Mean interaction of each enhancer pair over the groups, and Cochran's test of whether groups differ.
+    """Average the interaction of each enhancer pair over the groups, and test whether groups differ.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def screen_interactions(
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Interaction of two perturbations on a gene, with negative controls beside.
+    """Test the interaction of two perturbations on a gene, with negative controls beside.
 
     Parameters
     ----------

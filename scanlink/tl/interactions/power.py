@@ -61,7 +61,7 @@ def power_screen(
     seed: int = 0,
     client: Client | None = None,
 ) -> pd.DataFrame:
-    """Power to see interactions of two targets, and rejections where there are none.
+    """Estimate the power to see interactions of two targets, and count rejections where there are none.
 
     Parameters
     ----------

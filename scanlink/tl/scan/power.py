@@ -17,7 +17,7 @@ log = logging.getLogger("scanlink")
 
 
 def power(links: pd.DataFrame, *, power: float = 0.8, alpha: float | None = None, fdr: float = 0.1) -> pd.DataFrame:
-    """Smallest effect with which each pair would have been called, with a given probability.
+    """Find the smallest effect with which each pair would have been called, with a given probability.
 
     It tells pairs without a link from pairs about which the data say nothing.
 

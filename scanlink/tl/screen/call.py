@@ -51,7 +51,7 @@ def screen(
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Effect of perturbing each target on each gene, with negative controls beside.
+    """Test the effect of perturbing each target on each gene, with negative controls beside.
 
     Parameters
     ----------

@@ -1,0 +1,29 @@
+"""What was killed together with its driver: wait until it is gone, however busy the machine is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+__all__ = ["wait_for_session"]
+
+
+def wait_for_session(leader: int, *, seconds: float = 60.0) -> None:
+    """Wait until no process is left of those that a driver started, which was the first of a session of its own."""
+    until = time.monotonic() + seconds
+    while left := _members(leader):
+        assert time.monotonic() < until, f"processes {left} have outlived their driver by {seconds:g} s"
+        time.sleep(0.05)
+
+
+def _members(leader: int) -> list[int]:
+    members = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # After the name, which may hold blanks: state, parent, process group, session.
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == leader and state != "Z":
+            members.append(int(path.parent.name))
+    return members
