@@ -14,6 +14,7 @@ __all__ = [
     "BlockGenes",
     "ClusterColumn",
     "Device",
+    "FdrMethod",
     "File",
     "GenesOptions",
     "GroupOptions",
@@ -64,8 +65,9 @@ ClusterColumn = Annotated[
     str | None,
     Field(description="column of cells that belong together, such as the donor; None takes all for independent"),
 ]
+FdrMethod = Literal["bh", "by", "storey"]
 Method = Annotated[
-    Literal["bh", "by", "storey"],
+    FdrMethod,
     Field(description="false discovery rate by Benjamini and Hochberg, by Benjamini and Yekutieli, or by Storey"),
 ]
 Device = Annotated[

@@ -19,11 +19,11 @@ class JobAdaptive(Adaptive):
     Parameters
     ----------
     cluster
-        The cluster.
+        Cluster whose jobs are kept.
     keeper
-        Its keeper, which submits.
+        Keeper of that cluster, which submits.
     options
-        As for Dask's class; minimum and maximum are numbers of jobs.
+        Options of Dask's class; minimum and maximum are numbers of jobs.
 
     Notes
     -----
@@ -51,17 +51,17 @@ class JobAdaptive(Adaptive):
         return set(self.keeper.workers)
 
     async def target(self) -> int:
-        """Jobs for the work there is."""
+        """Count the jobs that the work needs."""
         return math.ceil(await super().target() / self.processes)
 
     async def recommendations(self, target: int) -> dict[str, Any]:
         # A lost job is replaced only if the work still needs it.
         self.keeper.wanted = max(target, len(self.plan))
-        found: dict[str, Any] = await super().recommendations(target)
-        return found
+        advice: dict[str, Any] = await super().recommendations(target)
+        return advice
 
     async def workers_to_close(self, target: int) -> list[Any]:
-        """Jobs to end: those whose workers are idle."""
+        """Choose the jobs to end: those whose workers are idle."""
         scheduler, cluster = self.cluster.scheduler, self.cluster
         # The scheduler is in this process, and is asked directly: the function would not travel.
         names = scheduler.workers_to_close(

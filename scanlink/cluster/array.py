@@ -17,19 +17,20 @@ from scanlink.cluster.defaults import exports
 from scanlink.cluster.jobqueue import cluster_class
 from scanlink.cluster.profile import ArrayOptions, Profile
 from scanlink.cluster.queues import ask, how_it_ended, is_passing, last_lines, run
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import RunError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["array_client", "scheduler_script", "submit_script", "worker_script"]
+__all__ = ["array_client", "scheduler_script", "worker_script"]
 
 log = logging.getLogger("scanlink")
 
-# Seconds between two questions to the queue, and between two attempts to reach it.
+# Seconds between two questions to the queue, and between two attempts to reach it; and the number of these.
 _PAUSE = 10.0
 _ATTEMPTS = 30
-# Without a driver and without work the scheduler ends after this time.
+# Time after which a scheduler without a driver and without work ends.
 _IDLE = "1h"
 
 
@@ -40,7 +41,7 @@ def array_client(profile: Profile) -> Iterator[Client]:
     Parameters
     ----------
     profile
-        With ``array``.
+        Profile that has ``array``.
 
     Raises
     ------
@@ -59,32 +60,32 @@ def array_client(profile: Profile) -> Iterator[Client]:
             stack.enter_context(_scheduler_here(profile, file))
             scheduler = None
         else:
-            scheduler = _submitted(stack, scheduler_script(profile, file))
+            scheduler = _submit_until_the_end(stack, scheduler_script(profile, file))
             log.info("submitted to slurm: %s, the Dask scheduler", scheduler)
             _wait(file, scheduler, array.wait)
-        workers = _submitted(stack, worker_script(profile, file))
+        workers = _submit_until_the_end(stack, worker_script(profile, file))
         log.info("submitted to slurm: %s, an array of %d, %d at once", workers, array.size, profile.jobs.maximum)
         try:
-            opened: Any = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
+            client: Any = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
         except OSError as error:
             raise RunError(
                 f"the Dask scheduler of job {scheduler} cannot be reached from this host: {error}"
             ) from error
-        opened.scanlink_problem = _Watch(opened, scheduler, workers)
-        if opened.dashboard_link:
-            log.info("dashboard: %s", opened.dashboard_link)
-        yield opened
+        client.scanlink_problem = _Watch(client, scheduler, workers)
+        if client.dashboard_link:
+            log.info("dashboard: %s", client.dashboard_link)
+        yield client
 
 
 def worker_script(profile: Profile, file: Path) -> str:
-    """Job script of the array.
+    """Write the job script of the array.
 
     Parameters
     ----------
     profile
-        With ``array``.
+        Profile that has ``array``.
     file
-        The scheduler file.
+        Scheduler file.
 
     Examples
     --------
@@ -108,23 +109,28 @@ def worker_script(profile: Profile, file: Path) -> str:
 
 
 def scheduler_script(profile: Profile, file: Path) -> str:
-    """Job script of the Dask scheduler; the settings of the profile's section ``distributed`` are in its environment.
+    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``.
 
     Parameters
     ----------
     profile
-        With ``array``, and a scheduler of its own.
+        Profile that has ``array``, with a job for the scheduler.
     file
-        The scheduler file.
+        Scheduler file.
     """
     options, array = profile.options, profile.array
     assert array is not None
     header = {key: options[key] for key in ("queue", "account", "log_directory", "shebang") if options.get(key)}
-    own = {**header, "job_extra_directives": ["--no-requeue"], **(array.scheduler or {})}
-    own["job_name"] = own.pop("name", f"{options['job_name']}-scheduler")
-    prologue = own.pop("job_script_prologue", options["job_script_prologue"])
-    job = cluster_class("slurm").job_cls("", name="scheduler", processes=1, job_script_prologue=prologue, **own)
-    python = own.get("python", options["python"])
+    keywords = {
+        **header,
+        "job_extra_directives": [SCHEDULERS["slurm"].no_requeue],
+        "job_script_prologue": options["job_script_prologue"],
+        **(array.scheduler or {}),
+    }
+    keywords["job_name"] = keywords.pop("name", f"{options['job_name']}-scheduler")
+    prologue = keywords["job_script_prologue"]
+    job = cluster_class("slurm").job_cls("", name="scheduler", processes=1, **keywords)
+    python = keywords.get("python", options["python"])
     words = [python, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", shlex.quote(str(file)), "--port", "0"]
     words += ["--dashboard-address", "127.0.0.1:0"]
     if options.get("interface"):
@@ -134,14 +140,8 @@ def scheduler_script(profile: Profile, file: Path) -> str:
     return "\n".join([str(job.shebang), "", *lines, ""])
 
 
-def submit_script(script: str) -> str:
-    """Hand a job script to Slurm; its id. A controller that is away is waited for.
-
-    Raises
-    ------
-    RunError
-        If the job is refused.
-    """
+def _submit(script: str) -> str:
+    """Hand a job script to Slurm, and return the number of the job; a controller that is away is waited for."""
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as handle:
         handle.write(script)
         handle.flush()
@@ -157,8 +157,8 @@ def submit_script(script: str) -> str:
     raise RunError(f"slurm refuses a job: {err.strip() or out.strip()}. Change the profile")
 
 
-def _submitted(stack: ExitStack, script: str) -> str:
-    job = submit_script(script)
+def _submit_until_the_end(stack: ExitStack, script: str) -> str:
+    job = _submit(script)
     stack.callback(run, "scancel", job)
     return job
 
@@ -175,19 +175,19 @@ def _scheduler_here(profile: Profile, file: Path) -> Iterator[None]:
         yield
 
 
-def _wait(file: Path, job: str, most: float) -> None:
+def _wait(file: Path, job: str, seconds: float) -> None:
     """Wait for the scheduler file, as long as there is hope."""
     begin, next_look, hinted = time.monotonic(), 2.0, False
     while not file.is_file():
         waited = time.monotonic() - begin
-        if waited >= next_look or waited >= most:
+        if waited >= next_look or waited >= seconds:
             states = ask("slurm")
             state = None if states is None else states.get(job)
             if states is not None and state is None and not file.is_file():
                 ended = how_it_ended("slurm", job)
                 raise RunError(f"the job of the Dask scheduler, {job}, {ended}; {last_lines(ended.log, ended.text)}")
             now = "it cannot be seen" if state is None else f"it is {state.state} ({state.reason})"
-            if waited >= most:
+            if waited >= seconds:
                 raise RunError(
                     f"the Dask scheduler has not started after {waited:.0f} s: its job is {job}, and {now}. Give "
                     f"scanlink.array.wait more seconds, or its job a shorter wall time; {file.parent} has to be a "
@@ -207,14 +207,14 @@ class _Watch:
     client: Any
     scheduler: str | None
     workers: str
-    _asked: float = field(default_factory=time.monotonic)
-    _answer: str | None = None
+    _last_look: float = field(default_factory=time.monotonic)
+    _problem: str | None = None
 
     def __call__(self) -> str | None:
-        if self._answer is None and time.monotonic() - self._asked >= _PAUSE:
-            self._asked = time.monotonic()
-            self._answer = self._look()
-        return self._answer
+        if self._problem is None and time.monotonic() - self._last_look >= _PAUSE:
+            self._last_look = time.monotonic()
+            self._problem = self._look()
+        return self._problem
 
     def _look(self) -> str | None:
         states = ask("slurm")

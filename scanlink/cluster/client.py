@@ -12,32 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.defaults import ONE_THREAD
 from scanlink.cluster.profile import Profile, load_profile
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check", "client", "problem"]
+__all__ = ["check", "client", "environment_kept", "problem"]
 
 log = logging.getLogger("scanlink")
 
 # No worker has a second block at hand: the last of them would wait for one worker while others have nothing to do.
 _SCHEDULER = {"distributed.scheduler.worker-saturation": 1.0}
 
-_SUBMIT = {
-    "slurm": "sbatch",
-    "pbs": "qsub",
-    "sge": "qsub",
-    "lsf": "bsub",
-    "oar": "oarsub",
-    "htcondor": "condor_submit",
-    "moab": "msub",
-}
-
 
 @contextmanager
 def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterator[Client | None]:
-    """A Dask client for the length of a ``with`` block.
+    """Open a Dask client for the length of a ``with`` block.
 
     Parameters
     ----------
@@ -52,7 +43,7 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     Yields
     ------
     distributed.Client or None
-        None for the profile ``"none"``. Of a job queue it comes at once, and workers join it as their jobs start. It
+        None for the profile ``"none"``. That of a job queue comes at once, and workers join it as their jobs start; it
         has a callable ``scanlink_problem``: see :func:`problem`.
 
     Raises
@@ -72,17 +63,17 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     ...     nothing is None
     True
     """
-    found = profile if isinstance(profile, Profile) else load_profile(profile, **overrides)
-    if found.kind == "none":
+    complete = profile if isinstance(profile, Profile) else load_profile(profile, **overrides)
+    if complete.kind == "none":
         yield None
         return
     import dask
     import distributed  # noqa: F401  (or the end of the block would take its defaults with it)
 
-    opened = {"local": _local, "running": _running}.get(found.kind, _queue)
+    open_client = {"local": _open_local, "running": _join_running}.get(complete.kind, _open_queue)
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set({**_SCHEDULER, **found.config}))
-        yield stack.enter_context(opened(found))
+        stack.enter_context(dask.config.set({**_SCHEDULER, **complete.config}))
+        yield stack.enter_context(open_client(complete))
 
 
 def check(profile: str | Path, **overrides: Any) -> None:
@@ -99,24 +90,26 @@ def check(profile: str | Path, **overrides: Any) -> None:
     --------
     >>> check("local")
     """
-    _commands(load_profile(profile, **overrides))
+    _check_commands(load_profile(profile, **overrides))
 
 
 def problem(client: Client | None) -> str | None:
-    """Why a client will get no more workers; None while all is well, and for clients that were opened otherwise.
+    """Say why a client will get no more workers; None while all is well, and for clients that were opened otherwise.
 
     Examples
     --------
     >>> problem(None) is None
     True
     """
-    ask = getattr(client, "scanlink_problem", None)
-    return None if ask is None else ask()
+    say = getattr(client, "scanlink_problem", None)
+    return None if say is None else say()
 
 
-def _commands(profile: Profile) -> None:
-    program = _SUBMIT.get(profile.kind)
-    if program is not None and shutil.which(program) is None:
+def _check_commands(profile: Profile) -> None:
+    if profile.kind not in SCHEDULERS:
+        return
+    program = SCHEDULERS[profile.kind].submit
+    if shutil.which(program) is None:
         raise RunError(
             f"{program} is not found on this host, and profile {profile.name} needs it: run on a host that submits "
             f"jobs to {profile.kind}, or choose another profile"
@@ -124,13 +117,13 @@ def _commands(profile: Profile) -> None:
 
 
 @contextmanager
-def _queue(profile: Profile) -> Iterator[Client]:
-    _commands(profile)
+def _open_queue(profile: Profile) -> Iterator[Client]:
+    _check_commands(profile)
     if profile.array is not None:
         from scanlink.cluster.array import array_client
 
-        with array_client(profile) as joined:
-            yield joined
+        with array_client(profile) as client_of_array:
+            yield client_of_array
         return
     from distributed import Client
 
@@ -148,15 +141,15 @@ def _queue(profile: Profile) -> Iterator[Client]:
         cluster.sync(keeper.start)
         if profile.jobs.minimum < profile.jobs.maximum:
             cluster._adaptive = JobAdaptive(cluster, keeper, minimum=profile.jobs.minimum, maximum=profile.jobs.maximum)
-        opened: Any = stack.enter_context(Client(cluster))
-        opened.scanlink_problem = lambda: keeper.problem
+        client_of_jobs: Any = stack.enter_context(Client(cluster))
+        client_of_jobs.scanlink_problem = lambda: keeper.problem
         if cluster.dashboard_link:
             log.info("dashboard: %s", cluster.dashboard_link)
-        yield opened
+        yield client_of_jobs
 
 
 @contextmanager
-def _local(profile: Profile) -> Iterator[Client]:
+def _open_local(profile: Profile) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
@@ -172,19 +165,25 @@ def _local(profile: Profile) -> Iterator[Client]:
         **profile.options,
     }
     environment = {"distributed.nanny.pre-spawn-environ": ONE_THREAD}
-    with _environment_kept(), dask.config.set(environment), ExitStack() as stack:
-        with _environment_kept():
+    # Starting workers leaves something there. With another number of threads, numba would refuse to compile in a
+    # process that has used its threads.
+    names = (*ONE_THREAD, "PYTHONHASHSEED")
+    with environment_kept(*names), dask.config.set(environment), ExitStack() as stack:
+        with environment_kept(*names):
             cluster = stack.enter_context(LocalCluster(**settings))
         yield stack.enter_context(Client(cluster))
 
 
 @contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Put back what starting workers leaves in this process's environment.
+def environment_kept(*names: str) -> Iterator[None]:
+    """Put variables of this process's environment back at the end of a ``with`` block.
 
-    With another number of threads there, numba would refuse to compile in a process that has used its threads.
+    Parameters
+    ----------
+    names
+        Names of the variables.
     """
-    before = {name: os.environ.get(name) for name in (*ONE_THREAD, "PYTHONHASHSEED")}
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
@@ -196,15 +195,15 @@ def _environment_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _running(profile: Profile) -> Iterator[Client]:
+def _join_running(profile: Profile) -> Iterator[Client]:
     from distributed import Client
 
     address = str(profile.address)
     try:
-        opened = Client(address, timeout=30) if "://" in address else Client(scheduler_file=address, timeout=30)
+        guest = Client(address, timeout=30) if "://" in address else Client(scheduler_file=address, timeout=30)
     except (OSError, ValueError) as error:
         raise RunError(
             f"no Dask scheduler answers at {address}: {error}. Check the address, and that this host may reach it"
         ) from error
-    with opened:
-        yield opened
+    with guest:
+        yield guest

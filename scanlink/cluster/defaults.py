@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import Any
 
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import format_walltime, lifetime_for, lifetime_of, seconds_of, walltime_for
 from scanlink.errors import OptionError
 
@@ -21,31 +22,28 @@ ONE_THREAD = {f"{name}_THREADS": "1" for name in ("OMP_NUM", "MKL_NUM", "OPENBLA
 LOG_FOLDER = "scanlink-logs"
 # Seconds that a worker looks for its scheduler: a job that starts after the driver has died ends after as long.
 DEATH_TIMEOUT = 120
-# A queue that starts a job again by itself would fight with the one who replaces it.
-_NO_REQUEUE = {"slurm": "--no-requeue", "pbs": "-r n", "moab": "-r n", "sge": "-r n", "lsf": "-rn"}
-_REQUEUE = {"slurm": r"--(no-)?requeue", "lsf": r"-rn?\b"}
 _LISTS = ("job_extra_directives", "job_script_prologue", "worker_extra_args", "job_directives_skip")
 # A worker with less cannot even import what it needs.
 _LEAST_MEMORY = 256 * 2**20
 
 
 def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """The options of a queue with everything that a scan needs.
+    """Complete the options of a queue with everything that a scan needs.
 
     Parameters
     ----------
     kind
-        The queue.
+        Name of the queue.
     options
-        Keywords of dask-jobqueue's class, as the user gave them.
+        Keywords of dask-jobqueue's class, as the user wrote them.
     where
         File and section, for messages.
 
     Returns
     -------
     dict
-        With processes (one a core), wall time, lifetime and stagger, one thread for numba and BLAS, no requeue by the
-        queue itself, folder of logs, name, interpreter and death timeout, wherever they were not given.
+        The same with processes (one a core), wall time, lifetime and stagger, one thread for numba and BLAS, no requeue
+        by the queue itself, folder of logs, name, interpreter and death timeout, wherever they were not there.
 
     Raises
     ------
@@ -58,10 +56,11 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     >>> done["processes"], done["job_extra_directives"], done["worker_extra_args"]
     (2, ['--no-requeue'], ['--lifetime', '12436s', '--lifetime-stagger', '1244s'])
     """
+    scheduler = SCHEDULERS[kind]
     done = {key: value for key, value in options.items() if value is not None}
     for key in _LISTS:
-        value = done.setdefault(key, {} if kind == "htcondor" and key == "job_extra_directives" else [])
-        if not isinstance(value, (list, dict) if kind == "htcondor" else list):
+        value = done.setdefault(key, scheduler.directives() if key == "job_extra_directives" else [])
+        if not isinstance(value, (list, scheduler.directives)):
             raise OptionError(f"{where}.{key.replace('_', '-')}: expected a list such as [{value!r}]; found {value!r}")
     _check_size(done, kind, where)
     _complete_times(done, kind, where)
@@ -70,8 +69,9 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     if missing:
         done["job_script_prologue"] = [*done["job_script_prologue"], f"export {' '.join(missing)}"]
     directives = done["job_extra_directives"]
-    if kind in _NO_REQUEUE and not any(re.match(_REQUEUE.get(kind, "-r"), str(line)) for line in directives):
-        done["job_extra_directives"] = [*directives, _NO_REQUEUE[kind]]
+    # A queue that starts a job again by itself would fight with the keeper that replaces it.
+    if scheduler.no_requeue and not any(re.match(scheduler.requeue, str(line)) for line in directives):
+        done["job_extra_directives"] = [*directives, scheduler.no_requeue]
     done.setdefault("python", sys.executable)
     done.setdefault("job_name", "scanlink")
     done.setdefault("log_directory", LOG_FOLDER)
@@ -82,12 +82,12 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
 
 
 def exports(config: dict[str, Any]) -> list[str]:
-    """Lines of a job script that give the Dask of that job some settings.
+    """Write the lines of a job script that give the Dask of that job some settings.
 
     Parameters
     ----------
     config
-        Settings by dotted name.
+        Settings of Dask, by dotted name.
 
     Examples
     --------
@@ -101,10 +101,9 @@ def exports(config: dict[str, Any]) -> list[str]:
 
 
 def _check_size(done: dict[str, Any], kind: str, where: str) -> None:
-    examples = {"cores": "cores: 1", "memory": "memory: 4GiB", **({"disk": "disk: 4GiB"} if kind == "htcondor" else {})}
-    for key, example in examples.items():
+    for key, example in SCHEDULERS[kind].needs:
         if key not in done:
-            raise OptionError(f"{where}: {key} is missing: give what one job needs, such as {example}")
+            raise OptionError(f"{where}: {key} is missing: give what one job needs, such as {key}: {example}")
     done.setdefault("processes", done["cores"])
     for key in ("cores", "processes"):
         if not isinstance(done[key], int) or isinstance(done[key], bool) or done[key] < 1:
@@ -142,7 +141,7 @@ def _bytes(memory: Any, *, where: str) -> int:
 def _complete_times(done: dict[str, Any], kind: str, where: str) -> None:
     arguments = [str(argument) for argument in done["worker_extra_args"]]
     lifetime = lifetime_of(arguments, where=f"{where}.worker-extra-args")
-    if kind == "htcondor":
+    if SCHEDULERS[kind].walltime is None:
         return
     if "walltime" not in done:
         if lifetime is None:

@@ -8,46 +8,36 @@ import time
 from dataclasses import dataclass
 
 from scanlink.cluster.queues import Ended, last_lines
+from scanlink.cluster.schedulers import LIMIT
 
-__all__ = ["HOPELESS", "PACE", "Failures", "Pace", "explain", "is_limit"]
+__all__ = ["PACE", "Failures", "Pace", "explain", "is_limit"]
 
 log = logging.getLogger("scanlink")
 
-# Reasons of Slurm for which a job never starts.
-HOPELESS = (
-    "PartitionTimeLimit",
-    "PartitionNodeLimit",
-    "BadConstraints",
-    "InvalidAccount",
-    "InvalidQOS",
-    "QOSMaxWallDurationPerJobLimit",
-    "AssocMaxWallDurationPerJobLimit",
-    "DependencyNeverSatisfied",
-)
-_LIMIT = re.compile(r"limit|policy|quota|too many", re.IGNORECASE)
 # Seconds after which a queue that cannot be reached is tried again, at most.
 _PASSING = 60.0
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a keeper acts; all in seconds but the last two.
+    """How fast a keeper acts.
 
     Attributes
     ----------
     look
-        Between two looks at the workers.
+        Seconds between two looks at the workers.
     ask, ask_longest
-        Between two questions to the queue about jobs without workers: this, then longer and longer.
+        Seconds between two questions to the queue about jobs without workers: at first, and at most.
     retry, retry_longest
-        Before jobs are submitted again after such that failed: this, then twice as long each time.
+        Seconds before jobs are submitted again after such that failed: at first, then twice as long each time, and at
+        most.
     silent
-        A job that has lost its workers while the queue still has it is given up after this time: until then its
+        Seconds after which a job is given up that has lost its workers while the queue still has it: until then its
         nanny may start them again.
     young
-        A job whose workers end sooner has failed.
+        Seconds of a worker's life below which its job counts as failed.
     hint
-        Without any worker, it is said once what the jobs wait for.
+        Seconds without any worker after which it is said, once, what the jobs wait for.
     attempts
         Failures in a row, without a worker in between, after which no more is submitted.
     at_once
@@ -76,15 +66,15 @@ class Failures:
     Attributes
     ----------
     count
-        How many times jobs failed.
+        Number of times that jobs failed.
     passing
-        How many times the queue could not be reached; that is no failure of the jobs.
+        Number of times that the queue could not be reached; that is no failure of the jobs.
     when
-        The last time, by ``time.monotonic``.
+        Time of the last failure, by ``time.monotonic``.
     why
-        Of the last failure.
+        What was wrong the last time.
     not_before
-        When the next jobs may be submitted, by ``time.monotonic``.
+        Time from which the next jobs may be submitted, by ``time.monotonic``.
     """
 
     count: int = 0
@@ -94,7 +84,7 @@ class Failures:
     not_before: float = 0.0
 
     def note(self, why: str, pace: Pace) -> None:
-        """Jobs have failed: the next wait twice as long as those before.
+        """Count a failure of jobs: the next wait twice as long as those before.
 
         Examples
         --------
@@ -110,7 +100,7 @@ class Failures:
             log.warning("%s\njobs are submitted again in %.0f s", why, pause)
 
     def note_passing(self, why: str, pace: Pace) -> None:
-        """The queue could not be reached: it is tried again without end."""
+        """Count that the queue could not be reached: it is tried again without end."""
         self.passing += 1
         self.not_before = time.monotonic() + min(pace.retry * 2 ** (self.passing - 1), pace.retry_longest, _PASSING)
         if self.passing == 1:
@@ -125,16 +115,16 @@ def is_limit(message: str) -> bool:
     >>> is_limit("Batch job submission failed: Job violates accounting/QOS policy (job submit limit, ...)")
     True
     """
-    return bool(_LIMIT.search(message))
+    return bool(LIMIT.search(message))
 
 
 def explain(ended: Ended, python: str) -> str:
-    """The last words of a job, for a message, and what they mean where that is known.
+    """Quote the last words of a job for a message, and say what they mean where that is known.
 
     Parameters
     ----------
     ended
-        How it ended.
+        How the job ended.
     python
         Interpreter that its workers were to have.
 

@@ -15,22 +15,12 @@ from typing import TYPE_CHECKING, Any
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 
+from scanlink.cluster.schedulers import SCHEDULERS
+
 if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
 
 __all__ = ["cluster_class", "import_jobqueue", "job_of"]
-
-_CLASSES = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "lsf": "LSFCluster",
-    "sge": "SGECluster",
-    "oar": "OARCluster",
-    "htcondor": "HTCondorCluster",
-    "moab": "MoabCluster",
-}
-# These take many ids in one command.
-_CANCELS_MANY = ("scancel", "qdel", "bkill")
 
 
 def import_jobqueue() -> Any:
@@ -71,26 +61,27 @@ def _without_side_effects() -> Iterator[None]:
 
 @cache
 def cluster_class(kind: str) -> type[Any]:
-    """dask-jobqueue's class for a queue, made fit for a :class:`~scanlink.cluster.keeper.Keeper`.
+    """Make dask-jobqueue's class for a queue fit for a :class:`~scanlink.cluster.keeper.Keeper`.
 
     Parameters
     ----------
     kind
-        The queue.
+        Name of the queue.
 
     Examples
     --------
     >>> cluster_class("slurm").__name__
     'SLURMCluster'
     """
-    base = getattr(import_jobqueue(), _CLASSES[kind])
+    scheduler = SCHEDULERS[kind]
+    base = getattr(import_jobqueue(), scheduler.dask_class)
     job = type(base.job_cls.__name__, (_KeptJob, base.job_cls), {})
     # The workers are named after the class.
-    return type(base.__name__, (_KeptCluster, base), {"job_cls": job})
+    return type(base.__name__, (_KeptCluster, base), {"job_cls": job, "cancels_many": scheduler.cancels_many})
 
 
 def job_of(worker: Any, cluster: Any) -> str | None:
-    """Name of the job that a worker belongs to.
+    """Find the name of the job that a worker belongs to.
 
     Parameters
     ----------
@@ -138,6 +129,7 @@ class _KeptCluster:
     """A cluster whose jobs are dropped and replaced by its keeper alone."""
 
     keeper: Keeper | None = None
+    cancels_many = False
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         # SpecCluster would close the job of a lost worker, but only where a job has one process, and would then
@@ -158,7 +150,7 @@ class _KeptCluster:
 
     async def _cancel_all(self: Any) -> None:
         """Cancel all jobs with one command, and not with one each."""
-        if self.job_cls.cancel_command not in _CANCELS_MANY or self.status == Status.closed:
+        if not self.cancels_many or self.status == Status.closed:
             return
         ids = [job.job_id for job in self.workers.values() if job.job_id]
         if ids:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scanlink.cluster.failures import HOPELESS, PACE, Failures, Pace, explain, is_limit
+from scanlink.cluster.failures import PACE, Failures, Pace, explain, is_limit
 from scanlink.cluster.jobqueue import job_of
 from scanlink.cluster.queues import JobState, ask, how_it_ended, is_passing
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import lifetime_of
 from scanlink.errors import RunError
 
@@ -35,16 +36,16 @@ class _Life:
 
 @dataclass
 class Keeper:
-    """Replaces the jobs of a cluster; it lives in the cluster's loop.
+    """Replaces the jobs of a cluster, within the cluster's loop.
 
     Parameters
     ----------
     cluster
-        Of a class that :func:`~scanlink.cluster.jobqueue.cluster_class` gives.
+        Cluster of a class that :func:`~scanlink.cluster.jobqueue.cluster_class` returns.
     profile
-        What the jobs are.
+        Profile that says what the jobs are.
     pace
-        How fast.
+        How fast it acts.
 
     Attributes
     ----------
@@ -91,7 +92,7 @@ class Keeper:
         return counts
 
     async def start(self) -> None:
-        """Submit the first jobs, and go on looking.
+        """Submit the first jobs, and look after them from now on.
 
         Raises
         ------
@@ -106,10 +107,10 @@ class Keeper:
             raise RunError(
                 f"{self.profile.kind} refuses the jobs: {refused[0]}. Change the profile {self.profile.name}"
             )
-        self._task = asyncio.ensure_future(self._go_on())
+        self._task = asyncio.ensure_future(self._look_on())
 
     async def stop(self) -> None:
-        """Look no more."""
+        """End looking after the jobs."""
         self._stop.set()
         if self._task is not None:
             # A question to the queue is let come to its end, unless the queue does not answer.
@@ -118,13 +119,13 @@ class Keeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def drop(self, names: Iterable[str]) -> None:
-        """Cancel jobs; they are forgotten."""
+        """Cancel jobs and forget them."""
         for name in names:
             self.cluster.worker_spec.pop(name, None)
             self._lives.pop(name, None)
         await self.cluster._correct_state()
 
-    async def _go_on(self) -> None:
+    async def _look_on(self) -> None:
         while not self._stop.is_set():
             try:
                 await self.look()
@@ -155,7 +156,7 @@ class Keeper:
         self._hint()
 
     def _note_workers(self, now: float) -> bool:
-        """Write down which jobs have workers; whether one has lost its last since the look before."""
+        """Write down which jobs have workers, and say whether one has lost its last since the look before."""
         present = self.workers
         for name in present:
             self._lives.setdefault(name, _Life(now, now)).last = now
@@ -176,7 +177,7 @@ class Keeper:
         return life is not None and time.monotonic() - life.last > self.pace.silent
 
     async def _note_gone(self, gone: list[str]) -> None:
-        """Tell failures from losses; a few stand for all."""
+        """Count the jobs that are gone as failures or as losses; a few stand for all."""
         failed = passing = ""
         new = False
         python = str(self.profile.options["python"])
@@ -224,12 +225,13 @@ class Keeper:
         if failures.count >= self.pace.attempts and not self.cluster.worker_spec:
             self._problem = f"no worker has come in {failures.count} attempts: {failures.why}"
         reasons = self._reasons()
-        if 0 < len(reasons) == len(self.cluster.workers) and all(reason in HOPELESS for reason in reasons.values()):
+        never = SCHEDULERS[self.profile.kind].never
+        if 0 < len(reasons) == len(self.cluster.workers) and all(reason in never for reason in reasons.values()):
             job, reason = next(iter(reasons.items()))
             self._problem = f"{len(reasons)} jobs pend and will never start: {reason} (job {job}). Change the profile"
 
     def _reasons(self) -> dict[str, str]:
-        """Why each job pends that the queue was asked about."""
+        """Say why each job pends that the queue was asked about."""
         ids = [job.job_id for job in self.cluster.workers.values()]
         states = {} if self._states is None else self._states
         return {i: states[i].reason for i in ids if i in states and states[i].pending}

@@ -12,26 +12,25 @@ from typing import Any
 
 import yaml
 
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import OptionError
 
-__all__ = ["QUEUES", "distributed_keys", "local_keys", "queue_keys", "refuse_unknown"]
+__all__ = ["distributed_keys", "local_keys", "queue_keys", "refuse_unknown"]
 
-# The queues that dask-jobqueue knows.
-QUEUES = ("slurm", "pbs", "lsf", "sge", "oar", "htcondor", "moab")
 # dask-jobqueue still takes these names, and warns; each has a new one.
 _OLD = {"extra", "env-extra", "job-extra", "header-skip"}
 # Tables whose keys are free: names of tasks, of variables, of loggers.
 _FREE = {"pre-spawn-environ", "environ", "resources", "default-task-durations", "logging"}
 
 
-def refuse_unknown(found: Iterable[object], known: Iterable[str], *, where: str) -> None:
+def refuse_unknown(keys: Iterable[object], allowed: Iterable[str], *, where: str) -> None:
     """Refuse a key that does not exist.
 
     Parameters
     ----------
-    found
+    keys
         Keys as the user wrote them; hyphens and underscores are the same.
-    known
+    allowed
         Keys that exist.
     where
         File and section, for the message.
@@ -47,17 +46,17 @@ def refuse_unknown(found: Iterable[object], known: Iterable[str], *, where: str)
     Traceback (most recent call last):
     scanlink.errors.OptionError: mine.yaml: jobqueue.slurm has no key 'memroy'; did you mean 'memory'?
     """
-    names = {_plain(name): name for name in known}
-    for key in found:
-        if _plain(key) not in names:
-            close = difflib.get_close_matches(_plain(key), names, n=1)
-            hint = f"did you mean {names[close[0]]!r}?" if close else f"expected one of {', '.join(sorted(known))}"
+    names = {_hyphened(name): name for name in allowed}
+    for key in keys:
+        if _hyphened(key) not in names:
+            close = difflib.get_close_matches(_hyphened(key), names, n=1)
+            hint = f"did you mean {names[close[0]]!r}?" if close else f"expected one of {', '.join(sorted(allowed))}"
             raise OptionError(f"{where} has no key {str(key)!r}; {hint}")
 
 
 @cache
 def queue_keys(kind: str) -> frozenset[str]:
-    """Keys of a section of ``jobqueue``, as Dask's own configuration has them.
+    """Read the keys of a section of ``jobqueue`` from Dask's own configuration.
 
     Raises
     ------
@@ -70,14 +69,13 @@ def queue_keys(kind: str) -> frozenset[str]:
     ['job-mem', 'walltime']
     """
     # The file is read without an import, which would take the handler of Ctrl-C and write to ~/.config/dask.
-    found = find_spec("dask_jobqueue")
-    if found is None or found.origin is None:
+    package = find_spec("dask_jobqueue")
+    if package is None or package.origin is None:
         raise OptionError(
             f"a profile for {kind} needs dask-jobqueue, which is not installed: pip install 'scanlink[cluster]'"
         )
-    content = yaml.safe_load((Path(found.origin).parent / "jobqueue.yaml").read_text())
-    section = {_plain(key): key for key in content["jobqueue"][kind]}
-    return frozenset(key for plain, key in section.items() if plain not in _OLD)
+    content = yaml.safe_load((Path(package.origin).parent / "jobqueue.yaml").read_text())
+    return frozenset(key for key in content["jobqueue"][SCHEDULERS[kind].section] if _hyphened(key) not in _OLD)
 
 
 @cache
@@ -89,7 +87,7 @@ def _distributed() -> dict[str, Any]:
 
 
 def distributed_keys(section: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """Settings of the section ``distributed`` as one flat table of dotted names, for :func:`dask.config.set`.
+    """Flatten the section ``distributed`` to one table of dotted names, for :func:`dask.config.set`.
 
     Raises
     ------
@@ -104,24 +102,24 @@ def distributed_keys(section: dict[str, Any], *, where: str) -> dict[str, Any]:
     return _flat(section, _distributed(), "distributed", where)
 
 
-def _flat(section: dict[str, Any], known: dict[str, Any], name: str, where: str) -> dict[str, Any]:
-    refuse_unknown(section, {*known, "logging"} if name == "distributed" else known, where=where)
+def _flat(section: dict[str, Any], defaults: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    refuse_unknown(section, {*defaults, "logging"} if name == "distributed" else defaults, where=where)
     flat: dict[str, Any] = {}
     for key, value in section.items():
-        plain = _plain(key)
-        below = {_plain(k): v for k, v in known.items()}.get(plain)
-        if isinstance(below, dict) and plain not in _FREE:
+        word = _hyphened(key)
+        below = {_hyphened(k): v for k, v in defaults.items()}.get(word)
+        if isinstance(below, dict) and word not in _FREE:
             if not isinstance(value, dict):
                 raise OptionError(f"{where}.{key}: expected a table of keys; found {value!r}")
-            flat |= _flat(value, below, f"{name}.{plain}", f"{where}.{key}")
+            flat |= _flat(value, below, f"{name}.{word}", f"{where}.{key}")
         else:
-            flat[f"{name}.{plain}"] = value
+            flat[f"{name}.{word}"] = value
     return flat
 
 
 @cache
 def local_keys() -> frozenset[str]:
-    """Keywords of ``distributed.LocalCluster``, and those that it hands on to its workers.
+    """List the keywords of ``distributed.LocalCluster``, and those that it hands on to its workers.
 
     Examples
     --------
@@ -138,5 +136,5 @@ def local_keys() -> frozenset[str]:
     return frozenset(names - {"self", "scheduler_ip", "scheduler_file", "nanny", "loop", "asynchronous", "start"})
 
 
-def _plain(key: object) -> str:
+def _hyphened(key: object) -> str:
     return str(key).replace("_", "-")

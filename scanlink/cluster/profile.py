@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from scanlink.cluster.defaults import complete, exports
-from scanlink.cluster.files import find, read
-from scanlink.cluster.keys import QUEUES, distributed_keys, local_keys, queue_keys, refuse_unknown
+from scanlink.cluster.keys import distributed_keys, local_keys, queue_keys, refuse_unknown
+from scanlink.cluster.profile_files import find_profile, read_profile
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import seconds_of
 from scanlink.errors import OptionError
 
@@ -30,7 +31,7 @@ class Jobs:
     Attributes
     ----------
     minimum, maximum
-        The number is kept between them, as the work needs; equal, it is kept at that number.
+        Bounds between which the number is kept, as the work needs; where they are equal, at that number.
     """
 
     minimum: int = 0
@@ -39,17 +40,17 @@ class Jobs:
 
 @dataclass(frozen=True)
 class ArrayOptions:
-    """The second way on Slurm: the queue itself keeps the number of workers.
+    """The second way on Slurm, where the queue itself keeps the number of workers.
 
     Attributes
     ----------
     size
-        Elements of the array of worker jobs; as many at once as ``jobs`` says.
+        Number of elements of the array of worker jobs; as many run at once as ``jobs`` says.
     scheduler
         Keywords of the job that runs the Dask scheduler (cores, memory, walltime, queue, ...); None where the
         scheduler runs in the driver's process.
     folder
-        For the scheduler file: a folder that all nodes see. None takes the folder of the logs.
+        Folder of the scheduler file, which all nodes see; None takes the folder of the logs.
     wait
         Seconds until the scheduler file has to be there.
     """
@@ -67,22 +68,22 @@ class Profile:
     Attributes
     ----------
     name
-        As the user gave it.
+        Name, path or address by which the user called it.
     path
-        The file it came from; None for ``none``, ``local``, an address or a scheduler file.
+        File it came from; None for ``none``, ``local``, an address or a scheduler file.
     kind
-        ``none``, ``local``, ``running`` (an address or scheduler file), or a queue: ``slurm``, ``pbs``, ``lsf``,
-        ``sge``, ``oar``, ``htcondor``, ``moab``.
+        ``none``, ``local``, ``running`` (an address or scheduler file), or the name of a queue, such as ``slurm``:
+        one of :data:`scanlink.cluster.schedulers.SCHEDULERS`.
     options
         Keywords of ``distributed.LocalCluster`` or of dask-jobqueue's class.
     config
         Other settings of Dask as dotted names, for :func:`dask.config.set` before the scheduler starts.
     jobs
-        How many jobs; zeros where there is no queue.
+        Number of jobs; zeros where there is no queue.
     array
-        The second way; None for the first.
+        Options of the second way; None for the first.
     address
-        Of the scheduler, or the path of its file; None where it is started.
+        Address of the scheduler, or the path of its file; None where it is started.
     """
 
     name: str
@@ -102,15 +103,15 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
     ----------
     profile
         ``"none"``, ``"local"``, an address, a scheduler file (.json), a profile (.yaml), or the bare name of one:
-        see :func:`scanlink.cluster.files.find`.
+        see :func:`scanlink.cluster.profile_files.find_profile`.
     overrides
-        Replace what the profile says: keywords of the cluster, ``jobs`` (a number, or a table of minimum and
-        maximum), and ``n_workers``, the number of worker processes, for any profile that starts some.
+        Options that replace those of the profile: keywords of the cluster, ``jobs`` (a number, or a table of minimum
+        and maximum), and ``n_workers``, the number of worker processes, for any profile that starts some.
 
     Returns
     -------
     Profile
-        Complete: what is not said has its value.
+        The profile with a value for everything that its file leaves out.
 
     Raises
     ------
@@ -130,10 +131,10 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
         return Profile(name, None, "none")
     if "://" in name or name.endswith(".json"):
         return _running(name, None, name, {}, overrides)
-    path = find(profile)
+    path = find_profile(profile)
     if path is None:
         return Profile(name, None, "local", options=_local({}, overrides, where=f"profile {name}"))
-    content = read(path)
+    content = read_profile(path)
     where = f"profile {path}"
     section = _section(content, where)
     config = distributed_keys(
@@ -152,18 +153,18 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
 
 
 def _section(content: dict[str, Any], where: str) -> str:
-    found = [key for key in _SECTIONS if key in content]
-    if len(found) != 1 or not set(content) <= {*_SECTIONS, *_OTHERS}:
+    sections = [key for key in _SECTIONS if key in content]
+    if len(sections) != 1 or not set(content) <= {*_SECTIONS, *_OTHERS}:
         odd = [str(key) for key in content if key not in (*_SECTIONS, *_OTHERS)]
         close = difflib.get_close_matches(odd[0], [*_SECTIONS, *_OTHERS], n=1) if odd else []
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        if odd and odd[0] in QUEUES:
+        if odd and odd[0] in SCHEDULERS:
             hint = f"; did you mean jobqueue: {{{odd[0]}: ...}}?"
         raise OptionError(
             f"{where}: expected one section of {', '.join(map(repr, _SECTIONS))} (and {', '.join(_OTHERS)} beside it); "
             f"found {', '.join(repr(str(key)) for key in content) or 'nothing'}{hint}"
         )
-    return found[0]
+    return sections[0]
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def _table(value: Any, where: str) -> dict[str, Any]:
     return value or {}
 
 
-def _plain(table: dict[str, Any]) -> dict[str, Any]:
+def _keywords(table: dict[str, Any]) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in table.items()}
 
 
@@ -181,7 +182,7 @@ def _local(options: dict[str, Any], overrides: dict[str, Any], *, where: str) ->
         refuse_unknown(options, local_keys(), where=where)
     if overrides:
         refuse_unknown(overrides, local_keys(), where="cluster.client")
-    return {**_plain(options), **overrides}
+    return {**_keywords(options), **overrides}
 
 
 def _address(value: Any, section: str, path: Path) -> str:
@@ -206,50 +207,49 @@ def _queue(
 ) -> Profile:
     where = f"profile {path}"
     queues = _table(content["jobqueue"], f"{where}: jobqueue")
-    refuse_unknown(queues, QUEUES, where=f"{where}: jobqueue")
+    refuse_unknown(queues, SCHEDULERS, where=f"{where}: jobqueue")
     if len(queues) != 1:
         raise OptionError(f"{where}: jobqueue: expected one queue; found {', '.join(queues) or 'none'}")
-    ((kind, given),) = queues.items()
+    ((kind, section),) = queues.items()
     here = f"{where}: jobqueue.{kind}"
     keys = queue_keys(kind)
-    refuse_unknown(_table(given, here), keys, where=here)
-    changed = dict(overrides)
-    own = {key: changed.pop(key) for key in ("jobs", "n_workers") if changed.get(key) is not None}
-    changed = {key: value for key, value in changed.items() if key not in ("jobs", "n_workers")}
+    refuse_unknown(_table(section, here), keys, where=here)
+    numbers = {key: overrides[key] for key in ("jobs", "n_workers") if overrides.get(key) is not None}
+    keywords = {key: value for key, value in overrides.items() if key not in ("jobs", "n_workers")}
     # What the file calls name is job_name as a keyword.
-    refuse_unknown(changed, {*keys - {"name"}, "job-name", "jobs", "n-workers"}, where="cluster.client")
-    options = _plain(_table(given, here))
+    refuse_unknown(keywords, {*keys - {"name"}, "job-name", "jobs", "n-workers"}, where="cluster.client")
+    options = _keywords(_table(section, here))
     if "name" in options:
         options["job_name"] = options.pop("name")
-    options = complete(kind, {**options, **changed}, where=here)
-    # Of no use in the driver: these are for the processes of the jobs.
-    theirs = {
+    options = complete(kind, {**options, **keywords}, where=here)
+    # These are for the processes of the jobs, and of no use in the driver.
+    for_workers = {
         key: value for key, value in config.items() if key.startswith(("distributed.worker", "distributed.nanny"))
     }
-    options["job_script_prologue"] = [*options["job_script_prologue"], *exports(theirs)]
+    options["job_script_prologue"] = [*options["job_script_prologue"], *exports(for_workers)]
     scanlink = _table(content.get("scanlink"), f"{where}: scanlink")
     refuse_unknown(scanlink, ("jobs", "array"), where=f"{where}: scanlink")
-    wanted = own.get("jobs", scanlink.get("jobs"))
-    if "n_workers" in own:
-        wanted = -(-own["n_workers"] // options["processes"]) if own["n_workers"] else 0
-    jobs = _jobs(wanted, where=f"{where}: scanlink.jobs")
+    number = numbers.get("jobs", scanlink.get("jobs"))
+    if "n_workers" in numbers:
+        number = -(-numbers["n_workers"] // options["processes"]) if numbers["n_workers"] else 0
+    jobs = _jobs(number, where=f"{where}: scanlink.jobs")
     array = None
     if "array" in scanlink:
         array = _array(scanlink["array"], kind, jobs, where=f"{where}: scanlink.array")
     return Profile(name, path, kind, options, {**_QUEUE_CONFIG, **config}, jobs, array)
 
 
-def _jobs(wanted: Any, *, where: str) -> Jobs:
-    if wanted is None:
+def _jobs(number: Any, *, where: str) -> Jobs:
+    if number is None:
         raise OptionError(f"{where} is missing: say how many jobs, such as scanlink: {{jobs: 20}}")
-    if isinstance(wanted, dict):
-        refuse_unknown(wanted, ("minimum", "maximum"), where=where)
-        low, high = wanted.get("minimum", 0), wanted.get("maximum", 0)
+    if isinstance(number, dict):
+        refuse_unknown(number, ("minimum", "maximum"), where=where)
+        low, high = number.get("minimum", 0), number.get("maximum", 0)
     else:
-        low = high = wanted
+        low = high = number
     if any(not isinstance(n, int) or isinstance(n, bool) for n in (low, high)) or not 0 <= low <= high or high < 1:
         raise OptionError(
-            f"{where}: expected a whole number of at least 1, or {{minimum: 0, maximum: 50}}; found {wanted!r}"
+            f"{where}: expected a whole number of at least 1, or {{minimum: 0, maximum: 50}}; found {number!r}"
         )
     return Jobs(low, high)
 
@@ -261,7 +261,7 @@ def _array(value: Any, kind: str, jobs: Jobs, *, where: str) -> ArrayOptions:
         raise OptionError(
             f"{where}: an array keeps one number of jobs; found minimum {jobs.minimum}, maximum {jobs.maximum}"
         )
-    table = _plain(_table(value, where))
+    table = _keywords(_table(value, where))
     refuse_unknown(table, ("size", "scheduler", "folder", "wait"), where=where)
     size = table.get("size", 4 * jobs.maximum)
     if not isinstance(size, int) or isinstance(size, bool) or size < jobs.maximum:
@@ -280,4 +280,4 @@ def _array(value: Any, kind: str, jobs: Jobs, *, where: str) -> ArrayOptions:
         )
     refuse_unknown(scheduler, queue_keys(kind), where=f"{where}.scheduler")
     seconds_of(scheduler["walltime"], kind, where=f"{where}.scheduler.walltime")
-    return ArrayOptions(size, {"cores": 1, "memory": "4GiB", **_plain(scheduler)}, folder, float(wait))
+    return ArrayOptions(size, {"cores": 1, "memory": "4GiB", **_keywords(scheduler)}, folder, float(wait))

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from scanlink.cluster.schedulers import PASSING, SCHEDULERS
+
 __all__ = ["Ended", "JobState", "ask", "how_it_ended", "is_passing", "last_lines", "parse_states", "run", "tail"]
 
 # Seconds after which a command of the queue is given up; the next look asks again.
@@ -27,17 +29,13 @@ class JobState:
         As the queue writes it: ``PENDING``, ``Q``, ``qw``, ``PEND``, ``RUNNING``, ...
     reason
         Why a job is pending, where the queue says so.
+    pending
+        Whether it waits to be started.
     """
 
     state: str
     reason: str = ""
-
-    @property
-    def pending(self) -> bool:
-        """Whether it waits to be started."""
-        return self.state in ("PENDING", "CONFIGURING", "REQUEUED", "PEND", "PSUSP", "Q", "H", "W", "T") or bool(
-            re.fullmatch(r"h?qw", self.state)
-        )
+    pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,11 @@ class Ended:
     code
         Exit code, as the queue writes it.
     node
-        Where it ran.
+        Node on which it ran.
     log
         File of what it printed to the error stream.
     text
-        The end of that.
+        The end of that file.
     """
 
     state: str = ""
@@ -79,36 +77,6 @@ class Ended:
         return f"{where}ended as {self.state} (exit code {self.code})" if self.state else "is gone"
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """A command that lists the jobs of this user, a line a job."""
-
-    command: tuple[str, ...]
-    separator: str | None
-    state: int
-    reason: int | None = None
-    # States of jobs that are over, though still listed.
-    over: tuple[str, ...] = ()
-
-
-_LISTINGS = {
-    "slurm": _Listing(
-        ("squeue", "--noheader", "--array", "--format=%i|%T|%r", "--user"), "|", 1, 2, ("COMPLETING", "COMPLETED")
-    ),
-    "pbs": _Listing(("qstat", "-u"), None, 9, None, ("E", "F", "X", "C")),
-    "sge": _Listing(("qstat", "-u"), None, 4),
-    "lsf": _Listing(("bjobs", "-w", "-u"), None, 2, None, ("DONE", "EXIT")),
-}
-
-# What Slurm's commands say when its controller is away for a while.
-_PASSING = re.compile(
-    r"unable to contact slurm controller|socket timed out|connection (refused|timed out|reset)|zero bytes were "
-    r"transmitted|temporarily (unavailable|unable)|standby mode|controller not responding|no response|timed out|"
-    r"cannot (connect|contact|communicate)|communication (error|failure)|try again|not responding",
-    re.IGNORECASE,
-)
-
-
 def is_passing(message: str) -> bool:
     """Whether a command failed only because the queue could not be reached.
 
@@ -119,7 +87,7 @@ def is_passing(message: str) -> bool:
     >>> is_passing("sbatch: error: Batch job submission failed: Invalid partition name specified")
     False
     """
-    return bool(_PASSING.search(message))
+    return bool(PASSING.search(message))
 
 
 def parse_states(kind: str, text: str) -> dict[str, JobState]:
@@ -128,7 +96,7 @@ def parse_states(kind: str, text: str) -> dict[str, JobState]:
     Parameters
     ----------
     kind
-        ``slurm``, ``pbs``, ``sge`` or ``lsf``.
+        Name of a queue whose jobs can be listed, such as ``slurm``.
     text
         What its command printed; headings are passed over.
 
@@ -140,24 +108,26 @@ def parse_states(kind: str, text: str) -> dict[str, JobState]:
     Examples
     --------
     >>> parse_states("slurm", "12|RUNNING|None\\n13_2|PENDING|Resources\\n11|COMPLETING|None\\n")
-    {'12': JobState(state='RUNNING', reason='None'), '13_2': JobState(state='PENDING', reason='Resources')}
+    {'12': JobState(state='RUNNING', reason='None', pending=False),
+     '13_2': JobState(state='PENDING', reason='Resources', pending=True)}
     """
-    listing = _LISTINGS[kind]
+    jobs = SCHEDULERS[kind].jobs
+    assert jobs is not None, f"jobs of {kind} cannot be listed"
     states = {}
     for line in text.splitlines():
-        words = line.strip().split(listing.separator)
+        words = line.strip().split(jobs.separator)
         match = re.match(r"\s*(\d+(_\d+|\[\d+\])?)", line)
-        if match is None or len(words) <= listing.state:
+        if match is None or len(words) <= jobs.state:
             continue
-        state = words[listing.state].strip()
-        if state not in listing.over:
-            reason = "" if listing.reason is None else words[listing.reason].strip()
-            states[match[1]] = JobState(state, reason)
+        state = words[jobs.state].strip()
+        if state not in jobs.over:
+            reason = "" if jobs.reason is None else words[jobs.reason].strip()
+            states[match[1]] = JobState(state, reason, state in jobs.pending)
     return states
 
 
 def run(*command: str) -> tuple[int, str, str]:
-    """Run a command; its exit code, output and error text. One that does not exist has exit code 127.
+    """Run a command, and return its exit code, output and error text; one that does not exist has exit code 127.
 
     Examples
     --------
@@ -176,30 +146,34 @@ def run(*command: str) -> tuple[int, str, str]:
 
 
 def ask(kind: str) -> dict[str, JobState] | None:
-    """The jobs of this user that the queue has.
-
-    Returns
-    -------
-    dict or None
-        None where it cannot be asked, now or at all: then nothing is known of any job.
-    """
-    if kind not in _LISTINGS:
-        return None
-    user = str(os.getuid()) if kind == "slurm" else getpass.getuser()
-    code, out, err = run(*_LISTINGS[kind].command, user)
-    # LSF takes it for an error that there is no job.
-    return parse_states(kind, out) if code == 0 or "No unfinished job found" in err else None
-
-
-def how_it_ended(kind: str, job: str, *, logs: Iterable[Path] = ()) -> Ended:
-    """How a job has ended, as far as the queue still knows; only Slurm is asked.
+    """List the jobs of this user that the queue has.
 
     Parameters
     ----------
     kind
-        The queue.
+        Name of the queue.
+
+    Returns
+    -------
+    dict or None
+        State of each job, by id; None where the queue cannot be asked, now or at all.
+    """
+    jobs = SCHEDULERS[kind].jobs
+    if jobs is None:
+        return None
+    code, out, err = run(*jobs.command, str(os.getuid()) if jobs.user_number else getpass.getuser())
+    return parse_states(kind, out) if code == 0 or (jobs.empty and jobs.empty in err) else None
+
+
+def how_it_ended(kind: str, job: str, *, logs: Iterable[Path] = ()) -> Ended:
+    """Find out how a job has ended, as far as the queue still knows; only Slurm is asked.
+
+    Parameters
+    ----------
+    kind
+        Name of the queue.
     job
-        Id.
+        Number of the job.
     logs
         Files that may hold what it printed, where the queue does not say.
     """
@@ -208,14 +182,14 @@ def how_it_ended(kind: str, job: str, *, logs: Iterable[Path] = ()) -> Ended:
     words = out.splitlines()[0].split() if code == 0 and out else []
     fields = dict(word.partition("=")[::2] for word in words)
     # Slurm leaves the %J of dask-jobqueue as it is: the id of the job, or of one element of an array.
-    shown = fields.get("StdErr", "").replace("%J", fields.get("JobId", ""))
-    file, text = tail([Path(shown) if shown else None, *logs])
+    log = fields.get("StdErr", "").replace("%J", fields.get("JobId", ""))
+    file, text = tail([Path(log) if log else None, *logs])
     node = fields.get("NodeList", "").replace("(null)", "")
     return Ended(fields.get("JobState", ""), fields.get("ExitCode", ""), node, file, text)
 
 
 def tail(files: Iterable[Path | None]) -> tuple[Path | None, str]:
-    """The end of the first of these files that has any text: its name and at most 8 kB.
+    """Read the end of the first of these files that has any text: its name and at most 8 kB.
 
     Examples
     --------
@@ -234,7 +208,7 @@ def tail(files: Iterable[Path | None]) -> tuple[Path | None, str]:
 
 
 def last_lines(file: Path | None, text: str, *, most: int = 5) -> str:
-    """The last lines of a text, for a message; empty if there are none.
+    """Quote the last lines of a text for a message; empty if there are none.
 
     Examples
     --------

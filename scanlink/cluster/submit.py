@@ -12,18 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scanlink.cluster.profile import load_profile
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.submit_script import CORES, DriverJob, mebibytes
 from scanlink.errors import OptionError, RunError
 from scanlink.files import replace_file
 
 __all__ = ["DriverJob", "driver_job", "job_name", "submit", "waiting_or_running"]
 
-# Queues that a profile may name, and that have no chains here.
-_NOT_SLURM = {"pbs": "qsub", "lsf": "bsub", "sge": "qsub", "oar": "oarsub", "htcondor": "condor_submit", "moab": "msub"}
-
 
 def job_name(folder: Path) -> str:
-    """Name of a run's driver jobs: that of the folder, and a hash of its whole path.
+    """Name a run's driver jobs after its folder, with a hash of the whole path.
 
     Parameters
     ----------
@@ -52,31 +50,31 @@ def driver_job(
     links: int | None = None,
     extra: Sequence[str] = (),
 ) -> DriverJob:
-    """The job that runs the driver of a folder whose options are in ``logs/driver.yaml``.
+    """Describe the job that runs the driver of a folder whose options are in ``logs/driver.yaml``.
 
     Parameters
     ----------
     folder
         Run folder.
     cluster
-        Profile: where the workers come from.
+        Profile that says where the workers come from.
     walltime
-        Of one job, as Slurm writes it.
+        Wall time of one job, as Slurm writes it.
     memory
-        Such as ``4GiB``; None takes 4 GiB for the driver, or for each worker of a local profile.
+        Memory of one job, such as ``4GiB``; None takes 4 GiB for the driver, or for each worker of a local profile.
     cores
-        None takes one, or for a local profile as many as it has workers: 4 where it does not say.
+        Cores of one job; None takes one, or for a local profile as many as it has workers: 4 where it does not say.
     queue, account
         Partition and account; None takes those of the profile.
     links
-        Jobs that a chain may have; None for a single job.
+        Most jobs of the chain; None for a single job.
     extra
         More options of sbatch, such as ``--qos=long``.
 
     Returns
     -------
     DriverJob
-        To be submitted.
+        A job that :func:`submit` takes.
 
     Raises
     ------
@@ -93,8 +91,8 @@ def driver_job(
     profile = load_profile(cluster)
     local = profile.kind == "local"
     if cores is None:
-        given = profile.options.get("n_workers") if local else 1
-        cores = given if isinstance(given, int) and given > 0 else 4
+        workers = profile.options.get("n_workers") if local else 1
+        cores = workers if isinstance(workers, int) and workers > 0 else 4
     command = [sys.executable, "-m", "scanlink", "run", str(folder / "logs" / "driver.yaml"), "--out", str(folder)]
     return DriverJob(
         name=job_name(folder),
@@ -108,17 +106,17 @@ def driver_job(
         account=account or profile.options.get("account") if profile.kind == "slurm" else account,
         links=links,
         extra=tuple(extra),
-        scheduler=profile.kind if profile.kind in _NOT_SLURM else "slurm",
+        scheduler=profile.kind if profile.kind in SCHEDULERS else "slurm",
     )
 
 
 def waiting_or_running(name: str) -> list[tuple[str, str]]:
-    """Jobs of a name in the queue, whoever submitted them.
+    """List the jobs of a name in the queue, whoever submitted them.
 
     Parameters
     ----------
     name
-        As :func:`job_name` gives it.
+        Name of the jobs, from :func:`job_name`.
 
     Returns
     -------
@@ -144,9 +142,9 @@ def submit(job: DriverJob, save_options: Callable[[Path], object]) -> str:
     Parameters
     ----------
     job
-        From :func:`driver_job`.
+        Job from :func:`driver_job`.
     save_options
-        Writes the options of the run to a path that it is given.
+        Function that writes the options of the run to a path.
 
     Returns
     -------
@@ -169,14 +167,15 @@ def submit(job: DriverJob, save_options: Callable[[Path], object]) -> str:
     """
     script = job.script()
     if job.scheduler != "slurm":
+        program = SCHEDULERS[job.scheduler].submit
         raise OptionError(
             f"jobs and chains of the driver are for Slurm; this profile is for {job.scheduler}. What --dry-run prints "
-            f"is a start: put the directives of {_NOT_SLURM[job.scheduler]} in place of #SBATCH. Or give scanlink run "
+            f"is a start: put the directives of {program} in place of #SBATCH. Or give scanlink run "
             "on a login node, in tmux (examples/cluster/login_node.sh)"
         )
-    there = waiting_or_running(job.name)
-    if there:
-        jobs = ", ".join(f"job {number} is {state}" for number, state in there)
+    queued = waiting_or_running(job.name)
+    if queued:
+        jobs = ", ".join(f"job {number} is {state}" for number, state in queued)
         raise RunError(
             f"a driver of {job.folder} is in the queue already: {jobs}. Let it go on (scanlink status "
             f"{job.folder} tells how far it is), or stop it first: scancel --name={job.name}"

@@ -113,12 +113,12 @@ exit "$code"
 
 
 def mebibytes(memory: str) -> int:
-    """MiB of an amount of memory, rounded up.
+    """Convert an amount of memory to MiB, rounded up.
 
     Parameters
     ----------
     memory
-        Such as ``4GiB``, ``500MB`` or, as Slurm has it, ``4G`` for 4 GiB.
+        Amount with its unit: ``4GiB``, ``500MB`` or, as Slurm has it, ``4G`` for 4 GiB.
 
     Raises
     ------
@@ -130,12 +130,12 @@ def mebibytes(memory: str) -> int:
     >>> mebibytes("4GiB"), mebibytes("4G"), mebibytes("1GB")
     (4096, 4096, 954)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?B)?\s*", memory, flags=re.IGNORECASE)
-    if not found or float(found[1]) <= 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?B)?\s*", memory, flags=re.IGNORECASE)
+    if not match or float(match[1]) <= 0:
         raise OptionError(f"memory {memory!r}: expected a number and a unit, such as 4GiB")
-    base = 1000 if (found[3] or "").lower() == "b" else 1024
-    power = "KMGT".index(found[2].upper()) + 1
-    return -(-int(float(found[1]) * base**power) // 2**20)
+    base = 1000 if (match[3] or "").lower() == "b" else 1024
+    power = "KMGT".index(match[2].upper()) + 1
+    return -(-int(float(match[1]) * base**power) // 2**20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,27 +145,27 @@ class DriverJob:
     Attributes
     ----------
     name
-        Of the job. Equal for all links, and for no other run.
+        Name of the job, equal for all links, and for no other run.
     folder
         Run folder, absolute.
     command
         Words of the command; ``$SLURM_CPUS_PER_TASK`` stands for the cores of the job.
     workdir
-        Folder that the command is given in.
+        Working directory of the command.
     walltime
-        As Slurm writes it.
+        Wall time of one job, as Slurm writes it.
     memory
-        MiB.
+        Memory of one job, MiB.
     cores
-        Cores.
+        Cores of one job.
     queue, account
         Partition and account; None for those that Slurm takes by itself.
     links
-        Jobs that the chain may have; None for a single job.
+        Most jobs of the chain; None for a single job.
     extra
         More options of sbatch.
     scheduler
-        The queue that it is for.
+        Name of the queue that it is for.
 
     Examples
     --------
@@ -206,7 +206,7 @@ class DriverJob:
         return int(min(300, max(30, seconds_of(self.walltime, "slurm", where="--walltime") // 10)))
 
     def script(self) -> str:
-        """The script.
+        """Write the script as text.
 
         Raises
         ------
@@ -233,7 +233,7 @@ class DriverJob:
             *([] if self.queue is None else [f"partition={shlex.quote(self.queue)}"]),
             *([] if self.account is None else [f"account={shlex.quote(self.account)}"]),
         ]
-        own = [
+        variables = [
             f"out={folder}",
             'logs="$out/logs"',
             f"log_names={shlex.quote(log_names)}  # the same, as Slurm's file names have it",
@@ -250,7 +250,7 @@ class DriverJob:
             "set -euo pipefail",
             "",
             f"name={self.name}",
-            *(own if chain else []),
+            *(variables if chain else []),
             f"cd {shlex.quote(str(self.workdir))}",
             "",
             "# One thread a process: the blocks run side by side, and each is single-threaded.",

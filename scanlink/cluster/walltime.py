@@ -7,18 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from scanlink.cluster.schedulers import SCHEDULERS, WalltimeFormat
 from scanlink.errors import OptionError
 
 __all__ = ["Lifetime", "format_walltime", "lifetime_for", "lifetime_of", "seconds_of", "walltime_for"]
-
-# Seconds of each field, by the number of colons: the queues differ in what a lone number or one colon means.
-_UNITS = {
-    "slurm": {0: (60,), 1: (60, 1), 2: (3600, 60, 1)},
-    "lsf": {0: (60,), 1: (3600, 60)},
-    "oar": {0: (3600,), 1: (3600, 60), 2: (3600, 60, 1)},
-    "other": {0: (1,), 1: (60, 1), 2: (3600, 60, 1)},
-}
-_DAYS = {0: (3600,), 1: (3600, 60), 2: (3600, 60, 1)}
 
 
 @dataclass(frozen=True)
@@ -38,21 +30,26 @@ class Lifetime:
 
     @property
     def arguments(self) -> list[str]:
-        """As arguments of ``dask worker``."""
+        """The same as arguments of ``dask worker``."""
         return ["--lifetime", f"{self.seconds:.0f}s", "--lifetime-stagger", f"{self.stagger:.0f}s"]
 
 
 def seconds_of(walltime: Any, kind: str, *, where: str) -> float:
-    """Seconds of a wall time as its queue reads it.
+    """Read a wall time as its queue does.
 
     Parameters
     ----------
     walltime
         Text such as ``04:00:00``, ``2-00:00:00`` (Slurm) or ``04:00`` (LSF).
     kind
-        The queue.
+        Name of the queue, such as ``slurm``.
     where
         File and key, for the message.
+
+    Returns
+    -------
+    float
+        Seconds.
 
     Raises
     ------
@@ -68,10 +65,10 @@ def seconds_of(walltime: Any, kind: str, *, where: str) -> float:
         raise OptionError(f'{where}: found the number {walltime!r}: write the time in quotes, such as "04:00:00"')
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)((?::\d\d)*)", walltime.strip())
     days = None if match is None else match[1]
-    units = _DAYS if days is not None else _UNITS.get(kind, _UNITS["other"])
-    if match is None or (days is not None and kind != "slurm") or match[3].count(":") not in units:
-        example = '"04:00" (hours and minutes)' if kind == "lsf" else '"04:00:00"'
-        raise OptionError(f"{where}: {walltime!r} is not a wall time of {kind}; expected such as {example}")
+    form = _format_of(kind)
+    units = form.units if days is None else form.days
+    if match is None or units is None or match[3].count(":") not in units:
+        raise OptionError(f"{where}: {walltime!r} is not a wall time of {kind}; expected such as {form.example}")
     fields = [int(match[2]), *(int(f) for f in match[3].split(":")[1:])]
     total = sum(f * u for f, u in zip(fields, units[len(fields) - 1], strict=True)) + 86400 * int(days or 0)
     if total <= 0:
@@ -80,7 +77,7 @@ def seconds_of(walltime: Any, kind: str, *, where: str) -> float:
 
 
 def format_walltime(seconds: float, kind: str) -> str:
-    """A wall time of at least so many seconds, as the queue writes it.
+    """Write a wall time of at least so many seconds as the queue does.
 
     Examples
     --------
@@ -89,16 +86,22 @@ def format_walltime(seconds: float, kind: str) -> str:
     """
     minutes = math.ceil(seconds / 60)
     text = f"{minutes // 60:02d}:{minutes % 60:02d}"
-    return text if kind == "lsf" else f"{text}:00"
+    return f"{text}:00" if 2 in _format_of(kind).units else text
+
+
+def _format_of(kind: str) -> WalltimeFormat:
+    form = SCHEDULERS[kind].walltime
+    assert form is not None, f"jobs of {kind} have no wall time"
+    return form
 
 
 def lifetime_for(walltime: float) -> Lifetime:
-    """The lifetime that a wall time leaves: the last worker is gone a while before its job is killed.
+    """Derive the lifetime that a wall time leaves: the last worker is gone a while before its job is killed.
 
     Parameters
     ----------
     walltime
-        Seconds.
+        Wall time of the job, seconds.
 
     Notes
     -----
@@ -117,7 +120,7 @@ def lifetime_for(walltime: float) -> Lifetime:
 
 
 def walltime_for(lifetime: Lifetime) -> float:
-    """The wall time, in seconds, that a lifetime needs.
+    """Derive the wall time, in seconds, that a lifetime needs.
 
     Examples
     --------
@@ -129,7 +132,7 @@ def walltime_for(lifetime: Lifetime) -> float:
 
 
 def lifetime_of(arguments: list[str], *, where: str) -> Lifetime | None:
-    """The lifetime among the arguments of ``dask worker``.
+    """Read the lifetime from the arguments of ``dask worker``; None where there is none.
 
     Raises
     ------

@@ -51,12 +51,13 @@ def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> An
     ...     load_run(file, changes=["scan.seed=7"]).scan.seed
     7
     """
-    options = load(path, experiment_with(sections_of(path)).options, changes=changes)
-    absolute = with_absolute_paths(options, Path(path).resolve().parent)
-    if absolute.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in absolute.cluster:
-        profile = str((Path(path).resolve().parent / os.path.expanduser(absolute.cluster)).resolve())
-        return absolute.model_copy(update={"cluster": profile})
-    return absolute
+    folder = Path(path).resolve().parent
+    options: Any = load(path, experiment_with(sections_of(path)).options, changes=changes)
+    options = with_absolute_paths(options, folder)
+    if options.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in options.cluster:
+        profile = str((folder / os.path.expanduser(options.cluster)).resolve())
+        return options.model_copy(update={"cluster": profile})
+    return options
 
 
 def sections_of(path: str | os.PathLike[str]) -> list[str]:

@@ -5,15 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
-from scanlink.options import Options
+from scanlink.options import GroupOptions, Options
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "Prepared"]
+__all__ = ["Experiment", "Prepared", "Run"]
+
+
+class Run(Protocol):
+    """What the options of every run have besides its input and its analyses."""
+
+    @property
+    def groups(self) -> GroupOptions:
+        """Which cells are analysed together."""
+
+    @property
+    def cluster(self) -> str:
+        """Where blocks are computed."""
+
+    @property
+    def report(self) -> bool:
+        """Whether a finished run leaves report.html."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Give them as JSON."""
 
 
 @dataclass(frozen=True)

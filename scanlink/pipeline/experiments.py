@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from scanlink.options import Options
-from scanlink.pipeline.experiment import Experiment
+from scanlink.pipeline.experiment import Experiment, Run
 from scanlink.pipeline.multiome import MULTIOME
 from scanlink.pipeline.screen import SCREENING
 
@@ -29,6 +28,6 @@ def experiment_with(sections: Collection[str]) -> Experiment:
     return EXPERIMENTS[-1]
 
 
-def experiment_of(options: Options) -> Experiment:
+def experiment_of(options: Run) -> Experiment:
     """Tell which experiment options are of."""
     return next(experiment for experiment in EXPERIMENTS if isinstance(options, experiment.options))

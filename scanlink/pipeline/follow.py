@@ -9,6 +9,8 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -236,7 +238,7 @@ class Follow:
             content = {follower.name: self._progress(follower) for follower in self._followers(source)}
             if content:
                 text = json.dumps(content, indent=1)
-                replace_file(plan.folder / FOLLOWED, lambda temporary, text=text: temporary.write_text(text))
+                replace_file(plan.folder / FOLLOWED, partial(Path.write_text, data=text))
             else:
                 (plan.folder / FOLLOWED).unlink(missing_ok=True)
 

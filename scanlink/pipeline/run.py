@@ -15,14 +15,14 @@ import pandas as pd
 from scanlink import cluster
 from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
-from scanlink.options import Options
 from scanlink.pipeline import config
+from scanlink.pipeline.experiment import Run
 from scanlink.pipeline.experiments import EXPERIMENTS, experiment_of
 from scanlink.pipeline.follow import Follow
 from scanlink.pipeline.outcome import Outcome, set_aside_old_tables
 from scanlink.pipeline.record import read_record, write_record
 from scanlink.pipeline.surroundings import claim, log_file, report_on, timed, workers_of
-from scanlink.run import FolderLock, PartError, run_work
+from scanlink.run import FolderLock, PartError, Work, run_work
 from scanlink.tables import write_table
 from scanlink.tl.analysis import Analysis, Given
 from scanlink.tl.call import report_blocks
@@ -38,7 +38,7 @@ Until = Literal["pairs", "links"]
 
 
 def run(
-    options: Options,
+    options: Run,
     out: str | os.PathLike[str],
     *,
     until: Until = "links",
@@ -127,7 +127,7 @@ class Stages:
     def __post_init__(self) -> None:
         self.outcome.analyses, self.outcome.sections = self.analyses, self.given.sections
         self.follow = Follow(self.given, self.analyses)
-        self._works = []
+        self._works: list[Work] = []
 
     def plan(self, options: dict[str, Any]) -> None:
         """Make all checks and plan what stands at the start; move tables of other options aside.

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from scanlink.options import FdrMethod
 from scanlink.stats import adjust
 from scanlink.tables import FAILED
 from scanlink.tl.plan import CellPlan
@@ -80,7 +81,7 @@ def group_labels(plan: CellPlan, table: pd.DataFrame) -> dict[str, NDArray[np.ob
 
 
 def add_rates(
-    table: pd.DataFrame, keys: Sequence[str], *, method: str, asked: NDArray[np.bool_] | None = None
+    table: pd.DataFrame, keys: Sequence[str], *, method: FdrMethod, asked: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
     """Compute the false discovery rate of every tested row, on its ``p_value``.
 

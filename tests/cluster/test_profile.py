@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scanlink.cluster import Jobs, load_profile
-from scanlink.cluster.files import shipped
+from scanlink.cluster.profile_files import shipped_profiles
 from scanlink.errors import OptionError
 
 THREADS = ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "NUMBA_NUM", "VECLIB_MAXIMUM")
@@ -138,7 +138,7 @@ def test_load_profile__takes_overrides(tmp_path):
 def test_load_profile__finds_names_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    assert load_profile("slurm").path == shipped() / "slurm.yaml"
+    assert load_profile("slurm").path == shipped_profiles() / "slurm.yaml"
     assert load_profile("local").path is None
     for folder in ("config/scanlink", "cluster_configs"):
         (tmp_path / folder).mkdir(parents=True)

@@ -44,7 +44,7 @@ class Context:
 
 
 def wait_until(happened: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not happened():
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not come")
@@ -345,6 +345,7 @@ def test_run_work__an_exception_of_the_callback_stops_everything(tmp_path, threa
         time.sleep(1.0)
         # What a thread had begun goes on; what was sent beyond that was called back.
         assert len(project.traces()) <= begun + 2
+        wait_until(lambda: len(project.parts()) == len(project.traces()))
         left = project.parts()
         assert len(left) < 21
         project.words = {}

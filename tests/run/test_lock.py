@@ -57,7 +57,8 @@ def test_lock__of_a_killed_process_is_taken_over_at_once(tmp_path):
     child.stdout.close()
     begin = time.monotonic()
     with FolderLock(tmp_path):
-        assert time.monotonic() - begin < 5
+        # A lock of another host would be watched for 90 s.
+        assert time.monotonic() - begin < 45
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,7 +109,7 @@ def test_lock__same_host_name_in_another_container_is_watched_and_not_looked_up(
 def test_lock__that_was_taken_away_is_noticed(tmp_path):
     with FolderLock(tmp_path, beat=0.05) as lock:
         path = put(tmp_path)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while lock.problem() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "is not this driver's any more" in str(lock.problem())
@@ -131,7 +132,7 @@ def test_lock__one_of_many_gets_that_of_a_dead_driver(tmp_path):
     processes = [context.Process(target=compete, args=(tmp_path, results)) for _ in range(6)]
     for process in processes:
         process.start()
-    outcomes = sorted(results.get(timeout=120) for _ in processes)
+    outcomes = sorted(results.get(timeout=600) for _ in processes)
     for process in processes:
         process.join()
     assert "held" in outcomes

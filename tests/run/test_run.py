@@ -99,10 +99,13 @@ def test_run_blocks__a_block_that_fails_does_not_stop_the_others(tmp_path, block
     assert not (parts.folder / "failed.json").exists()
 
 
-def slow_task(context: Context, block: Block) -> pa.Table:
-    time.sleep(0.3)
+def task_after(context: Context, block: Block) -> pa.Table:
+    """The first fails, and the others wait until the driver has stopped."""
     if block.number == 0:
         raise RunError("the disk is full")
+    end = time.monotonic() + 300
+    while not (Path(context.folder) / "stopped").exists() and time.monotonic() < end:
+        time.sleep(0.02)
     return task(context, block)
 
 
@@ -111,7 +114,8 @@ def test_run_blocks__when_it_stops_nothing_more_is_computed(tmp_path):
     parts = Parts(tmp_path / "parts", "f")
     with cluster.client("local", n_workers=1, processes=False, host=None) as client:
         with pytest.raises(RunError, match="the disk is full"):
-            run_blocks(slow_task, Context(str(tmp_path)), many, parts, client=client, retries=0)
+            run_blocks(task_after, Context(str(tmp_path)), many, parts, client=client, retries=0)
+        (tmp_path / "stopped").touch()
         time.sleep(1.5)
         # Three more were waiting on the one thread; the one that began meanwhile may end.
         assert len(calls(tmp_path)) <= 1

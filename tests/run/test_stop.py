@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,12 +42,17 @@ def test_run__stopped_by_a_signal(project, tmp_path, cluster, number, code):
     words = [*COMMAND, str(project / "run.yaml"), "--out", str(out), "--cluster", cluster, "--workers", "1"]
     with open(tmp_path / "err", "w") as err:
         child = subprocess.Popen(words, stdout=err, stderr=err, start_new_session=True)
-        deadline = time.monotonic() + 180
-        while len(list(out.glob("parts/scan-*/block-*"))) < 3 and time.monotonic() < deadline:
-            assert child.poll() is None, (tmp_path / "err").read_text()
-            time.sleep(0.02)
-        child.send_signal(number)
-        assert child.wait(timeout=60) == code
+        try:
+            while len(list(out.glob("parts/scan-*/block-*"))) < 3:
+                assert child.poll() is None, (tmp_path / "err").read_text()
+                time.sleep(0.02)
+            child.send_signal(number)
+            assert child.wait(timeout=300) == code
+        finally:
+            # Whatever a failed assertion leaves would be warned of in another test.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
     errors = (tmp_path / "err").read_text()
     assert re.search(r"scanlink: stopped by SIG.*; the same command goes on", errors)
     assert "Traceback" not in errors

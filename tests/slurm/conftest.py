@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -28,7 +29,7 @@ class Slurm:
 
     def _ask(self, *command: str, check: bool = True) -> str:
         environment = {**os.environ, "SLURM_CONF": str(self.folder / "etc" / "slurm.conf")}
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
@@ -87,8 +88,8 @@ class Slurm:
             back()
 
     @staticmethod
-    def wait_until(true: Callable[[], object], what: str, *, seconds: float = 120) -> None:
-        """Wait until something holds, or fail and say what did not."""
+    def wait_until(true: Callable[[], object], what: str, *, seconds: float = 400) -> None:
+        """Wait until something holds, or fail and say what did not; on a busy machine that may take its time."""
         begin = time.monotonic()
         while not true():
             if time.monotonic() - begin > seconds:
@@ -137,3 +138,5 @@ def quiet_slurm(slurm: Slurm) -> Iterator[Slurm]:
     """The same Slurm, and no job of this test is left to the next."""
     yield slurm
     slurm.cancel_all()
+    # What a test leaves open is warned of here, and not in one that comes later.
+    gc.collect()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import yaml
 
 import scanlink as sl
 
-__all__ = ["Scan", "digest", "make_project", "worker_processes", "write_profile"]
+__all__ = ["Scan", "digest", "kill", "make_project", "worker_processes", "write_profile"]
 
 # A hundred blocks of a tenth of a second or more.
 OPTIONS = """\
@@ -28,15 +30,18 @@ scan: {ladder: [[6000, null]], seed: 1, block_genes: 1}
 report: false
 """
 
-# For Dask's --preload: what a test does to a scan has to come before its end on a fast machine, too.
+# For Dask's --preload: what a test does to a scan has to come before its end, however fast or busy the machine is.
 PAUSE = """\
 import time
+from pathlib import Path
 from scanlink.run import farm
 
 compute = farm.compute_block
 
 def later(block, **words):
     time.sleep({seconds})
+    while Path({hold!r}).exists():
+        time.sleep(0.05)
     return compute(block, **words)
 
 def dask_setup(worker):
@@ -58,10 +63,13 @@ def command(project: Path, out: Path, cluster: str | Path) -> list[str]:
 
 
 def write_profile(folder: Path, *, jobs: int = 3, pause: float = 0.2, **options: Any) -> Path:
-    """A profile of small jobs on loopback, whose logs are in ``folder``; its workers wait before each block."""
+    """A profile of small jobs on loopback, whose logs are in ``folder``; its workers wait before each block.
+
+    They wait a little, and as long as there is a file ``hold`` beside the profile.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     preload = folder / "pause.py"
-    preload.write_text(PAUSE.format(seconds=pause))
+    preload.write_text(PAUSE.format(seconds=pause, hold=str(folder / "hold")))
     arguments = ["--preload", str(preload), *options.pop("worker_extra_args", [])]
     slurm = {
         "cores": 1,
@@ -104,14 +112,21 @@ def worker_processes(job: str | None = None) -> list[psutil.Process]:
     return found
 
 
+def kill(process: psutil.Process | int) -> None:
+    """SIGKILL for a process, which may have ended already."""
+    with suppress(psutil.NoSuchProcess):
+        (psutil.Process(process) if isinstance(process, int) else process).kill()
+
+
 class Scan:
-    """A ``scanlink run`` in a process of its own.
+    """A ``scanlink run`` in a process of its own, which a ``with`` block ends if it has not ended by itself.
 
     Every part that was there at one time has to be the same file at the end: it was not computed again.
     """
 
     def __init__(self, project: Path, out: Path, profile: str | Path) -> None:
         self.project, self.out, self.profile = project, out, profile
+        self.hold = Path(profile).with_name("hold")
         self.seen: dict[str, tuple[int, int]] = {}
         self.expect_anew: set[str] = set()
         self.said = ""
@@ -126,6 +141,23 @@ class Scan:
                 command(self.project, self.out, self.profile), stdout=output, stderr=output, start_new_session=True
             )
         return self
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No worker goes on to another block while this block lasts, so that the scan cannot end before."""
+        self.hold.touch()
+        try:
+            yield
+        finally:
+            self.hold.unlink()
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Number and time of the files of the parts that are there."""
@@ -142,7 +174,7 @@ class Scan:
             self.seen.setdefault(name, about)
         return len(now)
 
-    def wait_for(self, true: Callable[[], object], what: str, *, seconds: float = 120) -> None:
+    def wait_for(self, true: Callable[[], object], what: str, *, seconds: float = 400) -> None:
         assert self.process is not None
         end = time.monotonic() + seconds
         while not true():
@@ -156,7 +188,7 @@ class Scan:
     def output(self) -> str:
         return self.out.with_suffix(".log").read_text(errors="replace")
 
-    def end(self, *, code: int = 0, seconds: float = 240) -> str:
+    def end(self, *, code: int = 0, seconds: float = 600) -> str:
         """Wait for its end; returns what it printed."""
         assert self.process is not None
         stop = time.monotonic() + seconds

@@ -116,7 +116,7 @@ start() {
   slurmctld -c
   local n
   for n in $(seq "$nodes"); do slurmd -c -N "n$n"; done
-  for _ in $(seq 150); do
+  for _ in $(seq 600); do
     if [ "$(sinfo -h -N -p debug -o %t 2>/dev/null | grep -cx idle)" = "$nodes" ]; then
       say "$nodes nodes of $cpus cores and $memory MiB are up: SLURM_CONF=$SLURM_CONF"
       return

@@ -16,8 +16,10 @@ import scanlink as sl
 from scanlink.cluster import Report
 
 GOOD = {"queue": "debug", "cores": 1, "memory": "2GiB", "walltime": "01:00:00", "interface": "lo"}
-# Seconds that any of these may take on a busy machine of two cores.
-TIME = 120.0
+# Seconds after which it has not given up by itself; a quiet machine takes ten to thirty.
+TIME = 400.0
+# Checks of which it depends on the machine whether they are a warning: the speed of its disk, and the room on it.
+OF_THE_MACHINE = ("speed", "space")
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def examined(slurm, path: Path, folder: Path | None, **words: object) -> Report:
     begin = time.monotonic()
     report = sl.cluster.doctor(path, folder, **words)
     assert time.monotonic() - begin < TIME
-    slurm.wait_until(lambda: not slurm.jobs(state="PENDING,RUNNING,COMPLETING"), "no job is left", seconds=30)
+    slurm.wait_until(lambda: not slurm.jobs(state="PENDING,RUNNING,COMPLETING"), "no job is left")
     print(report)
     return report
 
@@ -50,7 +52,8 @@ def the_fault(report: Report) -> tuple[str, str, str]:
 
 def test_doctor__of_a_good_profile(quiet_slurm, profile, tmp_path):
     report = examined(quiet_slurm, profile(), tmp_path / "run", workers=2)
-    assert {check.state for check in report.checks} == {"ok"}, report
+    assert {check.state for check in report.checks if check.name not in OF_THE_MACHINE} == {"ok"}, report
+    assert {check.state for check in report.checks} <= {"ok", "warning"}
     names = [check.name for check in report.checks]
     assert names.count("versions") == names.count("shared folder") == names.count("kernels") == 2
     assert list((tmp_path / "run").iterdir()) == []

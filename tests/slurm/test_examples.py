@@ -55,14 +55,14 @@ def n_ok(folder: Path) -> int:
 def test_job_array__tests_all_slices(quiet_slurm, project):
     call(project, "scanlink", "run", "run.yaml", "--out", "array", "--until", "pairs")
     call(project, "sbatch", "--array=1-3", "--mem=1G", EXAMPLES / "job_array.sh", "run.yaml", "array")
-    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "the slices are done", seconds=120)
+    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "the slices are done")
     call(project, "scanlink", "merge", "array")
     assert n_ok(project / "array") > 0
 
 
 def test_driver_job__starts_workers_from_within_its_job(quiet_slurm, project):
     call(project, "sbatch", EXAMPLES / "cluster" / "driver_job.sh", "run.yaml", "inside", "profile.yaml")
-    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "driver and workers are done", seconds=120)
+    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "driver and workers are done")
     assert n_ok(project / "inside") > 0
 
 
@@ -74,7 +74,7 @@ def test_login_node__goes_on_without_its_shell(quiet_slurm, project, tmp_path):
     assert "0 faults" in said
     assert "it runs as process" in said
     log = out / "logs" / "driver.log"
-    quiet_slurm.wait_until(lambda: log.exists() and "table:" in log.read_text(), "the driver is done", seconds=180)
+    quiet_slurm.wait_until(lambda: log.exists() and "table:" in log.read_text(), "the driver is done")
     quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "the workers are gone")
     assert n_ok(out) > 0
 

@@ -7,15 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from scans import Scan, make_project, worker_processes, write_profile
+from scans import Scan, kill, make_project, worker_processes, write_profile
 
 pytestmark = pytest.mark.slow
 
@@ -28,24 +28,20 @@ def project(tmp_path_factory) -> Path:
 @pytest.fixture
 def scan(quiet_slurm, project, tmp_path):
     """Starts a scan with a profile of these options."""
-    started: list[Scan] = []
+    with ExitStack() as stack:
 
-    def start(**options: object) -> Scan:
-        profile = write_profile(tmp_path / "profile", **options)  # type: ignore[arg-type]
-        started.append(Scan(project, tmp_path / "out", profile).start())
-        return started[-1]
+        def start(**options: object) -> Scan:
+            profile = write_profile(tmp_path / "profile", **options)  # type: ignore[arg-type]
+            return stack.enter_context(Scan(project, tmp_path / "out", profile)).start()
 
-    yield start
-    for run in started:
-        if run.process is not None and run.process.poll() is None:
-            os.killpg(run.process.pid, signal.SIGKILL)
-            run.process.wait()
+        yield start
 
 
 def test_worker_job_cancelled(quiet_slurm, project, scan):
     run = scan()
     run.wait_for_parts(5)
-    quiet_slurm.cancel(quiet_slurm.running_jobs()[0])
+    with run.held():
+        quiet_slurm.cancel(quiet_slurm.running_jobs()[0])
     run.end()
     run.assert_same_as(project / "reference", of="worker job cancelled")
 
@@ -53,7 +49,9 @@ def test_worker_job_cancelled(quiet_slurm, project, scan):
 def test_worker_process_killed(quiet_slurm, project, scan):
     run = scan()
     run.wait_for_parts(5)
-    worker_processes(quiet_slurm.running_jobs()[0])[0].kill()
+    with run.held():
+        # Another job may run, and have no worker yet.
+        worker_processes()[0].kill()
     run.end()
     run.assert_same_as(project / "reference", of="worker process killed")
 
@@ -62,31 +60,31 @@ def test_worker_process_killed(quiet_slurm, project, scan):
 def test_all_workers_at_once(quiet_slurm, project, scan, how):
     run = scan()
     run.wait_for_parts(5)
-    if how == "cancelled":
-        quiet_slurm.cancel(*quiet_slurm.running_jobs())
-    else:
-        for process in worker_processes():
-            process.kill()
+    with run.held():
+        if how == "cancelled":
+            quiet_slurm.cancel(*quiet_slurm.running_jobs())
+        else:
+            for process in worker_processes():
+                kill(process)
     run.end()
     run.assert_same_as(project / "reference", of=f"all workers {how} at once")
 
 
 def test_wall_time_reached(quiet_slurm, project, scan):
-    # Of a partition that gives a minute, shortened to what is over; Slurm looks every half minute.
-    run = scan(queue="short", walltime="00:01:00", jobs=1, pause=1.0)
+    run = scan(jobs=1)
     run.wait_for_parts(3)
-    jobs = quiet_slurm.running_jobs()
-    for job in jobs:
+    with run.held():
+        # Slurm looks every half minute.
+        (job,) = quiet_slurm.running_jobs()
         quiet_slurm.set_time_limit(job, 1)
-    run.wait_for(
-        lambda: run.look() and all(quiet_slurm.field(job, "JobState") == "TIMEOUT" for job in jobs), "jobs time out"
-    )
+        run.wait_for(lambda: quiet_slurm.field(job, "JobState") == "TIMEOUT", "the job times out")
     run.end()
     run.assert_same_as(project / "reference", of="wall time reached")
 
 
 def test_lifetime_reached(quiet_slurm, project, scan):
-    run = scan(pause=0.6, worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"])
+    # Some seconds more than the longest of these lives, and on a busy machine longer still.
+    run = scan(pause=1.0, worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"])
     run.wait_for_parts(3)
     first = set(quiet_slurm.running_jobs())
     run.wait_for(lambda: run.look() and not first & set(quiet_slurm.running_jobs()), "the first jobs have ended")
@@ -97,11 +95,12 @@ def test_lifetime_reached(quiet_slurm, project, scan):
 def test_job_preempted_and_started_again_by_slurm(quiet_slurm, project, scan):
     run = scan(queue="preempt", job_extra_directives=["--requeue"])
     run.wait_for_parts(5)
-    jobs = quiet_slurm.running_jobs()
-    words = ("--parsable", "-p", "debug", "-N3", "--exclusive", "--output=/dev/null", "--wrap", "sleep 5")
-    urgent = quiet_slurm._ask("sbatch", *words).strip()
-    run.wait_for(lambda: run.look() and quiet_slurm.field(urgent, "JobState") == "COMPLETED", "the urgent job has run")
-    restarts = [quiet_slurm.field(job, "Restarts") for job in jobs]
+    with run.held():
+        jobs = quiet_slurm.running_jobs()
+        words = ("--parsable", "-p", "debug", "-N3", "--exclusive", "--output=/dev/null", "--wrap", "sleep 5")
+        urgent = quiet_slurm._ask("sbatch", *words).strip()
+        run.wait_for(lambda: quiet_slurm.field(urgent, "JobState") == "COMPLETED", "the urgent job has run")
+        restarts = [quiet_slurm.field(job, "Restarts") for job in jobs]
     run.end()
     assert any(int(number or 0) > 0 for number in restarts)
     run.assert_same_as(project / "reference", of=f"jobs preempted and started again ({', '.join(restarts)} times)")
@@ -115,10 +114,11 @@ def test_node_drained_and_down(quiet_slurm, project, scan):
     try:
         quiet_slurm._ask("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
         run.wait_for_parts(10)
-        quiet_slurm._ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-        run.wait_for(lambda: run.look() and job not in quiet_slurm.running_jobs(), "the job of that node is gone")
-        run.wait_for(lambda: run.look() and len(quiet_slurm.running_jobs()) == 3, "three jobs run again")
-        nodes = {quiet_slurm.node_of(other) for other in quiet_slurm.running_jobs()}
+        with run.held():
+            quiet_slurm._ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+            run.wait_for(lambda: job not in quiet_slurm.running_jobs(), "the job of that node is gone")
+            run.wait_for(lambda: len(quiet_slurm.running_jobs()) == 3, "three jobs run again")
+            nodes = {quiet_slurm.node_of(other) for other in quiet_slurm.running_jobs()}
     finally:
         quiet_slurm._ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
     run.end()
@@ -129,12 +129,12 @@ def test_node_drained_and_down(quiet_slurm, project, scan):
 def test_controller_of_slurm_restarted(quiet_slurm, project, scan):
     run = scan()
     run.wait_for_parts(5)
-    with quiet_slurm.controller_away():
+    with run.held(), quiet_slurm.controller_away():
         # While nobody can be asked for another job.
-        for process in worker_processes():
-            psutil.Process(process.ppid()).kill()
-            process.kill()
-        run.wait_for(lambda: "cannot be reached" in run.output() or "slurm" in run.output(), "it is noticed")
+        workers = worker_processes()
+        for process in [*(worker.ppid() for worker in workers), *workers]:
+            kill(process)
+        run.wait_for(lambda: not worker_processes(), "all workers are gone")
     run.end()
     run.assert_same_as(project / "reference", of="slurmctld away while all workers die, and back")
 
@@ -146,7 +146,7 @@ def test_driver_and_scheduler_killed_and_started_again(quiet_slurm, project, sca
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.wait()
     left = run.look()
-    quiet_slurm.wait_until(lambda: not worker_processes(), "the workers have left", seconds=90)
+    quiet_slurm.wait_until(lambda: not worker_processes(), "the workers have left")
     run.start()
     run.end()
     assert left <= run.found < run.found + run.computed
@@ -169,7 +169,7 @@ def test_parts_truncated_and_altered_while_it_runs(quiet_slurm, project, scan):
 
 def test_block_that_always_fails(quiet_slurm, project, scan):
     run = scan()
-    run.wait_for(lambda: (run.out / "store" / "manifest.json").exists(), "the store is there", seconds=60)
+    run.wait_for(lambda: (run.out / "store" / "manifest.json").exists(), "the store is there")
     values = run.out / "store" / "rna_values.npy"
     whole = values.read_bytes()
     # The last gene's last counts.
@@ -191,24 +191,32 @@ def test_block_that_always_fails(quiet_slurm, project, scan):
     run.assert_same_as(project / "reference", of=f"{run.computed} blocks always fail, until the store is mended")
 
 
+def fill(file: Path) -> None:
+    """Write until there is no room, whatever others write and remove meanwhile."""
+    with pytest.raises(OSError, match="No space left"):
+        shutil.copyfile("/dev/zero", file)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_disk_full(quiet_slurm, project, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], check=True)
     try:
-        run = Scan(project, small / "out", write_profile(tmp_path / "profile")).start()
-        run.wait_for_parts(5)
-        (small / "other").write_bytes(bytes(shutil.disk_usage(small).free))
-        said = run.end(code=1)
-        assert "No space left on device" in said
-        assert "what is finished stays" in said
-        assert not (run.out / "links.parquet").exists()
-        (small / "other").unlink()
-        run.start()
-        run.end()
-        assert run.found >= 5
-        run.assert_same_as(project / "reference", of="disk full, then room again")
+        with Scan(project, small / "out", write_profile(tmp_path / "profile")) as run:
+            run.start()
+            run.wait_for_parts(5)
+            with run.held():
+                fill(small / "other")
+            said = run.end(code=1)
+            assert "No space left on device" in said
+            assert "what is finished stays" in said
+            assert not (run.out / "links.parquet").exists()
+            (small / "other").unlink()
+            run.start()
+            run.end()
+            assert run.found >= 5
+            run.assert_same_as(project / "reference", of="disk full, then room again")
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=True)
 
@@ -230,7 +238,12 @@ def test_workers_that_do_not_see_the_folder(quiet_slurm, project, scan, tmp_path
     python = tmp_path / "python"
     python.write_text(BLIND.format(nodes=nodes, python=sys.executable, folder=tmp_path / "out"))
     python.chmod(0o755)
-    run = scan(python=str(python), job_extra_directives=["--no-requeue", "--exclusive"])
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "hold").touch()
+    run = scan(python=str(python), job_extra_directives=["--no-requeue", "--exclusive"], pause=0.5)
+    # One that came late would find no block left.
+    run.wait_for(lambda: len(worker_processes()) == 3, "all three workers are there")
+    run.hold.unlink()
     if nodes == "n1":
         said = run.end()
         assert "does not see the folder" in said
@@ -245,12 +258,9 @@ def test_two_drivers(quiet_slurm, project, scan):
     run = scan()
     run.wait_for_parts(3)
     assert run.process is not None
-    second = subprocess.run(
-        [*map(str, run.process.args)],
-        capture_output=True,
-        text=True,
-        check=False,  # type: ignore[union-attr]
-    )
+    with run.held():
+        words = [*map(str, run.process.args)]  # type: ignore[arg-type]
+        second = subprocess.run(words, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert f"is in use by process {run.process.pid} on " in second.stderr
     run.end()
@@ -271,8 +281,11 @@ def test_clocks_that_differ(quiet_slurm, project, scan):
 
 def test_three_nodes(quiet_slurm, project, scan):
     run = scan(job_extra_directives=["--no-requeue", "--exclusive"])
-    run.wait_for(lambda: len(quiet_slurm.running_jobs()) == 3 and run.look() >= 10, "three jobs run")
-    nodes = {quiet_slurm.node_of(job) for job in quiet_slurm.running_jobs()}
+    run.wait_for_parts(1)
+    with run.held():
+        run.wait_for(lambda: len(quiet_slurm.running_jobs()) == 3, "three jobs run")
+        nodes = {quiet_slurm.node_of(job) for job in quiet_slurm.running_jobs()}
+    run.wait_for_parts(10)
     run.end()
     assert nodes == {"n1", "n2", "n3"}
     run.assert_same_as(project / "reference", of=f"workers on {', '.join(sorted(nodes))}")

@@ -40,7 +40,7 @@ class Notebook:
     def send(self, code: str) -> str:
         return str(self.client.execute(code))
 
-    def wait(self, cell: str, *, seconds: float = 240) -> dict[str, Any]:
+    def wait(self, cell: str, *, seconds: float = 600) -> dict[str, Any]:
         """The reply to a cell; what it displays meanwhile is kept."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -75,7 +75,7 @@ def kernel(folder: Path) -> Iterator[tuple[Any, Notebook]]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=300)
         yield manager, Notebook(client)
     finally:
         client.stop_channels()
@@ -91,9 +91,12 @@ def test_notebook__interrupted_and_resumed_in_a_new_kernel(quiet_slurm, tmp_path
     with kernel(tmp_path) as (manager, notebook):
         assert notebook.wait(notebook.send(prepare))["status"] == "ok"
         cell = notebook.send(scan)
-        quiet_slurm.wait_until(lambda: len(list(out.glob("parts/*/block-*.parquet"))) >= 10, "ten blocks", seconds=120)
+        quiet_slurm.wait_until(lambda: len(list(out.glob("parts/*/block-*.parquet"))) >= 10, "ten blocks")
+        # So that it does not end before it is interrupted.
+        (tmp_path / "profile" / "hold").touch()
         manager.interrupt_kernel()
         reply = notebook.wait(cell)
+        (tmp_path / "profile" / "hold").unlink()
         assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
         assert any("<progress" in text for text in notebook.shown), "no bar was shown"
         quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "the jobs are cancelled")

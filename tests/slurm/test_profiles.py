@@ -27,6 +27,15 @@ def where(seconds: float = 0.0) -> tuple[str, str]:
     return os.environ["SLURMD_NODENAME"], os.environ["SLURM_JOB_ID"]
 
 
+def where_after(file: str) -> tuple[str, str]:
+    """Node and job that a task runs in, once there is a file."""
+    from pathlib import Path
+
+    while not Path(file).exists():
+        time.sleep(0.1)
+    return where(0.5)
+
+
 @pytest.fixture
 def write(tmp_path, monkeypatch) -> Callable[..., Path]:
     """Writes a profile for small jobs on loopback; jobs and their logs are in a folder of its own."""
@@ -59,7 +68,7 @@ def test_client__of_three_nodes_computes_and_cancels_its_jobs(quiet_slurm, write
         assert cluster.problem(client) is None
         # Work may be handed in before any worker is there.
         first = client.submit(where)
-        client.wait_for_workers(3, timeout=60)
+        client.wait_for_workers(3, timeout=300)
         assert first.result()[0] in ("n1", "n2", "n3")
         assert {node for node, _ in client.run(where).values()} == {"n1", "n2", "n3"}
         assert len(quiet_slurm.running_jobs()) == 3
@@ -71,7 +80,7 @@ def test_client__of_three_nodes_computes_and_cancels_its_jobs(quiet_slurm, write
 def test_client__replaces_jobs_that_are_taken_away(quiet_slurm, write, processes: int):
     profile = write(cores=processes, memory=f"{400 * processes}MiB", queue="preempt")
     with cluster.client(profile) as client:
-        client.wait_for_workers(2 * processes, timeout=60)
+        client.wait_for_workers(2 * processes, timeout=300)
         work = client.map(where, [0.2] * 80, pure=False)
         before, workers = quiet_slurm.running_jobs(), names(client)
         quiet_slurm.cancel(before[0])
@@ -90,24 +99,27 @@ def test_client__replaces_jobs_that_are_taken_away(quiet_slurm, write, processes
 
 
 def test_client__replaces_workers_after_their_lifetime(quiet_slurm, write):
-    profile = write(worker_extra_args=["--lifetime", "6s", "--lifetime-stagger", "2s"], walltime="00:01:00")
+    # Long enough for a worker that takes some seconds to come, and the work takes longer still.
+    profile = write(worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"], walltime="00:01:00")
     with cluster.client(profile) as client:
         # Results are fetched as they come: a worker takes those that it still holds with it.
-        done = as_completed(client.map(where, [0.5] * 32, pure=False), with_results=True)
+        done = as_completed(client.map(where, [1.0] * 40, pure=False), with_results=True)
         jobs = {job for _, (_, job) in done}
         assert len(jobs) > 2
         assert cluster.problem(client) is None
 
 
-def test_client__follows_the_work_between_minimum_and_maximum(quiet_slurm, write):
+def test_client__follows_the_work_between_minimum_and_maximum(quiet_slurm, write, tmp_path):
     config = {"adaptive": {"interval": "500ms", "wait-count": 2}, "scheduler": {"unknown-task-duration": "5s"}}
     profile = write(scanlink={"jobs": {"minimum": 0, "maximum": 2}}, config=config, cores=2, memory="800MiB")
     with cluster.client(profile) as client:
         time.sleep(2)
         assert quiet_slurm.jobs() == []
-        work = client.map(where, [1.0] * 16, pure=False)
+        # Work that is there until both jobs are, however late the second comes.
+        work = client.map(where_after, [str(tmp_path / "go")] * 16, pure=False)
         quiet_slurm.wait_until(lambda: len(client.nthreads()) == 4, "two jobs of two workers are there")
         quiet_slurm.cancel(quiet_slurm.running_jobs()[0])
+        (tmp_path / "go").touch()
         assert len(client.gather(work)) == 16
         del work
         quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "idle jobs have ended")
@@ -144,7 +156,7 @@ def test_client__outlasts_an_absence_of_the_controller(quiet_slurm, write, caplo
     with quiet_slurm.controller_away() as back, cluster.client(write(scanlink={"jobs": 1})) as client:
         assert "slurm cannot be reached" in caplog.text or client.nthreads() == {}
         back()
-        client.wait_for_workers(1, timeout=90)
+        client.wait_for_workers(1, timeout=300)
         assert cluster.problem(client) is None
 
 
@@ -152,7 +164,7 @@ def test_client__outlasts_an_absence_of_the_controller(quiet_slurm, write, caplo
 def test_client__of_an_array(quiet_slurm, write, scheduler):
     profile = write(scanlink={"jobs": 2, "array": {"size": 4, "scheduler": scheduler}})
     with cluster.client(profile) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         running = [job for job in quiet_slurm.running_jobs() if "_" in job]
         assert len(running) == 2
         work = client.map(where, [0.2] * 40, pure=False)

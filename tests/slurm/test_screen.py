@@ -6,12 +6,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from scans import Scan, command, digest, write_profile
+from scans import Scan, command, digest, worker_processes, write_profile
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
@@ -48,17 +47,17 @@ def test_run__screen_whose_driver_is_killed(quiet_slurm, shared: Path, tmp_path)
     here = subprocess.run(command(tmp_path, tmp_path / "here", "none"), capture_output=True, text=True, check=False)
     assert here.returncode == 0, here.stderr
     profile = write_profile(tmp_path / "profile", jobs=3, pause=0.2, memory="1GiB")
-    run = ScreenScan(tmp_path, tmp_path / "out", profile).start()
-    run.wait_for_parts(6)
-    assert run.process is not None
-    os.killpg(run.process.pid, signal.SIGKILL)
-    run.process.wait()
-    # Its jobs find no scheduler any more and end by themselves, or are ended.
-    quiet_slurm.cancel(*quiet_slurm.running_jobs())
-    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "the jobs of the first driver are gone")
-    time.sleep(1.0)
-    run.start()
-    said = run.end()
+    with ScreenScan(tmp_path, tmp_path / "out", profile) as run:
+        run.start()
+        run.wait_for_parts(6)
+        assert run.process is not None
+        os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+        # Its jobs find no scheduler any more and end by themselves, or are ended.
+        quiet_slurm.cancel_all()
+        quiet_slurm.wait_until(lambda: not worker_processes(), "its workers are gone")
+        run.start()
+        said = run.end()
     counts = re.search(r"(\d+) blocks: (\d+) found finished, (\d+) computed", said)
     assert counts is not None
     assert int(counts[2]) >= 6

@@ -50,12 +50,10 @@ def said(out: Path, link: int) -> str:
     return "\n".join(line for line in lines if f" link {link}, " in line)
 
 
-def link_of(slurm, out: Path, link: int, *, seconds: float = 60) -> str:
+def link_of(slurm, out: Path, link: int) -> str:
     """Number of the job of a link that has begun."""
     slurm.wait_until(
-        lambda: (out / "logs" / "chain.log").is_file() and "begins" in said(out, link),
-        f"link {link} begins",
-        seconds=seconds,
+        lambda: (out / "logs" / "chain.log").is_file() and "begins" in said(out, link), f"link {link} begins"
     )
     return said(out, link).partition(" job ")[2].partition(":")[0]
 
@@ -116,9 +114,16 @@ def test_chain__of_links_that_are_stopped_or_killed_ends_with_the_same_table(qui
 
 def test_chain__whose_links_reach_their_limit(quiet_slurm, project, tmp_path):
     slurm, out = quiet_slurm, tmp_path / "run"
-    # Some three minutes of one core; a link of one minute is told half a minute before its end.
-    longer = ("--set", "scan.ladder=[[80000, null]]")
-    submit(project, out, "--chain", "--walltime", "00:01:00", "--partition", "short", *longer)
+    # Some two minutes of one core. Slurm tells a link half a minute before its end, and looks every half minute.
+    longer = ("--set", "scan.ladder=[[50000, null]]")
+    submit(project, out, "--chain", "--walltime", "00:05:00", *longer)
+    for link in (1, 2):
+        job = link_of(slurm, out, link)
+        before = parts(out)
+        slurm.wait_until(lambda before=before: parts(out) > before, f"link {link} has finished a block")
+        slurm.set_time_limit(job, 35)
+    link_of(slurm, out, 3)
+    assert all("stopped in time" in said(out, link) for link in (1, 2))
     seen: dict[str, int] = {}
 
     def ended() -> bool:
@@ -144,7 +149,7 @@ def test_single_job__is_told_by_slurm_itself_and_ends_with_75(quiet_slurm, proje
     long = ("--set", "scan.ladder=[[3000000, null]]")
     submit(project, out, "--walltime", "00:01:00", "--partition", "short", *long)
     (job,) = quiet_slurm.jobs()
-    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "it has ended", seconds=120)
+    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "it has ended")
     # Slurm may be up to a minute early with its signal, which is then before scanlink has heard of signals.
     assert quiet_slurm.field(job, "ExitCode") in ("75:0", "0:10")
     assert quiet_slurm.field(job, "JobState") == "FAILED"
@@ -202,9 +207,9 @@ def test_chain__takes_back_the_workers_of_a_driver_that_was_killed(quiet_slurm, 
     assert len(waiting) == 1
     kill(slurm, link)
     second = link_of(slurm, out, 2)
-    slurm.wait_until(lambda: not slurm.jobs(name=workers), "none of them is left", seconds=20)
+    slurm.wait_until(lambda: not slurm.jobs(name=workers), "none of them is left", seconds=60)
     assert slurm.field(waiting[0], "JobState") == "CANCELLED"
     # And as a user stops it: the link, the one that waits, and with them their workers.
     slurm.wait_until(lambda: slurm.running_jobs(name=f"{job_name(out)}-w{second}"), "link 2 has workers")
     slurm.cancel(f"--name={job_name(out)}")
-    slurm.wait_until(lambda: not slurm.jobs(), "nothing is left in the queue", seconds=60)
+    slurm.wait_until(lambda: not slurm.jobs(), "nothing is left in the queue")

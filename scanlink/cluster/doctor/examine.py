@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from scanlink.cluster.doctor.host import check_address, check_folder, check_inputs, check_local, check_memory
-from scanlink.cluster.doctor.probe import compile_kernels
+from scanlink.cluster.doctor import host, probe, slurm, workers
+from scanlink.cluster.doctor.case import Case, Row, walk
 from scanlink.cluster.doctor.report import Check, Report
-from scanlink.cluster.doctor.slurm import check_slurm, elsewhere
 from scanlink.cluster.doctor.start import start, workers_of
-from scanlink.cluster.doctor.workers import check_worker
 from scanlink.cluster.profile import Profile, load_profile
-from scanlink.cluster.walltime import lifetime_of
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import OptionError
 
 __all__ = ["Check", "Report", "doctor"]
 
-# A worker that leaves sooner has hardly begun.
-_SHORT_LIFE = 300.0
+# What is looked at before anything is started.
+_BEFORE = (
+    Row("cores", host.check_cores, kinds=("local",)),
+    Row("memory", host.check_memory_of_machine, kinds=("local",)),
+    Row("memory", host.check_memory_of_jobs, kinds=SCHEDULERS),
+    Row("lifetime", host.check_lifetime, kinds=SCHEDULERS),
+    Row("queue", slurm.check_queue, kinds=("slurm",)),
+    Row("partition", slurm.check_partition, after="queue"),
+    Row("job size", slurm.check_size, after="partition"),
+    Row("wall time", slurm.check_walltime, after="partition"),
+    Row("acceptance", slurm.check_acceptance, after="partition"),
+    Row("network", host.check_network, kinds=SCHEDULERS),
+    Row("log folder", host.check_log_folder, kinds=SCHEDULERS),
+    Row("input", host.check_inputs),
+    Row("run folder", host.check_folder),
+    Row("space", host.check_space, after="run folder"),
+    Row("kernels", host.check_kernels, kinds=("none",)),
+)
+# What is looked at on each worker.
+_ON_WORKER = (
+    Row("threads", workers.check_threads),
+    Row("limits", workers.check_limits),
+    Row("scratch", workers.check_scratch),
+    Row("clock", workers.check_clock),
+    Row("shared folder", workers.check_shared_folder),
+    Row("speed", workers.check_speed, after="shared folder"),
+    Row("input", workers.check_inputs),
+    Row("kernels", workers.check_kernels),
+    Row("memory used", workers.check_memory_used),
+)
 
 
 def doctor(
@@ -35,7 +62,7 @@ def doctor(
     Parameters
     ----------
     profile
-        As for :func:`scanlink.cluster.client`.
+        Profile as for :func:`scanlink.cluster.client`.
     folder
         Run folder; made if need be, and left without a trace of the checks. None leaves its checks out.
     files
@@ -45,7 +72,7 @@ def doctor(
     workers
         How many are started: one, or two.
     listener
-        Is told each check when it is made.
+        Function that is called with each check when it is made.
 
     Returns
     -------
@@ -68,37 +95,22 @@ def doctor(
     """
     report = Report(str(profile), listener=listener)
     try:
-        found = load_profile(profile)
+        complete = load_profile(profile)
     except OptionError as error:
         report.add("fault", "profile", str(error), "correct it; cluster_configs/ has profiles to copy")
         return report
-    report.add("ok", "profile", _describe(found))
-    place = None if folder is None else Path(folder).resolve()
-    nodes = []
-    if found.kind == "local":
-        check_local(found, report)
-    elif found.kind not in ("none", "running"):
-        check_memory(found, report)
-        _lifetime(found, report)
-        if found.kind == "slurm":
-            nodes = elsewhere(check_slurm(found, report))
-        check_address(found, nodes, report)
-        _logs(found, report)
-    check_inputs(list(files), report)
-    if place is not None:
-        check_folder(place, report)
+    report.add("ok", "profile", _describe(complete))
+    case = Case(complete, report, None if folder is None else Path(folder).resolve(), list(files))
+    walk(_BEFORE, case)
+    if complete.kind == "none":
+        return report
     if not report.ok:
-        if found.kind != "none":
-            report.add("untried", "workers", "none is started before the faults above are mended")
+        report.add("untried", "workers", "none is started before the faults above are mended")
         return report
-    if found.kind == "none":
-        times = compile_kernels()
-        report.add("ok", "kernels", f"ready after {times['first']:.1f} s; machine code: {times['cache'] or 'not kept'}")
-        return report
-    with start(found, report, wait=wait, workers=workers) as client:
+    with start(complete, report, wait=wait, workers=workers) as client:
         if client is not None:
             for address in list(workers_of(client))[:workers]:
-                check_worker(client, address, found, place, list(files), report)
+                _examine_worker(case, client, address)
     return report
 
 
@@ -118,33 +130,19 @@ def _describe(profile: Profile) -> str:
     )
 
 
-def _lifetime(profile: Profile, report: Report) -> None:
-    life = lifetime_of([str(word) for word in profile.options["worker_extra_args"]], where="worker-extra-args")
-    if life is None:
-        return
-    shortest, longest = life.seconds - life.stagger, life.seconds + life.stagger
-    said = f"workers take work for {shortest / 60:.0f} to {longest / 60:.0f} min of {profile.options['walltime']}"
-    if shortest < _SHORT_LIFE:
-        report.add(
-            "warning", "lifetime", said + ", and starting one takes a good part of it", "walltime: an hour or more"
-        )
-    else:
-        report.add("ok", "lifetime", said)
+def _examine_worker(case: Case, client: Any, address: str) -> None:
+    def ask(function: Any, *words: Any, patience: float = 120.0) -> Any:
+        return client.submit(function, *words, workers=[address], pure=False).result(timeout=patience)
 
-
-def _logs(profile: Profile, report: Report) -> None:
-    folder = Path(str(profile.options.get("log_directory", "."))).expanduser()
+    case.ask = ask
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".scanlink-doctor"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        report.add(
-            "fault",
-            "log folder",
-            f"{folder} cannot be written: {error.strerror or error}",
-            "log-directory: a folder that you may write, and that the nodes see",
-        )
-        return
-    report.add("ok", "log folder", f"{folder.resolve()} can be written here")
+        walk([Row("versions", workers.check_versions)], case)
+        if case.report.checks[-1].state == "fault":
+            case.report.add("untried", "worker", "the rest is tried once both sides run the same programs")
+            return
+        case.worker = ask(probe.describe_process)
+        walk(_ON_WORKER, case)
+    except Exception as error:
+        # Whatever it is, the user has to know where it was; workers that die show here as well.
+        remedy = "memory: more, if workers die of want of it; else what the log of its job says"
+        case.report.add("fault", "worker", f"{type(error).__name__}: {error}", remedy)

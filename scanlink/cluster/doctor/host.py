@@ -1,4 +1,4 @@
-"""What the doctor looks at on this host: the network, the run folder, cores and memory."""
+"""What the doctor looks at on this host: cores, memory, network, folders. Each check finds one thing, or nothing."""
 
 from __future__ import annotations
 
@@ -9,55 +9,82 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from scanlink.cluster.doctor.probe import mount_of, speed
-from scanlink.cluster.doctor.report import Report, gib
-from scanlink.cluster.profile import Profile
+from scanlink.cluster.doctor.case import Case, Finding, fault, ok, warning
+from scanlink.cluster.doctor.probe import compile_kernels, mount_of, try_to_write, write_speed
+from scanlink.cluster.doctor.report import gib
+from scanlink.cluster.walltime import lifetime_of
 from scanlink.errors import first_few
 
-__all__ = ["check_address", "check_folder", "check_inputs", "check_local", "check_memory"]
-
-# What a worker and its nanny take before they have data, what is too little, and enough for a genome (1.2 GiB).
-_NAKED, _LEAST, _USUAL = 300 * 2**20, 512 * 2**20, 2 * 2**30
+# Memory that is too little for a worker, and enough for a genome (1.2 GiB).
+_LEAST, _USUAL = 512 * 2**20, 2 * 2**30
+_TOO_LITTLE = f"a worker and its nanny take about {gib(300 * 2**20)} before they have any data"
 _LEAST_SPACE, _USUAL_SPACE = 2**30, 20 * 2**30
+# Seconds of a worker's life in which it hardly gets anything done.
+_SHORT_LIFE = 300.0
 
 
-def check_memory(profile: Profile, report: Report) -> None:
-    """Whether a worker could live in the memory that the profile gives it."""
+def check_cores(case: Case) -> Finding:
+    workers, cores = _workers_and_cores(case)
+    threads = workers * int(case.profile.options.get("threads_per_worker") or 1)
+    if threads > cores:
+        return warning(
+            f"{workers} workers with {threads} threads on {cores} cores: they wait for each other",
+            f"n_workers: {cores}, threads_per_worker: 1",
+        )
+    return ok(f"{workers} workers on {cores} cores")
+
+
+def check_memory_of_machine(case: Case) -> Finding:
+    import psutil
     from dask.utils import parse_bytes
 
-    processes = int(profile.options.get("processes", 1))
-    share = parse_bytes(profile.options["memory"]) / processes
-    said = f"{profile.options['memory']} for {processes} process{'' if processes == 1 else 'es'}"
+    workers, _ = _workers_and_cores(case)
+    limit: Any = case.profile.options.get("memory_limit", "auto")
+    memory = psutil.virtual_memory()
+    share = memory.total / workers if limit in ("auto", 0, None) else parse_bytes(limit)
+    size = f"{workers} workers of {gib(share)} on a machine with {gib(memory.total)}, {gib(memory.available)} free"
     if share < _LEAST:
-        report.add(
-            "fault",
-            "memory",
-            f"{said}: a worker and its nanny take about {gib(_NAKED)} before they have any data",
-            f"memory: {2 * processes}GiB, or more where groups of cells are large",
-        )
-    elif share < _USUAL:
-        report.add(
-            "warning",
-            "memory",
-            f"{said}: a group of the size of a genome has taken 1.2 GiB a worker",
-            f"memory: {2 * processes}GiB, or more, unless the data are small",
-        )
-    else:
-        report.add("ok", "memory", f"{said}")
+        return fault(f"{size}: {_TOO_LITTLE}", "n_workers: fewer, or memory_limit: more")
+    if workers * min(share, _USUAL) > memory.total:
+        return warning(f"{size}: not enough if all are full", "n_workers: fewer")
+    return ok(size)
 
 
-def check_address(profile: Profile, others: list[str], report: Report) -> None:
-    """Whether the scheduler's network is one of this host, and one that nodes can reach.
+def _workers_and_cores(case: Case) -> tuple[int, int]:
+    from scanlink.run.local import available_cores
 
-    Parameters
-    ----------
-    profile
-        Of a queue.
-    others
-        Nodes that are other hosts than this one.
-    report
-        Gets the check.
-    """
+    cores = available_cores()
+    return int(case.profile.options.get("n_workers") or cores), cores
+
+
+def check_memory_of_jobs(case: Case) -> Finding:
+    from dask.utils import parse_bytes
+
+    memory, processes = case.profile.options["memory"], int(case.profile.options.get("processes", 1))
+    share = parse_bytes(memory) / processes
+    size = f"{memory} for {processes} process{'' if processes == 1 else 'es'}"
+    if share < _LEAST:
+        more = f"memory: {2 * processes}GiB, or more where groups of cells are large"
+        return fault(f"{size}: {_TOO_LITTLE}", more)
+    if share < _USUAL:
+        more = f"memory: {2 * processes}GiB, or more, unless the data are small"
+        return warning(f"{size}: a group of the size of a genome has taken 1.2 GiB a worker", more)
+    return ok(size)
+
+
+def check_lifetime(case: Case) -> Finding | None:
+    options = case.profile.options
+    life = lifetime_of([str(word) for word in options["worker_extra_args"]], where="worker-extra-args")
+    if life is None:
+        return None
+    shortest, longest = life.seconds - life.stagger, life.seconds + life.stagger
+    span = f"workers take work for {shortest / 60:.0f} to {longest / 60:.0f} min of {options['walltime']}"
+    if shortest < _SHORT_LIFE:
+        return warning(f"{span}, and starting one takes a good part of it", "walltime: an hour or more")
+    return ok(span)
+
+
+def check_network(case: Case) -> Finding:
     import psutil
     from distributed.utils import get_ip
 
@@ -68,105 +95,71 @@ def check_address(profile: Profile, others: list[str], report: Report) -> None:
         if address.family == socket.AF_INET
     }
     listed = ", ".join(f"{name} ({address})" for name, address in networks.items())
-    scheduler = profile.options.get("scheduler_options", {})
-    name = scheduler.get("interface") or profile.options.get("interface")
+    scheduler = case.profile.options.get("scheduler_options", {})
+    name = scheduler.get("interface") or case.profile.options.get("interface")
     if name and name not in networks:
         best = [other for other in networks if other != "lo"] or ["lo"]
-        report.add(
-            "fault",
-            "network",
+        return fault(
             f"interface {name!r} does not exist on this host; there are {listed}",
             f"interface: {best[0]}, or another one that driver and nodes share (left out: the one that leads out)",
         )
-        return
     address = str(networks[name] if name else scheduler.get("host") or get_ip())
     where = f"{name} ({address})" if name else address
+    others = case.other_hosts()
     if address.startswith("127.") and others:
-        report.add(
-            "fault",
-            "network",
+        return fault(
             f"the scheduler would listen on {where}, out of reach of {first_few(others, most=3)}",
             f"interface: one that the nodes reach; there are {listed}",
         )
-        return
-    report.add("ok", "network", f"the scheduler listens on {where}")
+    return ok(f"the scheduler listens on {where}")
 
 
-def check_folder(folder: Path, report: Report) -> dict[str, float] | None:
-    """Whether a run folder can be written here, how fast, and how much room it has.
-
-    Returns
-    -------
-    dict or None
-        Speeds of this host, MiB/s; None if the folder cannot be written.
-    """
-    name = f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
+def check_log_folder(case: Case) -> Finding:
+    folder = Path(str(case.profile.options.get("log_directory", "."))).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            rates = speed(str(folder), name, None)
-        finally:
-            (folder / name).unlink(missing_ok=True)
+        try_to_write(folder)
     except OSError as error:
-        report.add(
-            "fault",
-            "run folder",
-            f"{folder} cannot be written here: {error.strerror or error}",
-            "name another folder with --out, or change its rights",
-        )
-        return None
-    mount = mount_of(folder)
-    report.add("ok", "run folder", f"{folder} ({mount}) can be written here, {rates['write']:.0f} MiB/s")
-    free = shutil.disk_usage(folder).free
-    _space(report, "space", f"run folder: {gib(free)} free", free, "name a folder on a larger file system with --out")
-    return rates
+        remedy = "log-directory: a folder that you may write, and that the nodes see"
+        return fault(f"{folder} cannot be written: {error.strerror or error}", remedy)
+    return ok(f"{folder.resolve()} can be written here")
 
 
-def _space(report: Report, name: str, found: str, free: float, remedy: str) -> None:
-    state = "fault" if free < _LEAST_SPACE else "warning" if free < _USUAL_SPACE else "ok"
-    report.add(state, name, found, "" if state == "ok" else f"{remedy}, or free some space")  # type: ignore[arg-type]
-
-
-def check_inputs(files: list[str], report: Report) -> None:
-    """Whether the input files can be read here."""
-    bad = [file for file in files if not os.access(file, os.R_OK)]
+def check_inputs(case: Case) -> Finding | None:
+    bad = [file for file in case.files if not os.access(file, os.R_OK)]
     if bad:
-        report.add("fault", "input", f"cannot be read here: {first_few(bad, most=3)}", "correct the paths in run.yaml")
-    elif files:
-        report.add("ok", "input", f"{len(files)} files can be read here")
+        return fault(f"cannot be read here: {first_few(bad, most=3)}", "correct the paths in run.yaml")
+    return ok(f"{len(case.files)} files can be read here") if case.files else None
 
 
-def check_local(profile: Profile, report: Report) -> None:
-    """Whether this machine has the cores and the memory of its workers."""
-    import psutil
-    from dask.utils import parse_bytes
+def check_folder(case: Case) -> Finding | None:
+    if case.folder is None:
+        return None
+    file = case.folder / f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
+    try:
+        case.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            rate = write_speed(str(file))
+        finally:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        remedy = "name another folder with --out, or change its rights"
+        return fault(f"{case.folder} cannot be written here: {error.strerror or error}", remedy)
+    return ok(f"{case.folder} ({mount_of(case.folder)}) can be written here, {rate:.0f} MiB/s")
 
-    from scanlink.run.local import available_cores
 
-    cores = available_cores()
-    workers = int(profile.options.get("n_workers") or cores)
-    threads = workers * int(profile.options.get("threads_per_worker") or 1)
-    limit: Any = profile.options.get("memory_limit", "auto")
-    memory = psutil.virtual_memory()
-    if threads > cores:
-        report.add(
-            "warning",
-            "cores",
-            f"{workers} workers with {threads} threads on {cores} cores: they wait for each other",
-            f"n_workers: {cores}, threads_per_worker: 1",
-        )
-    else:
-        report.add("ok", "cores", f"{workers} workers on {cores} cores")
-    share = memory.total / workers if limit in ("auto", 0, None) else parse_bytes(limit)
-    said = f"{workers} workers of {gib(share)} on a machine with {gib(memory.total)}, {gib(memory.available)} free"
-    if share < _LEAST:
-        report.add(
-            "fault",
-            "memory",
-            f"{said}: a worker and its nanny take about {gib(_NAKED)} before they have any data",
-            "n_workers: fewer, or memory_limit: more",
-        )
-    elif workers * min(share, _USUAL) > memory.total:
-        report.add("warning", "memory", f"{said}: not enough if all are full", "n_workers: fewer")
-    else:
-        report.add("ok", "memory", said)
+def check_space(case: Case) -> Finding:
+    assert case.folder is not None
+    free = shutil.disk_usage(case.folder).free
+    size = f"run folder: {gib(free)} free"
+    remedy = "name a folder on a larger file system with --out, or free some space"
+    if free < _LEAST_SPACE:
+        return fault(size, remedy)
+    return warning(size, remedy) if free < _USUAL_SPACE else ok(size)
+
+
+def check_kernels(case: Case) -> Finding | None:
+    if not case.report.ok:
+        return None
+    times = compile_kernels()
+    return ok(f"ready after {times['seconds']:.1f} s; machine code: {times['cache'] or 'not kept'}")

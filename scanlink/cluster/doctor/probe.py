@@ -13,61 +13,40 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["answer", "clock", "compile_kernels", "look", "memory_limits", "mount_of", "speed"]
-
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def look() -> dict[str, Any]:
-    """Host, limits, threads and scratch of the process that this runs in.
-
-    Returns
-    -------
-    dict
-        ``host``; ``threads``: value of each variable that sets a number of threads; ``limits``: as
-        :func:`memory_limits`; ``memory_limit`` (bytes, None outside a worker); ``nthreads``; ``scratch``, its free
-        bytes and whether it can be written.
-
-    Examples
-    --------
-    >>> look()["scratch_writable"]
-    True
-    """
-    found: dict[str, Any] = {
+def describe_process() -> dict[str, Any]:
+    """Describe this process: host, Slurm's node, variables of threads, limits in bytes, threads, and its scratch."""
+    worker = _worker()
+    scratch = Path(tempfile.gettempdir() if worker is None else worker.local_directory)
+    scratch_error = None
+    try:
+        try_to_write(scratch)
+    except OSError as error:
+        scratch_error = str(error.strerror)
+    return {
         "host": socket.gethostname().partition(".")[0],
         "node": os.environ.get("SLURMD_NODENAME", ""),
         "threads": {name: os.environ.get(name) for name in _THREADS},
         "limits": memory_limits(),
-        "memory_limit": None,
-        "nthreads": None,
-        "scratch": tempfile.gettempdir(),
+        "memory_limit": None if worker is None else worker.memory_manager.memory_limit,
+        "nthreads": None if worker is None else worker.state.nthreads,
+        "scratch": str(scratch),
+        "scratch_error": scratch_error,
+        "scratch_free": shutil.disk_usage(scratch).free if scratch.is_dir() else 0,
     }
-    worker = _worker()
-    if worker is not None:
-        found["memory_limit"] = worker.memory_manager.memory_limit
-        found["nthreads"] = worker.state.nthreads
-        found["scratch"] = worker.local_directory
-    scratch = Path(found["scratch"])
-    probe = scratch / f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
-    try:
-        probe.write_bytes(b"x")
-        probe.unlink()
-        found["scratch_writable"] = True
-    except OSError as error:
-        found["scratch_writable"] = False
-        found["scratch_error"] = error.strerror
-    found["scratch_free"] = shutil.disk_usage(scratch).free if scratch.is_dir() else 0
-    return found
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a file in a folder and remove it; raises OSError if that cannot be done."""
+    probe = folder / f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
+    probe.write_bytes(b"x")
+    probe.unlink()
 
 
 def memory_limits() -> dict[str, int]:
-    """Bytes that this process may use, by what limits it: ``ulimit -v`` and the cgroup, where they do.
-
-    Examples
-    --------
-    >>> all(limit > 0 for limit in memory_limits().values())
-    True
-    """
+    """Read the bytes that this process may use, by what limits it: ``ulimit -v`` and the cgroup, where they do."""
     limits = {}
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]
     if soft != resource.RLIM_INFINITY:
@@ -89,129 +68,94 @@ def memory_limits() -> dict[str, int]:
 
 
 def clock() -> float:
-    """The time here, seconds since 1970."""
+    """Read the time here, seconds since 1970."""
     return time.time()
 
 
 def mount_of(path: str | Path) -> str:
-    """Kind and place of the file system that a path is on, such as ``nfs4 at /home``.
+    """Name the kind and place of the file system that a path is on, such as ``nfs4 at /home``.
 
     Examples
     --------
     >>> mount_of("/proc/self") in ("proc at /proc", "")
     True
     """
-    best, kind = "", ""
+    longest, kind = "", ""
     with suppress(OSError):
         real = os.path.realpath(path)
         for line in Path("/proc/mounts").read_text().splitlines():
-            _, place, this = line.split()[:3]
+            _, place, kind_there = line.split()[:3]
             place = place.replace("\\040", " ")
             # Of mounts at one place the last hides the others.
-            if len(place) >= len(best) and (real == place or real.startswith(place.rstrip("/") + "/")):
-                best, kind = place, this
-    return f"{kind} at {best}" if best else ""
+            if len(place) >= len(longest) and (real == place or real.startswith(place.rstrip("/") + "/")):
+                longest, kind = place, kind_there
+    return f"{kind} at {longest}" if longest else ""
 
 
-def answer(folder: str, question: str, reply: str, patience: float = 10.0) -> dict[str, Any]:
-    """Look for a file that the other side has written, and write one for it.
+def seconds_until(path: Path, text: str, patience: float) -> float | None:
+    """Wait until a file has this text, and return the seconds; None if it has not after so many."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < patience:
+        with suppress(OSError):
+            if path.read_text() == text:
+                return time.monotonic() - begin
+        time.sleep(0.05)
+    return None
 
-    Parameters
-    ----------
-    folder
-        Where both are.
-    question, reply
-        Names of the files; the content of the second is that of the first, backwards.
-    patience
-        Seconds until the first has to be there.
+
+def answer_file(folder: str, question: str, text: str, reply: str) -> dict[str, Any]:
+    """Wait for a file that the other side has written, and write one for it, with the same text backwards.
 
     Returns
     -------
     dict
-        ``text``: content of the first, None if it never appeared; ``seconds`` until it did; ``written``; ``nearest``:
-        the folder, or the nearest above it that exists here; ``mount``: its file system.
+        ``seconds`` until the file was there, None if it never was; ``error`` of writing; ``nearest``: the folder, or
+        the nearest above it that exists here; ``mount``: its file system.
     """
     path = Path(folder)
     nearest = next(place for place in [path, *path.parents] if place.exists())
-    found: dict[str, Any] = {
-        "text": None,
-        "written": False,
-        "error": "",
-        "nearest": str(nearest),
-        "mount": mount_of(nearest),
-    }
+    answer: dict[str, Any] = {"seconds": None, "error": "", "nearest": str(nearest), "mount": mount_of(nearest)}
+    if path.is_dir():
+        answer["seconds"] = seconds_until(path / question, text, 10.0)
+    if answer["seconds"] is not None:
+        try:
+            (path / reply).write_text(text[::-1])
+        except OSError as error:
+            answer["error"] = error.strerror or str(error)
+    return answer
+
+
+def write_speed(path: str, mib: int = 32) -> float:
+    """Write a file of so many MiB to the disk, and return the MiB/s."""
+    block = os.urandom(2**20)
     begin = time.monotonic()
-    while path.is_dir():
-        try:
-            found["text"] = (path / question).read_text()
-            break
-        except OSError as error:
-            found["error"] = error.strerror or str(error)
-        if time.monotonic() - begin > patience:
-            break
-        time.sleep(0.05)
-    found["seconds"] = time.monotonic() - begin
-    if found["text"] is not None:
-        try:
-            (path / reply).write_text(found["text"][::-1])
-            found["written"] = True
-        except OSError as error:
-            found["error"] = error.strerror or str(error)
-    return found
+    with open(path, "wb") as file:
+        for _ in range(mib):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return mib / max(time.monotonic() - begin, 1e-6)
 
 
-def speed(folder: str, write: str | None, read: str | None, mib: int = 32) -> dict[str, float]:
-    """Write a file, and read one that another host has written.
-
-    Parameters
-    ----------
-    folder
-        Where.
-    write, read
-        Names; None leaves it out.
-    mib
-        Size of the file that is written, MiB.
-
-    Returns
-    -------
-    dict
-        ``write`` and ``read`` in MiB/s, to the disk and, as far as the system obeys, from it.
-    """
-    rates = {}
-    if write is not None:
-        block = os.urandom(2**20)
-        begin = time.monotonic()
-        with open(Path(folder) / write, "wb") as file:
-            for _ in range(mib):
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        rates["write"] = mib / max(time.monotonic() - begin, 1e-6)
-    if read is not None:
-        with open(Path(folder) / read, "rb") as file:
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            begin, size = time.monotonic(), 0
-            while block := file.read(2**20):
-                size += len(block)
-        rates["read"] = size / 2**20 / max(time.monotonic() - begin, 1e-6)
-    return rates
+def read_speed(path: str) -> float:
+    """Read a file, as far as the system obeys from the disk, and return the MiB/s."""
+    with open(path, "rb") as file:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        begin, size = time.monotonic(), 0
+        while block := file.read(2**20):
+            size += len(block)
+    return size / 2**20 / max(time.monotonic() - begin, 1e-6)
 
 
 def compile_kernels() -> dict[str, Any]:
-    """Fit, test and resample one pair of 500 cells, twice: the first time compiles, or reads what was compiled.
+    """Fit, test and resample one pair of 500 cells: this compiles, or reads what was compiled.
 
     Returns
     -------
     dict
-        ``first`` and ``second``, seconds; ``cache``: the folder of machine code, or ""; ``memory``: resident bytes of
-        this process afterwards, and of the nanny above it.
-
-    Examples
-    --------
-    >>> times = compile_kernels()
-    >>> 0 < times["second"] < times["first"] + 1
-    True
+        ``seconds``; ``cache``: the folder of machine code, or ""; ``memory``: resident bytes of this process
+        afterwards, and of the nanny above it.
     """
     begin = time.monotonic()
     import numpy as np
@@ -221,24 +165,14 @@ def compile_kernels() -> dict[str, Any]:
 
     rng = np.random.default_rng(0)
     n = 500
-    depth, opened = rng.normal(size=n), rng.random(n) < 0.2
-    counts = rng.poisson(np.exp(-0.5 + 0.4 * depth + 0.5 * opened)).astype(float)
-    design = np.column_stack([np.ones(n), opened, depth])
+    depth, accessible = rng.normal(size=n), rng.random(n) < 0.2
+    counts = rng.poisson(np.exp(-0.5 + 0.4 * depth + 0.5 * accessible)).astype(float)
+    design = np.column_stack([np.ones(n), accessible, depth])
 
-    def once() -> None:
-        gene = GeneReplicates(Covariates.of(design[:, [0, 2]], np.zeros(n)), counts)
-        climb([(gene, [gene.pair(opened)])], Ladder.of([(200, None)]), Weights(1, n))
-        calibrated_p(counts, design, target=1)
-
-    once()
-    first, begin = time.monotonic() - begin, time.monotonic()
-    once()
-    return {
-        "first": first,
-        "second": time.monotonic() - begin,
-        "cache": str(cache_folder() or ""),
-        "memory": _resident(),
-    }
+    gene = GeneReplicates(Covariates.of(design[:, [0, 2]], np.zeros(n)), counts)
+    climb([(gene, [gene.pair(accessible)])], Ladder.of([(200, None)]), Weights(1, n))
+    calibrated_p(counts, design, target=1)
+    return {"seconds": time.monotonic() - begin, "cache": str(cache_folder() or ""), "memory": _resident()}
 
 
 def _resident() -> int:

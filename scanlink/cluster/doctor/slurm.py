@@ -1,44 +1,25 @@
-"""Whether Slurm would start a profile's jobs: partition, nodes, limits, account."""
+"""What the doctor asks Slurm before a job is submitted: partition, nodes, limits, account."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
-from dataclasses import dataclass
-from typing import Any
 
-from scanlink.cluster.doctor.report import Report, gib
+from scanlink.cluster.doctor.case import Case, Finding, Node, fault, ok
+from scanlink.cluster.doctor.report import gib
 from scanlink.cluster.profile import Profile
 from scanlink.cluster.walltime import format_walltime, seconds_of
 from scanlink.errors import OptionError, first_few
 
-__all__ = ["Node", "check_slurm", "elsewhere", "nodes_of", "partitions"]
-
 _COMMANDS = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
-# Of a node in one of these states no job is started.
+# States of a node on which no job is started.
 _AWAY = re.compile(r"down|drain|fail|maint|unk|no_respond|power|reboot|inval|plnd?\*", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of a partition: its cores, its memory (bytes), its state and the host that it is."""
-
-    name: str
-    cores: int
-    memory: int
-    state: str
-    host: str
-
-    @property
-    def usable(self) -> bool:
-        """Whether jobs are started there."""
-        return not _AWAY.search(self.state)
+_ASSOCIATIONS = "(sacctmgr show associations user=$USER format=account,partition,qos)"
 
 
 def run(*words: str, text: str | None = None) -> tuple[int, str]:
-    """A command's exit code, and what it said: its output, or if it failed its errors."""
+    """Run a command, and return its exit code and what it said: its output, or if it failed its errors."""
     try:
         done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -46,15 +27,13 @@ def run(*words: str, text: str | None = None) -> tuple[int, str]:
     return done.returncode, (done.stdout or done.stderr) if done.returncode == 0 else (done.stderr or done.stdout)
 
 
-def partitions() -> dict[str, dict[str, str]]:
-    """Slurm's partitions by name, with the fields of ``scontrol show partition``; the name is one of them."""
+def _partitions() -> dict[str, dict[str, str]]:
     code, out = run("scontrol", "show", "partition", "--oneliner")
     tables = [dict(word.partition("=")[::2] for word in line.split()) for line in out.splitlines()] if code == 0 else []
     return {table["PartitionName"]: table for table in tables if "PartitionName" in table}
 
 
-def nodes_of(partition: str) -> list[Node]:
-    """The nodes of a partition."""
+def _nodes_of(partition: str) -> list[Node]:
     code, out = run("sinfo", "--noheader", "--Node", f"--partition={partition}", "--format=%N|%c|%m|%T|%n")
     nodes = []
     for row in out.splitlines() if code == 0 else []:
@@ -63,173 +42,114 @@ def nodes_of(partition: str) -> list[Node]:
     return nodes
 
 
-def elsewhere(nodes: list[Node]) -> list[str]:
-    """Nodes that are not this host."""
-    here = socket.gethostname().partition(".")[0]
-    return [node.name for node in nodes if node.host.partition(".")[0] != here]
+def _usable(nodes: list[Node]) -> list[Node]:
+    return [node for node in nodes if not _AWAY.search(node.state)]
 
 
-def check_slurm(profile: Profile, report: Report) -> list[Node]:
-    """Look at everything that Slurm says before a job is submitted.
-
-    Parameters
-    ----------
-    profile
-        For Slurm.
-    report
-        Gets the checks.
-
-    Returns
-    -------
-    list of Node
-        The nodes of the partition; empty where it cannot be asked.
-    """
+def check_queue(case: Case) -> Finding:
     missing = [name for name in _COMMANDS if shutil.which(name) is None]
     if missing:
-        report.add(
-            "fault",
-            "queue",
-            f"{', '.join(missing)} not found on this host",
-            "give this command on a login node, or load the module that brings Slurm (module avail slurm)",
-        )
-        return []
-    code, said = run("scontrol", "ping")
-    known = partitions()
-    if code or not known:
-        report.add(
-            "fault",
-            "queue",
-            f"Slurm does not answer: {said.strip() or 'no partitions'}",
-            "try again later, or ask its staff",
-        )
-        return []
-    report.add("ok", "queue", f"Slurm answers; partitions {', '.join(known)}")
-    partition = _partition(profile, known, report)
-    if partition is None:
-        return []
-    nodes = nodes_of(partition["PartitionName"])
-    if nodes:
-        _size(profile, partition, nodes, report)
-    _walltime(profile, partition, known, report)
-    if report.ok:
-        _accepted(profile, report)
-    return nodes
+        remedy = "give this command on a login node, or load the module that brings Slurm (module avail slurm)"
+        return fault(f"{', '.join(missing)} not found on this host", remedy)
+    code, answer = run("scontrol", "ping")
+    case.partitions = _partitions()
+    if code or not case.partitions:
+        problem = f"Slurm does not answer: {answer.strip() or 'no partitions'}"
+        return fault(problem, "try again later, or ask its staff")
+    return ok(f"Slurm answers; partitions {', '.join(case.partitions)}")
 
 
-def _partition(profile: Profile, known: dict[str, dict[str, str]], report: Report) -> dict[str, str] | None:
-    asked = profile.options.get("queue")
-    names = str(asked).split(",") if asked else [name for name, table in known.items() if table.get("Default") == "YES"]
-    absent = [name for name in names if name not in known]
+def check_partition(case: Case) -> Finding:
+    queue = case.profile.options.get("queue")
+    defaults = [name for name, table in case.partitions.items() if table.get("Default") == "YES"]
+    names = str(queue).split(",") if queue else defaults
+    absent = [name for name in names if name not in case.partitions]
     if absent or not names:
-        found = f"there is no partition {first_few(absent)}" if absent else "Slurm has no default partition"
-        report.add("fault", "partition", f"{found}; there are {', '.join(known)}", f"queue: one of {', '.join(known)}")
-        return None
+        problem = f"there is no partition {first_few(absent)}" if absent else "Slurm has no default partition"
+        listed = ", ".join(case.partitions)
+        return fault(f"{problem}; there are {listed}", f"queue: one of {listed}")
     if len(names) > 1:
-        report.add("warning", "partition", f"of {asked} only {names[0]} is looked at")
-    table = known[names[0]]
-    nodes = nodes_of(names[0])
-    usable = [node for node in nodes if node.usable]
-    default = "" if asked else " (the default)"
-    if table.get("State") != "UP" or not usable:
-        others = [name for name, other in known.items() if other.get("State") == "UP" and name != names[0]]
-        report.add(
-            "fault",
-            "partition",
-            f"{names[0]}{default} is {table.get('State')}, and {len(usable)} of its {len(nodes)} nodes take jobs",
+        case.report.add("warning", "partition", f"of {queue} only {names[0]} is looked at")
+    table, nodes = case.partitions[names[0]], _nodes_of(names[0])
+    name = names[0] if queue else f"{names[0]} (the default)"
+    number = f"{len(_usable(nodes))} of its {len(nodes)} nodes take jobs"
+    if table.get("State") != "UP" or not _usable(nodes):
+        others = [name for name, other in case.partitions.items() if other.get("State") == "UP" and name != names[0]]
+        return fault(
+            f"{name} is {table.get('State')}, and {number}",
             f"queue: another one ({', '.join(others) or 'none is up'}), or wait until it is up again",
         )
-        return None
-    report.add("ok", "partition", f"{names[0]}{default} is up, {len(usable)} of its {len(nodes)} nodes take jobs")
-    return table
+    case.partition, case.nodes = table, nodes
+    return ok(f"{name} is up, {number}")
 
 
-def _size(profile: Profile, partition: dict[str, str], nodes: list[Node], report: Report) -> None:
+def check_size(case: Case) -> Finding:
     from dask.utils import parse_bytes
 
-    usable = [node for node in nodes if node.usable]
-    cores = int(profile.options.get("job_cpu") or profile.options["cores"])
-    memory = parse_bytes(profile.options["memory"])
-    limit = partition.get("MaxMemPerNode", "UNLIMITED")
-    room = [min(node.memory, int(limit) * 2**20) if limit.isdigit() else node.memory for node in usable]
-    largest, most = max(room), max(node.cores for node in usable)
+    options, nodes = case.profile.options, _usable(case.nodes)
+    cores, memory = int(options.get("job_cpu") or options["cores"]), parse_bytes(options["memory"])
+    limit = case.partition.get("MaxMemPerNode", "UNLIMITED")
+    room = [min(node.memory, int(limit) * 2**20) if limit.isdigit() else node.memory for node in nodes]
+    largest, most = max(room), max(node.cores for node in nodes)
     if memory > largest:
-        report.add(
-            "fault",
-            "job size",
+        return fault(
             f"a job asks for {gib(memory)}; the largest node of its partition has {gib(largest)}",
             f"memory: at most {largest // 2**20}MiB, with fewer cores and processes; or a queue with larger nodes",
         )
-    elif cores > most:
-        report.add(
-            "fault",
-            "job size",
-            f"a job asks for {cores} cores; the largest node of the partition has {most}",
-            f"cores: at most {most}, and more jobs instead",
-        )
-    else:
-        fits = sum(node.cores >= cores and size >= memory for node, size in zip(usable, room, strict=True))
-        if not fits:
-            report.add(
-                "fault",
-                "job size",
-                f"no node has both {cores} cores and {gib(memory)}",
-                "cores and memory: fewer of both, and more jobs instead",
-            )
-            return
-        report.add("ok", "job size", f"{cores} cores and {gib(memory)} fit on {fits} of {len(usable)} nodes")
+    if cores > most:
+        problem = f"a job asks for {cores} cores; the largest node of the partition has {most}"
+        return fault(problem, f"cores: at most {most}, and more jobs instead")
+    fits = sum(node.cores >= cores and size >= memory for node, size in zip(nodes, room, strict=True))
+    if not fits:
+        problem = f"no node has both {cores} cores and {gib(memory)}"
+        return fault(problem, "cores and memory: fewer of both, and more jobs instead")
+    return ok(f"{cores} cores and {gib(memory)} fit on {fits} of {len(nodes)} nodes")
 
 
-def _walltime(profile: Profile, partition: dict[str, str], known: dict[str, dict[str, str]], report: Report) -> None:
-    asked = seconds_of(profile.options["walltime"], "slurm", where="walltime")
-    limit = _limit(partition)
-    name = partition["PartitionName"]
-    if limit is not None and asked > limit:
-        longer = [other for other, table in known.items() if (_limit(table) or asked) >= asked]
-        report.add(
-            "fault",
-            "wall time",
-            f"a job asks for {profile.options['walltime']}; {name} allows {partition['MaxTime']}: it never starts",
-            f'walltime: "{format_walltime(limit - limit % 60, "slurm")}" at most'
-            + (f"; or queue: {', '.join(longer)}" if longer else ""),
-        )
-        return
-    allows = "has no limit" if limit is None else f"allows {partition['MaxTime']}"
-    report.add("ok", "wall time", f"{profile.options['walltime']}; {name} {allows}")
+def check_walltime(case: Case) -> Finding:
+    text, name = case.profile.options["walltime"], case.partition["PartitionName"]
+    seconds, limit = seconds_of(text, "slurm", where="walltime"), _limit_of(case.partition)
+    if limit is None:
+        return ok(f"{text}; {name} has no limit")
+    allows = f"{name} allows {case.partition['MaxTime']}"
+    if seconds <= limit:
+        return ok(f"{text}; {allows}")
+    longer = [other for other, table in case.partitions.items() if (_limit_of(table) or seconds) >= seconds]
+    remedy = f'walltime: "{format_walltime(limit - limit % 60, "slurm")}" at most'
+    return fault(
+        f"a job asks for {text}; {allows}: it never starts",
+        remedy + (f"; or queue: {', '.join(longer)}" if longer else ""),
+    )
 
 
-def _limit(partition: dict[str, str]) -> float | None:
-    text = partition.get("MaxTime", "UNLIMITED")
+def _limit_of(partition: dict[str, str]) -> float | None:
     try:
-        return seconds_of(text, "slurm", where="MaxTime")
+        return seconds_of(partition.get("MaxTime", "UNLIMITED"), "slurm", where="MaxTime")
     except OptionError:
         return None
 
 
-def _accepted(profile: Profile, report: Report) -> None:
-    """Ask sbatch whether it would take the very script that will be submitted."""
-    code, said = run("sbatch", "--test-only", text=_script(profile))
-    said = " ".join(said.split()).removeprefix("sbatch: ")
+def check_acceptance(case: Case) -> Finding | None:
+    if not case.report.ok:
+        return None
+    code, answer = run("sbatch", "--test-only", text=_script(case.profile))
+    answer = " ".join(answer.split()).removeprefix("sbatch: ")
     if code == 0:
-        started = re.search(r"to start at (\S+)", said)
-        when = f"Slurm would start a job at {started[1].replace('T', ' ')}" if started else said
-        report.add("ok", "acceptance", f"{when} (sbatch --test-only)")
-        return
+        begin = re.search(r"to start at (\S+)", answer)
+        when = f"Slurm would start a job at {begin[1].replace('T', ' ')}" if begin else answer
+        return ok(f"{when} (sbatch --test-only)")
     remedy = "mend the profile; ask the staff of the cluster what it means, if it is not clear"
-    if re.search("account", said, re.IGNORECASE):
-        remedy = "account: one of yours (sacctmgr show associations user=$USER format=account,partition,qos)"
-    elif re.search("qos", said, re.IGNORECASE):
-        remedy = (
-            "job-extra-directives: another --qos (sacctmgr show associations user=$USER format=account,partition,qos)"
-        )
-    report.add("fault", "acceptance", f"sbatch refuses the job: {said}", remedy)
+    if re.search("account", answer, re.IGNORECASE):
+        remedy = f"account: one of yours {_ASSOCIATIONS}"
+    elif re.search("qos", answer, re.IGNORECASE):
+        remedy = f"job-extra-directives: another --qos {_ASSOCIATIONS}"
+    return fault(f"sbatch refuses the job: {answer}", remedy)
 
 
 def _script(profile: Profile) -> str:
     from scanlink.cluster.jobqueue import cluster_class
 
-    # What is for the cluster, and not for its jobs.
-    options: dict[str, Any] = {
-        k: v for k, v in profile.options.items() if k not in ("scheduler_options", "shared_temp_directory")
-    }
-    script: str = cluster_class("slurm").job_cls("tcp://127.0.0.1:8786", name="scanlink", **options).job_script()
-    return script
+    # The others are for the cluster, and not for its jobs.
+    left_out = ("scheduler_options", "shared_temp_directory")
+    options = {key: value for key, value in profile.options.items() if key not in left_out}
+    return str(cluster_class("slurm").job_cls("tcp://127.0.0.1:8786", name="scanlink", **options).job_script())

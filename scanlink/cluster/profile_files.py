@@ -10,15 +10,15 @@ import yaml
 
 from scanlink.errors import OptionError, first_few
 
-__all__ = ["find", "read", "shipped"]
+__all__ = ["find_profile", "read_profile", "shipped_profiles"]
 
 
-def shipped() -> Path:
-    """The folder of the profiles that come with the package.
+def shipped_profiles() -> Path:
+    """Find the folder of the profiles that come with the package.
 
     Examples
     --------
-    >>> (shipped() / "slurm.yaml").is_file()
+    >>> (shipped_profiles() / "slurm.yaml").is_file()
     True
     """
     inside = Path(__file__).parent / "configs"
@@ -26,13 +26,13 @@ def shipped() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "cluster_configs"
 
 
-def find(name: str | Path) -> Path | None:
-    """The file that a profile's name means.
+def find_profile(name: str | Path) -> Path | None:
+    """Find the file that a profile's name means.
 
     Parameters
     ----------
     name
-        A path, or a bare name such as ``slurm``, which is looked for as ``cluster_configs/slurm.yaml`` below the
+        Path, or a bare name such as ``slurm``, which is looked for as ``cluster_configs/slurm.yaml`` below the
         working directory, then in the user's folder of configuration (``~/.config/scanlink``, or that of
         ``XDG_CONFIG_HOME``), then among the profiles that come with the package.
 
@@ -44,32 +44,32 @@ def find(name: str | Path) -> Path | None:
     Raises
     ------
     OptionError
-        If there is no such file: lists the names that are known.
+        If there is no such file: lists the names of those that are shipped.
 
     Examples
     --------
-    >>> find("slurm-long").name
+    >>> find_profile("slurm-long").name
     'slurm-long.yaml'
     """
-    given = Path(name).expanduser()
-    if given.is_file():
-        return given
-    if given.name == str(name) and not given.suffix:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.name == str(name) and not path.suffix:
         folders = [Path("cluster_configs"), _user_folder()]
-        for folder in folders + ([] if given.name == "local" else [shipped()]):
+        for folder in folders + ([] if path.name == "local" else [shipped_profiles()]):
             if (folder / f"{name}.yaml").is_file():
                 return folder / f"{name}.yaml"
-        if given.name == "local":
+        if path.name == "local":
             return None
-    known = sorted(path.stem for path in shipped().glob("*.yaml"))
+    names = sorted(path.stem for path in shipped_profiles().glob("*.yaml"))
     raise OptionError(
         f"cluster profile {str(name)!r} is not known: expected 'none', an address such as tcp://host:8786, a scheduler "
-        f"file (.json) or a profile (.yaml) that exists, or one of {first_few(known, most=12)}"
+        f"file (.json) or a profile (.yaml) that exists, or one of {first_few(names, most=12)}"
     )
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The content of a profile, with ``$NAME`` replaced where the environment has that name, as Dask does.
+def read_profile(path: Path) -> dict[str, Any]:
+    """Read a profile, with ``$NAME`` replaced where the environment has that name, as Dask does.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def read(path: Path) -> dict[str, Any]:
         raise OptionError(f"profile {path} is not valid YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(content, dict):
         raise OptionError(f"profile {path}: expected sections such as jobqueue or local; found {content!r}")
-    found: dict[str, Any] = expand_environment_variables(content)
-    return found
+    filled_in: dict[str, Any] = expand_environment_variables(content)
+    return filled_in
 
 
 def _user_folder() -> Path:
