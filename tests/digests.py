@@ -80,11 +80,13 @@ epistasis: {p_value: robust, ladder: epistasis, links_fdr: 1, order: 3, min_cell
     "screen": _SCREEN
     + f"""\
 screen: {{formula: {_FORMULA}, p_value: robust, ladder: scent, n_controls: 12, block_genes: 2, seed: 3}}
-interactions: {{formula: {_FORMULA}, p_value: robust, ladder: scent, n_controls: 6, min_both: 4, block_genes: 2, seed: 3}}
+interactions:
+  {{formula: {_FORMULA}, p_value: robust, ladder: scent, n_controls: 6, min_both: 4, block_genes: 2, seed: 3}}
 """,
     "permutation": _SCREEN
     + f"""\
-screen: {{formula: {_FORMULA}, p_value: bootstrap, ladder: [[50, 0.3], [200, null]], n_controls: 8, family: poisson, seed: 4}}
+screen:
+  {{formula: {_FORMULA}, p_value: bootstrap, ladder: [[50, 0.3], [200, null]], n_controls: 8, family: poisson, seed: 4}}
 interactions:
   formula: {_FORMULA}
   p_value: permutation

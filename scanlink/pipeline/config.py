@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,13 @@ from scanlink.options import IsFile, Options, explain
 from scanlink.pipeline.experiments import experiment_with
 
 __all__ = ["load", "load_run", "save", "sections_of", "with_absolute_paths"]
+
+class Dumped(Protocol):
+    """Options that can be given as JSON."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Give them as JSON."""
+
 
 M = TypeVar("M", bound=BaseModel)
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -110,7 +117,7 @@ def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterab
         raise explain(error, model, where=where) from None
 
 
-def save(options: BaseModel, path: Path) -> None:
+def save(options: Dumped, path: Path) -> None:
     """Write options as YAML, for the run folder."""
     path.write_text(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
