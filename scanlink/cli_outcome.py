@@ -56,13 +56,15 @@ def outcome_lines(
     if not finished:
         return [f"store and pairs are in {folder}"]
     lines: list[str] = []
+    paths: list[str] = []
     for analysis in finished:
         reasons = not_followed.get(analysis.name, {})
-        lines += analysis.section.summary(tables[analysis.table.name], alpha[analysis.name], reasons)
-    lines += _block_lines(stats, seconds, failures)
-    for analysis in finished:
-        what = "table" if analysis is analyses[0] else analysis.section.title.lower()
-        lines.append(f"{what}: {folder / analysis.table.name}.parquet")
+        summary = analysis.section.summary(tables[analysis.table.name], alpha[analysis.name], reasons)
+        lines += summary
+        if summary:
+            what = "table" if analysis is analyses[0] else analysis.section.title.lower()
+            paths.append(f"{what}: {folder / analysis.table.name}.parquet")
+    lines += [*_block_lines(stats, seconds, failures), *paths]
     return lines if report is None else [*lines, f"report: {report}"]
 
 

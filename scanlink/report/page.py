@@ -178,7 +178,7 @@ def _anchors(result: Result) -> Iterator[tuple[str, str]]:
 def _tiles(result: Result) -> Iterator[tuple[int, str]]:
     """Give the largest numbers of the page, and what they are."""
     table, counts = result.analysis.table, result.counts
-    yield counts.tested, f"{table.row} tested of {counts.asked:,}"
+    yield counts.tested, f"{table.row} tested of\N{NO-BREAK SPACE}{counts.asked:,}"
     yield counts.called, f"{table.called} at FDR < {result.alpha:g}"
     expected = [(name, kind) for name, kind in result.analysis.section.kinds.items() if not kind.control][1:]
     for name, kind in expected:
