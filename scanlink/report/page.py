@@ -16,7 +16,7 @@ from scanlink.files import replace_file
 from scanlink.report.asked import common
 from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run, read_run
-from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible
+from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible, remove_old
 from scanlink.report.record import describe_record
 from scanlink.report.references import Method, Reference, fdr_method, resolved
 from scanlink.report.result import Result
@@ -72,6 +72,7 @@ def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000)
         sections.append(template.render(_section(result, pictures.get(result.analysis.name, []), rows)))
     page = templates.get_template("base.html.j2").render(**_frame(run, results), sections=sections)
     path = folder / "report.html"
+    remove_old(path, [drawn for own in pictures.values() for drawn in own])
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path
 
@@ -178,7 +179,7 @@ def _anchors(result: Result) -> Iterator[tuple[str, str]]:
 def _tiles(result: Result) -> Iterator[tuple[int, str]]:
     """Give the largest numbers of the page, and what they are."""
     table, counts = result.analysis.table, result.counts
-    yield counts.tested, f"{table.row} tested of {counts.asked:,}"
+    yield counts.tested, f"{table.row} tested of\N{NO-BREAK SPACE}{counts.asked:,}"
     yield counts.called, f"{table.called} at FDR < {result.alpha:g}"
     expected = [(name, kind) for name, kind in result.analysis.section.kinds.items() if not kind.control][1:]
     for name, kind in expected:

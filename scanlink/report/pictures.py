@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from scanlink.report.folder import Run
 
-__all__ = ["Drawn", "draw", "in_rows_of_two", "legible", "plain"]
+__all__ = ["Drawn", "draw", "in_rows_of_two", "legible", "plain", "remove_old"]
 
 log = logging.getLogger("scanlink")
 
@@ -69,6 +70,22 @@ def draw(pictures: Iterable[Picture], folder: Path) -> list[Drawn]:
         Run folder.
     """
     return [_draw(picture, folder / "plots") for picture in pictures]
+
+
+def remove_old(page: Path, pictures: Iterable[Drawn]) -> None:
+    """Remove the pictures of an earlier page that the new one has not, so that none of other results stays.
+
+    Parameters
+    ----------
+    page
+        The earlier page, perhaps not there. What else lies in plots/ is left alone.
+    pictures
+        Pictures of the new page.
+    """
+    if page.is_file():
+        earlier = set(re.findall(r'<figure id="(\w+)"', page.read_text(encoding="utf-8", errors="replace")))
+        for name in earlier - {drawn.picture.name for drawn in pictures if drawn.data}:
+            (page.parent / "plots" / f"{name}.png").unlink(missing_ok=True)
 
 
 def in_rows_of_two(pictures: Iterable[Drawn], part: str) -> list[tuple[Drawn, str]]:
@@ -138,19 +155,16 @@ def _short_names(names: pd.Series) -> dict[str, str]:
 
 
 def _draw(picture: Picture, folder: Path) -> Drawn:
-    path = folder / f"{picture.name}.png"
     try:
         made = picture.make()
     except ScanlinkError as error:
-        # A picture of an earlier run with other results must not stay.
-        path.unlink(missing_ok=True)
         log.info("no picture %s: %s", picture.name, error)
         return Drawn(picture, reason=str(error))
     figure: Figure = made if hasattr(made, "savefig") else made.figure
     size = figure.get_size_inches()
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=_DPI, format="png", facecolor="white")
-    replace_file(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    replace_file(folder / f"{picture.name}.png", lambda temporary: temporary.write_bytes(buffer.getvalue()))
     return Drawn(
         picture,
         data=base64.b64encode(buffer.getvalue()).decode(),

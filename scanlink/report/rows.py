@@ -12,19 +12,7 @@ import pandas as pd
 
 from scanlink.report.counts import effect_of
 
-__all__ = [
-    "FDR",
-    "GENE",
-    "GROUP",
-    "KIND",
-    "PLAIN",
-    "P_VALUE",
-    "SYMBOL",
-    "Column",
-    "ResultTable",
-    "result_table",
-    "searchable",
-]
+__all__ = ["FDR", "GENE", "GROUP", "PLAIN", "P_VALUE", "SYMBOL", "Column", "ResultTable", "result_table", "searchable"]
 
 Kind = Literal["text", "int", "num", "p"]
 # Rows that stand in the page before its script has run, and where there is none.
@@ -45,7 +33,6 @@ class Column:
 
 # Columns that several tables have.
 GROUP = Column("group", "group", "text", "group of cells")
-KIND = Column("kind", "kind", "text", "discovery or positive control")
 SYMBOL = Column("symbol", "gene", "text", "gene, by its name in the annotation of the run")
 GENE = Column("gene", "gene", "text", "gene")
 P_VALUE = Column("p_value", "p-value", "p", "the p-value that was chosen")
@@ -165,7 +152,7 @@ def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]
     """
     longest = [max((len(row[number]) for row in table.rows), default=0) for number in range(len(table.columns))]
     cells = [
-        "n" if column.kind != "text" else "long" if number < 2 and longest[number] > _WRAPPED else "peak"
+        "n" if column.kind != "text" else "long" if number < 2 and longest[number] > _WRAPPED else "cut"
         for number, column in enumerate(table.columns)
     ]
     names = list(dict.fromkeys(column.label for column in takewhile(lambda c: c.kind == "text", table.columns)))

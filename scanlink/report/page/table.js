@@ -60,7 +60,7 @@
           cell.textContent = shown(data.rows[i][c], column.kind);
           cell.className = column.cell;
           // Cut off where it is too long.
-          if (column.cell === "peak") cell.title = data.rows[i][c];
+          if (column.cell === "cut") cell.title = data.rows[i][c];
         });
         return row;
       });

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanlink.report.rows import Column
 from scanlink.report.section import RowKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ROW_KINDS", "asked_rows"]
+__all__ = ["KIND", "ROW_KINDS", "asked_rows"]
+
+KIND = Column("kind", "kind", "text", "discovery or positive control")
 
 # In the order of the tables.
 ROW_KINDS = {
