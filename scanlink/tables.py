@@ -92,7 +92,9 @@ class Table:
     row
         What a row is, in the plural.
     called
-        What rows below the false discovery rate are, in the plural.
+        What rows below the false discovery rate are, in the plural; "" where nothing is tested.
+    effect
+        Column by whose size rows are shown where p-values do not tell them apart.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Table:
     statuses: Mapping[str, str]
     row: str
     called: str
+    effect: str = "beta"
 
     def names(self, options: Any) -> list[str]:
         """List the names of all columns."""

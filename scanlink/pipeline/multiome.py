@@ -15,6 +15,8 @@ from scanlink.pipeline.experiment import Experiment, Prepared
 from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
 from scanlink.tl.epistasis import EPISTASIS
 from scanlink.tl.epistasis.options import EpistasisOptions
+from scanlink.tl.kendall import KENDALL
+from scanlink.tl.kendall.options import KendallOptions
 from scanlink.tl.scan import SCAN
 from scanlink.tl.scan.options import LinksOptions, ScanOptions
 
@@ -73,6 +75,7 @@ class RunOptions(Options):
     scan: ScanOptions = Field(ScanOptions(), description="how each pair is tested")
     links: LinksOptions = Field(LinksOptions(), description="which tested pairs are called links")
     epistasis: EpistasisOptions | None = Field(None, description="left out, enhancer pairs are not tested")
+    kendall: KendallOptions | None = Field(None, description="left out, rank correlations are not computed")
     report: bool = Field(True, description="whether a finished run leaves report.html")
     cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
 
@@ -90,6 +93,7 @@ class SliceOptions(Options):
     scan: ScanOptions = Field(ScanOptions(), description="how each pair is tested")
     links: LinksOptions = Field(LinksOptions(), description="which tested pairs are called links")
     epistasis: EpistasisOptions | None = Field(None, description="left out, enhancer pairs are not tested")
+    kendall: KendallOptions | None = Field(None, description="left out, rank correlations are not computed")
 
 
 def prepare(options: RunOptions, folder: Path) -> Prepared:
@@ -145,7 +149,7 @@ MULTIOME = Experiment(
     words="multiome data",
     options=RunOptions,
     prepare=prepare,
-    analyses=(SCAN, EPISTASIS),
+    analyses=(SCAN, EPISTASIS, KENDALL),
     slices=SliceOptions,
     read_slice=lambda path, store: {"pairs": read_pairs(path)},
 )

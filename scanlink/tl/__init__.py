@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scanlink.ds.simulated_screen import SimulatedScreen, simulate_screen
+    from scanlink.tl.analysis import Analysis
     from scanlink.tl.epistasis.call import epistasis
     from scanlink.tl.epistasis.enhancer_pairs import enhancer_pairs
     from scanlink.tl.epistasis.heterogeneity import heterogeneity
     from scanlink.tl.interactions.call import screen_interactions
     from scanlink.tl.interactions.power import power_screen
     from scanlink.tl.interactions.target_pairs import target_pairs
+    from scanlink.tl.kendall.call import kendall
     from scanlink.tl.scan.calibrate import Calibration, calibrate
     from scanlink.tl.scan.call import scan
     from scanlink.tl.scan.power import power
@@ -32,6 +34,7 @@ _HOMES = {
     "enhancer_pairs": "tl.epistasis.enhancer_pairs",
     "epistasis": "tl.epistasis.call",
     "heterogeneity": "tl.epistasis.heterogeneity",
+    "kendall": "tl.kendall.call",
     "power": "tl.scan.power",
     "power_screen": "tl.interactions.power",
     "scan": "tl.scan.call",
@@ -43,12 +46,14 @@ _HOMES = {
     "target_pairs": "tl.interactions.target_pairs",
 }
 __all__ = [
+    "ANALYSES",
     "Calibration",
     "SimulatedScreen",
     "calibrate",
     "enhancer_pairs",
     "epistasis",
     "heterogeneity",
+    "kendall",
     "power",
     "power_screen",
     "scan",
@@ -72,7 +77,21 @@ class _Calls(ModuleType):
 sys.modules[__name__].__class__ = _Calls
 
 
+def _analyses() -> tuple[Analysis, ...]:
+    """List all analyses: the only place that knows them besides the experiments that offer them."""
+    from scanlink.tl.epistasis import EPISTASIS
+    from scanlink.tl.interactions import INTERACTIONS
+    from scanlink.tl.kendall import KENDALL
+    from scanlink.tl.scan import SCAN
+    from scanlink.tl.screen import SCREEN
+    from scanlink.tl.screen_links import SCREEN_LINKS
+
+    return SCAN, EPISTASIS, KENDALL, SCREEN, INTERACTIONS, SCREEN_LINKS
+
+
 def __getattr__(name: str) -> Any:
+    if name == "ANALYSES":
+        return _analyses()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     call = getattr(import_module(f"scanlink.{_HOMES[name]}"), name)

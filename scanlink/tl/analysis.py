@@ -139,7 +139,8 @@ class Analysis:
     section
         What the page and the command line tell.
     level
-        Section of the options whose ``alpha`` is the false discovery rate below which a row is called.
+        Section of the options whose ``alpha`` is the false discovery rate below which a row is called; "" where no
+        row is tested.
     follows
         What it waits for; None for an analysis that stands at the start.
     check
@@ -158,7 +159,7 @@ class Analysis:
     block: Task | None
     finish: Callable[..., pd.DataFrame]
     section: Section
-    level: str
+    level: str = ""
     follows: Follows | None = None
     check: Callable[[Given, Any], None] = _nothing
     export: Export | None = None
@@ -170,8 +171,8 @@ class Analysis:
         return (self.table.name, *self.beside)
 
     def alpha(self, sections: Mapping[str, Any]) -> float:
-        """Give the false discovery rate below which a row is called."""
-        return float(sections[self.level].alpha)
+        """Give the false discovery rate below which a row is called, NaN where none is tested."""
+        return float(sections[self.level].alpha) if self.level else float("nan")
 
     def called(self, table: pd.DataFrame, sections: Mapping[str, Any]) -> pd.DataFrame:
         """Select the rows below the false discovery rate."""

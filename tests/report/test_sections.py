@@ -25,19 +25,11 @@ from scanlink.report.page import write_page
 from scanlink.report.references import Method
 from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, Column
 from scanlink.report.section import Picture, RowKind, Section
-from scanlink.report.write import analyses_of
+from scanlink.pipeline.experiments import EXPERIMENTS
 from scanlink.tables import FAILED, STATUSES, Table
 
 
-def _analyses() -> Iterator[Any]:
-    """Give the analyses of all experiments."""
-    for name in ("scan", "screen"):
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "config.yaml").write_text(f"{name}: {{seed: 0}}")
-            yield from analyses_of(Path(folder))
-
-
-ANALYSES = list(_analyses())
+ANALYSES = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
 
 
 @dataclass(frozen=True)

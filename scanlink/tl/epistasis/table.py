@@ -105,6 +105,7 @@ EPISTASIS_TABLE = Table(
     },
     row="enhancer pairs",
     called="interactions",
+    effect="beta_interaction",
 )
 
 

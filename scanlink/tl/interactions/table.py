@@ -49,6 +49,7 @@ INTERACTIONS_TABLE = Table(
     ),
     row="pairs of targets of a gene",
     called="interactions",
+    effect="beta_interaction",
 )
 
 

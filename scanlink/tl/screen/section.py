@@ -15,7 +15,7 @@ from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
 from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
 from scanlink.report.section import Picture, Section
-from scanlink.screen_options import ASKED
+from scanlink.tables import ASKED
 from scanlink.tl.perturbations.control_rates import control_lines, control_rates, verdict
 from scanlink.tl.perturbations.places import target_places
 from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS, asked_rows
