@@ -12,7 +12,7 @@ demo: $(VENV)/ready  ## simulate, run the whole pipeline, compare with the truth
 test: test-here test-slurm  ## all tests, and the examples in the docstrings; `make -j2 test` takes two thirds of the time
 
 test-here: $(VENV)/ready
-	$(BIN)/python -m pytest --numprocesses 2 --ignore tests/slurm
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/slurm
 
 test-slurm: $(VENV)/ready  ## one by one: they look at all jobs that there are
 	$(BIN)/python -m pytest tests/slurm

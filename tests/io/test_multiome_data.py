@@ -27,7 +27,7 @@ def test_assemble__keeps_the_cells_of_both_sides_in_the_order_of_rna(distinct) -
     assert mdata.uns["scanlink"]["read"]["n_cells"] == {"rna": 12, "atac": 7, "kept": 7}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(order=st.permutations(range(12)))
 def test_assemble__does_not_depend_on_the_order_of_atac(distinct, order: list[int]) -> None:
     mdata = sl.io.assemble(distinct.adata("rna"), distinct.adata("atac")[order].copy())

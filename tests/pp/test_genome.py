@@ -68,7 +68,7 @@ def layouts(draw):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(layouts(), st.integers(0, 120), st.sampled_from(["body", "tss"]), st.sampled_from(["any", "center"]))
 def test_cis_pairs__is_what_the_definition_says(layout, window, anchor, overlap):
     genes, peaks = layout
@@ -83,7 +83,7 @@ def test_cis_pairs__is_what_the_definition_says(layout, window, anchor, overlap)
     assert list(found.itertuples(index=False, name=None)) == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(layouts(), st.randoms(use_true_random=False))
 def test_cis_pairs__does_not_depend_on_the_order_of_the_annotation(layout, random):
     genes, peaks = layout

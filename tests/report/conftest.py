@@ -232,11 +232,15 @@ def finished(tmp_path_factory) -> Path:
     return folder / "out"
 
 
+def copied(finished: Path, folder: Path) -> Path:
+    """What the report reads of a run."""
+    return Path(shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("store", "parts", "logs", ".*")))
+
+
 @pytest.fixture
 def folder(finished, tmp_path) -> Path:
     """A copy of the finished run, without store and parts."""
-    left_out = shutil.ignore_patterns("store", "parts", "logs", ".*")
-    return Path(shutil.copytree(finished, tmp_path / "my run", ignore=left_out))
+    return copied(finished, tmp_path / "my run")
 
 
 SCREEN = """\
@@ -294,5 +298,4 @@ def finished_screen(tmp_path_factory) -> Path:
 @pytest.fixture
 def screen_folder(finished_screen, tmp_path) -> Path:
     """A copy of the finished screen, without store and parts."""
-    left_out = shutil.ignore_patterns("store", "parts", "logs", ".*")
-    return Path(shutil.copytree(finished_screen, tmp_path / "my screen", ignore=left_out))
+    return copied(finished_screen, tmp_path / "my screen")

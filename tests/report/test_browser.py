@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from report.conftest import copied
 
 from scanlink.io.parquet import read_shared
 from scanlink.pipeline.report import write_report
@@ -185,13 +186,20 @@ def test_evil_names__do_nothing(page, folder):
     assert page.do(OUTSIDE) == []
 
 
-@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
-def test_thirty_groups_of_long_names__stay_in_their_boxes(page, folder, size):
+@pytest.fixture(scope="module")
+def thirty(finished, tmp_path_factory) -> Path:
+    """The report of a run with thirty groups."""
+    folder = copied(finished, tmp_path_factory.mktemp("thirty") / "run")
     links = read_shared(folder / "links.parquet")
     one = links[links["group"] == "CD14-Mono"]
     parts = [one.assign(group=f"Cell_type_without_any_blank_in_its_name_{i:02d}") for i in range(30)]
     pd.concat(parts, ignore_index=True).to_parquet(folder / "links.parquet")
-    page.open(write_report(folder), size)
+    return write_report(folder)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_thirty_groups_of_long_names__stay_in_their_boxes(page, thirty, size):
+    page.open(thirty, size)
     keep(page, f"thirty-{size[0]}")
     assert page.do("document.documentElement.scrollWidth") <= size[0]
     assert page.do(OUTSIDE) == []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from report.conftest import copied
 from report.test_browser import CELLS, LAPTOP, OUTSIDE, PHONE, keep
 from report.test_report import change
 from report.test_screen_report import untest
@@ -17,9 +17,7 @@ from scanlink.pipeline.report import write_report
 
 @pytest.fixture(scope="module")
 def report(finished_screen, tmp_path_factory) -> Path:
-    left_out = shutil.ignore_patterns("store", "parts", "logs", ".*")
-    folder = tmp_path_factory.mktemp("seen") / "screen"
-    return write_report(Path(shutil.copytree(finished_screen, folder, ignore=left_out)))
+    return write_report(copied(finished_screen, tmp_path_factory.mktemp("seen") / "screen"))
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -63,8 +61,11 @@ def test_nothing_tested__is_seen_without_complaint(page, screen_folder, size):
     assert page.do("document.querySelectorAll('section[data-table], img').length") == 0
 
 
-@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
-def test_long_names_and_many_groups__stay_in_their_boxes(page, screen_folder, size):
+@pytest.fixture(scope="module")
+def long_names(finished_screen, tmp_path_factory) -> Path:
+    """The report of a screen with long names in several groups."""
+    folder = copied(finished_screen, tmp_path_factory.mktemp("long") / "screen")
+
     def many(table: pd.DataFrame) -> pd.DataFrame:
         parts = [
             table.assign(group=f"Cell_line_without_any_blank_in_its_name_{i}", gene=table["gene"] + "_" + 40 * "x")
@@ -73,8 +74,13 @@ def test_long_names_and_many_groups__stay_in_their_boxes(page, screen_folder, si
         return pd.concat(parts, ignore_index=True)
 
     for name in ("screen", "interactions"):
-        change(screen_folder, name, many)
-    page.open(write_report(screen_folder), size)
+        change(folder, name, many)
+    return write_report(folder)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_long_names_and_many_groups__stay_in_their_boxes(page, long_names, size):
+    page.open(long_names, size)
     keep(page, f"screen-long-{size[0]}")
     assert page.do("document.documentElement.scrollWidth") <= size[0]
     assert page.do(OUTSIDE) == []

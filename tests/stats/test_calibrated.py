@@ -125,7 +125,7 @@ def test_calibrated_p__finds_a_link():
     assert np.median(p) < 1e-3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(60)), st.floats(0.01, 100), st.floats(-100, 100))
 def test_calibrated_p__does_not_depend_on_order_or_units(order, scale, shift):
     counts, design = make(60, mean=1.5, share=0.3, effect=0.5, seed=3)
@@ -190,7 +190,7 @@ def test_calibrated_p__nan_where_undefined():
         assert np.isnan(calibrated_p(y, z, target=z.shape[1] - 1)), kind
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_calibrated_p__survives_tiny_data(n, seed):
     rng = np.random.default_rng(seed)

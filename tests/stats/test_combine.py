@@ -193,7 +193,7 @@ def test_fit_combined__leaves_out_what_others_explain(link):
     assert two.effects[0] == pytest.approx(one.effects[0], abs=1e-7)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(120)), st.booleans())
 def test_compare_links__does_not_depend_on_the_order_of_cells_or_perturbations(order, swapped):
     counts, x1, x2, design, offset = make(n=120, seed=4)

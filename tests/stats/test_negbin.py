@@ -175,7 +175,7 @@ def test_fit_negbin__says_so_where_the_steps_of_r_break_down():
     assert (np.abs(held) < 20).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(60)))
 def test_fit_negbin__does_not_depend_on_cell_order(order):
     counts, design = make(n=60, seed=3)
@@ -185,7 +185,7 @@ def test_fit_negbin__does_not_depend_on_cell_order(order):
         assert a.theta == pytest.approx(b.theta, rel=1e-8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 4), min_size=80, max_size=80))
 def test_fit_negbin__weights_equal_repeated_cells(times):
     counts, design = make(n=80, seed=5)

@@ -86,7 +86,7 @@ def test_refit_poisson__separated_replicate_gets_the_large_value_of_r():
     assert -25 < refitted < -12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(60)))
 def test_fit_poisson__does_not_depend_on_cell_order(order):
     counts, design = make(n=60, seed=3)
@@ -94,7 +94,7 @@ def test_fit_poisson__does_not_depend_on_cell_order(order):
     np.testing.assert_allclose(a.coef, b.coef, rtol=1e-10, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 4), min_size=80, max_size=80))
 def test_fit_poisson__weights_equal_repeated_cells(times):
     counts, design = make(n=80, seed=5)

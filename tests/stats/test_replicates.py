@@ -157,7 +157,7 @@ def test_replicates__no_error_is_above_what_is_claimed(name):
     assert (np.abs(coef[0] - full) <= error[0])[solved].all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 399), max_size=4, unique=True))
 def test_replicates__same_bits_in_any_blocks(cuts):
     covariates, counts, peak = made(n=400, categories=2)

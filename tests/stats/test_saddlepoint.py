@@ -137,7 +137,7 @@ def test_bootstrap_tail__one_term():
     assert tail_p.p == pytest.approx(basic_p(estimate, replicates), rel=0.06)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(120)))
 def test_bootstrap_tail__does_not_depend_on_cell_order(order):
     counts, design = make(seed=1)

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scanlink.store.levels import count_levels, level_columns
 from scanlink.store.spool import Spool
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 7), st.sampled_from([3, 300, 70_000]))
 def test_spool__gives_what_scipy_gives(seed, entries, pieces, largest):
     rng = np.random.default_rng(seed)

@@ -93,7 +93,7 @@ def test_scan__p_value_column_is_the_one_chosen(data, pairs, links):
         assert (found["n_boot"] == 0).all()
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(500)))
 def test_scan__does_not_depend_on_cell_order(data, pairs, links, order):
     with quiet():

@@ -195,6 +195,7 @@ def test_interactions__equal_the_states_model_for_calls():
     ).all()
 
 
+@pytest.mark.slow
 def test_interactions__planted_synergy_is_found_and_nothing_else():
     data = sl.tl.simulate_screen(n_cells=6000, n_genes=6, n_targets=6, guides_per_cell=8.0, interaction=2.0, seed=4)
     table = sl.tl.screen_interactions(
