@@ -10,7 +10,7 @@ import pandas as pd
 
 from scanlink.tables import FAILED
 
-__all__ = ["Counts", "GroupCounts", "count_rows", "effect_of", "summary_lines"]
+__all__ = ["Counts", "GroupCounts", "count_rows", "summary_lines"]
 
 
 @dataclass(frozen=True)
@@ -94,26 +94,28 @@ class Counts:
         return sum(group.below for group in self.groups)
 
 
-def effect_of(table: pd.DataFrame) -> str:
-    """Name the column of the effect that is tested: that of an interaction, where a table has no single one."""
-    return "beta" if "beta" in table else "beta_interaction"
-
-
 def count_rows(
-    table: pd.DataFrame, *, alpha: float, statuses: Iterable[str] = ("ok",), counted: Sequence[str] = ()
+    table: pd.DataFrame,
+    *,
+    alpha: float,
+    statuses: Iterable[str] = ("ok",),
+    counted: Sequence[str] = (),
+    effect: str = "beta",
 ) -> Counts:
     """Count the rows of a table of tests by group and status.
 
     Parameters
     ----------
     table
-        Any with ``group``, ``status``, ``fdr`` and an effect.
+        Any with ``group`` and ``status``; of one without ``fdr`` no row is called.
     alpha
         False discovery rate below which a row is called.
     statuses
         Statuses in the order of the page.
     counted
         Columns of which different values are counted among called rows.
+    effect
+        Column of the effect that is tested.
 
     Examples
     --------
@@ -125,14 +127,15 @@ def count_rows(
     >>> counts.totals
     {'ok': 2, 'gene_rare': 1}
     """
-    effect = table[effect_of(table)]
     names = table["group"].astype(object).where(table["group"].notna(), "(no group)").astype(str)
-    called = ((table["fdr"] < alpha) & (table["status"] == "ok")).to_numpy(dtype=bool)
+    called = np.zeros(len(table), dtype=bool)
+    if "fdr" in table:
+        called = ((table["fdr"] < alpha) & (table["status"] == "ok")).to_numpy(dtype=bool)
     groups = []
     for name, members in names.groupby(names, sort=False).indices.items():
         rows = np.asarray(members)
         below_rate = rows[called[rows]]
-        signs = np.sign(effect.to_numpy(dtype=float)[below_rate])
+        signs = np.sign(table[effect].to_numpy(dtype=float)[below_rate])
         hits = table.iloc[below_rate]
         groups.append(
             GroupCounts(

@@ -180,7 +180,8 @@ def _tiles(result: Result) -> Iterator[tuple[int, str]]:
     """Give the largest numbers of the page, and what they are."""
     table, counts = result.analysis.table, result.counts
     yield counts.tested, f"{table.row} tested of\N{NO-BREAK SPACE}{counts.asked:,}"
-    yield counts.called, f"{table.called} at FDR < {result.alpha:g}"
+    if table.called:
+        yield counts.called, f"{table.called} at FDR < {result.alpha:g}"
     expected = [(name, kind) for name, kind in result.analysis.section.kinds.items() if not kind.control][1:]
     for name, kind in expected:
         rows = int((result.asked["kind"] == name).sum())
@@ -219,7 +220,8 @@ def _count_kinds(result: Result) -> Counts:
         labels = labels + ", " + rows["group"].astype(str)
     # Cells are those of a group, whatever the kind.
     rows = rows.assign(group=labels).drop(columns="n_cells", errors="ignore")
-    return count_rows(rows, alpha=result.alpha, statuses=result.analysis.table.statuses)
+    table = result.analysis.table
+    return count_rows(rows, alpha=result.alpha, statuses=table.statuses, effect=table.effect)
 
 
 def _section(result: Result, pictures: list[Drawn], rows: int) -> dict[str, Any]:
@@ -234,7 +236,9 @@ def _section(result: Result, pictures: list[Drawn], rows: int) -> dict[str, Any]
     }
     if result.table is None:
         return context | {"absent": analysis.section.absent(run)}
-    found = result_table(_named_kinds(result), _columns(result), alpha=result.alpha, most=rows)
+    found = result_table(
+        _named_kinds(result), _columns(result), effect=analysis.table.effect, alpha=result.alpha, most=rows
+    )
     parts = ("", *analysis.section.anchors)
     return context | {
         "absent": "",

@@ -27,10 +27,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Method:
-    """What was done, in a sentence, and the names of the publications in :data:`REFERENCES` that describe it."""
+    """What was done, in a sentence, and what describes it: publications, or their names in :data:`REFERENCES`."""
 
     what: str
-    references: tuple[str, ...] = ()
+    references: tuple[str | Reference, ...] = ()
 
 
 REFERENCES = {
@@ -193,7 +193,14 @@ def resolved(methods: Iterable[Method]) -> list[tuple[str, list[Reference]]]:
     [('False discovery rate', '10.1111/j.2517-6161.1995.tb02031.x')]
     """
     return [
-        (method.what, [REFERENCES[name] for name in method.references if name in REFERENCES])
+        (
+            method.what,
+            [
+                one if isinstance(one, Reference) else REFERENCES[one]
+                for one in method.references
+                if isinstance(one, Reference) or one in REFERENCES
+            ],
+        )
         for method in dict.fromkeys(methods)
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scanlink.p_values import PERMUTED_KINDS, PValueKind
-from scanlink.report.counts import Counts, count_rows, effect_of
+from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run
 from scanlink.report.section import Analysis
 
@@ -68,14 +68,17 @@ class Result:
 
     @cached_property
     def called(self) -> pd.DataFrame:
-        """Tested rows below the false discovery rate."""
+        """Tested rows below the false discovery rate; none where there is no such rate."""
+        if "fdr" not in self.tested:
+            return self.tested.iloc[:0]
         return self.tested[(self.tested["fdr"] < self.alpha).to_numpy(dtype=bool)]
 
     @cached_property
     def counts(self) -> Counts:
         """Rows that were asked for, by group and status."""
         counted = [what for what in self.analysis.section.by_group.values() if what not in ("above", "below")]
-        return count_rows(self.asked, alpha=self.alpha, statuses=self.analysis.table.statuses, counted=counted)
+        table = self.analysis.table
+        return count_rows(self.asked, alpha=self.alpha, statuses=table.statuses, counted=counted, effect=table.effect)
 
     @property
     def n_groups(self) -> int:
@@ -85,7 +88,7 @@ class Result:
     @property
     def p_value_kind(self) -> PValueKind | None:
         """The kind of p-value on which rows are called, or else the first that the table has."""
-        end = effect_of(self.rows).removeprefix("beta")
+        end = self.analysis.table.effect.removeprefix("beta")
         columns = {kind.name: f"{kind.column}{end}" for kind in PERMUTED_KINDS.values()}
         tested = self.rows[self.rows["status"] == "ok"]
         present = [name for name, column in columns.items() if column in tested and tested[column].notna().any()]

@@ -10,8 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scanlink.report.counts import effect_of
-
 __all__ = ["FDR", "GENE", "GROUP", "PLAIN", "P_VALUE", "SYMBOL", "Column", "ResultTable", "result_table", "searchable"]
 
 Kind = Literal["text", "int", "num", "p"]
@@ -71,19 +69,23 @@ class ResultTable:
         return next((column.label for column in self.columns if column.key.startswith("min_")), "")
 
 
-def result_table(table: pd.DataFrame, columns: Sequence[Column], *, alpha: float, most: int = 5_000) -> ResultTable:
+def result_table(
+    table: pd.DataFrame, columns: Sequence[Column], *, alpha: float, most: int = 5_000, effect: str = "beta"
+) -> ResultTable:
     """Take the most significant rows of a table of results, and write their values as texts.
 
     Parameters
     ----------
     table
-        Any with ``p_value``, ``fdr``, ``status`` and ``beta`` or ``beta_interaction``.
+        Any with ``status`` and an effect; without ``p_value`` and ``fdr`` the largest effects come first.
     columns
         Columns that are wanted; those that are absent or empty are left out.
     alpha
         False discovery rate below which a row is called.
     most
         Rows that are taken at most.
+    effect
+        Column of the effect.
 
     Examples
     --------
@@ -94,10 +96,13 @@ def result_table(table: pd.DataFrame, columns: Sequence[Column], *, alpha: float
     [['T', 'b', '2', '1.5e-09', '3e-09'], ['T', 'a', '1.23', '0.2', '0.2']]
     """
     tested = table[table["status"] == "ok"]
-    effect = tested[effect_of(table)].abs()
+    size = tested[effect].abs().to_numpy(dtype=float)
     # Among rows that sit on the floor of a bootstrap the larger effects come first.
-    order = np.lexsort((-effect.to_numpy(dtype=float), tested["p_value"].to_numpy(dtype=float)))
-    called = (tested["fdr"] < alpha).to_numpy(dtype=bool)[order]
+    p_values = tested["p_value"].to_numpy(dtype=float) if "p_value" in tested else np.zeros(len(tested))
+    order = np.lexsort((-size, p_values))
+    called = np.zeros(len(tested), dtype=bool)
+    if "fdr" in tested:
+        called = (tested["fdr"] < alpha).to_numpy(dtype=bool)[order]
     # Rates within groups do not have the order of the p-values: called rows first, whatever their group.
     order = np.concatenate([order[called], order[~called]])[:most]
     top = tested.iloc[order]

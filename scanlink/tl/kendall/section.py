@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scanlink.report.counts import summary_lines
-from scanlink.report.references import Method
+from scanlink.report.references import Method, Reference
 from scanlink.report.rows import GENE, GROUP, SYMBOL, Column
 from scanlink.report.section import Section
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from scanlink.report.result import Result
 
 __all__ = ["SECTION"]
+
+_KENDALL = Reference(
+    "Kendall MG. The treatment of ties in ranking problems. Biometrika 33, 239-251 (1945).", "10.2307/2332303"
+)
 
 PAGE_COLUMNS = (
     GROUP,
@@ -56,7 +60,7 @@ def _absent(run: Run) -> str:
 
 
 def _methods(result: Result) -> list[Method]:
-    return [Method("Rank correlation of expression and open peaks (Kendall's tau)", ("kendall",))]
+    return [Method("Rank correlation of expression and open peaks (Kendall's tau)", (_KENDALL,))]
 
 
 def _summary(table: pd.DataFrame, alpha: float, not_followed: Mapping[str, str]) -> list[str]:
