@@ -285,7 +285,8 @@ def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, 
         rows = usable(table, [effect, "p_value"], group=group, name=name)
         return Effects(rows, effect, "p_value", title, "p-value")
     if kind is None:
-        kind = "wald" if name == "interactions" else "robust"
+        # Of one target alone there is no robust error.
+        kind = "wald" if contrast is not None and len(contrast) == 1 else "robust"
     column = p_column(kind, contrast)
     checked(table, ["gene", effect, column], name=name)
     rows = usable(table, [effect, column], group=group, name=name)

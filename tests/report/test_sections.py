@@ -6,11 +6,8 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +17,14 @@ from report.test_report import _Reader
 
 import scanlink.report
 from scanlink.errors import InputError
+from scanlink.pipeline.experiments import EXPERIMENTS
+from scanlink.pipeline.report import experiment_in
 from scanlink.report.counts import summary_lines
 from scanlink.report.page import write_page
 from scanlink.report.references import Method
 from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, Column
 from scanlink.report.section import Picture, RowKind, Section
-from scanlink.pipeline.experiments import EXPERIMENTS
 from scanlink.tables import FAILED, STATUSES, Table
-
 
 ANALYSES = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
 
@@ -140,7 +137,7 @@ def test_page__tells_of_an_analysis_that_it_has_never_heard_of(tmp_path):
 
 
 def test_page__says_in_a_line_what_was_not_asked_for(tmp_path, folder):
-    page = write_page(folder, [*analyses_of(folder), KENDALL])
+    page = write_page(folder, [*experiment_in(folder).analyses, KENDALL])
     text = _text(page)
     assert "No tau." in text
     assert "Rank correlations Ask for kendall: ." in text
