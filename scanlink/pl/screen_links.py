@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
+from scanlink.pl._joint import counted_pairs
 from scanlink.pl._looks import (
     GREY,
     MANY,
@@ -88,8 +89,6 @@ def screen_links(
     >>> screen_links(table).get_title()
     'T: 2 pairs, 1 with opposite signs'
     """
-    from scanlink.tl.screen_links.summary import counted_pairs
-
     levels = checked_level(link_fdr, name="link_fdr"), checked_level(screen_fdr, name="screen_fdr")
     checked_whole(labels, name="labels", minimum=0)
     checked(table, ["gene", "se_link", "se_screen"], name="table")

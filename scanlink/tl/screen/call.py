@@ -113,11 +113,12 @@ def screen(
     pandas.DataFrame
         A row a test, what was asked for before the controls: ``kind``, group, gene, target, distance (bp), n_cells,
         n_perturbed, frac_gene (share of cells with a count of the gene); ``beta`` (natural log, of full perturbation),
-        ``se``, ``z`` and ``p`` (model based); ``se_robust``, ``p_robust``, ``p_boot``, ``n_boot``, ``p_tail``, ``p_perm``,
-        ``n_perm``; ``theta`` and ``theta_converged``; ``min_effect``, the smallest absolute effect with an 80 % chance
-        of p < .05 at this error; ``p_value``, ``fdr`` (within the group, over what was asked for). ``status`` is ``ok`` or, with estimates NaN,
-        ``gene_rare``, ``few_perturbed``, ``separated`` (the gene is 0 in all cells with or without the perturbation),
-        ``collinear``, ``not_converged``, ``too_few_cells``, ``too_few_clusters``, ``failed``.
+        ``se``, ``z`` and ``p`` (model based); ``se_robust``, ``p_robust``, ``p_boot``, ``n_boot``, ``p_tail``,
+        ``p_perm``, ``n_perm``; ``theta`` and ``theta_converged``; ``min_effect``, the smallest absolute effect with an
+        80 % chance of p < .05 at this error; ``p_value``, ``fdr`` (within the group, over what was asked for).
+        ``status`` is ``ok`` or, with estimates NaN, ``gene_rare``, ``few_perturbed``, ``separated`` (the gene is 0 in
+        all cells with or without the perturbation), ``collinear``, ``not_converged``, ``too_few_cells``,
+        ``too_few_clusters``, ``failed``.
 
     Raises
     ------

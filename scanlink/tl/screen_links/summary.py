@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scanlink.errors import MissingKeyError, OptionError, first_few
+from scanlink.errors import OptionError
+from scanlink.pl._joint import counted_pairs
 from scanlink.tables import ASKED
 
-__all__ = ["counted_pairs", "screen_links_summary"]
-
-_NEEDED = (
-    *("group", "group_screen", "gene_screen", "target", "kind", "beta_link", "p_link", "fdr_link", "status_link"),
-    *("beta_screen", "p_screen", "fdr_screen", "status_screen"),
-)
+__all__ = ["screen_links_summary"]
 
 
 def screen_links_summary(
@@ -86,24 +82,6 @@ def screen_links_summary(
         own = rows[(rows["group"] == group) & (rows["group_screen"] == other)]
         found.append({"group": group, "group_screen": other, **_counts(own, link_fdr, screen_fdr)})
     return pd.DataFrame(found)
-
-
-def counted_pairs(table: pd.DataFrame, *, kinds: Sequence[str]) -> pd.DataFrame:
-    """Rows tested on both sides, one for each target-gene pair and groups: that of the smallest p-value of the link."""
-    if absent := [name for name in _NEEDED if name not in table.columns]:
-        raise MissingKeyError(
-            f"the table has no column {first_few(absent)}; expected one of scanlink.tl.screen_links, all of it"
-        )
-    wanted = [kinds] if isinstance(kinds, str) else list(kinds)
-    if unknown := [name for name in wanted if name not in ASKED]:
-        raise OptionError(f"kinds: {first_few(unknown)} not known; expected {' or '.join(ASKED)}")
-    usable = table["kind"].isin(wanted)
-    for end in ("link", "screen"):
-        usable &= (table[f"status_{end}"] == "ok") & np.isfinite(table[f"beta_{end}"].astype(float))
-    rows = table[usable]
-    # Larger effects first among equal p-values.
-    order = np.lexsort([-rows["beta_link"].abs().to_numpy(dtype=float), rows["p_link"].to_numpy(dtype=float)])
-    return rows.iloc[order].drop_duplicates(["group", "group_screen", "gene_screen", "target"])
 
 
 def _counts(rows: pd.DataFrame, link_fdr: float, screen_fdr: float) -> dict[str, Any]:
