@@ -54,22 +54,19 @@ def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000)
     RunError
         If the folder cannot be written.
     """
-    from scanlink.report.templates import environment
+    from scanlink.report.templates import environment, section_template
 
     folder = Path(folder)
     run = read_run(folder, analyses)
     results = results_of(run, analyses)
     pictures = _pictures(run, results)
     templates = environment()
-    sections = []
-    for result in results:
-        own = result.analysis.section.template
-        template = (
-            templates.get_template("section.html.j2")
-            if own is None
-            else templates.from_string(own.read_text(encoding="utf-8"))
+    sections = [
+        section_template(templates, result.analysis.section.template).render(
+            _section(result, pictures.get(result.analysis.name, []), rows)
         )
-        sections.append(template.render(_section(result, pictures.get(result.analysis.name, []), rows)))
+        for result in results
+    ]
     page = templates.get_template("base.html.j2").render(**_frame(run, results), sections=sections)
     path = folder / "report.html"
     remove_old(path, [drawn for own in pictures.values() for drawn in own])
@@ -165,8 +162,9 @@ def _frame(run: Run, results: Sequence[Result]) -> dict[str, Any]:
 
 def _asked(run: Run, analyses: Sequence[Analysis]) -> Iterator[tuple[str, str]]:
     yield from common(run.options)
-    for analysis in analyses if run.options else ():
-        yield from tuple(analysis.section.asked(run.options)) or [(analysis.section.title, "not asked for")]
+    if run.options:
+        for analysis in analyses:
+            yield from tuple(analysis.section.asked(run.options)) or [(analysis.section.title, "not asked for")]
 
 
 def _anchors(result: Result) -> Iterator[tuple[str, str]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import jinja2
 from markupsafe import Markup, escape
 
 from scanlink.run.progress import duration
 
-__all__ = ["environment"]
+__all__ = ["environment", "section_template"]
 
 
 def environment() -> jinja2.Environment:
@@ -33,6 +34,21 @@ def environment() -> jinja2.Environment:
         "sign": _sign,
     }
     return templates
+
+
+def section_template(templates: jinja2.Environment, own: Traversable | None) -> jinja2.Template:
+    """Give the template of a section: its own, or that of all sections.
+
+    Parameters
+    ----------
+    templates
+        What loads the shared templates.
+    own
+        File of the section's own template, if it has one.
+    """
+    if own is None:
+        return templates.get_template("section.html.j2")
+    return templates.from_string(own.read_text(encoding="utf-8"))
 
 
 def _code(text: str) -> Markup:
