@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, OptionError
+from scanlink.pl._tables import LEAST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +23,14 @@ __all__ = [
     "SIGNS",
     "STYLES",
     "called_points",
+    "checked_whole",
     "draw_legend",
     "grey_points",
     "limits",
     "name_points",
     "new_axes",
     "open_spines",
+    "smallest_shown",
     "thinned",
     "two_axes",
 ]
@@ -55,6 +58,20 @@ MANY = 5_000
 _FEW = 30
 # Axes end this far beyond the 1st and 99th percentile, in their distance; few points are farther out.
 _FAR = 1.5
+
+
+def checked_whole(value: int, *, name: str, minimum: int) -> int:
+    """Return a whole number of at least ``minimum``, if it is one."""
+    if isinstance(value, bool) or not (isinstance(value, int) and value >= minimum):
+        raise OptionError(f"{name}: expected a whole number of at least {minimum}; found {value!r}")
+    return value
+
+
+def smallest_shown(top: float | None) -> float:
+    """Return the p-value at the highest place of an axis, ``-log10`` of it ``top``; None: as small as they come."""
+    if top is not None and not (isinstance(top, (int, float)) and top > 0):
+        raise OptionError(f"top: expected a number above 0; found {top!r}")
+    return LEAST if top is None else max(LEAST, 10.0**-top)
 
 
 def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:

@@ -23,7 +23,6 @@ __all__ = [
     "asked_rows",
     "checked",
     "checked_level",
-    "checked_whole",
     "contrast_of",
     "effect_name",
     "effect_rows",
@@ -32,7 +31,6 @@ __all__ = [
     "minus_log10",
     "of_group",
     "p_column",
-    "smallest_shown",
     "tested_rows",
     "titled",
     "usable",
@@ -128,13 +126,7 @@ def usable(table: pd.DataFrame, columns: Sequence[str], *, group: str | None = N
 
 
 def tested_rows(table: pd.DataFrame, columns: Sequence[str], *, group: str | None, name: str) -> pd.DataFrame:
-    """Return the tested rows of a table that has the columns, without the negative controls of a screen.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        As :func:`checked`, :func:`asked_rows` and :func:`usable`.
-    """
+    """Return the tested rows of a table that has the columns, without the negative controls of a screen."""
     return usable(asked_rows(checked(table, columns, name=name), name=name), columns, group=group, name=name)
 
 
@@ -221,32 +213,6 @@ def checked_level(value: float, *, name: str = "fdr") -> float:
     if not (isinstance(value, (int, float)) and 0 < value <= 1):
         raise OptionError(f"{name}: expected a number above 0 and at most 1; found {value!r}")
     return float(value)
-
-
-def checked_whole(value: int, *, name: str, minimum: int) -> int:
-    """Return a whole number of at least ``minimum``, if it is one.
-
-    Raises
-    ------
-    OptionError
-        If it is no such number.
-    """
-    if isinstance(value, bool) or not (isinstance(value, int) and value >= minimum):
-        raise OptionError(f"{name}: expected a whole number of at least {minimum}; found {value!r}")
-    return value
-
-
-def smallest_shown(top: float | None) -> float:
-    """Return the p-value at the highest place of an axis, ``-log10`` of it ``top``; None: as small as they come.
-
-    Raises
-    ------
-    OptionError
-        If ``top`` is not above 0.
-    """
-    if top is not None and not (isinstance(top, (int, float)) and top > 0):
-        raise OptionError(f"top: expected a number above 0; found {top!r}")
-    return LEAST if top is None else max(LEAST, 10.0**-top)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from scanlink.pl._looks import (
     GREY,
     MANY,
     STYLES,
+    checked_whole,
     draw_legend,
     grey_points,
     limits,
@@ -21,7 +22,7 @@ from scanlink.pl._looks import (
     open_spines,
     thinned,
 )
-from scanlink.pl._tables import checked, checked_level, checked_whole, of_group
+from scanlink.pl._tables import checked, checked_level, of_group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,19 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import MANY, SIGNS, called_points, draw_legend, grey_points, name_points, new_axes, open_spines
-from scanlink.pl._tables import checked_level, checked_whole, effect_rows, minus_log10, smallest_shown, titled
+from scanlink.pl._looks import (
+    MANY,
+    SIGNS,
+    called_points,
+    checked_whole,
+    draw_legend,
+    grey_points,
+    name_points,
+    new_axes,
+    open_spines,
+    smallest_shown,
+)
+from scanlink.pl._tables import checked_level, effect_rows, minus_log10, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

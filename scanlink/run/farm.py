@@ -265,20 +265,19 @@ class Farm:
 
     def _on_report(self, job: Job, report: Report) -> Iterator[Event]:
         """Yield that a block is done; where its worker does not see the folder, send the worker away."""
-        blind_workers, folder = self._blind_workers[job.work], job.work.parts.folder
+        blind, folder = self._blind_workers[job.work], job.work.parts.folder
         if report.blind is None:
-            blind_workers.clear()
+            blind.clear()
             yield Done(job, report.seconds, report.mib, report.found_finished)
             return
         self._queue.append(job)
-        if report.blind not in blind_workers:
-            blind_workers.append(report.blind)
+        if report.blind not in blind:
+            blind.append(report.blind)
             log.warning("worker %s does not see the folder %s and is sent away", report.blind, folder)
-            if len(blind_workers) >= min(_BLIND, max(self._workers, 1)):
+            if len(blind) >= min(_BLIND, max(self._workers, 1)):
                 raise RunError(
-                    f"{len(blind_workers)} workers, one after another, do not see the folder {folder} "
-                    f"({first_few(blind_workers, most=3)}): name a folder on a file system that driver and workers "
-                    "share"
+                    f"{len(blind)} workers, one after another, do not see the folder {folder} "
+                    f"({first_few(blind, most=3)}): name a folder on a file system that driver and workers share"
                 )
             self.client.retire_workers([report.blind])
 

@@ -272,8 +272,8 @@ def maximise(
 ) -> tuple[int, int, float, float, float]:
     """Fit coefficients and theta in turn until neither moves.
 
-    Returns state, steps, alpha, log likelihood and the least sum. ``coef`` is where to start, and becomes the fit; its
-    sums must lie above their bounds. ``mu`` gets the expected counts.
+    Returns state, steps, alpha, log likelihood and the least sum. ``coef`` (its sums above their bounds) is where to
+    start, and becomes the fit; ``mu`` gets the expected counts.
     """
     n, size = counts.size, coef.size
     touched = np.flatnonzero((terms[size - 2] != 0.0) | (terms[size - 1] != 0.0))

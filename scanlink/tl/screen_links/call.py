@@ -113,9 +113,8 @@ def screen_links(
     return table.sort_values(["row", "group", "peak"], kind="stable", ignore_index=True)[list(COLUMNS)]
 
 
-def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str) -> pd.DataFrame:
-    """Numbers and status of a table, with ``end`` behind their names."""
-    what = "screen" if end == "screen" else "links"
+def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str, *, what: str) -> pd.DataFrame:
+    """Give numbers and status of a table, with ``end`` behind their names."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{what} is a {type(table).__name__}, expected a table (pandas.DataFrame)")
     if absent := [name for name in needed if name not in table.columns]:
@@ -137,7 +136,7 @@ def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str) -> pd.DataFram
 
 
 def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
-    rows = _rows(screen, _SCREEN, "screen")
+    rows = _rows(screen, _SCREEN, "screen", what="screen")
     rows["gene_screen"], rows["target"] = screen["gene"].astype(str), screen["target"].astype(str)
     rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else ASKED[0]
     rows["group_screen"] = screen["group"].astype(str) if "group" in screen.columns else "all"
@@ -148,7 +147,7 @@ def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _link_rows(links: pd.DataFrame) -> pd.DataFrame:
-    rows = _rows(links, _LINKS, "link")
+    rows = _rows(links, _LINKS, "link", what="links")
     rows["gene"], rows["peak"] = links["gene"].astype(str), links["peak"].astype(str)
     group = links["group"] if "group" in links.columns else pd.Series(pd.NA, index=links.index)
     rows["group"] = group.astype(object).where(group.notna(), "all").astype(str)
