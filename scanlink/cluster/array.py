@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scanlink.cluster.defaults import exports
 from scanlink.cluster.jobqueue import cluster_class
 from scanlink.cluster.profile import ArrayOptions, Profile
-from scanlink.cluster.queues import ask, how_it_ended, is_passing, last_lines, run
+from scanlink.cluster.queues import how_it_ended, is_passing, last_lines, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import RunError
 
@@ -181,7 +181,7 @@ def _wait(file: Path, job: str, seconds: float) -> None:
     while not file.is_file():
         waited = time.monotonic() - begin
         if waited >= next_look or waited >= seconds:
-            states = ask("slurm")
+            states = list_jobs("slurm")
             state = None if states is None else states.get(job)
             if states is not None and state is None and not file.is_file():
                 ended = how_it_ended("slurm", job)
@@ -217,7 +217,7 @@ class _Watch:
         return self._problem
 
     def _look(self) -> str | None:
-        states = ask("slurm")
+        states = list_jobs("slurm")
         if states is None:
             return None
         if self.scheduler is not None and self.scheduler not in states:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.failures import PACE, Failures, Pace, explain, is_limit
 from scanlink.cluster.jobqueue import job_of
-from scanlink.cluster.queues import JobState, ask, how_it_ended, is_passing
+from scanlink.cluster.queues import JobState, how_it_ended, is_passing, list_jobs
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import lifetime_of
 from scanlink.errors import RunError
@@ -67,12 +67,12 @@ class Keeper:
     _failures: Failures = field(default_factory=Failures)
     _problem: str | None = None
     _states: dict[str, JobState] | None = None
-    _ask_at: float = 0.0
-    _asked: float = 0.0
-    _ask_pause: float = 0.0
+    _list_at: float = 0.0
+    _listed_at: float = 0.0
+    _list_pause: float = 0.0
     _begin: float = field(default_factory=time.monotonic)
-    _hinted: bool = False
-    _met: bool = False
+    _said_what_jobs_wait_for: bool = False
+    _had_worker: bool = False
     _task: asyncio.Task[None] | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -100,7 +100,7 @@ class Keeper:
             If the queue refuses them all for good.
         """
         self.wanted = self.profile.jobs.minimum
-        self._ask_pause = self.pace.ask
+        self._list_pause = self.pace.ask
         await self._submit()
         refused = [job.refused for job in self.cluster.workers.values()]
         if refused and all(why and not is_passing(why) and not is_limit(why) for why in refused):
@@ -139,12 +139,12 @@ class Keeper:
         now = time.monotonic()
         lost = self._note_workers(now)
         alone = [name for name in self.cluster.workers if name not in self.workers]
-        if lost or (alone and now >= self._ask_at):
+        if lost or (alone and now >= self._list_at):
             # Jobs that have lost their workers are on their way out; the others may be in the queue for long.
             leaving = any(name in self._lives for name in alone)
-            self._ask_pause = self.pace.ask if leaving else min(1.5 * self._ask_pause, self.pace.ask_longest)
-            self._states, self._asked = await asyncio.to_thread(ask, self.profile.kind), now
-            self._ask_at = time.monotonic() + self._ask_pause
+            self._list_pause = self.pace.ask if leaving else min(1.5 * self._list_pause, self.pace.ask_longest)
+            self._states, self._listed_at = await asyncio.to_thread(list_jobs, self.profile.kind), now
+            self._list_at = time.monotonic() + self._list_pause
         self._note_workers(time.monotonic())
         gone = [name for name in self.cluster.workers if self._is_gone(name)]
         if gone:
@@ -160,10 +160,10 @@ class Keeper:
         present = self.workers
         for name in present:
             self._lives.setdefault(name, _Life(now, now)).last = now
-        if present and not self._met:
-            self._met = True
+        if present and not self._had_worker:
+            self._had_worker = True
             log.info("the first worker is there after %.0f s", now - self._begin)
-        return any(name not in present and life.last >= self._asked for name, life in self._lives.items())
+        return any(name not in present and life.last >= self._listed_at for name, life in self._lives.items())
 
     def _is_gone(self, name: str) -> bool:
         job = self.cluster.workers[name]
@@ -171,7 +171,7 @@ class Keeper:
             return True
         if name in self.workers:
             return False
-        if self._states is not None and job.job_id not in self._states and job.submitted < self._asked:
+        if self._states is not None and job.job_id not in self._states and job.submitted < self._listed_at:
             return True
         life = self._lives.get(name)
         return life is not None and time.monotonic() - life.last > self.pace.silent
@@ -237,9 +237,14 @@ class Keeper:
         return {i: states[i].reason for i in ids if i in states and states[i].pending}
 
     def _hint(self) -> None:
-        if self._hinted or self._met or time.monotonic() - self._begin < self.pace.hint or not self.cluster.workers:
+        if (
+            self._said_what_jobs_wait_for
+            or self._had_worker
+            or time.monotonic() - self._begin < self.pace.hint
+            or not self.cluster.workers
+        ):
             return
-        self._hinted = True
+        self._said_what_jobs_wait_for = True
         reasons = self._reasons()
         shown = ", ".join(f"{job} ({reason})" if reason else job for job, reason in list(reasons.items())[:5])
         pending = f"jobs {shown}{' and more' if len(reasons) > 5 else ''} pend" if reasons else "jobs run or start"
@@ -257,6 +262,6 @@ class Keeper:
         new = [job for name, job in self.cluster.workers.items() if name not in before and job.refused is None]
         if new:
             self._failures.passing = 0
-            self._ask_pause, self._ask_at = self.pace.ask, time.monotonic() + self.pace.ask
+            self._list_pause, self._list_at = self.pace.ask, time.monotonic() + self.pace.ask
             more = " and more" if len(new) > 5 else ""
             log.info("submitted to %s: %s%s", self.profile.kind, ", ".join(str(job.job_id) for job in new[:5]), more)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scanlink.cluster.schedulers import PASSING, SCHEDULERS
 
-__all__ = ["Ended", "JobState", "ask", "how_it_ended", "is_passing", "last_lines", "parse_states", "run", "tail"]
+__all__ = ["Ended", "JobState", "how_it_ended", "is_passing", "last_lines", "list_jobs", "parse_states", "run", "tail"]
 
 # Seconds after which a command of the queue is given up; the next look asks again.
 _PATIENCE = 60.0
@@ -145,7 +145,7 @@ def run(*command: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def ask(kind: str) -> dict[str, JobState] | None:
+def list_jobs(kind: str) -> dict[str, JobState] | None:
     """List the jobs of this user that the queue has.
 
     Parameters
