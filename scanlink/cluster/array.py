@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.defaults import exports
-from scanlink.cluster.jobqueue import cluster_class
+from scanlink.cluster.jobqueue import cluster_class, job_script
 from scanlink.cluster.profile import ArrayOptions, Profile
 from scanlink.cluster.queues import how_it_ended, is_passing, last_lines, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
@@ -100,12 +100,9 @@ def worker_script(profile: Profile, file: Path) -> str:
         *options["job_extra_directives"],
         f"--array=0-{array.size - 1}%{profile.jobs.maximum}",
     ]
-    options.pop("scheduler_options", None)
-    options.pop("shared_temp_directory", None)
     # Slurm's variables are filled in by the job's shell. Without a letter Dask would read 27_0 as the number 270.
     name = '"element-${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
-    job = cluster_class("slurm").job_cls(f"--scheduler-file {shlex.quote(str(file))}", name=name, **options)
-    return str(job.job_script())
+    return job_script("slurm", options, scheduler=f"--scheduler-file {shlex.quote(str(file))}", name=name)
 
 
 def scheduler_script(profile: Profile, file: Path) -> str:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.failures import PACE, Failures, Pace, explain, is_limit
 from scanlink.cluster.jobqueue import job_of
-from scanlink.cluster.queues import JobState, how_it_ended, is_passing, list_jobs
+from scanlink.cluster.queues import JobState, how_it_ended, is_passing, list_jobs, logs_of
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import lifetime_of
 from scanlink.errors import RunError
@@ -192,7 +191,9 @@ class Keeper:
                     failed = f"{self.profile.kind} refuses the jobs: {job.refused}"
                     new |= job.submitted > self._failures.when
                 continue
-            ended = await asyncio.to_thread(how_it_ended, self.profile.kind, job.job_id, logs=self._logs(job.job_id))
+            ended = await asyncio.to_thread(
+                how_it_ended, self.profile.kind, job.job_id, logs=logs_of(self.profile.options, job.job_id)
+            )
             when = "" if life is not None else " before a worker came from it"
             log.info("job %s %s%s", job.job_id, ended, when)
             young = life is None or life.last - life.first < self._young()
@@ -204,11 +205,6 @@ class Keeper:
             self._failures.note(failed, self.pace)
         elif passing:
             self._failures.note_passing(f"{self.profile.kind} cannot be reached: {passing}", self.pace)
-
-    def _logs(self, job: str) -> list[Path]:
-        options = self.profile.options
-        name = Path(options["log_directory"]) / f"{options['job_name']}-{job}"
-        return [name.with_suffix(".err"), name.with_suffix(".out")]
 
     def _young(self) -> float:
         lifetime = lifetime_of([str(a) for a in self.profile.options["worker_extra_args"]], where="")
