@@ -83,8 +83,8 @@ def test_wall_time_reached(quiet_slurm, project, scan):
 
 
 def test_lifetime_reached(quiet_slurm, project, scan):
-    # Some seconds more than the longest of these lives, and on a busy machine longer still.
-    run = scan(pause=1.0, worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"])
+    # The scan takes some seconds more than the longest of these lives, and on a busy machine longer still.
+    run = scan(pause=1.2, worker_extra_args=["--lifetime", "24s", "--lifetime-stagger", "4s"])
     run.wait_for_parts(3)
     first = set(quiet_slurm.running_jobs())
     run.wait_for(lambda: run.look() and not first & set(quiet_slurm.running_jobs()), "the first jobs have ended")
