@@ -38,7 +38,7 @@ def start(profile: Profile, report: Report, *, wait: float, workers: int) -> Ite
             # Whatever has this name at the end was started here.
             stack.callback(run, "scancel", f"--user={getpass.getuser()}", f"--name={name}")
             stack.enter_context(environment_kept("SBATCH_JOB_NAME"))
-            # Before whatever a job's script says.
+            # It goes before what a job's script says.
             os.environ["SBATCH_JOB_NAME"] = name
         begin = time.monotonic()
         client = None
@@ -124,8 +124,7 @@ def _wait(
 def workers_of(client: Any) -> dict[str, Any]:
     """List the workers of a client, by address."""
     # Without a number, the scheduler tells of five at most.
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-    return workers
+    return dict(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def _end_of(job: _Job, profile: Profile) -> Ended:
