@@ -203,7 +203,8 @@ def test_disk_full(quiet_slurm, project, tmp_path):
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], check=True)
     try:
-        with Scan(project, small / "out", write_profile(tmp_path / "profile")) as run:
+        # Its log is where there is room for what it says at the end.
+        with Scan(project, small / "out", write_profile(tmp_path / "profile"), log=tmp_path / "log") as run:
             run.start()
             run.wait_for_parts(5)
             with run.held():
