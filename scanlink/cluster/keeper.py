@@ -149,10 +149,10 @@ class Keeper:
         if gone:
             await self._note_gone(gone)
             await self.drop(gone)
-        self._judge()
+        self._forget_or_give_up()
         if self._problem is None and time.monotonic() >= self._failures.not_before:
             await self._submit()
-        self._hint()
+        self._say_what_jobs_wait_for()
 
     def _note_workers(self, now: float) -> bool:
         """Write down which jobs have workers, and say whether one has lost its last since the look before."""
@@ -196,7 +196,7 @@ class Keeper:
             )
             when = "" if life is not None else " before a worker came from it"
             log.info("job %s %s%s", job.job_id, ended, when)
-            young = life is None or life.last - life.first < self._young()
+            young = life is None or life.last - life.first < self._shortest_life()
             if young and not ended.from_outside:
                 failed = f"job {job.job_id} {ended}{when}{explain(ended, python)}"
                 new |= job.submitted > self._failures.when
@@ -206,13 +206,13 @@ class Keeper:
         elif passing:
             self._failures.note_passing(f"{self.profile.kind} cannot be reached: {passing}", self.pace)
 
-    def _young(self) -> float:
+    def _shortest_life(self) -> float:
         lifetime = lifetime_of([str(a) for a in self.profile.options["worker_extra_args"]], where="")
         return min(self.pace.young, self.pace.young if lifetime is None else 0.5 * lifetime.seconds)
 
-    def _judge(self) -> None:
+    def _forget_or_give_up(self) -> None:
         """Forget failures once a later job does well; give up if there is nothing left to hope for."""
-        failures, young = self._failures, self._young()
+        failures, young = self._failures, self._shortest_life()
         grown = [
             self.cluster.workers.get(name) for name, life in self._lives.items() if life.last - life.first >= young
         ]
@@ -232,7 +232,7 @@ class Keeper:
         states = {} if self._states is None else self._states
         return {i: states[i].reason for i in ids if i in states and states[i].pending}
 
-    def _hint(self) -> None:
+    def _say_what_jobs_wait_for(self) -> None:
         if (
             self._said_what_jobs_wait_for
             or self._had_worker
