@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.defaults import exports
-from scanlink.cluster.jobqueue import cluster_class
+from scanlink.cluster.jobqueue import cluster_class, job_script
 from scanlink.cluster.profile import ArrayOptions, Profile
-from scanlink.cluster.queues import ask, how_it_ended, is_passing, last_lines, run
+from scanlink.cluster.queues import how_it_ended, is_passing, last_lines, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import RunError
 
@@ -100,12 +100,9 @@ def worker_script(profile: Profile, file: Path) -> str:
         *options["job_extra_directives"],
         f"--array=0-{array.size - 1}%{profile.jobs.maximum}",
     ]
-    options.pop("scheduler_options", None)
-    options.pop("shared_temp_directory", None)
     # Slurm's variables are filled in by the job's shell. Without a letter Dask would read 27_0 as the number 270.
     name = '"element-${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
-    job = cluster_class("slurm").job_cls(f"--scheduler-file {shlex.quote(str(file))}", name=name, **options)
-    return str(job.job_script())
+    return job_script("slurm", options, scheduler=f"--scheduler-file {shlex.quote(str(file))}", name=name)
 
 
 def scheduler_script(profile: Profile, file: Path) -> str:
@@ -181,7 +178,7 @@ def _wait(file: Path, job: str, seconds: float) -> None:
     while not file.is_file():
         waited = time.monotonic() - begin
         if waited >= next_look or waited >= seconds:
-            states = ask("slurm")
+            states = list_jobs("slurm")
             state = None if states is None else states.get(job)
             if states is not None and state is None and not file.is_file():
                 ended = how_it_ended("slurm", job)
@@ -217,7 +214,7 @@ class _Watch:
         return self._problem
 
     def _look(self) -> str | None:
-        states = ask("slurm")
+        states = list_jobs("slurm")
         if states is None:
             return None
         if self.scheduler is not None and self.scheduler not in states:

@@ -152,8 +152,15 @@ def _open_queue(profile: Profile) -> Iterator[Client]:
 def _open_local(profile: Profile) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
+    from distributed.deploy.cluster import Cluster
 
     from scanlink.run.local import available_cores
+
+    class LastingCluster(LocalCluster):
+        def _update_worker_status(self, op: str, msg: Any) -> None:
+            # Dask would close the nanny of a worker that does not come back in 15 s, as on a busy machine, and start
+            # no other: with the last of them a run would wait for ever.
+            Cluster._update_worker_status(self, op, msg)
 
     settings = {
         "n_workers": available_cores(),
@@ -170,7 +177,7 @@ def _open_local(profile: Profile) -> Iterator[Client]:
     names = (*ONE_THREAD, "PYTHONHASHSEED")
     with environment_kept(*names), dask.config.set(environment), ExitStack() as stack:
         with environment_kept(*names):
-            cluster = stack.enter_context(LocalCluster(**settings))
+            cluster = stack.enter_context(LastingCluster(**settings))
         yield stack.enter_context(Client(cluster))
 
 

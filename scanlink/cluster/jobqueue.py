@@ -20,7 +20,10 @@ from scanlink.cluster.schedulers import SCHEDULERS
 if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
 
-__all__ = ["cluster_class", "import_jobqueue", "job_of"]
+__all__ = ["cluster_class", "import_jobqueue", "job_of", "job_script"]
+
+# Options that are for the cluster, and not for its jobs.
+_OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
 
 
 def import_jobqueue() -> Any:
@@ -78,6 +81,24 @@ def cluster_class(kind: str) -> type[Any]:
     job = type(base.job_cls.__name__, (_KeptJob, base.job_cls), {})
     # The workers are named after the class.
     return type(base.__name__, (_KeptCluster, base), {"job_cls": job, "cancels_many": scheduler.cancels_many})
+
+
+def job_script(kind: str, options: dict[str, Any], *, scheduler: str, name: str) -> str:
+    """Write the script of a job that starts workers.
+
+    Parameters
+    ----------
+    kind
+        Name of the queue.
+    options
+        Complete options of a profile.
+    scheduler
+        Address of the Dask scheduler, or the options by which a worker finds it.
+    name
+        Name of the worker.
+    """
+    keywords = {key: value for key, value in options.items() if key not in _OF_CLUSTER}
+    return str(cluster_class(kind).job_cls(scheduler, name=name, **keywords).job_script())
 
 
 def job_of(worker: Any, cluster: Any) -> str | None:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.failures import PACE, Failures, Pace, explain, is_limit
 from scanlink.cluster.jobqueue import job_of
-from scanlink.cluster.queues import JobState, ask, how_it_ended, is_passing
+from scanlink.cluster.queues import JobState, how_it_ended, is_passing, list_jobs, logs_of
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import lifetime_of
 from scanlink.errors import RunError
@@ -67,12 +66,12 @@ class Keeper:
     _failures: Failures = field(default_factory=Failures)
     _problem: str | None = None
     _states: dict[str, JobState] | None = None
-    _ask_at: float = 0.0
-    _asked: float = 0.0
-    _ask_pause: float = 0.0
+    _list_at: float = 0.0
+    _listed_at: float = 0.0
+    _list_pause: float = 0.0
     _begin: float = field(default_factory=time.monotonic)
-    _hinted: bool = False
-    _met: bool = False
+    _said_what_jobs_wait_for: bool = False
+    _had_worker: bool = False
     _task: asyncio.Task[None] | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -100,7 +99,7 @@ class Keeper:
             If the queue refuses them all for good.
         """
         self.wanted = self.profile.jobs.minimum
-        self._ask_pause = self.pace.ask
+        self._list_pause = self.pace.ask
         await self._submit()
         refused = [job.refused for job in self.cluster.workers.values()]
         if refused and all(why and not is_passing(why) and not is_limit(why) for why in refused):
@@ -139,31 +138,31 @@ class Keeper:
         now = time.monotonic()
         lost = self._note_workers(now)
         alone = [name for name in self.cluster.workers if name not in self.workers]
-        if lost or (alone and now >= self._ask_at):
+        if lost or (alone and now >= self._list_at):
             # Jobs that have lost their workers are on their way out; the others may be in the queue for long.
             leaving = any(name in self._lives for name in alone)
-            self._ask_pause = self.pace.ask if leaving else min(1.5 * self._ask_pause, self.pace.ask_longest)
-            self._states, self._asked = await asyncio.to_thread(ask, self.profile.kind), now
-            self._ask_at = time.monotonic() + self._ask_pause
+            self._list_pause = self.pace.ask if leaving else min(1.5 * self._list_pause, self.pace.ask_longest)
+            self._states, self._listed_at = await asyncio.to_thread(list_jobs, self.profile.kind), now
+            self._list_at = time.monotonic() + self._list_pause
         self._note_workers(time.monotonic())
         gone = [name for name in self.cluster.workers if self._is_gone(name)]
         if gone:
             await self._note_gone(gone)
             await self.drop(gone)
-        self._judge()
+        self._forget_or_give_up()
         if self._problem is None and time.monotonic() >= self._failures.not_before:
             await self._submit()
-        self._hint()
+        self._say_what_jobs_wait_for()
 
     def _note_workers(self, now: float) -> bool:
         """Write down which jobs have workers, and say whether one has lost its last since the look before."""
         present = self.workers
         for name in present:
             self._lives.setdefault(name, _Life(now, now)).last = now
-        if present and not self._met:
-            self._met = True
+        if present and not self._had_worker:
+            self._had_worker = True
             log.info("the first worker is there after %.0f s", now - self._begin)
-        return any(name not in present and life.last >= self._asked for name, life in self._lives.items())
+        return any(name not in present and life.last >= self._listed_at for name, life in self._lives.items())
 
     def _is_gone(self, name: str) -> bool:
         job = self.cluster.workers[name]
@@ -171,7 +170,7 @@ class Keeper:
             return True
         if name in self.workers:
             return False
-        if self._states is not None and job.job_id not in self._states and job.submitted < self._asked:
+        if self._states is not None and job.job_id not in self._states and job.submitted < self._listed_at:
             return True
         life = self._lives.get(name)
         return life is not None and time.monotonic() - life.last > self.pace.silent
@@ -192,10 +191,12 @@ class Keeper:
                     failed = f"{self.profile.kind} refuses the jobs: {job.refused}"
                     new |= job.submitted > self._failures.when
                 continue
-            ended = await asyncio.to_thread(how_it_ended, self.profile.kind, job.job_id, logs=self._logs(job.job_id))
+            ended = await asyncio.to_thread(
+                how_it_ended, self.profile.kind, job.job_id, logs=logs_of(self.profile.options, job.job_id)
+            )
             when = "" if life is not None else " before a worker came from it"
             log.info("job %s %s%s", job.job_id, ended, when)
-            young = life is None or life.last - life.first < self._young()
+            young = life is None or life.last - life.first < self._shortest_life()
             if young and not ended.from_outside:
                 failed = f"job {job.job_id} {ended}{when}{explain(ended, python)}"
                 new |= job.submitted > self._failures.when
@@ -205,18 +206,13 @@ class Keeper:
         elif passing:
             self._failures.note_passing(f"{self.profile.kind} cannot be reached: {passing}", self.pace)
 
-    def _logs(self, job: str) -> list[Path]:
-        options = self.profile.options
-        name = Path(options["log_directory"]) / f"{options['job_name']}-{job}"
-        return [name.with_suffix(".err"), name.with_suffix(".out")]
-
-    def _young(self) -> float:
+    def _shortest_life(self) -> float:
         lifetime = lifetime_of([str(a) for a in self.profile.options["worker_extra_args"]], where="")
         return min(self.pace.young, self.pace.young if lifetime is None else 0.5 * lifetime.seconds)
 
-    def _judge(self) -> None:
+    def _forget_or_give_up(self) -> None:
         """Forget failures once a later job does well; give up if there is nothing left to hope for."""
-        failures, young = self._failures, self._young()
+        failures, young = self._failures, self._shortest_life()
         grown = [
             self.cluster.workers.get(name) for name, life in self._lives.items() if life.last - life.first >= young
         ]
@@ -236,10 +232,15 @@ class Keeper:
         states = {} if self._states is None else self._states
         return {i: states[i].reason for i in ids if i in states and states[i].pending}
 
-    def _hint(self) -> None:
-        if self._hinted or self._met or time.monotonic() - self._begin < self.pace.hint or not self.cluster.workers:
+    def _say_what_jobs_wait_for(self) -> None:
+        if (
+            self._said_what_jobs_wait_for
+            or self._had_worker
+            or time.monotonic() - self._begin < self.pace.hint
+            or not self.cluster.workers
+        ):
             return
-        self._hinted = True
+        self._said_what_jobs_wait_for = True
         reasons = self._reasons()
         shown = ", ".join(f"{job} ({reason})" if reason else job for job, reason in list(reasons.items())[:5])
         pending = f"jobs {shown}{' and more' if len(reasons) > 5 else ''} pend" if reasons else "jobs run or start"
@@ -257,6 +258,6 @@ class Keeper:
         new = [job for name, job in self.cluster.workers.items() if name not in before and job.refused is None]
         if new:
             self._failures.passing = 0
-            self._ask_pause, self._ask_at = self.pace.ask, time.monotonic() + self.pace.ask
+            self._list_pause, self._list_at = self.pace.ask, time.monotonic() + self.pace.ask
             more = " and more" if len(new) > 5 else ""
             log.info("submitted to %s: %s%s", self.profile.kind, ", ".join(str(job.job_id) for job in new[:5]), more)

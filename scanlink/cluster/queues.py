@@ -10,10 +10,22 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scanlink.cluster.schedulers import PASSING, SCHEDULERS
 
-__all__ = ["Ended", "JobState", "ask", "how_it_ended", "is_passing", "last_lines", "parse_states", "run", "tail"]
+__all__ = [
+    "Ended",
+    "JobState",
+    "how_it_ended",
+    "is_passing",
+    "last_lines",
+    "list_jobs",
+    "logs_of",
+    "parse_states",
+    "run",
+    "tail",
+]
 
 # Seconds after which a command of the queue is given up; the next look asks again.
 _PATIENCE = 60.0
@@ -145,7 +157,7 @@ def run(*command: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def ask(kind: str) -> dict[str, JobState] | None:
+def list_jobs(kind: str) -> dict[str, JobState] | None:
     """List the jobs of this user that the queue has.
 
     Parameters
@@ -186,6 +198,12 @@ def how_it_ended(kind: str, job: str, *, logs: Iterable[Path] = ()) -> Ended:
     file, text = tail([Path(log) if log else None, *logs])
     node = fields.get("NodeList", "").replace("(null)", "")
     return Ended(fields.get("JobState", ""), fields.get("ExitCode", ""), node, file, text)
+
+
+def logs_of(options: dict[str, Any], job: str) -> list[Path]:
+    """Name the files to which a job prints, by the options of its profile and its number."""
+    name = Path(str(options["log_directory"])) / f"{options['job_name']}-{job}"
+    return [name.with_suffix(".err"), name.with_suffix(".out")]
 
 
 def tail(files: Iterable[Path | None]) -> tuple[Path | None, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import dask
+import distributed  # noqa: F401  (its defaults go into Dask's settings, which a test may change only then)
 import pytest
 
 from scanlink import cluster
@@ -38,6 +41,20 @@ def test_client__worker_processes_have_one_thread_for_every_library():
         # Or numba would refuse to compile in a process that has used its own number of threads.
         assert threads() == here
     assert threads() == here
+
+
+@pytest.mark.slow
+def test_client__waits_for_a_killed_worker_that_comes_back_late():
+    with (
+        # Sooner than any process starts, as 15 s may be on a busy machine.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}),
+        cluster.client("local", n_workers=1) as client,
+    ):
+        (number,) = client.run(os.getpid, nanny=False).values()
+        os.kill(number, signal.SIGKILL)
+        assert client.submit(os.getpid).result(timeout=200) != number
+        # Its nanny is not closed, which might come a moment after that.
+        assert list(client.cluster.workers) == [0]
 
 
 def test_client__of_a_running_scheduler_leaves_it_running():

@@ -11,7 +11,7 @@ import pytest
 
 from scanlink.cluster import load_profile
 from scanlink.cluster.array import scheduler_script, worker_script
-from scanlink.cluster.jobqueue import cluster_class, import_jobqueue
+from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script
 from scanlink.cluster.profile_files import shipped_profiles
 from scanlink.cluster.walltime import lifetime_of, seconds_of
 
@@ -54,9 +54,7 @@ def test_profile__gives_the_same_job_as_bare_dask(name):
     base = getattr(import_jobqueue(), cluster_class(profile.kind).__name__)
     with in_dask(name):
         bare = base.job_cls("tcp://127.0.0.1:8786", name="worker").job_script()
-    keys = ("scheduler_options", "shared_temp_directory")
-    options = {key: value for key, value in profile.options.items() if key not in keys}
-    ours = cluster_class(profile.kind).job_cls("tcp://127.0.0.1:8786", name="worker", **options).job_script()
+    ours = job_script(profile.kind, profile.options, scheduler="tcp://127.0.0.1:8786", name="worker")
     assert ours == bare or DERIVED.sub("", ours) == bare
     assert "export OMP_NUM_THREADS=1 " in bare
 
@@ -78,10 +76,8 @@ def test_profile_existing__is_what_a_bare_client_reads():
 
 def test_slurm_script__is_that_of_a_small_job():
     profile = load_profile("slurm", python="/env/bin/python")
-    script = cluster_class("slurm").job_cls(
-        "tcp://10.0.0.1:8786", name="worker", **{k: v for k, v in profile.options.items() if k != "scheduler_options"}
-    )
-    assert script.job_script().splitlines() == [
+    script = job_script("slurm", profile.options, scheduler="tcp://10.0.0.1:8786", name="worker")
+    assert script.splitlines() == [
         "#!/usr/bin/env bash",
         "",
         "#SBATCH -J scanlink",

@@ -10,7 +10,7 @@ import yaml
 
 import scanlink
 from scanlink.cluster import load_profile
-from scanlink.cluster.jobqueue import cluster_class, import_jobqueue
+from scanlink.cluster.jobqueue import import_jobqueue, job_script
 from scanlink.cluster.keys import queue_keys
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.submit import driver_job, submit
@@ -41,9 +41,7 @@ def test_schedulers__each_has_a_job_script_and_a_message(tmp_path, monkeypatch, 
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"jobqueue": {name: options(name)}, "scanlink": {"jobs": 1}}))
     profile = load_profile(path)
-    left_out = ("scheduler_options", "shared_temp_directory")
-    keywords = {key: value for key, value in profile.options.items() if key not in left_out}
-    script = cluster_class(name).job_cls("tcp://127.0.0.1:8786", name="worker", **keywords).job_script()
+    script = job_script(name, profile.options, scheduler="tcp://127.0.0.1:8786", name="worker")
     assert "distributed.cli.dask_worker" in script
     assert (SCHEDULERS[name].no_requeue or "") in script
     if name != "slurm":

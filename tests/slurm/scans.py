@@ -124,8 +124,9 @@ class Scan:
     Every part that was there at one time has to be the same file at the end: it was not computed again.
     """
 
-    def __init__(self, project: Path, out: Path, profile: str | Path) -> None:
+    def __init__(self, project: Path, out: Path, profile: str | Path, *, log: Path | None = None) -> None:
         self.project, self.out, self.profile = project, out, profile
+        self.log = log or out.with_suffix(".log")
         self.hold = Path(profile).with_name("hold")
         self.seen: dict[str, tuple[int, int]] = {}
         self.expect_anew: set[str] = set()
@@ -135,8 +136,7 @@ class Scan:
 
     def start(self) -> Scan:
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        log = self.out.with_suffix(".log")
-        with open(log, "wb") as output:
+        with open(self.log, "wb") as output:
             self.process = subprocess.Popen(
                 command(self.project, self.out, self.profile), stdout=output, stderr=output, start_new_session=True
             )
@@ -186,7 +186,7 @@ class Scan:
         self.wait_for(lambda: self.look() >= number, f"{number} parts are there")
 
     def output(self) -> str:
-        return self.out.with_suffix(".log").read_text(errors="replace")
+        return self.log.read_text(errors="replace")
 
     def end(self, *, code: int = 0, seconds: float = 600) -> str:
         """Wait for its end; returns what it printed."""

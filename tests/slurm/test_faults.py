@@ -83,8 +83,8 @@ def test_wall_time_reached(quiet_slurm, project, scan):
 
 
 def test_lifetime_reached(quiet_slurm, project, scan):
-    # Some seconds more than the longest of these lives, and on a busy machine longer still.
-    run = scan(pause=1.0, worker_extra_args=["--lifetime", "12s", "--lifetime-stagger", "3s"])
+    # The scan takes some seconds more than the longest of these lives, and on a busy machine longer still.
+    run = scan(pause=1.2, worker_extra_args=["--lifetime", "24s", "--lifetime-stagger", "4s"])
     run.wait_for_parts(3)
     first = set(quiet_slurm.running_jobs())
     run.wait_for(lambda: run.look() and not first & set(quiet_slurm.running_jobs()), "the first jobs have ended")
@@ -203,7 +203,8 @@ def test_disk_full(quiet_slurm, project, tmp_path):
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], check=True)
     try:
-        with Scan(project, small / "out", write_profile(tmp_path / "profile")) as run:
+        # Its log is where there is room for what it says at the end.
+        with Scan(project, small / "out", write_profile(tmp_path / "profile"), log=tmp_path / "log") as run:
             run.start()
             run.wait_for_parts(5)
             with run.held():

@@ -67,11 +67,6 @@ def memory_limits() -> dict[str, int]:
     return limits
 
 
-def clock() -> float:
-    """Read the time here, seconds since 1970."""
-    return time.time()
-
-
 def mount_of(path: str | Path) -> str:
     """Name the kind and place of the file system that a path is on, such as ``nfs4 at /home``.
 
@@ -106,11 +101,8 @@ def seconds_until(path: Path, text: str, patience: float) -> float | None:
 def answer_file(folder: str, question: str, text: str, reply: str) -> dict[str, Any]:
     """Wait for a file that the other side has written, and write one for it, with the same text backwards.
 
-    Returns
-    -------
-    dict
-        ``seconds`` until the file was there, None if it never was; ``error`` of writing; ``nearest``: the folder, or
-        the nearest above it that exists here; ``mount``: its file system.
+    Returns the ``seconds`` until the file was there, None if it never was, the ``error`` of writing, the folder, or the
+    ``nearest`` above it that exists here, and the file system that is its ``mount``.
     """
     path = Path(folder)
     nearest = next(place for place in [path, *path.parents] if place.exists())
@@ -151,11 +143,8 @@ def read_speed(path: str) -> float:
 def compile_kernels() -> dict[str, Any]:
     """Fit, test and resample one pair of 500 cells: this compiles, or reads what was compiled.
 
-    Returns
-    -------
-    dict
-        ``seconds``; ``cache``: the folder of machine code, or ""; ``memory``: resident bytes of this process
-        afterwards, and of the nanny above it.
+    Returns the ``seconds``, the ``cache`` of machine code, or "", and as ``memory`` the resident bytes of this process
+    afterwards, with those of the nanny above it.
     """
     begin = time.monotonic()
     import numpy as np

@@ -8,7 +8,6 @@ import subprocess
 
 from scanlink.cluster.doctor.case import Case, Finding, Node, fault, ok
 from scanlink.cluster.doctor.report import gib
-from scanlink.cluster.profile import Profile
 from scanlink.cluster.walltime import format_walltime, seconds_of
 from scanlink.errors import OptionError, first_few
 
@@ -130,9 +129,12 @@ def _limit_of(partition: dict[str, str]) -> float | None:
 
 
 def check_acceptance(case: Case) -> Finding | None:
+    from scanlink.cluster.jobqueue import job_script
+
     if not case.report.ok:
         return None
-    code, answer = run("sbatch", "--test-only", text=_script(case.profile))
+    script = job_script("slurm", case.profile.options, scheduler="tcp://127.0.0.1:8786", name="scanlink")
+    code, answer = run("sbatch", "--test-only", text=script)
     answer = " ".join(answer.split()).removeprefix("sbatch: ")
     if code == 0:
         begin = re.search(r"to start at (\S+)", answer)
@@ -144,12 +146,3 @@ def check_acceptance(case: Case) -> Finding | None:
     elif re.search("qos", answer, re.IGNORECASE):
         remedy = f"job-extra-directives: another --qos {_ASSOCIATIONS}"
     return fault(f"sbatch refuses the job: {answer}", remedy)
-
-
-def _script(profile: Profile) -> str:
-    from scanlink.cluster.jobqueue import cluster_class
-
-    # The others are for the cluster, and not for its jobs.
-    left_out = ("scheduler_options", "shared_temp_directory")
-    options = {key: value for key, value in profile.options.items() if key not in left_out}
-    return str(cluster_class("slurm").job_cls("tcp://127.0.0.1:8786", name="scanlink", **options).job_script())

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanlink.cluster.client import client as open_client
@@ -17,7 +16,7 @@ from scanlink.cluster.client import environment_kept, problem
 from scanlink.cluster.doctor.report import Report, last_words, remedy_for, remedy_for_reason
 from scanlink.cluster.doctor.slurm import run
 from scanlink.cluster.profile import Profile, load_profile
-from scanlink.cluster.queues import Ended, how_it_ended
+from scanlink.cluster.queues import Ended, how_it_ended, logs_of
 from scanlink.cluster.walltime import format_walltime, seconds_of
 from scanlink.errors import OptionError, RunError
 
@@ -39,7 +38,7 @@ def start(profile: Profile, report: Report, *, wait: float, workers: int) -> Ite
             # Whatever has this name at the end was started here.
             stack.callback(run, "scancel", f"--user={getpass.getuser()}", f"--name={name}")
             stack.enter_context(environment_kept("SBATCH_JOB_NAME"))
-            # Before whatever a job's script says.
+            # It goes before what a job's script says.
             os.environ["SBATCH_JOB_NAME"] = name
         begin = time.monotonic()
         client = None
@@ -125,14 +124,12 @@ def _wait(
 def workers_of(client: Any) -> dict[str, Any]:
     """List the workers of a client, by address."""
     # Without a number, the scheduler tells of five at most.
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-    return workers
+    return dict(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def _end_of(job: _Job, profile: Profile) -> Ended:
     # Slurm does not say the name of a log in which it has filled in the job's number itself.
-    log = Path(str(profile.options.get("log_directory", "."))) / f"{profile.options.get('job_name')}-{job.number}"
-    return how_it_ended("slurm", job.number, logs=[log.with_suffix(".err"), log.with_suffix(".out")])
+    return how_it_ended("slurm", job.number, logs=logs_of(profile.options, job.number))
 
 
 def _of_ended(job: _Job, profile: Profile) -> tuple[str, str]:
