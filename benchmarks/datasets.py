@@ -80,7 +80,7 @@ def row(name: str, links: pd.DataFrame, record: dict) -> str:
     memory = record["peak_memory_mib"]
     return (
         f"| {name} | {links['group'].nunique()} | {len(links):,} | {counts.get('ok', 0):,} | {other or 'none'} "
-        f"| {record['links']:,} | {record['seconds']['total']:.0f} | {memory['driver']:.0f} / {memory['worker']:.0f} |"
+        f"| {record['called']['links']:,} | {record['seconds']['total']:.0f} | {memory['driver']:.0f} / {memory['worker']:.0f} |"
     )
 
 

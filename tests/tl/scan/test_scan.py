@@ -15,7 +15,12 @@ import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, RunError
 from scanlink.io.opening import quiet
 from scanlink.run import client_for
-from scanlink.tl.scan.table import COLUMNS
+
+COLUMNS = [
+    *("group", "gene", "peak", "distance", "n_cells", "frac_gene", "frac_peak"),
+    *("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail"),
+    *("p_value", "fdr", "status"),
+]
 
 
 @pytest.fixture(scope="module")
