@@ -26,9 +26,7 @@ SMALL = {
 # Those that need the reference data, an hour, or R.
 STARTED = ("accuracy", "datasets", "resampling", "scan", "screen")
 # What the others share.
-PARTS = (
-    *("big_multiome", "epistasis_coding", "epistasis_sets", "genome", "pairs", "permutation_sets", "tail_pairs"),
-)
+PARTS = (*("big_multiome", "epistasis_coding", "epistasis_sets", "genome", "pairs", "permutation_sets", "tail_pairs"),)
 
 
 def test_benchmarks__are_all_here():

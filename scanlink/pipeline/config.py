@@ -17,6 +17,7 @@ from scanlink.pipeline.experiments import experiment_with
 
 __all__ = ["load", "load_run", "save", "sections_of", "with_absolute_paths"]
 
+
 class Dumped(Protocol):
     """Options that can be given as JSON."""
 

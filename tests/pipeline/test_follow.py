@@ -179,7 +179,9 @@ def test_run__same_bytes_from_other_blocks(project, reference, tmp_path, change)
 def test_run__same_bytes_from_worker_processes(project, reference, tmp_path, workers):
     outcome = run(project, tmp_path / "out", "cluster=local", workers=workers)
     assert digests(tmp_path / "out") == digests(reference)
-    assert sum(stats.n_computed for stats in outcome.stats["epistasis"].values()) == len(parts_of(reference, "epistasis"))
+    assert sum(stats.n_computed for stats in outcome.stats["epistasis"].values()) == len(
+        parts_of(reference, "epistasis")
+    )
 
 
 @pytest.mark.slow

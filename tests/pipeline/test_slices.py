@@ -21,8 +21,8 @@ MULTIOME = """\
 input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {by: celltype, only: [CD14-Mono, CD4-Naive]}
-scan: {p_value: wald, ladder: none, block_genes: 4}
-epistasis: {p_value: wald, ladder: none, links_fdr: 0.5, block_genes: 1}
+scan: {p_value: wald, block_genes: 4}
+epistasis: {p_value: wald, links_fdr: 0.5, block_genes: 1}
 report: false
 cluster: none
 """
@@ -70,7 +70,7 @@ def multiome(tmp_path_factory) -> Project:
 def screen(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("screen")
     (folder / "data").mkdir()
-    data = sl.tl.simulate_screen(n_cells=800, n_genes=4, n_targets=10, guides_per_cell=5.0, seed=2)
+    data = sl.tl.simulate_screen(n_cells=800, n_genes=8, n_targets=20, guides_per_cell=6.0, seed=2)
     with quiet():
         data.mdata.write(folder / "data" / "screen.h5mu")
     bed = data.genes[["chrom", "start", "end", "gene"]].assign(score=0, strand=data.genes["strand"])
@@ -154,7 +154,7 @@ def test_slices__links_over_all_groups_are_followed_when_all_are_there(multiome,
 def test_merge__names_blocks_that_are_missing(project, tmp_path):
     for number in (1, 3):
         project.slice(tmp_path, number)
-    with pytest.raises(RunError, match=r"\d+ of \d+ blocks are not finished \(blocks \d+.*the missing chunks"):
+    with pytest.raises(RunError, match=r"\d+ of \d+ blocks are not finished \(blocks '\d+'.*the missing chunks"):
         slices.merge(tmp_path)
     assert not list(tmp_path.glob("[!p]*.parquet"))
     assert not (tmp_path / "provenance.json").exists()

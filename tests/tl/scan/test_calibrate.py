@@ -42,7 +42,7 @@ def found(data, pairs):
 def moves(monkeypatch):
     """Calls of ``permuted`` that a calibration makes: store, source of each cell, peaks before and after."""
     calls = []
-    module = sys.modules["scanlink.tl.calibrate"]
+    module = sys.modules["scanlink.tl.scan.calibrate"]
     original = module.permuted
 
     def noted(store, source, path):

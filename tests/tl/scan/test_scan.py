@@ -347,7 +347,7 @@ def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp
 
 
 def test_scan__plan_is_found_again_whatever_the_last_bits_of_the_design(data, pairs, tmp_path, monkeypatch):
-    from scanlink.tl import formula
+    from scanlink.pp import formula
 
     options = {"groupby": "celltype", "p_value": "wald", "out": tmp_path}
     first = sl.tl.scan(data.mdata, pairs, **options)
