@@ -77,10 +77,10 @@ def run(name: str, options: dict, folder: Path) -> tuple[pd.DataFrame, dict]:
 def row(name: str, links: pd.DataFrame, record: dict) -> str:
     counts = links["status"].value_counts()
     other = ", ".join(f"{status} {number:,}" for status, number in counts.items() if status != "ok")
-    memory = record["peak_memory_mib"]
+    memory, called = record["peak_memory_mib"], record["called"]["links"]
     return (
         f"| {name} | {links['group'].nunique()} | {len(links):,} | {counts.get('ok', 0):,} | {other or 'none'} "
-        f"| {record['links']:,} | {record['seconds']['total']:.0f} | {memory['driver']:.0f} / {memory['worker']:.0f} |"
+        f"| {called:,} | {record['seconds']['total']:.0f} | {memory['driver']:.0f} / {memory['worker']:.0f} |"
     )
 
 

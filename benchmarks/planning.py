@@ -1,4 +1,4 @@
-"""Planning a large run: time and memory of `make_plan` for a million cells, 30 groups and all pairs within 500 kb.
+"""Planning a large run: time and memory of `scan_rows` for a million cells, 30 groups and all pairs within 500 kb.
 
     python benchmarks/planning.py [--cells 1000000] [--genes 25000] [--peaks 200000] [--folder FOLDER]
 
@@ -27,7 +27,7 @@ from store import child_of, peak_mib
 
 import scanlink as sl
 from scanlink.io.opening import quiet
-from scanlink.options import ScanOptions
+from scanlink.options import GroupOptions
 from scanlink.store.new import NewStore
 from scanlink.store.store import Store
 
@@ -71,12 +71,15 @@ def places(rng: np.random.Generator, n: int, length: int, label: str) -> pd.Data
 def plan(*, store: str, pairs: str, folder: str, groupby: str, options: dict) -> dict:
     """Make the plan as a run does that goes on."""
     from scanlink.io.parquet import read_shared
-    from scanlink.tl.scan.rows import make_plan
+    from scanlink.tl.analysis import Given
+    from scanlink.tl.scan.options import ScanOptions
+    from scanlink.tl.scan.rows import scan_rows
 
     idle = peak_mib()
     begin = time.perf_counter()
     table = read_shared(Path(pairs))
-    made = make_plan(Store.open(store), table, Path(folder), options=ScanOptions(**options), groupby=groupby)
+    given = Given(Path(folder), {}, Store.open(store), {"pairs": table}, GroupOptions(by=groupby))
+    made = scan_rows(given, ScanOptions(**options))
     seconds = time.perf_counter() - begin
     size = sum(path.stat().st_size for path in made.folder.iterdir()) / 1e6
     found = {"seconds": seconds, "mib": peak_mib(), "idle": idle, "pairs": len(table), "mb": size}

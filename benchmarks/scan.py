@@ -26,11 +26,12 @@ import yaml
 from genome import write_group
 
 import scanlink as sl
-from scanlink.options import ScanOptions
 from scanlink.stats import bootstrap_tail, fit_poisson, gene_null, peak_null, robust_p, sandwich_se
 from scanlink.store.store import Store
+from scanlink.tl.analysis import Given
 from scanlink.tl.scan.cells import GroupCells
-from scanlink.tl.scan.rows import make_plan
+from scanlink.tl.scan.options import ScanOptions
+from scanlink.tl.scan.rows import scan_rows
 
 SHARED = Path(os.environ.get("SCANLINK_SHARED", Path(__file__).parents[2] / "shared")).resolve() / "data"
 PBMC = SHARED / "pbmc10k"
@@ -63,7 +64,7 @@ def group_of_real_size(folder: Path, *, every: int, ladder: bool) -> None:
         memory = record["peak_memory_mib"]
         print(
             f"| {name} | {len(tested):,} | {replicates_of(tested['n_boot']):,} | {len(called):,} | {true:,} "
-            f"| {record['seconds']['total']:.0f} | {record['seconds']['scan']:.0f} "
+            f"| {record['seconds']['total']:.0f} | {record['seconds']['compute']:.0f} "
             f"| {memory['driver']:.0f} / {memory['worker']:.0f} |",
             flush=True,
         )
@@ -82,7 +83,8 @@ def where_the_time_goes(folder: Path) -> None:
     pairs = pd.read_parquet(next(folder.glob("*/links.parquet")), columns=["gene", "peak", "status"])
     pairs = pairs[pairs["status"] == "ok"].iloc[:: max(1, len(pairs) // 400)]
     with tempfile.TemporaryDirectory() as place:
-        plan = make_plan(store, pairs[["gene", "peak"]], Path(place), options=ScanOptions(p_value="tail"))
+        given = Given(Path(place), {}, store, {"pairs": pairs[["gene", "peak"]]})
+        plan = scan_rows(given, ScanOptions(p_value="tail"))
         group = GroupCells(store, plan, 0)
     parts: dict[str, list[float]] = {}
 

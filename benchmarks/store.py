@@ -68,35 +68,29 @@ def make(*, file: str, store: str, n_cells: int, features: int, backed: bool) ->
 
 def work(*, store: str, folder: str, pairs: str) -> dict:
     """Scan a few blocks as a worker does."""
-    from scanlink.options import ScanOptions
-    from scanlink.tl.context import ScanContext
     from scanlink.tl.scan.block import scan_block
-    from scanlink.tl.scan.rows import Plan
+    from scanlink.tl.scan.rows import ScanPlan
 
-    plan = Plan(Path(folder), Path(store))
-    context = ScanContext(store, folder)
+    plan = ScanPlan(Path(folder), Path(store))
     blocks = [block for block in plan.blocks if plan.groups[block.group].name == GROUP]
     idle = peak_mib()
-    rows = sum(scan_block(context, block).num_rows for block in blocks)
-    assert ScanOptions(**plan.about["options"]).p_value == "robust"
+    rows = sum(scan_block(plan, block).num_rows for block in blocks)
+    assert plan.options.p_value == "robust"
     return {"mib": peak_mib(), "idle": idle, "rows": rows, "blocks": len(blocks)}
 
 
 def planned(*, store: str, folder: str, pairs: str) -> dict:
     """Write a plan for the worker."""
-    from scanlink.options import ScanOptions
+    from scanlink.options import GroupOptions
     from scanlink.store.store import Store
-    from scanlink.tl.scan.rows import make_plan
+    from scanlink.tl.analysis import Given
+    from scanlink.tl.scan.options import ScanOptions
+    from scanlink.tl.scan.rows import scan_rows
 
     table = pd.read_parquet(pairs)
     begin = time.perf_counter()
-    plan = make_plan(
-        Store.open(store),
-        table,
-        Path(folder),
-        options=ScanOptions(p_value="robust", block_genes=30),
-        groupby="celltype",
-    )
+    given = Given(Path(folder), {}, Store.open(store), {"pairs": table}, GroupOptions(by="celltype"))
+    plan = scan_rows(given, ScanOptions(p_value="robust", block_genes=30))
     return {"folder": str(plan.folder), "seconds": time.perf_counter() - begin, "mib": peak_mib()}
 
 

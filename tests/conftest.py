@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from finished_runs import *  # noqa: F403 - its fixtures
 from hypothesis import settings
 
 # No test is a timer: how long an example takes says nothing of whether it is right. Tests that say how many examples

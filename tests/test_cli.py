@@ -63,11 +63,11 @@ def test_run__leaves_the_run_folder_of_the_design(project, reference):
     assert names == {"config.yaml", "links.parquet", "logs", "pairs.parquet", "parts", "provenance.json", "store"}
     record = json.loads((reference / "provenance.json").read_text())
     links = pd.read_parquet(reference / "links.parquet")
-    assert record["schema"] == 1
-    assert record["seed"] == 3
+    assert record["schema"] == 2
+    assert record["seeds"] == {"scan": 3}
     assert record["versions"]["scanlink"] == sl.__version__
-    assert record["pairs"] == links["status"].value_counts().to_dict()
-    assert record["links"] == int((links["fdr"] < 0.1).sum()) > 0
+    assert record["statuses"]["links"] == links["status"].value_counts().to_dict()
+    assert record["called"]["links"] == int((links["fdr"] < 0.1).sum()) > 0
     assert {Path(entry["path"]).name for entry in record["inputs"]} == {"multiome.h5mu", "genes.gtf.gz"}
     content = (project / "data" / "multiome.h5mu").read_bytes()
     assert record["inputs"][0]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -126,9 +126,8 @@ def test_scan__slices_merged_give_the_same_bytes(scanlink, project, reference):
     scanlink("merge", out)
     assert digest(out) == digest(reference)
     record, whole = (json.loads((folder / "provenance.json").read_text()) for folder in (out, reference))
-    assert {name: record[name] for name in ("pairs", "links", "seed", "plan")} == {
-        name: whole[name] for name in ("pairs", "links", "seed", "plan")
-    }
+    for name in ("statuses", "called", "seeds", "plans"):
+        assert record[name] == whole[name]
     assert re.search(r"CD14-Mono +(\d+) of \1", scanlink("status", out).stdout)
 
 

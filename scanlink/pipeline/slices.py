@@ -161,9 +161,7 @@ def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[s
     _, options = _slice_options(options_file or (known if known.is_file() else None), changes)
     starters = [analysis.name for analysis in experiment.analyses if analysis.follows is None]
     options = options.model_copy(update={name: getattr(sliced, name) for name in ("groups", *starters)})
-    for name in starters:
-        if getattr(options, name) is not None:
-            _need_one_plan(folder, name)
+    _need_one_plan(folder, [name for name in starters if getattr(options, name) is not None])
     elsewhere = folder / "store.txt"
     store = Store.open(Path(elsewhere.read_text()) if elsewhere.is_file() else folder / "store")
     tables = experiment.read_slice(existing_file(folder / "pairs.parquet", "the pairs of the slices"), store)
@@ -184,10 +182,12 @@ def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[s
     return outcome
 
 
-def _need_one_plan(folder: Path, name: str) -> None:
-    plans = sorted(path.parent.name for path in folder.glob(f"parts/{name}-*/plan.json"))
-    if len(plans) != 1:
-        raise InputError(
-            f"{folder} holds {len(plans)} scans ({', '.join(plans) or 'none'}), expected one: give the folder that the "
-            "slices wrote to, and delete scans of other options below parts/"
-        )
+def _need_one_plan(folder: Path, names: Sequence[str]) -> None:
+    """Check that slices wrote one plan of each analysis; those after the first may have had nothing to ask."""
+    for name in names:
+        plans = sorted(path.parent.name for path in folder.glob(f"parts/{name}-*/plan.json"))
+        if len(plans) > 1 or (name == names[0] and not plans):
+            raise InputError(
+                f"{folder} holds {len(plans)} scans ({', '.join(plans) or 'none'}), expected one: give the folder that "
+                "the slices wrote to, and delete scans of other options below parts/"
+            )

@@ -1,4 +1,4 @@
-"""A real run folder to report on, and headless Chromium to look at the report, by its DevTools protocol.
+"""Headless Chromium to look at the report, by its DevTools protocol.
 
 Tornado, which Dask needs anyway, speaks the protocol's web socket: nothing else has to be installed than Chromium.
 """
@@ -16,15 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from scipy.special import ndtr
 from tornado.websocket import WebSocketClientConnection, websocket_connect
-
-import scanlink as sl
-from scanlink.pipeline import config
-from scanlink.stats import adjust
 
 FLAGS = (
     "--headless",
@@ -186,116 +179,3 @@ def _address(file: Path, browser: subprocess.Popen[bytes]) -> str:
                 return str(pages[0]["webSocketDebuggerUrl"])
         time.sleep(0.1)
     raise AssertionError("Chromium has not opened a page within a minute")
-
-
-# A lenient rate of the links that are paired, so that there are pairs in several groups.
-RUN = """\
-input: data/multiome.h5mu
-genes: data/genes.gtf.gz
-groups: {by: celltype}
-scan: {formula: "log(nUMI) + percent.mito", p_value: robust, seed: 5}
-epistasis: {p_value: robust, links_fdr: 0.5, seed: 7}
-report: false
-cluster: none
-"""
-
-
-def _second_schema(folder: Path) -> None:
-    """Give a run folder the record and the joint table that the report reads, as long as the pipeline does not."""
-    path = folder / "provenance.json"
-    record = json.loads(path.read_text())
-    if record["schema"] > 1:
-        return
-    later = record.get("epistasis", {})
-    if "screen" in record["options"]:
-        blocks = {name: {"all": counts} for name, counts in record["blocks"].items()}
-    else:
-        blocks = {"scan": {"all": record["blocks"]}, "epistasis": later.get("groups", {})}
-    record |= {"schema": 2, "blocks": blocks, "not_followed": {"epistasis": later.get("not_followed", {})}}
-    path.write_text(json.dumps(record))
-    if record["options"].get("links") and "screen" in record["options"]:
-        screen, guides = (pd.read_parquet(folder / f"{name}.parquet") for name in ("screen", "guides"))
-        joint = sl.tl.screen_links(screen, sl.io.read_links(record["options"]["links"]), guides)
-        joint.to_parquet(folder / "screen_links.parquet", index=False)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """A finished run with enhancer pairs; tests copy it before they change it."""
-    from scanlink.pipeline import run as pipeline
-
-    folder = tmp_path_factory.mktemp("report")
-    sl.ds.simulate(n_cells=1_200, n_genes=40, n_peaks=200, n_links=50, n_interactions=6, seed=3).write(folder / "data")
-    (folder / "run.yaml").write_text(RUN)
-    pipeline.run(config.load_run(folder / "run.yaml"), folder / "out")
-    _second_schema(folder / "out")
-    return folder / "out"
-
-
-def copied(finished: Path, folder: Path) -> Path:
-    """What the report reads of a run."""
-    return Path(shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("store", "parts", "logs", ".*")))
-
-
-@pytest.fixture
-def folder(finished, tmp_path) -> Path:
-    """A copy of the finished run, without store and parts."""
-    return copied(finished, tmp_path / "my run")
-
-
-SCREEN = """\
-input: data/screen.h5mu
-genes: data/genes.bed
-screen: {formula: "prep_batch + offset(log(nUMI))", n_controls: 60, seed: 3}
-interactions: {formula: "prep_batch + offset(log(nUMI))", n_controls: 30, seed: 4}
-links: data/links.parquet
-report: false
-cluster: none
-"""
-
-
-@pytest.fixture(scope="session")
-def finished_screen(tmp_path_factory) -> Path:
-    """A finished run of a simulated screen with positive controls, interactions, and links that show what is true."""
-    from scanlink.io.opening import quiet
-    from scanlink.pipeline.screen_pipeline import run_screen
-
-    folder = tmp_path_factory.mktemp("screen_report")
-    (folder / "data").mkdir()
-    data = sl.tl.simulate_screen(
-        n_cells=2_000, n_genes=10, n_targets=30, guides_per_cell=8.0, n_non_targeting=8, effect=(-0.5, 0.4), seed=2
-    )
-    with quiet():
-        data.mdata.write(folder / "data" / "screen.h5mu")
-    data.genes[["chrom", "start", "end", "gene"]].assign(score=0, strand=data.genes["strand"]).to_csv(
-        folder / "data" / "genes.bed", sep="\t", header=False, index=False
-    )
-    guides = data.mdata["guide"].var
-    place = guides.dropna(subset=["chrom"]).drop_duplicates("target").set_index("target")
-    own = place.loc[data.pairs["target"]]
-    rng = np.random.default_rng(0)
-    links = pd.concat(
-        data.pairs[["gene"]].assign(
-            group=group,
-            distance=100,
-            se=0.1,
-            se_robust=0.1,
-            status="ok",
-            peak=[f"{row.chrom}:{int(row.start) - 50}-{int(row.end) + 50}" for row in own.itertuples()],
-            beta=-0.5 * data.pairs["beta"] + rng.normal(0, 0.1, len(data.pairs)),
-        )
-        for group in ("K562", "B cells")
-    )
-    links["p"] = links["p_value"] = 2 * ndtr(-np.abs(links["beta"] / 0.1))
-    links["fdr"] = links.groupby("group")["p"].transform(adjust)
-    links.to_parquet(folder / "data" / "links.parquet", index=False)
-    (folder / "run.yaml").write_text(SCREEN)
-    run_screen(config.load_any(folder / "run.yaml"), folder / "out")
-    _second_schema(folder / "out")
-    return folder / "out"
-
-
-@pytest.fixture
-def screen_folder(finished_screen, tmp_path) -> Path:
-    """A copy of the finished screen, without store and parts."""
-    return copied(finished_screen, tmp_path / "my screen")

@@ -12,17 +12,18 @@ import pytest
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError
-from scanlink.options import ScanOptions
+from scanlink.options import GroupOptions
 from scanlink.pp.groups import group_members
 from scanlink.run import Block
 from scanlink.store.make import write_store
 from scanlink.store.npy import ArrayFile
 from scanlink.store.store import Store
-from scanlink.tl.context import ScanContext
+from scanlink.tl.analysis import Given
 from scanlink.tl.scan import costs as _costs
 from scanlink.tl.scan.block import scan_block
 from scanlink.tl.scan.costs import PairCosts, nonzero_cells
-from scanlink.tl.scan.rows import Plan, make_plan
+from scanlink.tl.scan.options import ScanOptions
+from scanlink.tl.scan.rows import ScanPlan, scan_rows
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,8 @@ def uncounted(store, monkeypatch):
 def planned(store, pairs, folder, **options):
     groupby = options.pop("groupby", "celltype")
     groups = options.pop("groups", None)
-    return make_plan(store, pairs, folder, options=ScanOptions(**options), groupby=groupby, groups=groups)
+    given = Given(folder, {}, store, {"pairs": pairs}, GroupOptions(by=groupby, only=groups))
+    return scan_rows(given, ScanOptions(**options))
 
 
 def contents(plan):
@@ -58,7 +60,7 @@ def contents(plan):
 
 
 @pytest.mark.parametrize("groups", [None, ("CD14-Mono",), ("CD4-Naive", "CD14-Mono")])
-def test_make_plan__is_the_same_with_and_without_the_counts_by_level(store, pairs, tmp_path, groups, monkeypatch):
+def test_scan_rows__is_the_same_with_and_without_the_counts_by_level(store, pairs, tmp_path, groups, monkeypatch):
     reads = []
     column = Store.column
     monkeypatch.setattr(Store, "column", lambda self, *a: reads.append(a) or column(self, *a))
@@ -71,7 +73,7 @@ def test_make_plan__is_the_same_with_and_without_the_counts_by_level(store, pair
     assert contents(read) == contents(counted)
 
 
-def test_make_plan__all_cells_need_no_pass(store, pairs, tmp_path, monkeypatch):
+def test_scan_rows__all_cells_need_no_pass(store, pairs, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "column", lambda *_: pytest.fail("a column was read"))
     assert [group.name for group in planned(store, pairs, tmp_path, groupby=None).groups] == ["all"]
 
@@ -95,21 +97,20 @@ def test_nonzero_cells__counts_what_there_is(store, data, monkeypatch):
     np.testing.assert_array_equal(guessed, nonzero_cells(store, "atac", features, "celltype", members))
 
 
-def test_make_plan__guessed_costs_change_blocks_but_no_result(uncounted, pairs, tmp_path, monkeypatch):
+def test_scan_rows__guessed_costs_change_blocks_but_no_result(uncounted, pairs, tmp_path, monkeypatch):
     exact = planned(uncounted, pairs, tmp_path, p_value="wald")
     monkeypatch.setattr(_costs, "_FEW_ENTRIES", 0)
     guessed = planned(uncounted, pairs, tmp_path, p_value="wald")
     assert exact.folder != guessed.folder
 
     def rows(plan):
-        context = ScanContext(str(plan.store), str(plan.folder))
-        tables = [scan_block(context, block).to_pandas() for block in plan.blocks]
+        tables = [scan_block(plan, block).to_pandas() for block in plan.blocks]
         return pd.concat(tables, ignore_index=True)
 
     pd.testing.assert_frame_equal(rows(exact), rows(guessed), check_exact=True)
 
 
-def test_make_plan__is_found_again_and_damage_made_good(store, pairs, tmp_path):
+def test_scan_rows__is_found_again_and_damage_made_good(store, pairs, tmp_path):
     plan = planned(store, pairs, tmp_path)
     written = contents(plan)
     stamp = (plan.folder / "plan.json").stat().st_mtime_ns
@@ -118,7 +119,7 @@ def test_make_plan__is_found_again_and_damage_made_good(store, pairs, tmp_path):
     for harm in (b"", b"\x93NUMPY\x01\x00", written["blocks.npy"][:-8], written["pairs_gene.npy"]):
         (plan.folder / "blocks.npy").write_bytes(harm)
         with pytest.raises(InputError, match="holds no whole plan of a scan"):
-            _ = Plan(plan.folder, plan.store).blocks
+            _ = ScanPlan(plan.folder, plan.store).blocks
         assert planned(store, pairs, tmp_path).blocks == plan.blocks
     assert contents(plan) == written
 
@@ -131,14 +132,14 @@ def test_plan__workers_read_the_rows_of_their_block_only(store, pairs, tmp_path,
     block = Block(0, 0, 7, 11, 1.0)
     gene, peak = plan.pairs_of(block)
     assert reads == [("pairs_gene.npy", 7, 11), ("pairs_peak.npy", 7, 11)]
-    np.testing.assert_array_equal(gene, plan.pairs["gene"][7:11])
-    np.testing.assert_array_equal(peak, plan.pairs["peak"][7:11])
+    np.testing.assert_array_equal(gene, plan.row_array("gene")[7:11])
+    np.testing.assert_array_equal(peak, plan.row_array("peak")[7:11])
     # And neither the table of cells, nor names, nor the other blocks.
     opened = Store.open(store.path)
     for name in ("cells", "genes", "peaks"):
         monkeypatch.setattr(Store, name, property(lambda _: pytest.fail("a worker read a table")))
-    monkeypatch.setattr(Plan, "blocks", property(lambda _: pytest.fail("a worker read all blocks")))
-    assert scan_block(ScanContext(str(opened.path), str(plan.folder)), block).num_rows == 4
+    monkeypatch.setattr(ScanPlan, "blocks", property(lambda _: pytest.fail("a worker read all blocks")))
+    assert scan_block(ScanPlan(plan.folder, opened.path), block).num_rows == 4
 
 
 def test_plan__says_which_columns_there_are(store, pairs, tmp_path):
@@ -168,7 +169,7 @@ def test_pair_costs__are_made_one_group_at_a_time(store):
 
 
 @pytest.mark.slow
-def test_make_plan__a_large_run_is_planned_in_little_memory(tmp_path):
+def test_scan_rows__a_large_run_is_planned_in_little_memory(tmp_path):
     """A tenth of the size of benchmarks/planning.py."""
     import planning
 

@@ -13,9 +13,9 @@ import pytest
 import scanlink as sl
 from scanlink.io.disk import DiskCounts
 from scanlink.io.opening import quiet
-from scanlink.options import RunOptions
 from scanlink.pipeline import record as provenance
-from scanlink.pipeline import run as pipeline
+from scanlink.pipeline.multiome import RunOptions, prepare
+from scanlink.pipeline.run import run
 
 
 @pytest.fixture
@@ -41,29 +41,29 @@ def test_prepare__in_pieces_gives_the_same_store_as_in_memory(project, monkeypat
         return mdata
 
     monkeypatch.setattr(sl.io, "read", noted)
-    pieces = pipeline.prepare(options(project, pairs=pairs), project / "a")
+    pieces = prepare(options(project, pairs=pairs), project / "a")
     assert ways == [True]
     ways = None
-    memory = pipeline.prepare(options(project, pairs=pairs), project / "b")
-    assert pieces[0].manifest == memory[0].manifest
-    pd.testing.assert_frame_equal(pieces[1], memory[1])
-    again = pipeline.prepare(options(project, pairs=pairs), project / "a")
-    assert again[0].checksum == memory[0].checksum
-    pd.testing.assert_frame_equal(again[1], memory[1])
+    memory = prepare(options(project, pairs=pairs), project / "b")
+    assert pieces.store.manifest == memory.store.manifest
+    pd.testing.assert_frame_equal(pieces.tables["pairs"], memory.tables["pairs"])
+    again = prepare(options(project, pairs=pairs), project / "a")
+    assert again.store.checksum == memory.store.checksum
+    pd.testing.assert_frame_equal(again.tables["pairs"], memory.tables["pairs"])
 
 
 def test_prepare__tells_which_file_and_option_changed(project, caplog):
     folder = project / "out"
-    first = pipeline.prepare(options(project), folder)[0].checksum
+    first = prepare(options(project), folder).store.checksum
     caplog.clear()
-    assert pipeline.prepare(options(project), folder)[0].checksum == first
+    assert prepare(options(project), folder).store.checksum == first
     assert "was made from something else" not in caplog.text
     again = sl.ds.simulate(n_cells=299, n_genes=30, n_peaks=120, n_links=20, n_interactions=2, seed=3)
     old = (project / "multiome.h5mu").stat().st_size
     with quiet():
         again.mdata.write(project / "multiome.h5mu")
     caplog.clear()
-    assert pipeline.prepare(options(project, pairs={"window": 400_000}), folder)[0].checksum != first
+    assert prepare(options(project, pairs={"window": 400_000}), folder).store.checksum != first
     said = next(record.message for record in caplog.records if "was made from something else" in record.message)
     new = (project / "multiome.h5mu").stat().st_size
     assert f"multiome.h5mu was {old:,} bytes of 2" in said
@@ -74,12 +74,12 @@ def test_prepare__tells_which_file_and_option_changed(project, caplog):
 
 def test_run__never_mixes_links_of_changed_data(project, caplog):
     given = options(project, scan={"p_value": "wald"}, groups={"by": "celltype"}, cluster="none")
-    pipeline.run(given, project / "out")
+    run(given, project / "out")
     again = sl.ds.simulate(n_cells=300, n_genes=30, n_peaks=120, n_links=20, n_interactions=2, seed=4)
     again.write(project)
-    changed = pipeline.run(given, project / "out").links
+    changed = run(given, project / "out").tables["links"]
     assert "multiome.h5mu was" in caplog.text
-    fresh = pipeline.run(given, project / "fresh").links
+    fresh = run(given, project / "fresh").tables["links"]
     pd.testing.assert_frame_equal(changed, fresh, check_exact=True)
 
 

@@ -13,11 +13,12 @@ import scipy.stats
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.opening import quiet
-from scanlink.options import ScanOptions
+from scanlink.p_values import KINDS
 from scanlink.run import client_for
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
-from scanlink.tl.scan.calibrate import KINDS, _rates, _shuffle
+from scanlink.tl.scan.calibrate import _rates, _shuffle
+from scanlink.tl.scan.options import ScanOptions
 
 OPTIONS = {"groupby": "celltype", "p_value": "robust"}
 
@@ -41,7 +42,7 @@ def found(data, pairs):
 def moves(monkeypatch):
     """Calls of ``permuted`` that a calibration makes: store, source of each cell, peaks before and after."""
     calls = []
-    module = sys.modules["scanlink.tl.calibrate"]
+    module = sys.modules["scanlink.tl.scan.calibrate"]
     original = module.permuted
 
     def noted(store, source, path):
@@ -74,9 +75,9 @@ def test_calibrate__table_counts_the_p_values(data, found):
     assert p_values["permutation"].unique().tolist() == [1, 2]
     assert p_values[["p", "p_robust"]].notna().all().all()
     assert table["group"].unique().tolist() == ["all", *p_values["group"].unique()]
-    assert table["kind"].unique().tolist() == [kind for kind in KINDS if p_values[KINDS[kind]].notna().any()]
+    assert table["kind"].unique().tolist() == [kind for kind in KINDS if p_values[KINDS[kind].column].notna().any()]
     for row in table.itertuples():
-        p = p_values.loc[(p_values["group"] == row.group) | (row.group == "all"), KINDS[row.kind]].dropna()
+        p = p_values.loc[(p_values["group"] == row.group) | (row.group == "all"), KINDS[row.kind].column].dropna()
         assert row.n_tests == len(p)
         assert row.expected == row.level
         assert row.observed == np.mean(p <= row.level)

@@ -17,8 +17,9 @@ import scanlink as sl
 from scanlink.errors import InputError, OptionError
 from scanlink.io.opening import quiet
 from scanlink.pipeline import config
-from scanlink.pipeline.screen_pipeline import ScreenOutcome, run_screen
-from scanlink.screen_options import ScreenRunOptions
+from scanlink.pipeline import run as pipeline
+from scanlink.pipeline.outcome import Outcome
+from scanlink.pipeline.screen import ScreenRunOptions
 
 OPTIONS = """\
 input: {path: data/screen.h5mu}
@@ -52,10 +53,10 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def run(project: Path, out: Path, *changes: str, workers: int | None = None) -> ScreenOutcome:
-    options = config.load_any(project / "run.yaml", changes=changes)
+def run(project: Path, out: Path, *changes: str, workers: int | None = None) -> Outcome:
+    options = config.load_run(project / "run.yaml", changes=changes)
     assert isinstance(options, ScreenRunOptions)
-    return run_screen(options, out, workers=workers)
+    return pipeline.run(options, out, workers=workers)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_run__leaves_the_tables_of_the_library(project, reference):
     record = json.loads((reference / "provenance.json").read_text())
     assert set(record["plans"]) == {"screen", "interactions"}
     assert (
-        record["tests"]["screen"]["shuffled"]
+        record["statuses"]["screen"]["shuffled"]
         == screen.loc[screen["kind"] == "shuffled", "status"].value_counts().to_dict()
     )
 
@@ -117,7 +118,7 @@ def test_run__goes_on_from_what_is_finished(project, reference, tmp_path):
     content = bytearray(damaged.read_bytes())
     damaged.write_bytes(bytes(content[: len(content) // 2]))
     outcome = run(project, out)
-    stats = list(outcome.stats.values())
+    stats = outcome.all_stats
     assert sum(one.n_computed for one in stats) == len(lost) + 1
     assert sum(len(one.damaged) for one in stats) == 1
     assert digests(out) == digests(reference)
@@ -191,8 +192,8 @@ def test_bad_options__are_said_before_anything_is_computed(project, tmp_path, ch
 
 
 def test_example__has_the_defaults(project):
-    example = Path(__file__).parents[1] / "examples" / "screen.yaml"
-    options = config.load_any(example)
+    example = Path(__file__).parents[2] / "examples" / "screen.yaml"
+    options = config.load_run(example)
     assert isinstance(options, ScreenRunOptions)
     default = ScreenRunOptions(input="a.h5mu", genes="b.gtf", interactions={})
     for name in ("groups", "guides", "pairs", "screen", "interactions", "report", "cluster", "links"):

@@ -17,7 +17,7 @@ import pandas as pd
 
 import scanlink as sl
 
-SHARED = Path(os.environ.get("SCANLINK_SHARED", Path(__file__).parents[4] / "shared")).resolve() / "data"
+SHARED = Path(os.environ.get("SCANLINK_SHARED", Path(__file__).parents[5] / "shared")).resolve() / "data"
 GROUPS = ["CD14-Mono", "CD4-TCM", "CD8-Naive"]
 
 

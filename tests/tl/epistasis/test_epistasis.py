@@ -11,7 +11,8 @@ import pytest
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.stats import fit_states, interaction_p
-from scanlink.tl.epistasis.call import epistasis_columns
+from scanlink.tl.epistasis.options import EpistasisOptions
+from scanlink.tl.epistasis.table import EPISTASIS_TABLE
 
 
 def simulate():
@@ -39,7 +40,7 @@ def same(a, b):
 
 def test_epistasis__has_a_row_and_a_status_for_every_pair(data, pairs):
     table = sl.tl.epistasis(data.mdata, pairs, groupby="celltype", ladder=[(200, None)])
-    assert list(table.columns) == epistasis_columns(2)
+    assert list(table.columns) == EPISTASIS_TABLE.names(EpistasisOptions())
     keys = ["group", "gene", "enhancer_1", "enhancer_2"]
     assert len(table.merge(pairs, on=[*keys, "distance"])) == len(pairs) == len(table)
     tested = table["status"] == "ok"
@@ -108,7 +109,7 @@ def test_epistasis__separate_models_and_dosage(data, pairs, caplog):
 
 def test_epistasis__negative_binomial(data, pairs):
     table = sl.tl.epistasis(data.mdata, pairs, groupby="celltype", family="negbin", ladder=[(50, None)])
-    assert list(table.columns) == epistasis_columns(2, family="negbin")
+    assert list(table.columns) == EPISTASIS_TABLE.names(EpistasisOptions(family="negbin"))
     tested = table[table["status"] == "ok"]
     assert (tested["theta"] > 0).all()
     assert tested["p_boot_interaction"].notna().all()
@@ -118,7 +119,7 @@ def test_epistasis__three_enhancers(data):
     cis = sl.pp.cis_pairs(data.mdata, data.genes).groupby("gene").head(3).assign(fdr=0.0)
     sets = sl.tl.enhancer_pairs(cis, order=3)
     table = sl.tl.epistasis(data.mdata, sets, ladder=[(50, None)])
-    assert list(table.columns) == epistasis_columns(3)
+    assert list(table.columns) == EPISTASIS_TABLE.names(EpistasisOptions(order=3))
     assert "beta_110" in table
     tested = table["status"] == "ok"
     assert tested.any()

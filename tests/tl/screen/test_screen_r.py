@@ -12,7 +12,7 @@ import scanlink as sl
 
 pytestmark = pytest.mark.shared
 
-FOLDER = Path(__file__).parents[1] / "stats" / "glmnb_screen"
+FOLDER = Path(__file__).parents[2] / "stats" / "glmnb_screen"
 FORMULA = "prep_batch + log(guide_count) + offset(log(nUMI))"
 
 

@@ -23,14 +23,18 @@ from processes import wait_for_session
 
 import scanlink as sl
 from scanlink.errors import DesignError, MissingKeyError, OptionError
-from scanlink.options import EpistasisOptions, GroupOptions, LinksOptions, RunOptions
+from scanlink.io.parquet import read_shared
 from scanlink.pipeline import config
 from scanlink.pipeline import run as pipeline
-from scanlink.pipeline.fanout import FanOut
-from scanlink.pipeline.results import Outcome
+from scanlink.pipeline.experiment import Prepared
+from scanlink.pipeline.follow import Follow
+from scanlink.pipeline.multiome import MULTIOME, RunOptions
+from scanlink.pipeline.outcome import Outcome
 from scanlink.pipeline.status import describe
 from scanlink.store.store import Store
-from scanlink.tl.scan.rows import Plan
+from scanlink.tl.epistasis import EPISTASIS
+from scanlink.tl.epistasis.options import EpistasisOptions
+from scanlink.tl.scan.rows import ScanPlan
 
 OPTIONS = """\
 input: data/multiome.h5mu
@@ -89,13 +93,13 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.exists()}
 
 
-def plan_of(folder: Path) -> Plan:
+def plan_of(folder: Path) -> ScanPlan:
     (found,) = folder.glob("parts/scan-*")
-    return Plan(found, folder / "store")
+    return ScanPlan(found, folder / "store")
 
 
 def followed(folder: Path) -> dict[str, dict]:
-    return json.loads((plan_of(folder).folder / "followed.json").read_text())
+    return json.loads((plan_of(folder).folder / "followed.json").read_text())["epistasis"]
 
 
 def parts_of(folder: Path, kind: str) -> dict[Path, int]:
@@ -132,23 +136,23 @@ def test_run__leaves_the_tables_that_the_library_calls_give(project, reference):
 
 def test_run__record_and_outcome_tell_of_both_stages(project, reference):
     outcome = run(project, reference)
-    tables = [getattr(outcome, name) for name in TABLES]
+    tables = [outcome.tables[name] for name in TABLES]
     for name, table in zip(TABLES, tables, strict=True):
         same(table, reference / f"{name}.parquet")
-    assert outcome.n_interactions == int((outcome.epistasis["fdr"] < 0.1).sum()) > 0
-    assert list(outcome.epistasis_stats) == list(outcome.epistasis_plans) == GROUPS[:3]
-    stages = [outcome.stats, *outcome.epistasis_stats.values()]
-    assert all(stats.n_blocks == stats.n_found > 0 == stats.n_computed for stats in stages)
-    assert (outcome.failures, outcome.unfollowed) == ([], {})
+    assert len(outcome.called(EPISTASIS)) == int((outcome.tables["epistasis"]["fdr"] < 0.1).sum()) > 0
+    assert list(outcome.stats["epistasis"]) == list(outcome.plans["epistasis"]) == GROUPS[:3]
+    assert len(outcome.all_stats) == 4
+    assert all(stats.n_blocks == stats.n_found > 0 == stats.n_computed for stats in outcome.all_stats)
+    assert (outcome.failures, outcome.not_followed) == ([], {})
     record = json.loads((reference / "provenance.json").read_text())
-    said = record["epistasis"]
-    assert (record["seed"], said["seed"], said["not_followed"]) == (3, 5, {})
-    assert said["pairs"] == outcome.epistasis["status"].value_counts().to_dict()
-    assert said["interactions"] == outcome.n_interactions
+    assert (record["seeds"], record["not_followed"]) == ({"scan": 3, "epistasis": 5}, {})
+    assert record["statuses"]["epistasis"] == outcome.tables["epistasis"]["status"].value_counts().to_dict()
+    assert record["called"]["epistasis"] == len(outcome.called(EPISTASIS))
     assert record["options"]["epistasis"]["seed"] == 5
-    for name, group in said["groups"].items():
-        assert (reference / "parts" / group["plan"] / "plan.json").is_file()
-        assert group["all"] == group["found_finished"] == outcome.epistasis_stats[name].n_blocks
+    assert list(record["plans"]["epistasis"]) == list(record["blocks"]["epistasis"]) == GROUPS[:3]
+    for name, blocks in record["blocks"]["epistasis"].items():
+        assert (reference / "parts" / record["plans"]["epistasis"][name] / "plan.json").is_file()
+        assert blocks["all"] == blocks["found_finished"] == outcome.stats["epistasis"][name].n_blocks
 
 
 def test_run__a_group_does_not_wait_for_the_others(reference):
@@ -175,7 +179,9 @@ def test_run__same_bytes_from_other_blocks(project, reference, tmp_path, change)
 def test_run__same_bytes_from_worker_processes(project, reference, tmp_path, workers):
     outcome = run(project, tmp_path / "out", "cluster=local", workers=workers)
     assert digests(tmp_path / "out") == digests(reference)
-    assert sum(stats.n_computed for stats in outcome.epistasis_stats.values()) == len(parts_of(reference, "epistasis"))
+    assert sum(stats.n_computed for stats in outcome.stats["epistasis"].values()) == len(
+        parts_of(reference, "epistasis")
+    )
 
 
 @pytest.mark.slow
@@ -242,24 +248,24 @@ def test_run__a_group_whose_scan_has_failed_blocks_has_no_enhancer_pairs(project
     path, content = lose(out, "CD14-Mono", "scan")
     forget()
     outcome = run(project, out)
-    assert len(outcome.failures) == len(outcome.stats.failed) == 6
+    assert len(outcome.failures) == len(outcome.stats["scan"][""].failed) == 6
     assert outcome.failures[0].startswith("block 6 of the scan: FileNotFoundError: ")
-    assert outcome.unfollowed == {"CD14-Mono": "6 of its 6 blocks were set aside"}
+    assert outcome.not_followed == {"epistasis": {"CD14-Mono": "6 of its 6 blocks were set aside"}}
     assert "no enhancer pairs of group CD14-Mono: 6 of its 6 blocks were set aside" in caplog.text
-    assert set(outcome.links.loc[outcome.links["group"] == "CD14-Mono", "status"]) == {"failed"}
+    assert set(outcome.tables["links"].query("group == 'CD14-Mono'")["status"]) == {"failed"}
     # The others are as they were.
-    same(outcome.epistasis, reference / "epistasis.parquet", lambda table: table["group"] != "CD14-Mono")
-    assert list(outcome.epistasis_plans) == ["B-Memory", "CD4-Naive"]
+    same(outcome.tables["epistasis"], reference / "epistasis.parquet", lambda table: table["group"] != "CD14-Mono")
+    assert list(outcome.plans["epistasis"]) == ["B-Memory", "CD4-Naive"]
     status = "\n".join(describe(out))
     assert re.search(r"CD14-Mono +none: 6 of its 6 blocks were set aside", status)
     assert "block 6 was set aside: FileNotFoundError" in status
     record = json.loads((out / "provenance.json").read_text())
-    assert record["epistasis"]["not_followed"] == outcome.unfollowed
+    assert record["not_followed"] == outcome.not_followed
     path.write_bytes(content)
     forget()
     again = run(project, out)
-    assert (again.failures, again.unfollowed, again.stats.n_computed) == ([], {}, 6)
-    assert all(stats.n_computed == 0 for stats in again.epistasis_stats.values())
+    assert (again.failures, again.not_followed, again.stats["scan"][""].n_computed) == ([], {}, 6)
+    assert all(stats.n_computed == 0 for stats in again.stats["epistasis"].values())
     assert digests(out) == digests(reference)
 
 
@@ -268,14 +274,15 @@ def test_run__enhancer_pairs_of_failed_blocks_are_in_the_table(project, referenc
     path, content = lose(out, "B-Memory", "epistasis")
     forget()
     outcome = run(project, out)
-    failed = outcome.epistasis["status"] == "failed"
-    assert outcome.epistasis.loc[failed, "group"].unique().tolist() == ["B-Memory"]
-    assert failed.sum() == (outcome.epistasis["group"] == "B-Memory").sum() > 0
-    assert outcome.epistasis.loc[failed, ["beta_11", "p_value", "fdr"]].isna().all().all()
-    assert len(outcome.failures) == len(outcome.epistasis_stats["B-Memory"].failed) > 1
+    table = outcome.tables["epistasis"]
+    failed = table["status"] == "failed"
+    assert table.loc[failed, "group"].unique().tolist() == ["B-Memory"]
+    assert failed.sum() == (table["group"] == "B-Memory").sum() > 0
+    assert table.loc[failed, ["beta_11", "p_value", "fdr"]].isna().all().all()
+    assert len(outcome.failures) == len(outcome.stats["epistasis"]["B-Memory"].failed) > 1
     assert outcome.failures[0].startswith("block 0 of the enhancer pairs of B-Memory: FileNotFoundError")
     assert "block 0 was set aside: FileNotFoundError" in "\n".join(describe(out))
-    same(outcome.epistasis[~failed], reference / "epistasis.parquet", lambda table: table["group"] != "B-Memory")
+    same(table[~failed], reference / "epistasis.parquet", lambda table: table["group"] != "B-Memory")
     path.write_bytes(content)
     forget()
     run(project, out)
@@ -288,46 +295,47 @@ def test_run__parts_altered_before_are_computed_anew(project, reference, tmp_pat
     for path in altered:
         path.write_bytes(path.read_bytes()[:-20])
     outcome = run(project, out)
-    stages = [outcome.stats, *outcome.epistasis_stats.values()]
-    assert sum(stats.n_computed for stats in stages) == sum(len(stats.damaged) for stats in stages) == 2
+    stats = outcome.all_stats
+    assert sum(one.n_computed for one in stats) == sum(len(one.damaged) for one in stats) == 2
     assert digests(out) == digests(reference)
 
 
-def fan_of(folder: Path, kind: type[FanOut] = FanOut, **links: object) -> FanOut:
-    options = config.load(folder / "config.yaml", RunOptions)
-    assert options.epistasis is not None
-    return kind(
-        plan_of(folder),
-        Store.open(folder / "store"),
-        links=LinksOptions(**links),
-        epistasis=options.epistasis,
-        groups=options.groups,
-    )
+def stages_of(folder: Path, kind: type[Follow] = Follow, **changes: object) -> pipeline.Stages:
+    """The stages of the run in a folder, as far as all is planned; ``kind`` does what follows."""
+    options = config.load(folder / "config.yaml", RunOptions).model_copy(update=changes)
+    prepared = Prepared(Store.open(folder / "store"), {"pairs": read_shared(folder / "pairs.parquet")}, [])
+    given = MULTIOME.given(options, prepared, folder)
+    stages = pipeline.Stages(Outcome(folder), given, MULTIOME.asked(given.sections), lambda: None)
+    stages.follow = kind(given, stages.analyses)
+    stages.plan(options.model_dump(mode="json"))
+    return stages
 
 
-def test_fan_out__parts_altered_while_it_runs_are_computed_anew(reference, tmp_path, caplog):
+def test_follow__parts_altered_while_it_runs_are_computed_anew(reference, tmp_path, caplog):
     out = copy_of(reference, tmp_path / "out")
 
-    class Spoiled(FanOut):
+    class Spoiled(Follow):
         spoiled = False
 
-        def _then(self, work, group):
+        def then(self, work, group):
             if group == 1 and not self.spoiled:
                 self.spoiled = True
                 path = work.parts.path(next(block for block in work.blocks if block.group == 1))
                 path.write_bytes(path.read_bytes()[:-20])
-            return super()._then(work, group)
+            return super().then(work, group)
 
-    fan = fan_of(out, Spoiled)
-    stats = fan.compute()
+    stages = stages_of(out, Spoiled)
+    stages.compute(None)
+    stats = stages.outcome.stats["scan"][""]
     assert (stats.n_found, stats.n_computed, list(stats.damaged)) == (23, 1, [6])
-    path = sorted(fan.plans[2].folder.glob("block-*"))[1]
+    path = sorted(stages.follow.plans(EPISTASIS)[GROUPS[2]].folder.glob("block-*"))[1]
     path.write_bytes(b"")
-    pairs, table = fan.tables()
+    stages.tables()
     assert caplog.text.count("cannot be used") == 2
-    assert fan.stats[2].n_computed == 1
-    for name, found in (("enhancer_pairs", pairs), ("epistasis", table)):
-        same(found, reference / f"{name}.parquet")
+    assert stages.outcome.stats["epistasis"][GROUPS[2]].n_computed == 1
+    for name in ("enhancer_pairs", "epistasis"):
+        same(stages.outcome.tables[name], reference / f"{name}.parquet")
+    assert digests(out) == digests(reference)
 
 
 @pytest.mark.parametrize(
@@ -337,15 +345,16 @@ def test_fan_out__parts_altered_while_it_runs_are_computed_anew(reference, tmp_p
 )
 def test_run__without_enhancer_pairs_the_tables_have_the_same_columns(project, tmp_path, changes):
     some = run(project, tmp_path / "some", *changes)
-    assert len(some.epistasis) > 0
+    assert len(some.tables["epistasis"]) > 0
     none = run(project, tmp_path / "none", *changes, "links.alpha=1e-300")
-    assert (len(none.enhancer_pairs), len(none.epistasis), none.epistasis_stats) == (0, 0, {})
+    assert [len(none.tables[name]) for name in ("enhancer_pairs", "epistasis")] == [0, 0]
+    assert none.stats["epistasis"] == {}
     for name in ("enhancer_pairs", "epistasis"):
         tables = [pq.read_table(tmp_path / out / f"{name}.parquet") for out in ("some", "none")]
         assert tables[0].schema == tables[1].schema
         assert tables[1].num_rows == 0
     assert not (tmp_path / "none" / "heterogeneity.parquet").exists()
-    assert none.heterogeneity is None
+    assert "heterogeneity" not in none.tables
     status = "\n".join(describe(tmp_path / "none"))
     assert re.search(r"enhancer pairs of \w+ +0 of 0 blocks\n +B-Memory +no pairs", status)
     assert re.search(r"enhancer pairs +there", status)
@@ -353,15 +362,16 @@ def test_run__without_enhancer_pairs_the_tables_have_the_same_columns(project, t
 
 def test_run__one_group_has_no_table_across_groups(project, tmp_path):
     outcome = run(project, tmp_path / "out", "groups.only=CD14-Mono")
-    assert outcome.epistasis["group"].unique().tolist() == ["CD14-Mono"]
-    assert outcome.heterogeneity is None
+    assert outcome.tables["epistasis"]["group"].unique().tolist() == ["CD14-Mono"]
+    assert "heterogeneity" not in outcome.tables
     assert not (tmp_path / "out" / "heterogeneity.parquet").exists()
 
 
 def test_run__all_cells_as_one_group(project, tmp_path):
     outcome = run(project, tmp_path / "out", "groups.by=null")
-    assert set(outcome.epistasis["group"]) == set(outcome.enhancer_pairs["group"]) == {"all"}
-    assert (outcome.epistasis["status"] == "ok").any()
+    table = outcome.tables["epistasis"]
+    assert set(table["group"]) == set(outcome.tables["enhancer_pairs"]["group"]) == {"all"}
+    assert (table["status"] == "ok").any()
 
 
 def test_run__links_called_over_all_groups(project, reference, tmp_path, caplog):
@@ -369,17 +379,17 @@ def test_run__links_called_over_all_groups(project, reference, tmp_path, caplog)
     with caplog.at_level("INFO", logger="scanlink"):
         outcome = run(project, out, "links.scope=all")
     assert "enhancer pairs are made when the last group is tested" in caplog.text
-    expected = sl.tl.enhancer_pairs(outcome.links)
-    pd.testing.assert_frame_equal(outcome.enhancer_pairs, expected, check_exact=True)
+    expected = sl.tl.enhancer_pairs(outcome.tables["links"])
+    pd.testing.assert_frame_equal(outcome.tables["enhancer_pairs"], expected, check_exact=True)
     assert digests(out)["enhancer_pairs"] != digests(reference)["enhancer_pairs"]
     lose(out, "CD14-Mono", "scan")
     forget()
     failed = run(project, out, "links.scope=all")
     forget()
-    assert list(failed.unfollowed) == ["CD14-Mono", "B-Memory", "CD4-Naive", "pDC"]
+    assert list(failed.not_followed["epistasis"]) == ["CD14-Mono", "B-Memory", "CD4-Naive", "pDC"]
     reason = "links are called over all groups, and CD14-Mono is not tested as a whole"
-    assert failed.unfollowed["B-Memory"] == reason
-    assert len(failed.epistasis) == 0
+    assert failed.not_followed["epistasis"]["B-Memory"] == reason
+    assert len(failed.tables["epistasis"]) == 0
 
 
 def test_run__tables_of_other_options_are_set_aside(project, reference, tmp_path, caplog):
@@ -400,9 +410,10 @@ def test_run__tables_of_other_options_are_set_aside(project, reference, tmp_path
     # Without the stage nothing of it is left beside the links.
     outcome = run(project, out, "epistasis=null")
     assert digests(out) == {"links": before["links"]}
-    assert outcome.epistasis is None
+    assert "epistasis" not in outcome.tables
     assert "enhancer pairs" not in "\n".join(describe(out))
-    assert "epistasis" not in json.loads((out / "provenance.json").read_text())
+    record = json.loads((out / "provenance.json").read_text())
+    assert all("epistasis" not in record[name] for name in ("plans", "blocks", "statuses", "called", "seeds"))
     run(project, out)
     assert digests(out) == before
 
@@ -449,23 +460,16 @@ def test_run_options__the_section_may_be_left_out(project, tmp_path):
     assert config.load_run(tmp_path / "run.yaml").epistasis is None
 
 
-def test_fan_out__dosage_is_warned_of(reference, caplog):
+def test_follow__dosage_is_warned_of(reference, tmp_path, caplog):
     epistasis = EpistasisOptions(model="separate", coding="dosage", p_value="wald")
-    FanOut(
-        plan_of(reference),
-        Store.open(reference / "store"),
-        links=LinksOptions(),
-        epistasis=epistasis,
-        groups=GroupOptions(by="celltype"),
-    )
+    stages_of(copy_of(reference, tmp_path / "out"), epistasis=epistasis)
     assert "coding 'dosage' counts two open enhancers as 2" in caplog.text
 
 
 def test_run__up_to_the_pairs_there_is_no_second_stage(project, tmp_path):
     options = config.load_run(project / "run.yaml")
     outcome = pipeline.run(options, tmp_path / "out", until="pairs")
-    assert outcome.links is None
-    assert outcome.epistasis is None
+    assert outcome.tables == {}
     assert not (tmp_path / "out" / "parts").exists()
 
 
@@ -475,16 +479,16 @@ def test_status__while_groups_are_still_tested(reference, tmp_path):
     class Stopped(Exception):
         pass
 
-    class Half(FanOut):
-        def _then(self, work, group):
-            if self.pairs:
+    class Half(Follow):
+        def then(self, work, group):
+            if self.plans(EPISTASIS):
                 raise Stopped
-            return super()._then(work, group)
+            return super().then(work, group)
 
     for path in parts_of(out, "epistasis"):
         path.unlink()
     with pytest.raises(Stopped):
-        fan_of(out, Half).compute()
+        stages_of(out, Half).compute(None)
     status = "\n".join(describe(out))
     assert re.search(r"enhancer pairs of \w+ +1 of \d+ blocks, of 1 of 4 groups\n", status)
     assert len(re.findall(r"\n  \S+ +not yet", status)) == 3

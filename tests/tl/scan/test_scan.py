@@ -15,7 +15,12 @@ import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, RunError
 from scanlink.io.opening import quiet
 from scanlink.run import client_for
-from scanlink.tl.scan.table import COLUMNS
+
+COLUMNS = [
+    *("group", "gene", "peak", "distance", "n_cells", "frac_gene", "frac_peak"),
+    *("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail"),
+    *("p_value", "fdr", "status"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +347,7 @@ def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp
 
 
 def test_scan__plan_is_found_again_whatever_the_last_bits_of_the_design(data, pairs, tmp_path, monkeypatch):
-    from scanlink.tl import formula
+    from scanlink.pp import formula
 
     options = {"groupby": "celltype", "p_value": "wald", "out": tmp_path}
     first = sl.tl.scan(data.mdata, pairs, **options)
