@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from scanlink.errors import OptionError
-from scanlink.stats.bootstrap import Ladder
+from scanlink.ladder import Ladder
 
 __all__ = [
     "BlockGenes",

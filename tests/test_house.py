@@ -28,7 +28,7 @@ FLOORS = (
     ("store", "run"),
     ("io",),
     ("stats",),
-    ("options", "screen_options", "files", "p_values", "tables", "errors", "version"),
+    ("options", "ladder", "files", "p_values", "tables", "errors", "version"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {"distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "jinja2", "torch"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,9 +11,8 @@ from scanlink.pl._looks import STYLES, new_axes, open_spines
 from scanlink.pl._tables import KINDS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
-
-    from scanlink.tl import Calibration
 
 __all__ = ["calibration"]
 
@@ -21,6 +20,14 @@ __all__ = ["calibration"]
 _FIFTH = (0.8, 1.25)
 # Intervals reach to 0 where nothing was rejected; the axis does not.
 _LOWEST, _HIGHEST = 0.1, 100.0
+
+
+class Calibration(Protocol):
+    """What is drawn of a :class:`scanlink.tl.Calibration`."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Rejections of each group, kind of p-value and level."""
 
 
 def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
@@ -50,12 +57,12 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import pandas as pd
-    >>> from scanlink.tl import Calibration
+    >>> import scanlink as sl
     >>> table = pd.DataFrame(
     ...     {"group": "T", "kind": "wald", "level": [0.05, 0.01], "n_tests": 1000, "ratio": [1.1, 1.5],
     ...      "ratio_low": [0.9, 0.8], "ratio_high": [1.4, 2.5]}
     ... )
-    >>> calibration(Calibration(table, pd.DataFrame())).get_title()
+    >>> calibration(sl.tl.Calibration(table, pd.DataFrame())).get_title()
     'T: 1,000 tests'
     """
     table = calibration.table

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from scanlink.ladder import Ladder
 from scanlink.options import (
     BlockGenes,
     ClusterColumn,
@@ -18,7 +19,6 @@ from scanlink.options import (
     ladder_stages,
 )
 from scanlink.p_values import ScreenPValue
-from scanlink.stats.bootstrap import Ladder
 from scanlink.tables import CONTROLS
 
 __all__ = ["PerturbationOptions"]
