@@ -8,6 +8,7 @@
 #SBATCH --time=04:00:00
 # Before it, once:  scanlink run run.yaml --out results --until pairs
 # After it, once:   scanlink merge results
+# Where enhancer pairs follow from links, merge computes them; the same array, submitted again before it, does so in slices.
 # A slice that was stopped goes on when it is submitted again; merge names the blocks that are missing.
 set -euo pipefail
 options=$1
