@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from scanlink.ds.layout import lay_out, write_gtf
 from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_block, make_parameters, stream
 from scanlink.ds.multiome_file import MultiomeWriter, assemble
+from scanlink.ds.parameter_checks import check_effects, check_groups
 from scanlink.ds.screen_model import whole_number
 from scanlink.ds.truth import plant
 from scanlink.errors import InputError, OptionError
@@ -189,11 +190,11 @@ def simulate(
         whole_number(name, value, 1)
     for name, value in {"n_links": n_links, "n_interactions": n_interactions, "seed": seed}.items():
         whole_number(name, value, 0)
-    _check_effects(
+    check_effects(
         {"dispersion": dispersion, "donor_sd": donor_sd, "batch_sd": batch_sd, "block_sd": block_sd},
         {"effect": effect, "interaction_effect": interaction_effect},
     )
-    _check_groups(types, n_donors=n_donors, n_batches=n_batches)
+    check_groups(types, n_donors=n_donors, n_batches=n_batches)
     genes, peaks = lay_out(stream(seed, 0), n_genes=n_genes, n_peaks=n_peaks, n_background=30)
     cis = genes[genes["role"] == "cis"]
     usual = [name for name, part in types.items() if part >= 0.1 * sum(types.values())] or list(types)
@@ -284,21 +285,3 @@ def _label(cells: pd.DataFrame, names: np.ndarray, types: list[str], parameters:
 
 def _named(positions: np.ndarray, names: list[str]) -> pd.Categorical:
     return pd.Categorical.from_codes(positions, categories=pd.Index(names, dtype=object))
-
-
-def _check_effects(spreads: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> None:
-    for name, value in spreads.items():
-        if not 0 <= value < np.inf:
-            raise OptionError(f"{name} is {value!r}, expected a number of at least 0")
-    for name, (low, high) in ranges.items():
-        if not 0 <= low <= high < np.inf:
-            raise OptionError(
-                f"{name} is {(low, high)!r}, expected smallest and largest absolute value, such as (0.4, 1.0)"
-            )
-
-
-def _check_groups(types: Mapping[str, float], *, n_donors: int, n_batches: int) -> None:
-    if not types or "" in types or not all(0 < part < np.inf for part in types.values()):
-        raise OptionError(f"celltypes is {dict(types)!r}, expected names with proportions above 0")
-    if n_donors < n_batches:
-        raise OptionError(f"n_donors={n_donors} is less than n_batches={n_batches}: donors are nested in batches")

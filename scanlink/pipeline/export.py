@@ -12,7 +12,7 @@ from scanlink.io.opening import suffix_of
 from scanlink.io.uns import copy_with_tables
 from scanlink.pipeline.experiment import Experiment
 from scanlink.pipeline.experiments import EXPERIMENTS
-from scanlink.pipeline.report import experiment_in
+from scanlink.pipeline.run_page import experiment_in
 from scanlink.report.folder import Run, annotation_of, read_run
 from scanlink.tl.analysis import Analysis
 

@@ -100,7 +100,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def report_on(folder: Path) -> Path | None:
     """Write the page about a finished run. The tables are there, so one that cannot be made is no reason to fail."""
     try:
-        from scanlink.pipeline.report import write_report
+        from scanlink.pipeline.run_page import write_report
 
         return write_report(folder)
     except Exception as error:

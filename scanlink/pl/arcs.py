@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import MissingKeyError, OptionError, first_few
+from scanlink.pl._arc_shapes import MOST_ARCS, PAIRS, draw_arc_legend, draw_arcs, draw_pairs, strengths
 from scanlink.pl._in_region import Region, annotation_of, called_links, called_pairs, places_of
-from scanlink.pl._looks import SIGNS, new_axes
-from scanlink.pl._tables import checked, checked_level, minus_log10
+from scanlink.pl._looks import new_axes
+from scanlink.pl._tables import checked, checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["arcs"]
 
 # Heights of tracks in points of 1/72 inch.
-_PEAKS, _PAIRS, _GAP = 9.0, 34.0, 8.0
+_PEAKS, _GAP = 9.0, 8.0
 _LEAST_PANEL, _NEW_PANEL = 28.0, 80.0
-_MOST_PANELS, _MOST_ARCS = 12, 2_000
-# Above this many in all panels, arcs are pixels in vector files.
-_MANY_ARCS = 500
+_MOST_PANELS = 12
 
 
 def arcs(
@@ -112,14 +111,14 @@ def arcs(
     n_groups = called["group"].nunique()
     called = called[called["group"].isin(names)].reset_index(drop=True)
     pairs = called_pairs(epi, places, stretch, level, names) if epi is not None else None
-    strength = _strength(called, width)
+    strength = strengths(called, width)
     scale = float(strength.max()) if len(strength) else 1.0
     panels = {name: np.flatnonzero(called["group"] == name) for name in names}
     texts = [_panel_name(name, len(rows)) for name, rows in panels.items()]
 
     genes_inside = annotation[(annotation["end"] > stretch.start) & (annotation["start"] < stretch.end)]
     best = {str(gene): float(size) for gene, size in pd.Series(strength).groupby(called["gene"]).max().items()}
-    fixed = 2 * _GAP + _PEAKS + (_PAIRS if pairs is not None else 0.0)
+    fixed = 2 * _GAP + _PEAKS + (PAIRS if pairs is not None else 0.0)
     if ax is None:
         rows = 1 + max(
             (gene.row for gene in place_genes(genes_inside, best, stretch, points=9.0 * 72 * 0.86)), default=0
@@ -127,7 +126,7 @@ def arcs(
         new = _NEW_PANEL if len(panels) <= 4 else 0.6 * _NEW_PANEL
         ax = new_axes(None, size=(9.0, (fixed + GENE_ROW * rows + new * len(panels) + 62) / 72))
     new_axes(ax, size=(9.0, 4.0)).set_xlim(stretch.start, stretch.end)
-    _legend(ax, called, pairs, scale, width)
+    draw_arc_legend(ax, called, pairs, scale, width)
     notes = [f"FDR < {level:g}"] if "fdr" in links.columns else []
     if groups is None and n_groups > len(names):
         notes.append(f"{len(names)} of {n_groups} groups")
@@ -148,7 +147,7 @@ def arcs(
     longest = float((called["middle"] - called["tss"]).abs().max()) if len(called) else 0.0
     for number, (rows_of, text) in enumerate(zip(panels.values(), texts, strict=True), start=1):
         base = total - high * number
-        _draw_arcs(ax, called, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
+        draw_arcs(ax, called, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
         ax.axhline(base, color="#BBBBBB", linewidth=0.7, zorder=0.5)
         ticks[base + 0.45 * high] = text
     peaks_at = below - _GAP - _PEAKS
@@ -158,8 +157,8 @@ def arcs(
     linked = set(called["peak"])
     if pairs is not None:
         linked |= set(pairs["enhancer_1"]) | set(pairs["enhancer_2"])
-        _draw_pairs(ax, pairs, top=peaks_at - 1.0)
-        ticks[peaks_at - 0.5 * _PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
+        draw_pairs(ax, pairs, top=peaks_at - 1.0)
+        ticks[peaks_at - 0.5 * PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
     draw_peaks(
         ax,
         peaks_inside.assign(linked=peaks_inside.index.isin(linked)),
@@ -194,115 +193,9 @@ def _names(called: pd.DataFrame, links: pd.DataFrame, groups: str | Sequence[str
 def _panel_name(name: str, count: int) -> str:
     """Name a panel by its group and how many links it shows."""
     text = f"{count:,} link{'s' * (count != 1)}" if count else "no link"
-    if count > _MOST_ARCS:
-        text = f"{_MOST_ARCS:,} strongest\nof {count:,} links"
+    if count > MOST_ARCS:
+        text = f"{MOST_ARCS:,} strongest\nof {count:,} links"
     return f"{name}\n{text}" if name else text
-
-
-def _strength(called: pd.DataFrame, width: str) -> Floats:
-    """Compute how strong each link is, by what makes an arc broad."""
-    if width == "beta":
-        return called["beta"].abs().to_numpy(dtype=float)
-    return minus_log10(called["fdr"], column="fdr")[0]
-
-
-def _draw_arcs(
-    ax: Axes,
-    called: pd.DataFrame,
-    strength: Floats,
-    rows: NDArray[np.intp],
-    *,
-    base: float,
-    height: float,
-    scale: float,
-    longest: float,
-) -> None:
-    """Draw the arcs of one panel, the weakest first, and where their genes begin."""
-    from scanlink.pl._tracks import draw_curves
-
-    # Weakest first, so that the strongest are on top.
-    rows = rows[np.argsort(strength[rows], kind="stable")][-_MOST_ARCS:]
-    selected = called.iloc[rows]
-    sign = np.where(selected["beta"] < 0, -1, 1)
-    draw_curves(
-        ax,
-        selected["tss"].to_numpy(dtype=float),
-        selected["middle"].to_numpy(dtype=float),
-        sign,
-        strength[rows] / (scale or 1.0),
-        base=base,
-        height=height,
-        longest=longest,
-        rasterized=len(called) > _MANY_ARCS,
-    )
-    starts = np.unique(selected["tss"].to_numpy())
-    ax.plot(
-        starts,
-        np.full(starts.size, base),
-        linestyle="none",
-        marker="|",
-        markersize=7,
-        color="black",
-        zorder=3,
-        rasterized=starts.size > 500,
-    )
-
-
-def _draw_pairs(ax: Axes, pairs: pd.DataFrame, *, top: float) -> None:
-    """Draw enhancer pairs as arcs that hang below ``top``."""
-    from scanlink.pl._tracks import draw_curves
-
-    if not len(pairs):
-        return
-    size = pairs["beta_interaction"].abs().to_numpy(dtype=float)
-    order = np.argsort(size, kind="stable")[-_MOST_ARCS:]
-    selected = pairs.iloc[order]
-    draw_curves(
-        ax,
-        selected["left"].to_numpy(dtype=float),
-        selected["right"].to_numpy(dtype=float),
-        np.where(selected["beta_interaction"] < 0, -1, 1),
-        size[order] / (size.max(initial=0.0) or 1.0),
-        base=top,
-        height=-(_PAIRS - 4.0),
-        longest=float((pairs["right"] - pairs["left"]).abs().max()),
-        rasterized=len(pairs) > _MANY_ARCS,
-    )
-
-
-def _legend(ax: Axes, called: pd.DataFrame, pairs: pd.DataFrame | None, scale: float, width: str) -> None:
-    """Say above the axes what colour and dash mean, and what width."""
-    from matplotlib.lines import Line2D
-
-    from scanlink.pl._labels import axes_points
-    from scanlink.pl._tracks import THICK, THIN
-
-    signs = np.sign(called["beta"].to_numpy())
-    if pairs is not None:
-        signs = np.append(signs, np.sign(pairs["beta_interaction"].to_numpy()))
-    handles = [
-        Line2D([], [], color=color, linestyle=dash, linewidth=2.2, label=f"{'above' if value > 0 else 'below'} 0")
-        for value, (color, _, dash) in SIGNS.items()
-        if (signs == value).any()
-    ]
-    name = "|effect|" if width == "beta" else "−log10 FDR"
-    for share in (0.25, 1.0) if len(called) else ():
-        line = THIN + (THICK - THIN) * share
-        handles.append(Line2D([], [], color="#777777", linewidth=line, label=f"{name} {share * scale:.2g}"))
-    if handles:
-        columns = int(axes_points(ax)[0] / 100)
-        columns = len(handles) if columns >= len(handles) else min(max(columns, 1), 2)
-        ax.legend(
-            handles=handles,
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            frameon=False,
-            fontsize="small",
-            ncols=columns,
-            borderaxespad=0.2,
-            columnspacing=1.4,
-            handlelength=2.6,
-        )
 
 
 def _x_axis(ax: Axes, region: Region, notes: list[str]) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.peaks import looks_like_peaks, parse_peaks
+from scanlink.pl._effects import contrast_of, effect_rows
 from scanlink.pl._looks import checked_whole, new_axes
-from scanlink.pl._tables import as_text, checked, checked_level, contrast_of, effect_rows
+from scanlink.pl._tables import as_text, checked, checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from scanlink.errors import InputError, OptionError, first_few
+from scanlink.pl._effects import contrast_of, effect_name, p_column
 from scanlink.pl._looks import STYLES, new_axes, open_spines, smallest_shown
-from scanlink.pl._tables import KINDS, LEAST, checked, contrast_of, effect_name, minus_log10, of_group, p_column
+from scanlink.pl._tables import KINDS, LEAST, checked, minus_log10, of_group
 from scanlink.tables import ROW_KINDS as SCREEN_KINDS
 
 if TYPE_CHECKING:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
-from scanlink.pp.formula import parse_formula
+from scanlink.pl._state_means import DEPTH, WIDTH, Means, fit_means
 from scanlink.pp.groups import group_members
 from scanlink.pp.modalities import get_modality
-from scanlink.stats import StatesFit, fit_states, rescale, sandwich_se, state_names
+from scanlink.stats import state_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,23 +25,8 @@ __all__ = ["states"]
 Floats = NDArray[np.float64]
 
 _WORDS = ("both closed", "only 1 open", "only 2 open", "both open")
-# Counts are shown as if every cell had this many.
-_DEPTH = 10_000
 # With fewer cells a mean has no interval to speak of.
 _ENOUGH = 10
-_WIDTH = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class _Means:
-    """Means of the four states by the fit, and what 11 would be if the effects multiplied; each with 95 % interval.
-
-    Shapes ``(4, 3)`` and ``(3,)``: mean, lower and upper end; NaN where there is none.
-    """
-
-    fitted: Floats
-    expected: Floats
-    interaction: Floats
 
 
 def states(
@@ -110,8 +94,8 @@ def states(
     ['00', '10', '01', '11']
     """
     counts, depth, state, cells, name = _cells(mdata, gene, enhancer_1, enhancer_2, groupby, group)
-    means, problem = _fitted(counts, depth, state, cells, name, formula, family)
-    scaled = counts * (_DEPTH / depth)
+    means, problem = fit_means(counts, depth, state, cells, name, formula, family)
+    scaled = counts * (DEPTH / depth)
     ax = new_axes(ax, size=(5.6, 4.6))
     labels, top = [], 0.0
     for number, state_name in enumerate(state_names(2)):
@@ -124,7 +108,7 @@ def states(
     if means is not None:
         top = max(top, _draw_fit(ax, means))
     title = f"{gene}{', ' + name if groupby is not None else ''}\n{problem or _interaction_text(means)}"
-    ax.set(xlim=(-0.5, 3.5), ylim=(0, 1.08 * top or 1.0), ylabel=f"UMIs of the gene per {_DEPTH:,} of the cell")
+    ax.set(xlim=(-0.5, 3.5), ylim=(0, 1.08 * top or 1.0), ylabel=f"UMIs of the gene per {DEPTH:,} of the cell")
     ax.set_title(title, fontsize="medium")
     ax.set_xticks(range(4), labels, fontsize="small")
     draw_legend(ax)
@@ -183,76 +167,10 @@ def _column(data: AnnData, feature: str, modality: str) -> Floats:
     return counts
 
 
-def _fitted(
-    counts: Floats, depth: Floats, state: NDArray[np.int64], cells: pd.DataFrame, name: str, formula: str, family: str
-) -> tuple[_Means | None, str]:
-    """Compute means by the joint model; or return None, and why."""
-    if family not in ("poisson", "negbin"):
-        raise OptionError(f"family {family!r} is not known; expected 'poisson' or 'negbin'")
-    model = parse_formula(formula, cells.columns)
-    for number, state_name in enumerate(state_names(2)):
-        of_state = counts[state == number]
-        if not of_state.sum() > 0:
-            return None, f"not fitted: no {'count' if of_state.size else 'cell'} in state {state_name}"
-    design = model.design(cells, group=name)
-    if counts.size < design.matrix.shape[1] + 4:
-        return None, f"not fitted: {counts.size} cells for {design.matrix.shape[1] + 3} terms"
-    if problem := design.problem():
-        raise DesignError(f"the covariates of group {name!r} cannot be used: {problem}")
-    fit = fit_states(counts, state, rescale(design.matrix), offset=design.offset, family=family)
-    if np.isnan(fit.coef).any():
-        return None, "not fitted: covariates explain a state"
-    if not fit.converged:
-        return None, "not fitted: the fit did not converge"
-    return _means(fit, depth), ""
-
-
-def _means(fit: StatesFit, depth: Floats) -> _Means:
-    """Compute the means of a fit with their intervals, by the delta method."""
-    regression = fit.parts[0]
-    targets = list(regression.targets)
-    coef = np.nan_to_num(regression.fit.coef)
-    covariate_coef = coef.copy()
-    covariate_coef[targets] = 0.0
-    # Of each cell in state 00, whatever its own.
-    base = np.exp(regression.offset + np.einsum("ij,j->i", regression.design, covariate_coef)) * (_DEPTH / depth)
-    gradient = np.einsum("i,ij->j", base, regression.design) / base.sum()
-
-    def log_mean(states: list[float]) -> Floats:
-        direction = gradient.copy()
-        direction[targets] = states
-        middle = float(np.log(base.mean()) + np.sum(coef[targets] * states))
-        half = _WIDTH * _error(fit, direction)
-        return np.array([middle, middle - half, middle + half])
-
-    contrast = np.zeros(coef.size)
-    contrast[targets] = [-1.0, -1.0, 1.0]
-    middle, half = float(np.sum(contrast * coef)), _WIDTH * _error(fit, contrast)
-    unit = np.vstack([np.zeros(3), np.eye(3)]).tolist()
-    return _Means(
-        np.exp(np.vstack([log_mean(states) for states in unit])),
-        np.exp(log_mean([1.0, 1.0, 0.0])),
-        np.array([middle, middle - half, middle + half]),
-    )
-
-
-def _error(fit: StatesFit, direction: Floats) -> float:
-    """Compute the sandwich error of a sum of coefficients of the one regression."""
-    regression = fit.parts[0]
-    return sandwich_se(
-        regression.counts,
-        regression.fit.fitted,
-        regression.design,
-        regression.fit.covariance,
-        target=direction,
-        theta=regression.theta,
-    )
-
-
 def _draw_cells(ax: Axes, place: int, values: Floats) -> float:
     """Draw the circle of a state and its interval; return the largest number that should be seen."""
     mean, color = float(values.mean()), "#555555"
-    half = _WIDTH * float(values.std(ddof=1)) / np.sqrt(values.size) if values.size >= _ENOUGH else 0.0
+    half = WIDTH * float(values.std(ddof=1)) / np.sqrt(values.size) if values.size >= _ENOUGH else 0.0
     if half:
         ax.errorbar(
             place - 0.14,
@@ -280,7 +198,7 @@ def _draw_cells(ax: Axes, place: int, values: Floats) -> float:
     return mean + half
 
 
-def _draw_fit(ax: Axes, means: _Means) -> float:
+def _draw_fit(ax: Axes, means: Means) -> float:
     """Draw squares and the diamond; return the largest number that should be seen."""
     for place, values, marker, color, text in (
         (np.arange(4) + 0.06, means.fitted, "s", BLUE, "mean by the joint model"),
@@ -317,7 +235,7 @@ def _draw_fit(ax: Axes, means: _Means) -> float:
     return float(min(np.nanmax(np.append(ends, middles)), 2 * middles.max()))
 
 
-def _interaction_text(means: _Means | None) -> str:
+def _interaction_text(means: Means | None) -> str:
     """Write the interaction and its interval."""
     if means is None:
         return ""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
+from scanlink.pl._effects import effect_rows
 from scanlink.pl._looks import (
     MANY,
     SIGNS,
@@ -20,7 +21,7 @@ from scanlink.pl._looks import (
     open_spines,
     smallest_shown,
 )
-from scanlink.pl._tables import checked_level, effect_rows, minus_log10, titled
+from scanlink.pl._tables import checked_level, minus_log10, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

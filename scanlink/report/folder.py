@@ -20,7 +20,7 @@ from scanlink.io.parquet import read_shared
 from scanlink.pp.annotation import strip_version
 
 if TYPE_CHECKING:
-    from scanlink.report.section import Analysis
+    from scanlink.report.sections import Analysis
 
 __all__ = ["Run", "annotation_of", "read_options", "read_run"]
 

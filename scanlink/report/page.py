@@ -17,11 +17,11 @@ from scanlink.report.asked import common
 from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run, read_run
 from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible, remove_old
-from scanlink.report.record import describe_record
+from scanlink.report.provenance import describe_record
 from scanlink.report.references import Method, Reference, fdr_method, resolved
 from scanlink.report.result import Result
-from scanlink.report.rows import SYMBOL, Column, result_table, searchable
-from scanlink.report.section import Analysis
+from scanlink.report.result_rows import SYMBOL, Column, result_table, searchable
+from scanlink.report.sections import Analysis
 from scanlink.tables import FAILED
 
 __all__ = ["methods_of", "results_of", "write_page"]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
-from scanlink.report.section import Picture
+from scanlink.report.sections import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

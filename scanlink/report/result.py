@@ -11,7 +11,7 @@ import pandas as pd
 from scanlink.p_values import PERMUTED_KINDS, PValueKind
 from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run
-from scanlink.report.section import Analysis
+from scanlink.report.sections import Analysis
 
 __all__ = ["Result"]
 

@@ -6,24 +6,20 @@ This is the only module that talks to Dask while blocks are computed.
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import socket
 import time
 import traceback
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from scanlink.errors import RunError, first_few
 from scanlink.run.blocks import Block
+from scanlink.run.compute import Report, compute_block
 from scanlink.run.events import Done, Event, Failed, Tick
-from scanlink.run.memory import peak_mib
 from scanlink.run.order import Order
-from scanlink.run.parts import Parts
-from scanlink.run.work import Job, Task, Work
+from scanlink.run.work import Job, Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -38,62 +34,6 @@ _LOOK, _ANSWER = 2.0, 30.0
 _SORT = 30.0
 # Workers that do not see the folder, one after another, before the run is stopped.
 _BLIND = 5
-
-
-class Report(NamedTuple):
-    """What travels back from a worker; ``blind`` names one that does not see the folder."""
-
-    seconds: float
-    mib: float
-    found_finished: bool
-    blind: str | None
-
-
-def compute_block(block: Block, *, task: Task, context: Any, parts: Parts, marker: str | None = None) -> Report:
-    """Compute one block where it was sent, and leave its part; only a few numbers travel back.
-
-    Parameters
-    ----------
-    block
-        Block that is computed.
-    task, context, parts
-        As in :class:`scanlink.run.Work`.
-    marker
-        Path of a file that the driver has just written. Where it cannot be seen, the folder is not the driver's:
-        nothing is computed, and nothing written to a folder that only has the same name.
-    """
-    begin = time.monotonic()
-    if marker is not None and not Path(marker).is_file():
-        # A look at a folder makes a network file system fetch what is new in it; the folder itself may be new as well.
-        folder = Path(marker).parent
-        _list_names(folder.parent)
-        if os.path.basename(marker) not in _list_names(folder):
-            return Report(0.0, 0.0, False, _worker_address() or socket.gethostname())
-    found_finished = parts.is_done(block)
-    if not found_finished:
-        table = task(context, block)
-        # A worker that was given up for lost may have finished meanwhile: the first part stays.
-        if not parts.is_done(block):
-            parts.write(block, table)
-    return Report(time.monotonic() - begin, peak_mib(), found_finished, None)
-
-
-def _list_names(folder: Path) -> list[str]:
-    """List the names in a folder; none where it cannot be read."""
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _worker_address() -> str | None:
-    """Return the address of the Dask worker that this runs on; None where it is none."""
-    from distributed import get_worker
-
-    try:
-        return get_worker().address
-    except ValueError:
-        return None
 
 
 class Farm:

@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 
 from scanlink.errors import RunError
+from scanlink.run.compute import compute_block
 from scanlink.run.events import Done, Event, Failed
-from scanlink.run.farm import compute_block
 from scanlink.run.order import Order
 from scanlink.run.work import Job
 

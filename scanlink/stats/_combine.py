@@ -17,13 +17,11 @@ from scanlink.stats._negbin import log_likelihood
 from scanlink.stats._newton import _ETA_MAX, CONVERGED, NOT_CONVERGED, Floats, factor, solve_factored
 from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
 
-# Sums stay above this, and one step takes none of them to less than this part of itself: the likelihood is defined
-# to the bound, its logarithm's slope is not.
+# Sums stay above this, and a step takes none to less than this part of itself: to the bound the slope is not defined.
 FLOOR = 1e-9
 _PART = 0.05
 # What a step promises to add to the log likelihood when it is the last.
-_PROMISE = 1e-12
-_ROUNDS = 50
+_PROMISE, _ROUNDS = 1e-12, 50
 
 
 @compiled

@@ -14,7 +14,7 @@ from scanlink.tables import Table
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run
-    from scanlink.report.section import Section
+    from scanlink.report.sections import Section
     from scanlink.run import Plan
     from scanlink.run.work import Task
     from scanlink.store.store import Store

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from scanlink.stats import Covariates, NegbinFit, PoissonFit, Weights, resample_key, sums_on
 from scanlink.store.store import Modality, Store
-from scanlink.tl.plan import CellPlan
+from scanlink.tl.cell_plan import CellPlan
 
 __all__ = ["Cells", "Fit", "theta_of", "two_sided"]
 

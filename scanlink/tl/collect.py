@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scanlink.options import FdrMethod
 from scanlink.stats import adjust
 from scanlink.tables import FAILED
-from scanlink.tl.plan import CellPlan
+from scanlink.tl.cell_plan import CellPlan
 
 __all__ = ["add_rates", "group_labels", "read_parts"]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from scanlink.store.store import Store
-from scanlink.tl.plan import CellPlan
+from scanlink.tl.cell_plan import CellPlan
 
 __all__ = ["opener"]
 

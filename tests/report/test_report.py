@@ -18,9 +18,9 @@ import yaml
 
 from scanlink.errors import InputError
 from scanlink.io.parquet import read_shared
-from scanlink.pipeline.report import write_report
+from scanlink.pipeline.run_page import write_report
 from scanlink.report.counts import count_rows
-from scanlink.report.rows import result_table
+from scanlink.report.result_rows import result_table
 from scanlink.tl.scan.section import PAGE_COLUMNS
 
 

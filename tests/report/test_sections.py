@@ -18,12 +18,12 @@ from report.test_report import _Reader
 import scanlink.report
 from scanlink.errors import InputError
 from scanlink.pipeline.experiments import EXPERIMENTS
-from scanlink.pipeline.report import experiment_in
+from scanlink.pipeline.run_page import experiment_in
 from scanlink.report.counts import summary_lines
 from scanlink.report.page import write_page
 from scanlink.report.references import Method
-from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, Column
-from scanlink.report.section import Picture, RowKind, Section
+from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, Column
+from scanlink.report.sections import Picture, RowKind, Section
 from scanlink.tables import FAILED, STATUSES, Table
 
 ANALYSES = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]

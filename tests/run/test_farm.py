@@ -17,8 +17,8 @@ import pytest
 from scanlink import cluster
 from scanlink.errors import RunError
 from scanlink.run import Parts, cut, run_blocks
+from scanlink.run.compute import compute_block
 from scanlink.run.costs import CostModel
-from scanlink.run.farm import compute_block
 
 
 @dataclass(frozen=True)

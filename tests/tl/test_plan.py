@@ -21,8 +21,8 @@ from scanlink.store.store import Store
 from scanlink.tl.analysis import Given
 from scanlink.tl.scan import costs as _costs
 from scanlink.tl.scan.block import scan_block
-from scanlink.tl.scan.costs import PairCosts, nonzero_cells
 from scanlink.tl.scan.options import ScanOptions
+from scanlink.tl.scan.pair_costs import PairCosts, nonzero_cells
 from scanlink.tl.scan.rows import ScanPlan, scan_rows
 
 

@@ -14,10 +14,10 @@ from scanlink.io.peaks import parse_peaks
 from scanlink.run import Block, cut
 from scanlink.stats import Ladder
 from scanlink.tl.analysis import Given
+from scanlink.tl.cell_plan import CellPlan, write_cell_plan
 from scanlink.tl.designs import Group, GroupDesigns, group_designs
 from scanlink.tl.epistasis.enhancer_pairs import enhancer_columns, enhancer_pairs
 from scanlink.tl.epistasis.options import EpistasisOptions
-from scanlink.tl.plan import CellPlan, write_cell_plan
 
 __all__ = ["DOSAGE", "EpistasisPlan", "check_epistasis", "enhancer_rows"]
 

@@ -13,8 +13,8 @@ import pandas as pd
 from scanlink.report.asked import fdr_words, formula_words, inference_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, PLAIN, SYMBOL, Column
-from scanlink.report.section import Picture, Section
+from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, PLAIN, SYMBOL, Column
+from scanlink.report.sections import Picture, Section
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run

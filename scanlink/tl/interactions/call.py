@@ -13,7 +13,7 @@ from scanlink.errors import InputError
 from scanlink.tables import CONTROLS
 from scanlink.tl.call import call
 from scanlink.tl.interactions import INTERACTIONS
-from scanlink.tl.perturbations.counts import counts_and_guides
+from scanlink.tl.perturbations.screen_store import counts_and_guides
 
 if TYPE_CHECKING:
     from distributed import Client

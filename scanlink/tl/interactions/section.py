@@ -14,8 +14,8 @@ import pandas as pd
 from scanlink.report.asked import fdr_words, formula_words, inference_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
-from scanlink.report.section import Picture, Section
+from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
+from scanlink.report.sections import Picture, Section
 from scanlink.tl.perturbations.control_rates import control_lines, control_rates, verdict
 from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS, asked_rows
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, Reference
-from scanlink.report.rows import GENE, GROUP, SYMBOL, Column
-from scanlink.report.section import Section
+from scanlink.report.result_rows import GENE, GROUP, SYMBOL, Column
+from scanlink.report.sections import Section
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanlink.report.rows import Column
-from scanlink.report.section import RowKind
+from scanlink.report.result_rows import Column
+from scanlink.report.sections import RowKind
 
 if TYPE_CHECKING:
     import pandas as pd

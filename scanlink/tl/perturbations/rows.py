@@ -13,11 +13,11 @@ from scanlink.run import cut
 from scanlink.stats import Ladder
 from scanlink.tables import ASKED, ROW_KINDS
 from scanlink.tl.analysis import Given
+from scanlink.tl.cell_plan import CellPlan, write_cell_plan
 from scanlink.tl.designs import Group, group_designs
 from scanlink.tl.perturbations.controls import Rows, add_controls
 from scanlink.tl.perturbations.options import PerturbationOptions
 from scanlink.tl.perturbations.targets import Targets, targets_of
-from scanlink.tl.plan import CellPlan, write_cell_plan
 
 __all__ = ["PerturbationPlan", "plan_perturbations", "target_columns"]
 

@@ -13,8 +13,8 @@ from scanlink.report.asked import fdr_words, file_name, formula_words, inference
 from scanlink.report.counts import summary_lines
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
-from scanlink.report.section import Picture, Section
+from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
+from scanlink.report.sections import Picture, Section
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run

@@ -2,7 +2,7 @@
 
 from scanlink.tl.analysis import Analysis, Export
 from scanlink.tl.screen.block import screen_block
-from scanlink.tl.screen.export import rows_with_places
+from scanlink.tl.screen.browser_rows import rows_with_places
 from scanlink.tl.screen.options import ScreenOptions
 from scanlink.tl.screen.rows import screen_rows
 from scanlink.tl.screen.section import SECTION

@@ -13,7 +13,7 @@ from mudata import MuData
 from scanlink.store.store import Store
 from scanlink.tables import CONTROLS
 from scanlink.tl.call import call
-from scanlink.tl.perturbations.counts import counts_and_guides
+from scanlink.tl.perturbations.screen_store import counts_and_guides
 from scanlink.tl.screen import SCREEN
 
 if TYPE_CHECKING:

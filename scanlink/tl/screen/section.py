@@ -13,12 +13,12 @@ import pandas as pd
 from scanlink.report.asked import fdr_words, file_name, formula_words, inference_words, window_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
-from scanlink.report.section import Picture, Section
+from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
+from scanlink.report.sections import Picture, Section
 from scanlink.tables import ASKED
 from scanlink.tl.perturbations.control_rates import control_lines, control_rates, verdict
-from scanlink.tl.perturbations.places import target_places
 from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS, asked_rows
+from scanlink.tl.perturbations.target_places import target_places
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run

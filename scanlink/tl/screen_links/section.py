@@ -13,8 +13,8 @@ import pandas as pd
 from scanlink.report.asked import file_name
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method
-from scanlink.report.rows import FDR, GENE, GROUP, P_VALUE, Column
-from scanlink.report.section import Picture, Section
+from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, Column
+from scanlink.report.sections import Picture, Section
 from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS
 from scanlink.tl.screen_links.summary import screen_links_summary
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from scanlink.report.folder import Run
-from scanlink.report.section import Analysis
+from scanlink.report.sections import Analysis
 
 __all__ = ["describe_record"]
 

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scanlink.report.references import Method
-from scanlink.report.rows import Column
+from scanlink.report.result_rows import Column
 from scanlink.tables import Table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 from scanlink.errors import InputError, first_few
 from scanlink.report.folder import Run
 from scanlink.tables import ASKED
-from scanlink.tl.perturbations.places import target_places
+from scanlink.tl.perturbations.target_places import target_places
 from scanlink.tl.screen.table import SCREEN_TABLE
 
 __all__ = ["rows_with_places"]
