@@ -29,7 +29,7 @@ def report(
     rows: Annotated[int, typer.Option(min=1, help="Most rows in the tables that can be searched.")] = 5_000,
 ) -> None:
     """Write report.html, one offline page, and its pictures from the tables of a run."""
-    from scanlink.report.write import write_report
+    from scanlink.report import write_report
 
     print(write_report(folder, rows=rows))
 

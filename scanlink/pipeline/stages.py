@@ -99,7 +99,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def report_on(folder: Path) -> Path | None:
     """Write the page about a finished run. The tables are there, so one that cannot be made is no reason to fail."""
-    from scanlink.report.write import write_report
+    from scanlink.report import write_report
 
     try:
         return write_report(folder)

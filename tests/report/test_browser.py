@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from scanlink.io.parquet import read_shared
-from scanlink.report.write import write_report
+from scanlink.report import write_report
 
 LAPTOP, PHONE = (1366, 768), (390, 844)
 

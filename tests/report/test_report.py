@@ -18,9 +18,9 @@ import yaml
 
 from scanlink.errors import InputError
 from scanlink.io.parquet import read_shared
+from scanlink.report import write_report
 from scanlink.report.counts import count_rows
 from scanlink.report.rows import result_table
-from scanlink.report.write import write_report
 from scanlink.tl.scan.section import PAGE_COLUMNS
 
 

@@ -15,9 +15,10 @@ from scanlink.errors import InputError, OptionError
 from scanlink.io.parquet import read_shared
 from scanlink.pipeline.export import export_run
 from scanlink.pipeline.status import describe
+from scanlink.report import write_report
 from scanlink.report.folder import read_run
 from scanlink.report.page import methods_of, results_of
-from scanlink.report.write import analyses_of, write_report
+from scanlink.report.write import analyses_of
 from scanlink.tl.control_rates import control_rates, verdict
 from scanlink.tl.interactions.statuses import STATUSES as INTERACTIONS
 from scanlink.tl.screen.statuses import STATUSES as EFFECTS
