@@ -1,11 +1,20 @@
-"""What was killed together with its driver: wait until it is gone, however busy the machine is."""
+"""Workers: wait until those of a killed driver are gone, and let this process forget that it was one."""
 
 from __future__ import annotations
 
+import gc
 import time
+from functools import _lru_cache_wrapper
 from pathlib import Path
 
-__all__ = ["wait_for_session"]
+__all__ = ["forget", "wait_for_session"]
+
+
+def forget() -> None:
+    """Workers remember what they have opened of a plan; this process was one."""
+    for found in gc.get_objects():
+        if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scanlink.tl"):
+            found.cache_clear()
 
 
 def wait_for_session(leader: int, *, seconds: float = 60.0) -> None:

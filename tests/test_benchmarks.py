@@ -20,9 +20,10 @@ SMALL = {
     "planning": ("--cells 300 --genes 60 --peaks 400", "| celltype | donor |"),
     "scale_model": ("--pairs 1000", "The driver keeps up with"),
     "screen_power": ("--pairs 1 --without 1 --links 0", "tests of 50,000 cells"),
-    "store": ("--cells 300 --genes 200 --peaks 500", "in pieces"),
+    "store": ("--cells 300 --genes 6000 --peaks 20000", "in pieces"),
     "tail": ("--plain 50", "|"),
 }
+SLOW = ("calibration", "planning", "screen_power", "store", "tail")
 # Those that need the reference data, an hour, or R.
 STARTED = ("accuracy", "datasets", "resampling", "scan", "screen")
 # What the others share.
@@ -43,7 +44,9 @@ def start(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module.main()
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SMALL]
+)
 def test_benchmarks__run_at_their_smallest_size(name, monkeypatch, capfd, tmp_path):
     words, printed = SMALL[name]
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -82,15 +82,21 @@ def compute_slice(
         replace_file(folder / "pairs.parquet", lambda temporary: table.to_parquet(temporary, index=False))
     given = experiment.given(options, Prepared(store, tables, []), folder)
     follow = Follow(given, experiment.asked(given.sections))
-    works, total = follow.start(), RunStats()
-    for analysis in follow.analyses:
-        for plan in follow.plans(analysis).values():
-            total.add(compute(analysis, plan, chunk=chunk))
-    total.raise_failures()
+    works = follow.start()
+    plans = [(analysis, plan) for analysis in follow.analyses for plan in follow.plans(analysis).values()]
+    done = [compute(analysis, plan, chunk=chunk) for analysis, plan in plans]
     if all(len(work.parts.present()) == len(work.blocks) for work in works):
-        for stats in _compute_followers(follow, works, chunk):
-            total.add(stats)
-        total.raise_failures()
+        done += _compute_followers(follow, works, chunk)
+    for stats in done:
+        stats.raise_failures()
+    return _total(done)
+
+
+def _total(done: Sequence[RunStats]) -> RunStats:
+    """Sum what was done for several plans."""
+    total = RunStats(peak_mib=max((stats.peak_mib for stats in done), default=0.0))
+    for name in ("n_blocks", "n_found", "n_computed", "seconds", "task_seconds"):
+        setattr(total, name, sum(getattr(stats, name) for stats in done))
     return total
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from scanlink.errors import MissingKeyError
 from scanlink.pipeline import config, slices
 from scanlink.pipeline import run as pipeline
 from scanlink.pipeline.export import export_run
@@ -100,7 +101,7 @@ def test_earlier_version__config_is_the_same_run(old, tmp_path):
 
 def test_earlier_version__tables_of_a_run_that_is_refused_stay(old):
     before = contents(old)
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(MissingKeyError, match="nothing"):
         pipeline.run(config.load_run(old.options, changes=[f"{old.starting[0]}.formula=nothing"]), old.out)
     assert contents(old) == before
     assert json.loads((old.out / "provenance.json").read_text())["schema"] == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
@@ -13,13 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import _lru_cache_wrapper
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from processes import wait_for_session
+from processes import forget, wait_for_session
 
 import scanlink as sl
 from scanlink.errors import DesignError, MissingKeyError, OptionError
@@ -234,13 +232,6 @@ def lose(folder: Path, group: str, kind: str) -> tuple[Path, bytes]:
     content = path.read_bytes()
     path.unlink()
     return path, content
-
-
-def forget() -> None:
-    """Workers remember what they have opened of a plan; this process was one."""
-    for found in gc.get_objects():
-        if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scanlink.tl"):
-            found.cache_clear()
 
 
 def test_run__a_group_whose_scan_has_failed_blocks_has_no_enhancer_pairs(project, reference, tmp_path, caplog):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import forget
 
 import scanlink as sl
 from scanlink.errors import InputError, RunError
@@ -49,6 +50,10 @@ class Project:
     def slice(self, out: Path, number: int, *changes: str) -> RunStats:
         store, pairs = self.reference / "store", self.reference / "pairs.parquet"
         return slices.compute_slice(store, pairs, out, chunk=(number, N), options_file=self.options, changes=changes)
+
+    def slices(self, out: Path) -> None:
+        for number in range(1, N + 1):
+            self.slice(out, number)
 
 
 def run(options: Path, out: Path) -> None:
@@ -120,6 +125,26 @@ def test_slices__are_dealt_out_once_and_are_found_again(project, tmp_path):
     project.slice(tmp_path / "out", 2)
     again = [project.slice(tmp_path / "out", number) for number in (1, 2, 3)]
     assert [stats.n_computed for stats in again] == [0, 0, 0]
+    assert sum(stats.n_blocks for stats in again) == len(list(tmp_path.glob("out/parts/*/block-*.parquet")))
+    assert all(stats.n_found == stats.n_blocks for stats in again)
+
+
+def test_slices__blocks_that_failed_are_an_error_whatever_is_computed_after_them(project, tmp_path):
+    name = project.tables[0].replace("links", "scan")
+    for number in (1, 2, 3):
+        project.slice(tmp_path / "out", number)
+    (plan,) = tmp_path.glob(f"out/parts/{name}-*")
+    lost = sorted(plan.glob("block-*.parquet"))[0]
+    content = (plan / "group-0000.npz").read_bytes()
+    lost.unlink()
+    (plan / "group-0000.npz").unlink()
+    forget()
+    with pytest.raises(RunError, match=r"1 of \d+ blocks failed: .block 0: FileNotFoundError"):
+        project.slices(tmp_path / "out")
+    (plan / "group-0000.npz").write_bytes(content)
+    project.slices(tmp_path / "out")
+    slices.merge(tmp_path / "out")
+    assert digests(tmp_path / "out", project.tables) == digests(project.reference, project.tables)
 
 
 def test_slices__a_second_pass_computes_followers_in_slices(multiome, tmp_path):
