@@ -199,4 +199,4 @@ def _need_one_plan(folder: Path, names: Sequence[str]) -> None:
             )
         for plan in plans:
             # Damage is said, not made good: that would be a plan whose parts are not there.
-            _ = plan.blocks
+            _ = plan.about, plan.blocks
