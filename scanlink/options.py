@@ -38,7 +38,23 @@ class Options(BaseModel):
 
 
 def ladder_stages(value: Any) -> Any:
-    """Give a ladder as its name, or as its stages where it has none."""
+    """Give a ladder as its name, or as its stages where it has none.
+
+    Parameters
+    ----------
+    value
+        Name of a ladder, or its stages: replicates, and the p-value below which it goes on.
+
+    Returns
+    -------
+    str or tuple
+        As a run.yaml says it.
+
+    Examples
+    --------
+    >>> ladder_stages([[100, 0.1], [2500, None]])
+    ((100, 0.1), (2500, None))
+    """
     return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
 
 

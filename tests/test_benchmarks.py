@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import runpy
 import sys
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_benchmarks__start(name, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         start(name, "--help", monkeypatch)
     assert f"python benchmarks/{name}.py" in capsys.readouterr().out
+
+
+def test_pictures_of_the_docs__start(monkeypatch, capsys):
+    script = FOLDER.parent / "docs" / "pictures.py"
+    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(script), run_name="__main__")
+    assert "python docs/pictures.py" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -13,6 +13,7 @@ import pytest
 
 import scanlink as sl
 from scanlink.pipeline import config
+from scanlink.pipeline.multiome import RunOptions
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -28,7 +29,7 @@ def test_library__finds_links():
 
 def test_run_yaml__is_valid_and_gives_the_defaults():
     options = config.load_run(EXAMPLES / "run.yaml")
-    defaults = sl.options.RunOptions(input="x.h5mu", genes="g.gtf")
+    defaults = RunOptions(input="x.h5mu", genes="g.gtf")
     assert options.groups.by == "celltype"
     for section in ("pairs", "scan", "links", "cluster"):
         assert getattr(options, section) == getattr(defaults, section)

@@ -57,30 +57,13 @@ OPEN: dict[str, str] = {
         "stats.state_names stats.sums_on"
     ),
     "no example that runs": "io.get_tables pp.guide_calls report.write_report stats.climb_all",
-    "not described: alpha, method, scope": "options.LinksOptions",
-    "not described: anchor, overlap": "options.PairOptions",
-    "not described: atac, cells, path, rna": "options.InputOptions",
-    "not described: by, only": "options.GroupOptions",
     "not described: client": "cluster.problem",
     "not described: device": "stats.sums_on",
-    "not described: family, formula, ladder, method, p_value, robust, seed": "options.EpistasisOptions",
-    "not described: family, formula, ladder, p_value, robust, seed": "options.ScanOptions",
     "not described: fit, gene, peak, target": "stats.PairReplicates",
-    "not described: gencode, path": "options.GenesOptions",
-    "not described: genes, groups, input, links, pairs, scan": "options.RunOptions",
-    "not described: groups, links, scan": "options.SliceOptions",
     "not described: n_enhancers": "stats.interaction_signs stats.state_names",
     "not described: overrides, profile": "cluster.check",
     "the first line has no verb": (
-        "cluster.client cluster.driver_job cluster.problem pl.additivity pl.arcs pl.calibration pl.distance_decay "
-        "pl.heatmap pl.links_per pl.qq pl.recovery pl.screen_aic pl.screen_links pl.screen_power pl.states "
-        "pl.volcano pp.guide_calls pp.perturbation stats.adjust stats.basic_p stats.bootstrap_tail "
-        "stats.calibrated_p stats.case_weights stats.climb stats.climb_all stats.compare_links "
-        "stats.cooks_distance stats.dependent_columns stats.fit_combined stats.fit_negbin stats.fit_poisson "
-        "stats.interaction_p stats.interaction_permutation_p stats.interaction_signs stats.null_se "
-        "stats.permutation_p stats.perturbation_probability stats.refit_negbin stats.refit_poisson "
-        "stats.resample_key stats.robust_p stats.sandwich_influence stats.sandwich_se stats.score_p "
-        "stats.smallest_effect stats.state_names stats.sums_on"
+        "cluster.driver_job pp.guide_calls stats.climb_all stats.interaction_signs stats.sums_on"
     ),
 }
 

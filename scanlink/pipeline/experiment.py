@@ -74,8 +74,10 @@ class Experiment:
         Analyses that it may ask for, in the order of the page.
     slices
         Model of the options that slices of a run use.
-    read_slice
-        Called as ``read_slice(path, store)``: gives the tables of slices, from a table of pairs and a store.
+    read_pairs
+        Called with the path of a table of pairs that slices test; reads it.
+    store_tables
+        Called with the store of slices; gives the tables that it holds.
     sections
         Called with the options; gives them by the name of their section, those of analyses under their names.
     """
@@ -85,7 +87,8 @@ class Experiment:
     prepare: Callable[[Any, Path], Prepared]
     analyses: tuple[Analysis, ...]
     slices: type[Options]
-    read_slice: Callable[[Path, Store], dict[str, pd.DataFrame]]
+    read_pairs: Callable[[Path], pd.DataFrame]
+    store_tables: Callable[[Store], dict[str, pd.DataFrame]] = lambda store: {}
     sections: Callable[[Any], dict[str, Any]] = _fields
 
     def given(self, options: Any, prepared: Prepared, folder: Path) -> Given:

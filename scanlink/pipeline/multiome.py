@@ -151,5 +151,5 @@ MULTIOME = Experiment(
     prepare=prepare,
     analyses=(SCAN, EPISTASIS, KENDALL),
     slices=SliceOptions,
-    read_slice=lambda path, store: {"pairs": read_pairs(path)},
+    read_pairs=read_pairs,
 )

@@ -175,6 +175,7 @@ SCREENING = Experiment(
     prepare=prepare,
     analyses=(SCREEN, INTERACTIONS, SCREEN_LINKS),
     slices=ScreenSliceOptions,
-    read_slice=lambda path, store: {"pairs": read_target_pairs(path), "guides": store.guide_table},
+    read_pairs=read_target_pairs,
+    store_tables=lambda store: {"guides": store.guide_table},
     sections=_sections,
 )

@@ -18,7 +18,7 @@ from scanlink.pipeline.outcome import Outcome
 from scanlink.pipeline.record import write_record
 from scanlink.pipeline.run import Stages
 from scanlink.pipeline.surroundings import claim, report_on
-from scanlink.run import FolderLock, RunStats, Work, run_work
+from scanlink.run import FolderLock, Plan, RunStats, Work, run_work
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Given
@@ -67,20 +67,18 @@ def compute_slice(
         If data or options cannot be used, or blocks failed.
     """
     experiment, options = _slice_options(options_file, changes)
+    table = experiment.read_pairs(pairs)
     if not data.is_dir():
         existing_file(data, "a scan store (a folder) or a .h5mu of raw counts")
-    existing_file(pairs, "a table of pairs")
     folder = Path(out).resolve()
     claim(folder)
     store = _store(data, folder)
-    tables = experiment.read_slice(pairs, store)
     # For merge, which takes the rates of all slices together.
     if not (folder / "config.yaml").exists():
         replace_file(folder / "config.yaml", lambda temporary: config.save(options, temporary))
     if pairs.resolve() != folder / "pairs.parquet":
-        table = tables["pairs"]
         replace_file(folder / "pairs.parquet", lambda temporary: table.to_parquet(temporary, index=False))
-    given = experiment.given(options, Prepared(store, tables, []), folder)
+    given = experiment.given(options, Prepared(store, {"pairs": table, **experiment.store_tables(store)}, []), folder)
     follow = Follow(given, experiment.asked(given.sections))
     works = follow.start()
     plans = [(analysis, plan) for analysis in follow.analyses for plan in follow.plans(analysis).values()]
@@ -170,7 +168,8 @@ def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[s
     _need_one_plan(folder, [name for name in starters if getattr(options, name) is not None])
     elsewhere = folder / "store.txt"
     store = Store.open(Path(elsewhere.read_text()) if elsewhere.is_file() else folder / "store")
-    tables = experiment.read_slice(existing_file(folder / "pairs.parquet", "the pairs of the slices"), store)
+    pairs = experiment.read_pairs(existing_file(folder / "pairs.parquet", "the pairs of the slices"))
+    tables = {"pairs": pairs, **experiment.store_tables(store)}
     inputs: list[dict[str, Any]] = [{"path": str(store.path), "sha256": store.checksum}]
     given: Given = experiment.given(options, Prepared(store, tables, inputs), folder)
     with FolderLock(folder) as lock:
@@ -191,9 +190,13 @@ def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[s
 def _need_one_plan(folder: Path, names: Sequence[str]) -> None:
     """Check that slices wrote one plan of each analysis; those after the first may have had nothing to ask."""
     for name in names:
-        plans = sorted(path.parent.name for path in folder.glob(f"parts/{name}-*/plan.json"))
+        plans = [Plan(path.parent) for path in sorted(folder.glob(f"parts/{name}-*/plan.json"))]
         if len(plans) > 1 or (name == names[0] and not plans):
+            found = ", ".join(plan.folder.name for plan in plans) or "none"
             raise InputError(
-                f"{folder} holds {len(plans)} scans ({', '.join(plans) or 'none'}), expected one: give the folder that "
-                "the slices wrote to, and delete scans of other options below parts/"
+                f"{folder} holds {len(plans)} scans ({found}), expected one: give the folder that the slices wrote "
+                "to, and delete scans of other options below parts/"
             )
+        for plan in plans:
+            # Damage is said, not made good: that would be a plan whose parts are not there.
+            _ = plan.about, plan.blocks

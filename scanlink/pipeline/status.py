@@ -76,12 +76,12 @@ def _tables(folder: Path, plans: dict[str, list[Plan]]) -> list[str]:
     # Before options are written, what was prepared tells.
     sections = options if isinstance(options, dict) else {name: {} for name, found in plans.items() if found}
     lines = []
-    for number, analysis in enumerate(
-        experiment_with([name for name, s in sections.items() if s is not None]).analyses
-    ):
+    asked = [name for name, section in sections.items() if section is not None]
+    for number, analysis in enumerate(experiment_with(asked).analyses):
         path = folder / f"{analysis.table.name}.parquet"
+        label = analysis.table.name if analysis.follows is None else analysis.section.title.lower()
         if number == 0 or sections.get(analysis.name) is not None or path.is_file():
-            lines.append(f"{analysis.section.title.lower():<18}{_is_there(path)}")
+            lines.append(f"{label:<18}{_is_there(path)}")
     return lines
 
 

@@ -180,7 +180,7 @@ def test_report__of_a_screen_with_nothing_tested(screen_folder):
     text, reader = read(screen_folder)
     assert "None of them could be tested; the table below says why." in text
     assert "few_perturbed : too few cells have the perturbation, or are without it" in text
-    assert "No pairs of targets could be tested;" in text
+    assert "No pairs of targets of a gene could be tested;" in text
     assert "No negative controls were tested," in text
     assert not [tag for tag, _ in reader.tags if tag == "img"]
 
@@ -192,8 +192,8 @@ def test_report__of_a_screen_without_effects_or_controls(screen_folder, plain):
     screen = change(screen_folder, "screen", quiet)
     two = change(screen_folder, "interactions", quiet)
     text, _ = read(screen_folder)
-    assert f"No effects. None of the {(screen['status'] == 'ok').sum()} tested pairs" in text
-    assert f"No interactions. None of the {(two['status'] == 'ok').sum()} tested pairs of targets" in text
+    assert f"No effects. None of the {(screen['status'] == 'ok').sum()} tested target-gene pairs" in text
+    assert f"No interactions. None of the {(two['status'] == 'ok').sum()} tested pairs of targets of a gene" in text
     assert "That no interaction was found says nothing of smaller ones." in text
     assert "No negative controls were tested," in text
 
@@ -233,7 +233,7 @@ def test_report__says_in_which_interactions_one_cell_stands_out(screen_folder, p
     text, _ = read(screen_folder)
     assert "3 pairs interact" in text
     assert "In 3 of them one cell stands out:" in text
-    assert f"as in {300 / len(tested):.0f} % of all tested pairs" in text
+    assert f"as in {300 / len(tested):.0f} % of all tested target-gene pairs" in text
     assert "Without that cell 1 of them has a model-based p-value of .05 or more" in text
 
 
