@@ -11,6 +11,8 @@ from pandas.api.types import pandas_dtype
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.p_values import KINDS
+from scanlink.tables import p_value_columns
 
 __all__ = ["LINK_COLUMNS", "read_links"]
 
@@ -27,12 +29,7 @@ LINK_COLUMNS = {
     "beta": "float64",
     "se": "float64",
     "z": "float64",
-    "p": "float64",
-    "se_robust": "float64",
-    "p_robust": "float64",
-    "p_boot": "float64",
-    "n_boot": "Int64",
-    "p_tail": "float64",
+    **{column.name: "Int64" if column.type == "count" else "float64" for column in p_value_columns(KINDS)},
     "p_value": "float64",
     "fdr": "float64",
     "status": "object",

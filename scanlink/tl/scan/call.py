@@ -104,13 +104,13 @@ def scan(
     Returns
     -------
     pandas.DataFrame
-        A row a group and pair: group, gene, peak, distance (bp), n_cells, frac_gene, frac_peak (share of cells that
-        are non-zero), beta (natural log), se, z, p (model-based), se_robust, p_robust, p_boot, n_boot, p_tail,
-        p_value, fdr, status, and of a negative binomial theta and theta_converged (False where counts vary no more
-        than Poisson counts, so that theta has no maximum). ``status`` is ``ok`` for tested pairs, else ``gene_rare``,
-        ``peak_rare``, ``separated`` (the gene is 0 in all open, or all closed, cells), ``collinear`` (the peak is the
-        same in every cell, or covariates explain it), ``too_few_cells``, ``too_few_clusters`` or ``not_converged``, and
-        the estimates are NaN.
+        A row a group and pair: group, gene, peak, distance (bp), n_cells, frac_gene, frac_peak (share of cells that are
+        non-zero), beta (natural log), se, z, a ``p_*`` for each kind of p-value (p is model-based; p_robust, p_boot,
+        p_tail), se_robust, n_boot, p_value, fdr, status, and of a negative binomial theta and theta_converged (False
+        where counts vary no more than Poisson counts, so that theta has no maximum). ``status`` is ``ok`` for tested
+        pairs, else ``gene_rare``, ``peak_rare``, ``separated`` (the gene is 0 in all open, or all closed, cells),
+        ``collinear`` (the peak is the same in every cell, or covariates explain it), ``too_few_cells``,
+        ``too_few_clusters`` or ``not_converged``, and the estimates are NaN.
 
     Raises
     ------
