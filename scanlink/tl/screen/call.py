@@ -62,27 +62,56 @@ def screen(
         (``discovery`` or ``positive_control``) if known.
     guides
         A row a guide, named by the index: ``target``, and if known ``efficiency`` (0 to 1) and ``threshold`` (UMIs).
-        Left out, it is ``mdata["guide"].var``, or that of the store. groupby, groups Column of ``mdata.obs`` with
-        groups of cells that are tested apart, and which of its values; None makes all cells one group, ``all``. formula
-        Covariates in R's notation; ``offset(log(nUMI))`` is a known part of the log expected count. family
-        ``"negbin"``: theta by maximum likelihood, as ``glm.nb`` of R has it; or ``"poisson"``. p_value Which p-value
-        the false discovery rate is taken on: ``"wald"`` (that of GLiMMIRS), ``"robust"``, ``"bootstrap"``, ``"tail"``
-        or ``"permutation"``. Bootstrap and permutation are run only when chosen. ladder Replicates of the bootstrap, as
-        in :func:`scanlink.tl.scan`. permutations A number, or stages ``(permutations, go on below p)``, each of which
-        contains the one before: ``"glimmirs"`` is 100, 1,000 below .1, 10,000 below .01. seed Of bootstrap, permutation
-        and controls. Same seed, same numbers, whatever the number of workers. theta Dispersion in the bootstrap:
-        ``"held"`` or ``"estimated"`` in each replicate. cluster Column of ``mdata.obs`` with what cells have in common,
-        such as the donor: as in :func:`scanlink.tl.scan`. robust Small-sample form of the sandwich error: ``"HC0"``,
-        ``"HC2"``, ``"HC3"``. pseudocount Added to all counts of the fits; GLiMMIRS adds 0.01, which is no better
-        (docs/screens.md). missing_efficiency Of guides that have none; None: the median of the others, 1 if none has.
-        GLiMMIRS: 0, which takes such guides for absent. min_perturbed Least number of cells with the perturbation, and
-        without. min_fraction, min_nonzero The gene is non-zero in more than this share of the group, and in at least so
-        many cells. min_cells Groups with fewer cells are not tested. controls Negative controls that are tested beside:
-        ``non_targeting`` (guides without target, in sets as large as a target's), ``shuffled`` (the perturbation given
-        to other cells) and ``mismatched`` (a gene all of whose targets lie on other chromosomes). n_controls Rows of
-        each kind; None: as many as pairs, at least 1,000, if there are so many. fdr_method ``"bh"``, ``"by"`` or
-        ``"storey"``. block_genes, client, out As in :func:`scanlink.tl.scan`. Returns ------- pandas.DataFrame A row a
-        test, what was asked for before the controls: ``kind``, group, gene, target, distance (bp), n_cells,
+        Left out, it is ``mdata["guide"].var``, or that of the store.
+    groupby, groups
+        Column of ``mdata.obs`` with groups of cells that are tested apart, and which of its values; None makes all
+        cells one group, ``all``.
+    formula
+        Covariates in R's notation; ``offset(log(nUMI))`` is a known part of the log expected count.
+    family
+        ``"negbin"``: theta by maximum likelihood, as ``glm.nb`` of R has it; or ``"poisson"``.
+    p_value
+        Which p-value the false discovery rate is taken on: ``"wald"`` (that of GLiMMIRS), ``"robust"``,
+        ``"bootstrap"``, ``"tail"`` or ``"permutation"``. Bootstrap and permutation are run only when chosen.
+    ladder
+        Replicates of the bootstrap, as in :func:`scanlink.tl.scan`.
+    permutations
+        A number, or stages ``(permutations, go on below p)``, each of which contains the one before: ``"glimmirs"``
+        is 100, 1,000 below .1, 10,000 below .01.
+    seed
+        Of bootstrap, permutation and controls. Same seed, same numbers, whatever the number of workers.
+    theta
+        Dispersion in the bootstrap: ``"held"`` or ``"estimated"`` in each replicate.
+    cluster
+        Column of ``mdata.obs`` with what cells have in common, such as the donor: as in :func:`scanlink.tl.scan`.
+    robust
+        Small-sample form of the sandwich error: ``"HC0"``, ``"HC2"``, ``"HC3"``.
+    pseudocount
+        Added to all counts of the fits; GLiMMIRS adds 0.01, which is no better (docs/screens.md).
+    missing_efficiency
+        Of guides that have none; None: the median of the others, 1 if none has. GLiMMIRS: 0, which takes such guides
+        for absent.
+    min_perturbed
+        Least number of cells with the perturbation, and without.
+    min_fraction, min_nonzero
+        The gene is non-zero in more than this share of the group, and in at least so many cells.
+    min_cells
+        Groups with fewer cells are not tested.
+    controls
+        Negative controls that are tested beside: ``non_targeting`` (guides without target, in sets as large as a
+        target's), ``shuffled`` (the perturbation given to other cells) and ``mismatched`` (a gene all of whose
+        targets lie on other chromosomes).
+    n_controls
+        Rows of each kind; None: as many as pairs, at least 1,000, if there are so many.
+    fdr_method
+        ``"bh"``, ``"by"`` or ``"storey"``.
+    block_genes, client, out
+        As in :func:`scanlink.tl.scan`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a test, what was asked for before the controls: ``kind``, group, gene, target, distance (bp), n_cells,
         n_perturbed, frac_gene (share of cells with a count of the gene); ``beta`` (natural log, of full perturbation),
         ``se``, ``z``, a ``p_*`` for each kind of p-value (``p`` is model based); ``se_robust``, ``p_robust``,
         ``p_boot``, ``n_boot``, ``p_tail``, ``p_perm``, ``n_perm``; ``theta`` and ``theta_converged``; ``min_effect``,
