@@ -105,6 +105,9 @@ def _followed(plan: Plan, follower: Analysis) -> list[str]:
         content: dict[str, dict[str, Any]] = json.loads((plan.folder / FOLLOWED).read_text())[follower.name]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+    whole = content.get("all", {}).get("plan")
+    if whole and "all" not in plan.group_names:
+        return _blocks(Plan(plan.folder.parent / whole), follower.name)
     lines: list[str] = []
     files: list[Path] = []
     failures: list[str] = []
