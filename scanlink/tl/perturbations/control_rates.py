@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ import pandas as pd
 from scanlink.p_values import PERMUTED_KINDS
 from scanlink.tl.perturbations.row_kinds import ROW_KINDS
 
-__all__ = ["LEVELS", "ControlRates", "Rate", "control_lines", "control_rates", "verdict"]
+if TYPE_CHECKING:
+    from scanlink.report.result import Result
+
+__all__ = ["LEVELS", "ControlRates", "Rate", "control_facts", "control_lines", "control_rates", "verdict"]
 
 LEVELS = (0.05, 0.01, 0.001)
 # With fewer tests a p-value may reject twice too often and not be marked.
@@ -144,6 +148,20 @@ def verdict(rates: list[ControlRates]) -> list[str]:
             f"{text}."
         )
     return sentences
+
+
+def control_facts(result: Result, end: str = "") -> dict[str, Any]:
+    """Give the rates of a page's negative controls, and the verdict on them.
+
+    Parameters
+    ----------
+    result
+        A screen or its interactions.
+    end
+        Behind the names of columns: ``"_interaction"``.
+    """
+    rates = control_rates(result.rows, p_value=result.options.get("p_value"), end=end)
+    return {"rates": rates, "verdict": verdict(rates)}
 
 
 def control_lines(table: pd.DataFrame) -> list[str]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanlink.report.result_rows import Column
 from scanlink.report.sections import RowKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KIND", "ROW_KINDS", "asked_rows"]
-
-KIND = Column("kind", "kind", "text", "discovery or positive control")
+__all__ = ["ROW_KINDS", "asked_rows"]
 
 # In the order of the tables.
 ROW_KINDS = {
