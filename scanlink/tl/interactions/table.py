@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
-import pandas as pd
+from functools import partial
 
 from scanlink.p_values import PERMUTED_KINDS
 from scanlink.tables import BETA, FDR, MIN_INTERACTION, P_VALUE, SE, STATUS, THETA, Column, Table, interaction_columns
-from scanlink.tl.analysis import Given
 from scanlink.tl.interactions.options import InteractionOptions
-from scanlink.tl.interactions.rows import InteractionPlan
 from scanlink.tl.perturbations.table import finish_perturbations, first_columns, statuses
 
 __all__ = ["INTERACTIONS_TABLE", "finish_interactions"]
@@ -44,16 +40,4 @@ INTERACTIONS_TABLE = Table(
     effect="beta_interaction",
 )
 
-
-def finish_interactions(
-    plans: Sequence[InteractionPlan],
-    given: Given,
-    options: InteractionOptions,
-    *,
-    set_aside: Sequence[Collection[int]] | None = None,
-    groups: Collection[int] | None = None,
-) -> pd.DataFrame:
-    """Put the parts of pairs of targets together, as :func:`.finish_perturbations` does."""
-    return finish_perturbations(
-        INTERACTIONS_TABLE, plans, options, end="interaction", set_aside=set_aside, groups=groups
-    )
+finish_interactions = partial(finish_perturbations, INTERACTIONS_TABLE, end="interaction")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from scanlink.p_values import column_of
 from scanlink.tables import ASKED, DISTANCE, GENE, GROUP, N_CELLS, ROW_KINDS, Column, Table, statuses_with
+from scanlink.tl.analysis import Given
 from scanlink.tl.collect import add_rates, named_rows, read_parts
 from scanlink.tl.perturbations.options import PerturbationOptions
 from scanlink.tl.perturbations.rows import PerturbationPlan, target_columns
@@ -50,11 +51,12 @@ def statuses(**special: str) -> Mapping[str, str]:
 def finish_perturbations(
     table: Table,
     plans: Sequence[PerturbationPlan],
+    given: Given,
     options: PerturbationOptions,
     *,
-    end: str,
-    set_aside: Sequence[Collection[int]] | None,
-    groups: Collection[int] | None,
+    end: str = "",
+    set_aside: Sequence[Collection[int]] | None = None,
+    groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """Put the parts of a finished plan together.
 
@@ -64,6 +66,8 @@ def finish_perturbations(
         Table that they become.
     plans
         The plan, or none where nothing was asked.
+    given
+        What the run has.
     options
         How rows were tested.
     end

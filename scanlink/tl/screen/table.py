@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
-import pandas as pd
+from functools import partial
 
 from scanlink.p_values import PERMUTED_KINDS
 from scanlink.tables import BETA, FDR, FRAC_GENE, P_VALUE, SE, STATUS, THETA, Column, Table, Z, p_value_columns
-from scanlink.tl.analysis import Given
 from scanlink.tl.perturbations.table import finish_perturbations, first_columns, statuses
 from scanlink.tl.screen.options import ScreenOptions
-from scanlink.tl.screen.rows import ScreenPlan
 
 __all__ = ["SCREEN_TABLE", "finish_screen"]
 
@@ -36,14 +32,4 @@ SCREEN_TABLE = Table(
     called="effects",
 )
 
-
-def finish_screen(
-    plans: Sequence[ScreenPlan],
-    given: Given,
-    options: ScreenOptions,
-    *,
-    set_aside: Sequence[Collection[int]] | None = None,
-    groups: Collection[int] | None = None,
-) -> pd.DataFrame:
-    """Put the parts of target-gene pairs together, as :func:`.finish_perturbations` does."""
-    return finish_perturbations(SCREEN_TABLE, plans, options, end="", set_aside=set_aside, groups=groups)
+finish_screen = partial(finish_perturbations, SCREEN_TABLE)
