@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.p_values import PERMUTED_KINDS
+from scanlink.tables import CONTROLS
 from scanlink.tl.perturbations.row_kinds import ROW_KINDS
 
 if TYPE_CHECKING:
@@ -96,9 +97,7 @@ def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") ->
     (4, True, ['25 ± 22', '0 (up to 60)', '0 (up to 60)'])
     """
     out = []
-    for control, words in ROW_KINDS.items():
-        if not words.control:
-            continue
+    for control in CONTROLS:
         rows = table[(table["kind"] == control) & (table["status"] == "ok")]
         for kind in PERMUTED_KINDS.values():
             if f"{kind.column}{end}" not in rows:
@@ -107,7 +106,7 @@ def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") ->
             p = p[~np.isnan(p)]
             if p.size:
                 rates = tuple(_rate(p, level) for level in LEVELS)
-                out.append(ControlRates(words.words, kind.name, int(p.size), kind.name == p_value, rates))
+                out.append(ControlRates(ROW_KINDS[control].words, kind.name, int(p.size), kind.name == p_value, rates))
     return out
 
 
@@ -172,8 +171,7 @@ def control_lines(table: pd.DataFrame) -> list[str]:
     table
         A screen or its interactions, with the column ``kind``.
     """
-    controls = [name for name, kind in ROW_KINDS.items() if kind.control]
-    tested = table[table["kind"].isin(controls) & (table["status"] == "ok")]
+    tested = table[table["kind"].isin(CONTROLS) & (table["status"] == "ok")]
     shares = [(kind, rows, float((rows["p_value"] < 0.05).mean())) for kind, rows in tested.groupby("kind", sort=False)]
     return [f"  control {kind:<15}{len(rows):>8,} tests, {100 * share:.1f} % below .05" for kind, rows, share in shares]
 

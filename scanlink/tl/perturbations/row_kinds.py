@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanlink.report.sections import RowKind
+from scanlink.tables import ASKED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,4 +28,4 @@ ROW_KINDS = {
 
 def asked_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Select the rows that were asked for, without the negative controls."""
-    return table[table["kind"].isin([name for name, kind in ROW_KINDS.items() if not kind.control])]
+    return table[table["kind"].isin(ASKED)]
