@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -69,18 +68,23 @@ def read_parts(
 
 
 def named_rows(
-    plan: CellPlan, parts: pd.DataFrame, peaks: Mapping[str, NDArray[np.integer[Any]]] = MappingProxyType({})
+    plan: CellPlan, parts: pd.DataFrame, peaks: Mapping[str, NDArray[np.integer[Any]]] | None = None
 ) -> pd.DataFrame:
-    """Add the names of groups, genes and peaks, cells of the group and the distance to parts of a plan.
+    """Add what the plan knows of each row: names of group, gene and peaks, cells of the group, and distance.
 
     Parameters
     ----------
     plan
         The plan.
     parts
-        Parts of it: ``group`` and ``row``, places in the plan, of which the name of the group takes the first.
+        Parts of it; the name of the group takes the place of its index.
     peaks
-        By the name of the column: position in the store of the peak of each row of the plan.
+        Positions in the store of the peak of each row of the plan, by the name of its column. Shape ``(n_rows,)`` each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The parts with ``group``, ``n_cells``, ``gene``, ``distance`` and columns of peaks.
     """
     store, row = Store.open(plan.store), parts["row"].to_numpy()
     names = np.array([group.name for group in plan.groups], dtype=object)
@@ -90,7 +94,7 @@ def named_rows(
         n_cells=n_cells[parts["group"]],
         gene=store.genes.to_numpy(dtype=object)[plan.row_array("gene")[row]],
         distance=pd.array(np.asarray(plan.row_array("distance")[row]), dtype="Int64"),
-        **{name: store.peaks.to_numpy(dtype=object)[places[row]] for name, places in peaks.items()},
+        **{name: store.peaks.to_numpy(dtype=object)[places[row]] for name, places in (peaks or {}).items()},
     )
 
 
