@@ -23,9 +23,12 @@ __all__ = [
     "DISTANCE",
     "FAILED",
     "FDR",
+    "FRAC_GENE",
     "GENE",
     "GROUP",
+    "MIN_INTERACTION",
     "N_CELLS",
+    "PEAK",
     "P_VALUE",
     "ROW_KINDS",
     "SE",
@@ -35,7 +38,9 @@ __all__ = [
     "Column",
     "Table",
     "Z",
+    "interaction_columns",
     "p_value_columns",
+    "statuses_with",
     "write_table",
 ]
 
@@ -74,7 +79,14 @@ class Column:
 
     def of(self, contrast: str, words: str) -> Column:
         """Give the same column of a contrast: its name ends in ``_CONTRAST``, its help in the words."""
-        return replace(self, name=f"{self.name}_{contrast}", help=f"{self.help} {words}", heading="")
+        heading = self.heading and f"{self.heading} {contrast}"
+        help = f"{self.help.removesuffix(' of the effect')} {words}"
+        return replace(self, name=f"{self.name}_{contrast}", help=help, heading=heading)
+
+    @property
+    def label(self) -> str:
+        """What stands above it on a page."""
+        return self.heading or self.name
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,9 @@ GENE = Column("gene", "text", "gene", "gene", computed=False)
 DISTANCE = Column(
     "distance", "distance", "bp from the TSS to the centre of the peak, positive downstream", "distance", computed=False
 )
+PEAK = Column("peak", "text", "peak", computed=False)
 N_CELLS = Column("n_cells", "count", "cells of the group", "cells", computed=False)
+FRAC_GENE = Column("frac_gene", "number", "share of the group's cells in which the gene is non-zero", "gene in")
 BETA = Column("beta", "number", "log fold change (natural log)", "effect")
 SE = Column("se", "number", "model-based standard error of the effect")
 Z = Column("z", "number", "effect over its model-based standard error")
@@ -144,6 +158,9 @@ THETA = (
 CI = (
     Column("ci_low", "number", "lower end of the 95 % interval"),
     Column("ci_high", "number", "upper end of the 95 % interval"),
+)
+MIN_INTERACTION = Column(
+    "min_interaction", "number", "smallest interaction that would have been seen with 80 % power", "detectable"
 )
 STATUS = Column("status", "text", "ok, or why there is no estimate", "status")
 
@@ -162,6 +179,11 @@ STATUSES = {
     "too_few_clusters": "the cells come from too few clusters, such as donors",
     FAILED: "the block was set aside after errors; the same command tries it again",
 }
+
+
+def statuses_with(**special: str) -> dict[str, str]:
+    """Give the words of every status of a test, the special ones of an analysis after those of what was tested."""
+    return {"ok": STATUSES["ok"], **special, **{name: words for name, words in STATUSES.items() if name != "ok"}}
 
 
 def p_value_columns(kinds: Mapping[str, PValueKind]) -> list[Column]:
@@ -186,6 +208,25 @@ def p_value_columns(kinds: Mapping[str, PValueKind]) -> list[Column]:
         if kind.count:
             columns.append(Column(kind.count, "count", f"replicates behind {kind.column}"))
     return columns
+
+
+def interaction_columns(kinds: Mapping[str, PValueKind], effect: str) -> list[Column]:
+    """List the columns of an interaction: its estimate, errors and p-values of all kinds, and interval.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of p-values by name, in the order of the columns.
+    effect
+        What the estimate is.
+    """
+    return [
+        Column("beta_interaction", "number", effect, "interaction"),
+        *(
+            replace(column.of("interaction", "of the interaction"), heading=column.heading)
+            for column in (SE, *p_value_columns(kinds), *CI)
+        ),
+    ]
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

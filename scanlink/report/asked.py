@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = [
     "fdr_words",
     "file_name",
     "formula_words",
+    "in_words",
     "inference_words",
     "p_value_words",
     "share_words",
@@ -40,7 +41,23 @@ def common(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Data: x.h5mu
     Groups: all cells as one group
     """
-    for heading, name, words in (("Data", "input", _input), ("Genes", "genes", _genes), ("Groups", "groups", _groups)):
+    return in_words(options, ("Data", "input", _input), ("Genes", "genes", _genes), ("Groups", "groups", _groups))
+
+
+def in_words(
+    options: Mapping[str, Any], *parts: tuple[str, str, Callable[[Mapping[str, Any]], str]]
+) -> Iterator[tuple[str, str]]:
+    """Say what sections of the options ask for, a heading and a sentence each.
+
+    Parameters
+    ----------
+    options
+        Options of a run.
+    parts
+        Heading, name of the section, and the function that puts a section in words. Sections that are not there are
+        passed over.
+    """
+    for heading, name, words in parts:
         section = options.get(name)
         if isinstance(section, Mapping):
             yield heading, words(section)

@@ -20,12 +20,13 @@ from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible, remov
 from scanlink.report.provenance import describe_record
 from scanlink.report.references import Method, Reference, fdr_method, resolved
 from scanlink.report.result import Result
-from scanlink.report.result_rows import SYMBOL, Column, result_table, searchable
+from scanlink.report.result_rows import result_table, searchable
 from scanlink.report.sections import Analysis
-from scanlink.tables import FAILED
+from scanlink.tables import FAILED, Column
 
 __all__ = ["methods_of", "results_of", "write_page"]
 
+_SYMBOL = Column("symbol", "text", "gene, by its name in the annotation of the run", "gene")
 # Colours of statuses in the stylesheet, beside that of what failed or is not known.
 _TONES = 9
 
@@ -257,11 +258,13 @@ def _named_kinds(result: Result) -> pd.DataFrame:
 
 def _columns(result: Result) -> list[Column]:
     """List the columns of the table that can be searched; one group goes without saying."""
-    columns = list(result.analysis.section.columns)
-    if result.n_groups == 1:
-        columns = [column for column in columns if column.key != "group"]
-    if SYMBOL.key in result.rows:
-        columns = [
-            replace(c, label="gene id", help="gene, as the table calls it") if c.key == "gene" else c for c in columns
-        ]
+    columns: list[Column] = []
+    for wanted in result.analysis.section.columns:
+        column = result.columns.get(wanted) if isinstance(wanted, str) else wanted
+        if column is None or (column.name == "group" and result.n_groups == 1):
+            continue
+        if column.name == "gene" and _SYMBOL.name in result.rows:
+            columns.append(_SYMBOL)
+            column = replace(column, heading="gene id", help="gene, as the table calls it")
+        columns.append(column)
     return columns

@@ -12,6 +12,7 @@ from scanlink.p_values import PERMUTED_KINDS, PValueKind
 from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run
 from scanlink.report.sections import Analysis
+from scanlink.tables import Column
 
 __all__ = ["Result"]
 
@@ -44,6 +45,17 @@ class Result:
     def options(self) -> dict[str, Any]:
         """Options of the analysis, empty where they are not recorded."""
         return self.run.section(self.analysis.name)
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Columns of the table by name; those of the defaults where another version wrote other options."""
+        model = self.analysis.options
+        known = {name: value for name, value in self.options.items() if name in model.model_fields}
+        try:
+            options = model(**known)
+        except (TypeError, ValueError):
+            options = model.model_construct()
+        return {column.name: column for column in self.analysis.table.columns(options)}
 
     @property
     def alpha(self) -> float:

@@ -5,36 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["FDR", "GENE", "GROUP", "PLAIN", "P_VALUE", "SYMBOL", "Column", "ResultTable", "result_table", "searchable"]
+from scanlink.tables import Column, Type
 
-Kind = Literal["text", "int", "num", "p"]
+__all__ = ["PLAIN", "ResultTable", "result_table", "searchable"]
+
+# How values are written: texts, whole numbers, numbers, p-values.
+_WRITTEN: dict[Type, str] = {
+    "text": "text",
+    "flag": "text",
+    "count": "int",
+    "distance": "int",
+    "number": "num",
+    "p": "p",
+}
 # Rows that stand in the page before its script has run, and where there is none.
 PLAIN = 25
 # Letters above which names of groups and genes are broken into lines.
 _WRAPPED = 18
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its name in the parquet file, its heading, and how its values are written."""
-
-    key: str
-    label: str
-    kind: Kind
-    help: str
-
-
-# Columns that several tables have.
-GROUP = Column("group", "group", "text", "group of cells")
-SYMBOL = Column("symbol", "gene", "text", "gene, by its name in the annotation of the run")
-GENE = Column("gene", "gene", "text", "gene")
-P_VALUE = Column("p_value", "p-value", "p", "the p-value that was chosen")
-FDR = Column("fdr", "FDR", "p", "false discovery rate")
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class ResultTable:
     @property
     def detectable(self) -> str:
         """Heading of the column with the smallest effect that would have been seen, "" where there is none."""
-        return next((column.label for column in self.columns if column.key.startswith("min_")), "")
+        return next((column.label for column in self.columns if column.name.startswith("min_")), "")
 
 
 def result_table(
@@ -91,8 +83,8 @@ def result_table(
     --------
     >>> links = pd.DataFrame({"group": "T", "gene": ["a", "b"], "peak": "p", "beta": [1.23456, 2.0],
     ...                       "p_value": [0.2, 1.5e-9], "fdr": [0.2, 3e-9], "status": "ok"})
-    >>> effect = Column("beta", "effect", "num", "log fold change")
-    >>> result_table(links, (GROUP, GENE, effect, P_VALUE, FDR), alpha=0.1).rows
+    >>> from scanlink.tables import BETA, FDR, GENE, GROUP, P_VALUE
+    >>> result_table(links, (GROUP, GENE, BETA, P_VALUE, FDR), alpha=0.1).rows
     [['T', 'b', '2', '1.5e-09', '3e-09'], ['T', 'a', '1.23', '0.2', '0.2']]
     """
     tested = table[table["status"] == "ok"]
@@ -106,9 +98,9 @@ def result_table(
     # Rates within groups do not have the order of the p-values: called rows first, whatever their group.
     order = np.concatenate([order[called], order[~called]])[:most]
     top = tested.iloc[order]
-    there = tuple(column for column in columns if column.key in top)
-    shown = tuple(column for column in there if top[column.key].notna().any()) or there
-    texts = [_texts(top[column.key], column.kind) for column in shown]
+    there = tuple(column for column in columns if column.name in top)
+    shown = tuple(column for column in there if top[column.name].notna().any()) or there
+    texts = [_texts(top[column.name], _WRITTEN[column.type]) for column in shown]
     return ResultTable(
         columns=shown,
         rows=[list(row) for row in zip(*texts, strict=True)],
@@ -117,13 +109,13 @@ def result_table(
     )
 
 
-def _texts(values: pd.Series, kind: Kind) -> list[str]:
+def _texts(values: pd.Series, kind: str) -> list[str]:
     if kind == "text":
         return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
     return [as_text(value, kind) for value in values.to_numpy(dtype=float, na_value=np.nan)]
 
 
-def as_text(value: Any, kind: Kind) -> str:
+def as_text(value: Any, kind: str) -> str:
     """A number with three significant digits, whole numbers as they are; "" for none.
 
     Parameters
@@ -156,11 +148,12 @@ def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]
         False discovery rate below which a row is called.
     """
     longest = [max((len(row[number]) for row in table.rows), default=0) for number in range(len(table.columns))]
+    kinds = [_WRITTEN[column.type] for column in table.columns]
     cells = [
-        "n" if column.kind != "text" else "long" if number < 2 and longest[number] > _WRAPPED else "cut"
-        for number, column in enumerate(table.columns)
+        "n" if kind != "text" else "long" if number < 2 and longest[number] > _WRAPPED else "cut"
+        for number, kind in enumerate(kinds)
     ]
-    names = list(dict.fromkeys(column.label for column in takewhile(lambda c: c.kind == "text", table.columns)))
+    names = list(dict.fromkeys(column.label for column in takewhile(lambda c: c.type == "text", table.columns)))
     return {
         "id": name,
         "columns": table.columns,
@@ -169,13 +162,13 @@ def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]
         "n_rows": len(table.rows),
         "n_tested": table.n_tested,
         "n_called": table.n_called,
-        "groups": table.groups if table.columns and table.columns[0].key in ("group", "kind") else [],
+        "groups": table.groups if table.columns and table.columns[0].name in ("group", "kind") else [],
         "find": " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])),
         "alpha": alpha,
         "data": {
             "columns": [
-                {"key": column.key, "kind": column.kind, "cell": cell}
-                for column, cell in zip(table.columns, cells, strict=True)
+                {"key": column.name, "kind": kind, "cell": cell}
+                for column, kind, cell in zip(table.columns, kinds, cells, strict=True)
             ],
             "rows": table.rows,
             "called": table.n_called,

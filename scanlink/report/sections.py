@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scanlink.options import Options
 from scanlink.report.references import Method
-from scanlink.report.result_rows import Column
-from scanlink.tables import Table
+from scanlink.tables import Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,10 @@ class Analysis(Protocol):
     @property
     def table(self) -> Table:
         """The table that it leaves."""
+
+    @property
+    def options(self) -> type[Options]:
+        """Model of its options, on which the columns of its table depend."""
 
     @property
     def tables(self) -> Sequence[str]:
@@ -87,8 +91,8 @@ class Picture:
     part: str = ""
 
 
-def _as_it_is(run: Run, table: pd.DataFrame) -> pd.DataFrame:
-    return table
+def _with_symbols(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    return run.with_symbols(table)
 
 
 def _nothing(*_: Any) -> Any:
@@ -111,8 +115,8 @@ class Section:
         Columns without which a table cannot be told of, by the name of the table: its own, and all others that it
         reads. Tables that are not in the folder are passed over.
     columns
-        Columns of the table that can be searched, from those of its table as ``shown`` gives it; what is absent or
-        empty is left out.
+        Columns of the table that can be searched, in their order: names of those of its table, and columns that only
+        ``shown`` gives. What is absent or empty is left out, and names of genes stand before their identifiers.
     asked
         Called with the options of the run: headings and sentences on what was asked; none where it was not asked for.
     lead
@@ -132,7 +136,8 @@ class Section:
     kinds
         Kinds of rows, in the order of the page; empty where every row was asked for.
     shown
-        Called with run and table: the table as the page and its pictures have it, with names for identifiers.
+        Called with run and table: the table as the page and its pictures have it, as a rule with ``symbol``, the names
+        of genes.
     pictures
         Called with the result of a table in which something was tested, and names that a picture can hold: its
         pictures, in order.
@@ -147,7 +152,7 @@ class Section:
     title: str
     blocks: str
     needs: Mapping[str, Sequence[str]]
-    columns: Sequence[Column]
+    columns: Sequence[str | Column]
     asked: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
     lead: Callable[[Result], str]
     intro: Callable[[Result], str]
@@ -156,7 +161,7 @@ class Section:
     summary: Callable[[pd.DataFrame, float, Mapping[str, str]], Sequence[str]] = _nothing
     by_group: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, RowKind] = field(default_factory=dict)
-    shown: Callable[[Run, pd.DataFrame], pd.DataFrame] = _as_it_is
+    shown: Callable[[Run, pd.DataFrame], pd.DataFrame] = _with_symbols
     pictures: Callable[[Result], Iterable[Picture]] = _nothing
     anchors: Mapping[str, str] = field(default_factory=dict)
     template: Traversable | None = None

@@ -1,8 +1,9 @@
-"""Parts of a plan as a table: rows of blocks that failed, names of groups, false discovery rates."""
+"""Parts of a plan as a table: rows of blocks that failed, names of groups and genes, false discovery rates."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from scanlink.options import FdrMethod
 from scanlink.stats import adjust
+from scanlink.store.store import Store
 from scanlink.tables import FAILED
 from scanlink.tl.cell_plan import CellPlan
 
-__all__ = ["add_rates", "group_labels", "read_parts"]
+__all__ = ["add_rates", "named_rows", "read_parts"]
 
 
 def read_parts(
@@ -65,19 +67,35 @@ def read_parts(
     return table
 
 
-def group_labels(plan: CellPlan, table: pd.DataFrame) -> dict[str, NDArray[np.object_] | NDArray[np.int64]]:
-    """Give the name and the number of cells of each row's group.
+def named_rows(
+    plan: CellPlan, parts: pd.DataFrame, peaks: Mapping[str, NDArray[np.integer[Any]]] | None = None
+) -> pd.DataFrame:
+    """Add what the plan knows of each row: names of group, gene and peaks, cells of the group, and distance.
 
     Parameters
     ----------
     plan
         The plan.
-    table
-        Parts of it, with the column ``group``: index of the group in the plan.
+    parts
+        Parts of it; the name of the group takes the place of its index.
+    peaks
+        Positions in the store of the peak of each row of the plan, by the name of its column. Shape ``(n_rows,)`` each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The parts with ``group``, ``n_cells``, ``gene``, ``distance`` and columns of peaks.
     """
+    store, row = Store.open(plan.store), parts["row"].to_numpy()
     names = np.array([group.name for group in plan.groups], dtype=object)
     n_cells = np.array([group.n_cells for group in plan.groups], dtype=np.int64)
-    return {"group": names[table["group"]], "n_cells": n_cells[table["group"]]}
+    return parts.assign(
+        group=names[parts["group"]],
+        n_cells=n_cells[parts["group"]],
+        gene=store.genes.to_numpy(dtype=object)[plan.row_array("gene")[row]],
+        distance=pd.array(np.asarray(plan.row_array("distance")[row]), dtype="Int64"),
+        **{name: store.peaks.to_numpy(dtype=object)[places[row]] for name, places in (peaks or {}).items()},
+    )
 
 
 def add_rates(

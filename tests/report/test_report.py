@@ -21,7 +21,8 @@ from scanlink.io.parquet import read_shared
 from scanlink.pipeline.run_page import write_report
 from scanlink.report.counts import count_rows
 from scanlink.report.result_rows import result_table
-from scanlink.tl.scan.section import PAGE_COLUMNS
+from scanlink.tl.scan.options import ScanOptions
+from scanlink.tl.scan.table import LINKS
 
 
 class _Reader(HTMLParser):
@@ -241,6 +242,14 @@ def test_report__of_slices_that_were_merged(folder):
     assert "provenance.json is not in the folder" in text
 
 
+def test_report__of_options_that_another_version_wrote_has_its_columns(folder):
+    options = yaml.safe_load((folder / "config.yaml").read_text())
+    options["epistasis"] |= {"coding": "new", "not_known": 1}
+    (folder / "config.yaml").write_text(yaml.safe_dump(options))
+    text, _ = read(folder)
+    assert "cells in which both are open ( n_11 )" in text
+
+
 def test_report__says_when_the_annotation_is_gone(folder):
     options = yaml.safe_load((folder / "config.yaml").read_text())
     options["genes"]["path"] = str(folder / "gone.gtf")
@@ -270,11 +279,11 @@ def test_report__tells_what_is_wrong_with_a_folder(folder, spoil, words):
 
 def test_rows__are_called_ones_first_and_as_many_as_wanted(folder):
     links = read_shared(folder / "links.parquet")
-    table = result_table(links, PAGE_COLUMNS, alpha=0.1, most=50)
+    table = result_table(links, LINKS.columns(ScanOptions()), alpha=0.1, most=50)
     assert len(table.rows) == 50
     assert table.n_tested == (links["status"] == "ok").sum()
     assert table.n_called == min(50, (links["fdr"] < 0.1).sum())
-    p = [float(row[[c.key for c in table.columns].index("p_value")]) for row in table.rows]
+    p = [float(row[[c.name for c in table.columns].index("p_value")]) for row in table.rows]
     assert p[: table.n_called] == sorted(p[: table.n_called])
     page = write_report(folder, rows=50).read_text()
     assert "The 50 foremost of" in page

@@ -17,14 +17,14 @@ from report.test_report import _Reader
 
 import scanlink.report
 from scanlink.errors import InputError
+from scanlink.options import Options
 from scanlink.pipeline.experiments import EXPERIMENTS
 from scanlink.pipeline.run_page import experiment_in
 from scanlink.report.counts import summary_lines
 from scanlink.report.page import write_page
 from scanlink.report.references import Method
-from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, Column
 from scanlink.report.sections import Picture, RowKind, Section
-from scanlink.tables import FAILED, STATUSES, Table
+from scanlink.tables import FAILED, FDR, GENE, GROUP, P_VALUE, STATUSES, Column, Table
 
 ANALYSES = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
 
@@ -35,6 +35,7 @@ class Analysis:
     table: Table
     section: Section
     level: str
+    options: type[Options] = Options
 
     @property
     def tables(self):
@@ -57,7 +58,7 @@ SECTION = Section(
     title="Rank correlations",
     blocks="the correlations",
     needs={"taus": ("group", "gene", "beta", "p_value", "fdr", "status")},
-    columns=(GROUP, GENE, Column("beta", "tau", "num", "Kendall's tau"), P_VALUE, FDR),
+    columns=("group", "gene", "beta", "p_value", "fdr"),
     asked=lambda options: [("Correlation", "tau of each pair")] if options.get("kendall") else [],
     lead=lambda result: "No tau." if result.table is None else f"{result.counts.called} taus of note.",
     intro=lambda result: "A tau of 1 is perfect; the option `seed` changes <nothing>.",
@@ -70,7 +71,11 @@ SECTION = Section(
 KENDALL = Analysis(
     "kendall",
     Table(
-        "taus", lambda options: (), {"ok": "tested", "tied": "all values are tied", FAILED: "failed"}, "pairs", "taus"
+        "taus",
+        lambda options: (GROUP, GENE, Column("beta", "number", "Kendall's tau", "tau"), P_VALUE, FDR),
+        {"ok": "tested", "tied": "all values are tied", FAILED: "failed"},
+        "pairs",
+        "taus",
     ),
     SECTION,
     "kendall",
@@ -169,9 +174,14 @@ def test_sections__are_complete(analysis):
     section, table = analysis.section, analysis.table
     assert table.name in section.needs
     assert list(section.asked({})) == []
-    keys = [column.key for column in section.columns]
-    assert len(keys) == len(set(keys))
-    assert all(column.label and column.help for column in section.columns)
+    orders = ({"order": k} for k in (2, 3, 4)) if "order" in analysis.options.model_fields else [{}]
+    described = {c.name: c for order in orders for c in table.columns(analysis.options.model_construct(**order))}
+    names = [column for column in section.columns if isinstance(column, str)]
+    assert set(names) <= set(described)
+    assert not {column.name for column in section.columns if not isinstance(column, str)} & set(described)
+    assert len(section.columns) == len(set(section.columns))
+    labels = [column.label for name, column in described.items() if name in names]
+    assert len(labels) == len(set(labels))
     assert not table.statuses or (next(iter(table.statuses)), list(table.statuses)[-1]) == ("ok", FAILED)
     for status in STATUSES.keys() & table.statuses.keys():
         assert table.statuses[status] == STATUSES[status]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from scanlink.report.asked import fdr_words, formula_words, inference_words
+from scanlink.report.asked import fdr_words, formula_words, in_words, inference_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, PLAIN, SYMBOL, Column
+from scanlink.report.result_rows import PLAIN
 from scanlink.report.sections import Picture, Section
 
 if TYPE_CHECKING:
@@ -22,36 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTION"]
 
-PAGE_COLUMNS = (
-    GROUP,
-    SYMBOL,
-    GENE,
-    Column("enhancer_1", "enhancer 1", "text", "first peak in the order of the genome"),
-    Column("enhancer_2", "enhancer 2", "text", "second peak in the order of the genome"),
-    Column("enhancer_3", "enhancer 3", "text", "third peak in the order of the genome"),
-    Column("enhancer_4", "enhancer 4", "text", "fourth peak in the order of the genome"),
-    Column("beta_interaction", "interaction", "num", "above 0 synergy, below 0 redundancy; natural log"),
-    Column("se_robust_interaction", "robust s.e.", "num", "sandwich standard error of the interaction"),
-    replace(P_VALUE, help="of the interaction, the kind that was chosen"),
-    replace(FDR, help="false discovery rate within the group"),
-    Column("cook_ratio", "Cook ratio", "num", "influence of the foremost cell of 11 over their mean"),
-    Column("n_11", "cells 11", "int", "cells in which both are open"),
-    Column("n_111", "cells 111", "int", "cells in which all three are open"),
-    Column("n_1111", "cells 1111", "int", "cells in which all four are open"),
-    Column("beta_10", "effect 10", "num", "log fold change where only enhancer 1 is open, against neither"),
-    Column("beta_01", "effect 01", "num", "log fold change where only enhancer 2 is open, against neither"),
-    Column("beta_11", "effect 11", "num", "log fold change where both are open, against neither"),
-    Column("reri", "RERI", "num", "interaction on the additive scale: above 0 more than the sum"),
-    Column("min_interaction", "detectable", "num", "smallest interaction that would have been seen with 80 % power"),
-    Column("distance", "distance", "int", "bp between the midpoints of the peaks"),
-)
 _PAIR = ("gene", "enhancer_1", "enhancer_2")
-
-
-def _asked(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    section = options.get("epistasis")
-    if isinstance(section, Mapping):
-        yield "Enhancer pairs", _test(section)
 
 
 def _test(options: Mapping[str, Any]) -> str:
@@ -197,15 +167,18 @@ SECTION = Section(
         "epistasis": ("group", *_PAIR, "beta_interaction", "p_value", "fdr", "status"),
         "heterogeneity": (*_PAIR, "n_groups", "interaction", "p_heterogeneity", "fdr"),
     },
-    columns=PAGE_COLUMNS,
-    asked=_asked,
+    columns=(
+        *("group", "gene", "enhancer_1", "enhancer_2", "enhancer_3", "enhancer_4", "beta_interaction"),
+        *("se_robust_interaction", "p_value", "fdr", "cook_ratio", "n_11", "n_111", "n_1111"),
+        *("beta_10", "beta_01", "beta_11", "reri", "min_interaction", "distance"),
+    ),
+    asked=lambda options: in_words(options, ("Enhancer pairs", "epistasis", _test)),
     lead=_lead,
     intro=_intro,
     absent=_absent,
     methods=_methods,
     summary=_summary,
     by_group={"synergy": "above", "redundancy": "below", "genes": "gene"},
-    shown=lambda run, table: run.with_symbols(table),
     pictures=_pictures,
     anchors={"groups": "Across groups"},
     template=files(__package__) / "section.html.j2",

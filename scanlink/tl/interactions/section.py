@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scanlink.report.asked import fdr_words, formula_words, inference_words
+from scanlink.report.asked import fdr_words, formula_words, in_words, inference_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
 from scanlink.report.sections import Picture, Section
-from scanlink.tl.perturbations.control_rates import control_lines, control_rates, verdict
-from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS, asked_rows
+from scanlink.tables import Column
+from scanlink.tl.perturbations.control_rates import control_facts, control_lines
+from scanlink.tl.perturbations.row_kinds import ROW_KINDS, asked_rows
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run
@@ -25,32 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTION"]
 
-PAGE_COLUMNS = (
-    GROUP,
-    KIND,
-    SYMBOL,
-    GENE,
-    Column("target_1", "target 1", "text", "first target"),
-    Column("target_2", "target 2", "text", "second target"),
-    Column("distance", "distance", "int", "bp between the midpoints of the targets"),
-    Column("beta_interaction", "interaction", "num", "natural log; 0 where effects multiply"),
-    Column("se_robust_interaction", "robust s.e.", "num", "sandwich standard error of the interaction"),
-    replace(P_VALUE, help="of the interaction, the kind that was chosen"),
-    FDR,
-    Column("n_11", "cells", "int", "cells with both perturbations"),
-    Column("beta_1", "effect 1", "num", "log fold change of the first perturbation alone"),
-    Column("beta_2", "effect 2", "num", "log fold change of the second perturbation alone"),
-    Column("min_interaction", "detectable", "num", "smallest interaction that would have been seen with 80 % power"),
-    Column("cook_ratio", "Cook ratio", "num", "influence of the foremost cell with both over their mean"),
-    Column("one_cell", "one cell", "text", "whether that is above 5, so that the interaction may hang on one cell"),
-    Column("p_trimmed_interaction", "p without it", "p", "model-based p-value without that cell"),
+_ONE_CELL = Column(
+    "one_cell", "text", "whether that is above 5, so that the interaction may hang on one cell", "one cell"
 )
-
-
-def _asked(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    section = options.get("interactions")
-    if isinstance(section, Mapping):
-        yield "Interactions", _test(section)
 
 
 def _test(options: Mapping[str, Any]) -> str:
@@ -182,10 +158,8 @@ def _has_models(table: pd.DataFrame) -> bool:
 
 
 def _facts(result: Result) -> dict[str, Any]:
-    rates = control_rates(result.rows, p_value=result.options.get("p_value"), end="_interaction")
     return {
-        "rates": rates,
-        "verdict": verdict(rates),
+        **control_facts(result, end="_interaction"),
         "power": _power(result.tested),
         "models": _models(result.tested),
         "outliers": _outliers(result),
@@ -239,8 +213,12 @@ SECTION = Section(
             *("kind", "group", "gene", "target_1", "target_2", "beta_interaction", "p_value", "fdr", "status"),
         )
     },
-    columns=PAGE_COLUMNS,
-    asked=_asked,
+    columns=(
+        *("group", "kind", "gene", "target_1", "target_2", "distance", "beta_interaction", "se_robust_interaction"),
+        *("p_value", "fdr", "n_11", "beta_1", "beta_2", "min_interaction", "cook_ratio", _ONE_CELL),
+        "p_trimmed_interaction",
+    ),
+    asked=lambda options: in_words(options, ("Interactions", "interactions", _test)),
     lead=_lead,
     intro=_intro,
     absent=_absent,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from scanlink.report.asked import in_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, Reference
-from scanlink.report.result_rows import GENE, GROUP, SYMBOL, Column
 from scanlink.report.sections import Section
 
 if TYPE_CHECKING:
@@ -22,24 +22,12 @@ _KENDALL = Reference(
     "Kendall MG. The treatment of ties in ranking problems. Biometrika 33, 239-251 (1945).", "10.2307/2332303"
 )
 
-PAGE_COLUMNS = (
-    GROUP,
-    SYMBOL,
-    GENE,
-    Column("peak", "peak", "text", "peak"),
-    Column("distance", "distance", "int", "bp from the TSS to the centre of the peak, positive downstream"),
-    Column("tau", "tau", "num", "Kendall's tau-b of expression and open peak, from -1 to 1"),
-)
 
-
-def _asked(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    section = options.get("kendall")
-    if isinstance(section, Mapping):
-        yield (
-            "Rank correlations",
-            f"Kendall's tau of log1p(10,000 counts / {section.get('depth')}) with open peaks, in groups of at least "
-            f"{section.get('min_cells')} cells",
-        )
+def _test(options: Mapping[str, Any]) -> str:
+    return (
+        f"Kendall's tau of log1p(10,000 counts / {options.get('depth')}) with open peaks, in groups of at least "
+        f"{options.get('min_cells')} cells"
+    )
 
 
 def _lead(result: Result) -> str:
@@ -71,12 +59,11 @@ SECTION = Section(
     title="Rank correlations",
     blocks="the rank correlations",
     needs={"kendall": ("group", "gene", "peak", "tau", "status")},
-    columns=PAGE_COLUMNS,
-    asked=_asked,
+    columns=("group", "gene", "peak", "distance", "tau"),
+    asked=lambda options: in_words(options, ("Rank correlations", "kendall", _test)),
     lead=_lead,
     intro=_intro,
     absent=_absent,
     methods=_methods,
     summary=_summary,
-    shown=lambda run, table: run.with_symbols(table),
 )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
 import pandas as pd
 
-from scanlink.store.store import Store
-from scanlink.tables import DISTANCE, FAILED, GENE, GROUP, N_CELLS, STATUS, STATUSES, Column, Table
+from scanlink.tables import DISTANCE, FAILED, GENE, GROUP, N_CELLS, PEAK, STATUS, STATUSES, Column, Table
 from scanlink.tl.analysis import Given
-from scanlink.tl.collect import group_labels, read_parts
+from scanlink.tl.collect import named_rows, read_parts
 from scanlink.tl.kendall.options import KendallOptions
 from scanlink.tl.kendall.rows import KendallPlan
 
@@ -19,7 +17,7 @@ __all__ = ["KENDALL_TABLE", "finish_kendall"]
 
 def _columns(options: KendallOptions) -> list[Column]:
     return [
-        *(GROUP, GENE, Column("peak", "text", "peak", computed=False), DISTANCE, N_CELLS),
+        *(GROUP, GENE, PEAK, DISTANCE, N_CELLS),
         Column("tau", "number", "Kendall's tau-b of expression and open peak, from -1 to 1"),
         STATUS,
     ]
@@ -47,33 +45,7 @@ def finish_kendall(
     set_aside: Sequence[Collection[int]] = ((),),
     groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Put the parts of Kendall's correlations together.
-
-    Parameters
-    ----------
-    plans
-        The plan.
-    given
-        What the run has.
-    options
-        How expression was correlated with open peaks.
-    set_aside
-        Numbers of blocks that failed, of the plan: their pairs get the status ``failed``.
-    groups
-        Indices of the groups that are wanted while others may still be computed, None for all.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for every pair in every group, in the order of groups and pairs; columns of ``KENDALL_TABLE``.
-    """
+    """Put the parts of Kendall's correlations together."""
     (plan,) = plans
-    table = read_parts(plan, KENDALL_TABLE.schema(options), set_aside=set_aside[0], groups=groups)
-    store, row = Store.open(plan.store), table["row"].to_numpy()
-    names = {
-        **group_labels(plan, table),
-        "gene": store.genes.to_numpy(dtype=object)[plan.row_array("gene")[row]],
-        "peak": store.peaks.to_numpy(dtype=object)[plan.row_array("peak")[row]],
-        "distance": pd.array(np.asarray(plan.row_array("distance")[row]), dtype="Int64"),
-    }
-    return table.assign(**names)[KENDALL_TABLE.names(options)]
+    parts = read_parts(plan, KENDALL_TABLE.schema(options), set_aside=set_aside[0], groups=groups)
+    return named_rows(plan, parts, {"peak": plan.row_array("peak")})[KENDALL_TABLE.names(options)]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from scanlink.p_values import PERMUTED_KINDS
+from scanlink.tables import CONTROLS
 from scanlink.tl.perturbations.row_kinds import ROW_KINDS
 
-__all__ = ["LEVELS", "ControlRates", "Rate", "control_lines", "control_rates", "verdict"]
+if TYPE_CHECKING:
+    from scanlink.report.result import Result
+
+__all__ = ["LEVELS", "ControlRates", "Rate", "control_facts", "control_lines", "control_rates", "verdict"]
 
 LEVELS = (0.05, 0.01, 0.001)
 # With fewer tests a p-value may reject twice too often and not be marked.
@@ -92,9 +97,7 @@ def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") ->
     (4, True, ['25 ± 22', '0 (up to 60)', '0 (up to 60)'])
     """
     out = []
-    for control, words in ROW_KINDS.items():
-        if not words.control:
-            continue
+    for control in CONTROLS:
         rows = table[(table["kind"] == control) & (table["status"] == "ok")]
         for kind in PERMUTED_KINDS.values():
             if f"{kind.column}{end}" not in rows:
@@ -103,7 +106,7 @@ def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") ->
             p = p[~np.isnan(p)]
             if p.size:
                 rates = tuple(_rate(p, level) for level in LEVELS)
-                out.append(ControlRates(words.words, kind.name, int(p.size), kind.name == p_value, rates))
+                out.append(ControlRates(ROW_KINDS[control].words, kind.name, int(p.size), kind.name == p_value, rates))
     return out
 
 
@@ -146,6 +149,20 @@ def verdict(rates: list[ControlRates]) -> list[str]:
     return sentences
 
 
+def control_facts(result: Result, end: str = "") -> dict[str, Any]:
+    """Give the rates of a page's negative controls, and the verdict on them.
+
+    Parameters
+    ----------
+    result
+        A screen or its interactions.
+    end
+        Behind the names of columns: ``"_interaction"``.
+    """
+    rates = control_rates(result.rows, p_value=result.options.get("p_value"), end=end)
+    return {"rates": rates, "verdict": verdict(rates)}
+
+
 def control_lines(table: pd.DataFrame) -> list[str]:
     """Say how often each kind of control is rejected, for the command line.
 
@@ -154,8 +171,7 @@ def control_lines(table: pd.DataFrame) -> list[str]:
     table
         A screen or its interactions, with the column ``kind``.
     """
-    controls = [name for name, kind in ROW_KINDS.items() if kind.control]
-    tested = table[table["kind"].isin(controls) & (table["status"] == "ok")]
+    tested = table[table["kind"].isin(CONTROLS) & (table["status"] == "ok")]
     shares = [(kind, rows, float((rows["p_value"] < 0.05).mean())) for kind, rows in tested.groupby("kind", sort=False)]
     return [f"  control {kind:<15}{len(rows):>8,} tests, {100 * share:.1f} % below .05" for kind, rows, share in shares]
 

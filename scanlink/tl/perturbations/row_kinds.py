@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanlink.report.result_rows import Column
 from scanlink.report.sections import RowKind
+from scanlink.tables import ASKED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KIND", "ROW_KINDS", "asked_rows"]
-
-KIND = Column("kind", "kind", "text", "discovery or positive control")
+__all__ = ["ROW_KINDS", "asked_rows"]
 
 # In the order of the tables.
 ROW_KINDS = {
@@ -30,4 +28,4 @@ ROW_KINDS = {
 
 def asked_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Select the rows that were asked for, without the negative controls."""
-    return table[table["kind"].isin([name for name, kind in ROW_KINDS.items() if not kind.control])]
+    return table[table["kind"].isin(ASKED)]

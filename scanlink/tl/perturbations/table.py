@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from scanlink.p_values import column_of
-from scanlink.store.store import Store
-from scanlink.tables import ASKED, GENE, GROUP, N_CELLS, ROW_KINDS, STATUSES, Column, Table
-from scanlink.tl.collect import add_rates, group_labels, read_parts
+from scanlink.tables import ASKED, DISTANCE, GENE, GROUP, N_CELLS, ROW_KINDS, Column, Table, statuses_with
+from scanlink.tl.analysis import Given
+from scanlink.tl.collect import add_rates, named_rows, read_parts
 from scanlink.tl.perturbations.options import PerturbationOptions
 from scanlink.tl.perturbations.rows import PerturbationPlan, target_columns
 
@@ -25,31 +25,38 @@ def first_columns(n_targets: int) -> list[Column]:
     n_targets
         Number of targets that are tested together.
     """
-    between = "bp between target and TSS" if n_targets == 1 else "bp between the midpoints of both targets"
+    distance = "bp from the TSS to the centre of the target, positive downstream"
+    if n_targets > 1:
+        distance = "bp between the midpoints of the targets"
     return [
         Column("kind", "text", "discovery, positive control, or a kind of negative control", computed=False),
         *(GROUP, GENE),
-        *(Column(name, "text", "target that was perturbed", computed=False) for name in target_columns(n_targets)),
-        Column("distance", "distance", between, computed=False),
-        N_CELLS,
+        *(
+            Column(name, "text", "target that was perturbed", name.replace("_", " "), computed=False)
+            for name in target_columns(n_targets)
+        ),
+        *(DISTANCE.said(distance), N_CELLS),
     ]
 
 
 def statuses(**special: str) -> Mapping[str, str]:
     """Give the words of every status, the special ones of a test after those of too few cells."""
-    shared = {name: words for name, words in STATUSES.items() if name != "ok"}
-    rare = {"gene_rare": "the gene is non-zero in too few cells of the group"}
-    return {"ok": STATUSES["ok"], **rare, **special, **shared}
+    return statuses_with(
+        gene_rare="the gene is non-zero in too few cells of the group",
+        **special,
+        separated="no count of the gene in cells with or without a perturbation: the effect is without bound",
+    )
 
 
 def finish_perturbations(
     table: Table,
     plans: Sequence[PerturbationPlan],
+    given: Given,
     options: PerturbationOptions,
     *,
-    end: str,
-    set_aside: Sequence[Collection[int]] | None,
-    groups: Collection[int] | None,
+    end: str = "",
+    set_aside: Sequence[Collection[int]] | None = None,
+    groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """Put the parts of a finished plan together.
 
@@ -59,6 +66,8 @@ def finish_perturbations(
         Table that they become.
     plans
         The plan, or none where nothing was asked.
+    given
+        What the run has.
     options
         How rows were tested.
     end
@@ -83,21 +92,15 @@ def finish_perturbations(
         return table.empty(options)
     (plan,), (failed,) = plans, set_aside or [()]
     parts = read_parts(plan, table.schema(options), set_aside=failed, groups=groups)
-    rows, store = plan.rows, Store.open(plan.store)
+    rows = plan.rows
     control = rows.kind[parts["row"].to_numpy()] >= len(ASKED)
     parts = parts.iloc[np.lexsort([parts["row"], parts["group"], control])].reset_index(drop=True)
     row = parts["row"].to_numpy()
-    names = {
-        **group_labels(plan, parts),
-        "kind": np.array(ROW_KINDS, dtype=object)[rows.kind[row]],
-        "gene": store.genes.to_numpy(dtype=object)[rows.gene[row]],
-        **{
-            name: plan.targets.names.astype(object)[rows.targets[row, k]]
-            for k, name in enumerate(target_columns(rows.targets.shape[1]))
-        },
-        "distance": pd.array(rows.distance[row], dtype="Int64"),
-    }
-    results = pd.concat([pd.DataFrame(names), parts.drop(columns=["group", "row"])], axis=1)
+    targets = dict(zip(target_columns(rows.targets.shape[1]), rows.targets[row].T, strict=True))
+    results = named_rows(plan, parts).assign(
+        kind=np.array(ROW_KINDS, dtype=object)[rows.kind[row]],
+        **{name: plan.targets.names.astype(object)[places] for name, places in targets.items()},
+    )
     results["p_value"] = results[column_of(options.p_value, end)]
     asked = results["kind"].isin(ASKED).to_numpy()
     results["fdr"] = add_rates(results, ["group"], method=options.method, asked=asked)

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.report.asked import fdr_words, file_name, formula_words, inference_words, share_words, window_words
+from scanlink.report.asked import (
+    fdr_words,
+    file_name,
+    formula_words,
+    in_words,
+    inference_words,
+    share_words,
+    window_words,
+)
 from scanlink.report.counts import summary_lines
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
 from scanlink.report.sections import Picture, Section
 
 if TYPE_CHECKING:
@@ -26,27 +33,6 @@ __all__ = ["SECTION"]
 _CURVES = 8
 # Genes around which links are drawn, and groups in each of these pictures.
 _LOCI, _PANELS = 3, 6
-
-PAGE_COLUMNS = (
-    GROUP,
-    SYMBOL,
-    GENE,
-    Column("peak", "peak", "text", "peak"),
-    Column("distance", "distance", "int", "bp from the TSS to the centre of the peak, positive downstream"),
-    Column("beta", "effect", "num", "log fold change (natural log) of the gene's expression where the peak is open"),
-    Column("se_robust", "robust s.e.", "num", "sandwich standard error of the effect"),
-    P_VALUE,
-    FDR,
-    Column("frac_gene", "gene in", "num", "share of the group's cells in which the gene is non-zero"),
-    Column("frac_peak", "peak in", "num", "share of the group's cells in which the peak is open"),
-)
-
-
-def _asked(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for heading, name, words in (("Pairs", "pairs", _pairs), ("Test", "scan", _test), ("Links", "links", fdr_words)):
-        section = options.get(name)
-        if isinstance(section, Mapping):
-            yield heading, words(section)
 
 
 def _pairs(options: Mapping[str, Any]) -> str:
@@ -237,14 +223,15 @@ SECTION = Section(
     title="Links",
     blocks="the scan",
     needs={"links": ("group", "gene", "peak", "beta", "p_value", "fdr", "status")},
-    columns=PAGE_COLUMNS,
-    asked=_asked,
+    columns=("group", "gene", "peak", "distance", "beta", "se_robust", "p_value", "fdr", "frac_gene", "frac_peak"),
+    asked=lambda options: in_words(
+        options, ("Pairs", "pairs", _pairs), ("Test", "scan", _test), ("Links", "links", fdr_words)
+    ),
     lead=_lead,
     intro=_intro,
     absent=_absent,
     methods=_methods,
     summary=_summary,
     by_group={"effect above 0": "above", "below 0": "below", "genes": "gene", "peaks": "peak"},
-    shown=lambda run, table: run.with_symbols(table),
     pictures=_pictures,
 )

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scanlink.report.asked import fdr_words, file_name, formula_words, inference_words, window_words
+from scanlink.report.asked import fdr_words, file_name, formula_words, in_words, inference_words, window_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
-from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, SYMBOL, Column
 from scanlink.report.sections import Picture, Section
-from scanlink.tables import ASKED
-from scanlink.tl.perturbations.control_rates import control_lines, control_rates, verdict
-from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS, asked_rows
+from scanlink.tables import ASKED, Column
+from scanlink.tl.perturbations.control_rates import control_facts, control_lines
+from scanlink.tl.perturbations.row_kinds import ROW_KINDS, asked_rows
 from scanlink.tl.perturbations.target_places import target_places
 
 if TYPE_CHECKING:
@@ -29,34 +28,7 @@ __all__ = ["SECTION"]
 # Decades above the foremost control that are shown, and below which nothing is cut off.
 _ABOVE, _LOWEST = 3.0, 8.0
 
-PAGE_COLUMNS = (
-    GROUP,
-    KIND,
-    SYMBOL,
-    GENE,
-    Column("target", "target", "text", "target that was perturbed"),
-    Column("place", "place", "text", "where the target lies, 0-based half-open"),
-    Column("distance", "distance", "int", "bp from the TSS to the centre of the target, positive downstream"),
-    Column("beta", "effect", "num", "log fold change (natural log) of full perturbation; below 0 it lowers the gene"),
-    Column("se_robust", "robust s.e.", "num", "sandwich standard error of the effect"),
-    P_VALUE,
-    FDR,
-    Column("n_perturbed", "cells", "int", "cells with the perturbation"),
-    Column("frac_gene", "gene in", "num", "share of the cells in which the gene is non-zero"),
-    Column("min_effect", "detectable", "num", "smallest effect that would have been seen with 80 % power"),
-)
-
-
-def _asked(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for heading, name, words in (
-        ("Guides", "guides", _guides),
-        ("Pairs", "pairs", _pairs),
-        ("Effects", "screen", _test),
-        ("Controls", "screen", _controls),
-    ):
-        section = options.get(name)
-        if isinstance(section, Mapping):
-            yield heading, words(section)
+_PLACE = Column("place", "text", "where the target lies, 0-based half-open")
 
 
 def _guides(options: Mapping[str, Any]) -> str:
@@ -227,17 +199,21 @@ def _top(table: pd.DataFrame) -> float:
     return max(_LOWEST, float(-np.log10(least)) + _ABOVE) if pd.notna(least) else _LOWEST
 
 
-def _facts(result: Result) -> dict[str, Any]:
-    rates = control_rates(result.rows, p_value=result.options.get("p_value"))
-    return {"rates": rates, "verdict": verdict(rates)}
-
-
 SECTION = Section(
     title="Effects",
     blocks="the screen",
     needs={"screen": ("kind", "group", "gene", "target", "beta", "p_value", "fdr", "status"), "guides": ("target",)},
-    columns=PAGE_COLUMNS,
-    asked=_asked,
+    columns=(
+        *("group", "kind", "gene", "target", _PLACE, "distance", "beta", "se_robust", "p_value", "fdr"),
+        *("n_perturbed", "frac_gene", "min_effect"),
+    ),
+    asked=lambda options: in_words(
+        options,
+        ("Guides", "guides", _guides),
+        ("Pairs", "pairs", _pairs),
+        ("Effects", "screen", _test),
+        ("Controls", "screen", _controls),
+    ),
     lead=_lead,
     intro=_intro,
     absent=_absent,
@@ -249,5 +225,5 @@ SECTION = Section(
     pictures=_pictures,
     anchors={"controls": "Controls"},
     template=files(__package__) / "section.html.j2",
-    facts=_facts,
+    facts=control_facts,
 )

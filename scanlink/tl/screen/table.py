@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
-import pandas as pd
+from functools import partial
 
 from scanlink.p_values import PERMUTED_KINDS
-from scanlink.tables import BETA, FDR, P_VALUE, SE, STATUS, THETA, Column, Table, Z, p_value_columns
-from scanlink.tl.analysis import Given
+from scanlink.tables import BETA, FDR, FRAC_GENE, P_VALUE, SE, STATUS, THETA, Column, Table, Z, p_value_columns
 from scanlink.tl.perturbations.table import finish_perturbations, first_columns, statuses
 from scanlink.tl.screen.options import ScreenOptions
-from scanlink.tl.screen.rows import ScreenPlan
 
 __all__ = ["SCREEN_TABLE", "finish_screen"]
 
@@ -19,16 +15,11 @@ __all__ = ["SCREEN_TABLE", "finish_screen"]
 def _columns(options: ScreenOptions) -> list[Column]:
     return [
         *first_columns(1),
-        Column("n_perturbed", "count", "cells with the perturbation", "perturbed"),
-        Column("frac_gene", "number", "share of the group's cells in which the gene is non-zero", "gene in"),
-        *(
-            BETA.said("log fold change (natural log) of full perturbation"),
-            SE,
-            Z,
-            *p_value_columns(PERMUTED_KINDS),
-            *THETA,
-        ),
-        Column("min_effect", "number", "smallest effect that had been seen with 80 % power", "detectable"),
+        Column("n_perturbed", "count", "cells with the perturbation", "cells"),
+        FRAC_GENE,
+        BETA.said("log fold change (natural log) of full perturbation; below 0 it lowers the gene"),
+        *(SE, Z, *p_value_columns(PERMUTED_KINDS), *THETA),
+        Column("min_effect", "number", "smallest effect that would have been seen with 80 % power", "detectable"),
         *(P_VALUE, FDR, STATUS),
     ]
 
@@ -36,22 +27,9 @@ def _columns(options: ScreenOptions) -> list[Column]:
 SCREEN_TABLE = Table(
     name="screen",
     columns=_columns,
-    statuses=statuses(
-        few_perturbed="too few cells have the perturbation, or are without it",
-        separated="no count of the gene in cells with or without a perturbation: the effect is without bound",
-    ),
+    statuses=statuses(few_perturbed="too few cells have the perturbation, or are without it"),
     row="target-gene pairs",
     called="effects",
 )
 
-
-def finish_screen(
-    plans: Sequence[ScreenPlan],
-    given: Given,
-    options: ScreenOptions,
-    *,
-    set_aside: Sequence[Collection[int]] | None = None,
-    groups: Collection[int] | None = None,
-) -> pd.DataFrame:
-    """Put the parts of target-gene pairs together, as :func:`.finish_perturbations` does."""
-    return finish_perturbations(SCREEN_TABLE, plans, options, end="", set_aside=set_aside, groups=groups)
+finish_screen = partial(finish_perturbations, SCREEN_TABLE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ import pandas as pd
 from scanlink.report.asked import file_name
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method
-from scanlink.report.result_rows import FDR, GENE, GROUP, P_VALUE, Column
 from scanlink.report.sections import Picture, Section
-from scanlink.tl.perturbations.row_kinds import KIND, ROW_KINDS
+from scanlink.tl.perturbations.row_kinds import ROW_KINDS
 from scanlink.tl.screen_links.summary import screen_links_summary
 
 if TYPE_CHECKING:
@@ -26,21 +24,6 @@ __all__ = ["SECTION"]
 
 # Groups of links of which there is a picture.
 _PANELS = 4
-
-PAGE_COLUMNS = (
-    replace(GROUP, help="group of cells of the links"),
-    replace(GENE, help="gene, as the links call it"),
-    Column("target", "target", "text", "target that was perturbed"),
-    Column("peak", "peak", "text", "peak on the target"),
-    Column("beta_link", "effect of link", "num", "log fold change (natural log) where the peak is open"),
-    Column("se_link", "s.e. of link", "num", "its standard error, robust if known"),
-    Column("fdr_link", "FDR of link", "p", "false discovery rate of the link"),
-    Column("beta", "effect of perturbation", "num", "log fold change (natural log) of full perturbation"),
-    Column("se_screen", "s.e.", "num", "its standard error, robust if known"),
-    replace(P_VALUE, help="of the perturbation, the one that was chosen"),
-    replace(FDR, help="false discovery rate of the perturbation"),
-    KIND,
-)
 
 
 def _links(options: Mapping[str, Any]) -> str:
@@ -122,7 +105,10 @@ SECTION = Section(
             *("gene_screen", "beta_screen", "p_screen", "fdr_screen", "status_screen"),
         )
     },
-    columns=PAGE_COLUMNS,
+    columns=(
+        *("group", "gene", "target", "peak", "beta_link", "se_link", "fdr_link"),
+        *("beta_screen", "se_screen", "p_screen", "fdr_screen", "kind"),
+    ),
     asked=_asked,
     lead=_lead,
     intro=_intro,

@@ -19,18 +19,20 @@ __all__ = ["SCREEN_LINKS_TABLE", "finish_screen_links"]
 
 
 def _columns(options: ScreenLinksOptions) -> list[Column]:
-    of_link = "of the link; natural log where the peak is open"
-    of_screen = "of full perturbation; natural log"
-    sides = (("link", of_link), ("screen", of_screen))
     link, screen = (
         [
-            Column(f"beta_{side}", "number", f"effect {words}", computed=False),
-            Column(f"se_{side}", "number", f"standard error {words}, robust if known", computed=False),
-            Column(f"p_{side}", "p", f"p-value {words}", computed=False),
-            Column(f"fdr_{side}", "p", f"false discovery rate {words}", computed=False),
-            Column(f"status_{side}", "text", f"status {words}", computed=False),
+            Column(
+                f"beta_{side}", "number", f"log fold change (natural log) {where}", f"effect of {of}", computed=False
+            ),
+            Column(f"se_{side}", "number", "its standard error, robust if known", f"s.e. of {of}", computed=False),
+            Column(f"p_{side}", "p", f"p-value of the {of}", f"p-value of {of}", computed=False),
+            Column(f"fdr_{side}", "p", f"false discovery rate of the {of}", f"FDR of {of}", computed=False),
+            Column(f"status_{side}", "text", f"status of the {of}", computed=False),
         ]
-        for side, words in sides
+        for side, of, where in (
+            ("link", "link", "where the peak is open"),
+            ("screen", "perturbation", "of full perturbation"),
+        )
     )
     texts = {
         "group": "group of cells of the links",
