@@ -233,7 +233,7 @@ def test_report__says_in_which_interactions_one_cell_stands_out(screen_folder, p
     text, _ = read(screen_folder)
     assert "3 pairs interact" in text
     assert "In 3 of them one cell stands out:" in text
-    assert f"as in {300 / len(tested):.0f} % of all tested target-gene pairs" in text
+    assert f"as in {300 / len(tested):.0f} % of all tested pairs" in text
     assert "Without that cell 1 of them has a model-based p-value of .05 or more" in text
 
 

@@ -27,7 +27,7 @@ KENDALL_TABLE = Table(
     name="kendall",
     columns=_columns,
     statuses={
-        "ok": "correlated",
+        "ok": STATUSES["ok"],
         "constant": "gene or peak are the same in every cell of the group",
         **{name: STATUSES[name] for name in ("too_few_cells", FAILED)},
     },

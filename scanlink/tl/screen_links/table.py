@@ -10,7 +10,7 @@ import pandas as pd
 
 from scanlink.io.genes import read_genes
 from scanlink.io.links import read_links
-from scanlink.tables import STATUSES, Column, Table
+from scanlink.tables import Column, Table
 from scanlink.tl.analysis import Given
 from scanlink.tl.screen_links.call import screen_links
 from scanlink.tl.screen_links.options import ScreenLinksOptions
@@ -52,7 +52,7 @@ def _columns(options: ScreenLinksOptions) -> list[Column]:
 
 
 SCREEN_LINKS_TABLE = Table(
-    name="screen_links", columns=_columns, statuses={"ok": STATUSES["ok"]}, row="pairs on both sides", called="effects"
+    name="screen_links", columns=_columns, statuses={}, row="pairs on both sides", called="links"
 )
 
 
