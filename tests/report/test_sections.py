@@ -191,7 +191,7 @@ def test_sections__are_complete(analysis):
 def test_sections__are_light():
     """A worker imports the declaration of what it computes, and so its section: nothing that it did not need before."""
     modules = ", ".join(f"scanlink.tl.{analysis.name}.section" for analysis in ANALYSES)
-    heavy = "{'matplotlib', 'distributed', 'dask', 'scanpy', 'statsmodels'}"
+    heavy = "{'matplotlib', 'distributed', 'dask_jobqueue', 'scanpy', 'muon', 'statsmodels'}"
     program = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
