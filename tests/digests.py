@@ -267,7 +267,7 @@ def main() -> None:
         write_input(Path(folder))
         now = run_all(Path(folder), way=words.way, names=tuple(words.runs))
     if words.what == "freeze":
-        words.file.write_text(json.dumps(now, indent=1) + "\n")
+        words.file.write_text(json.dumps(now, separators=(",", ":")).replace('},"', '},\n"') + "\n")
         print(f"{len(now)} files frozen")
         return
     frozen = {

@@ -30,6 +30,11 @@ cluster: none
 """
 
 
+def copied(finished: Path, folder: Path) -> Path:
+    """What the report reads of a run."""
+    return Path(shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("store", "parts", "logs", ".*")))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """A finished run with enhancer pairs; tests copy it before they change it."""

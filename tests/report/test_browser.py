@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from report.conftest import copied
+from finished_runs import copied
 
 from scanlink.io.parquet import read_shared
 from scanlink.pipeline.run_page import write_report

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report.conftest import copied
+from finished_runs import copied
 from report.test_browser import CELLS, LAPTOP, OUTSIDE, PHONE, keep
 from report.test_report import change
 from report.test_screen_report import untest

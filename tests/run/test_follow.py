@@ -345,7 +345,7 @@ def test_run_work__an_exception_of_the_callback_stops_everything(tmp_path, threa
         time.sleep(1.0)
         # What a thread had begun goes on; what was sent beyond that was called back.
         assert len(project.traces()) <= begun + 2
-        wait_until(lambda: len(project.parts()) == len(project.traces()))
+        wait_until(lambda: len(project.parts()) == len(project.traces()), "the parts of what had begun")
         left = project.parts()
         assert len(left) < 21
         project.words = {}

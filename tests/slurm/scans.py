@@ -34,9 +34,9 @@ report: false
 PAUSE = """\
 import time
 from pathlib import Path
-from scanlink.run import farm
+from scanlink.run import compute as place
 
-compute = farm.compute_block
+compute = place.compute_block
 
 def later(block, **words):
     time.sleep({seconds})
@@ -45,7 +45,7 @@ def later(block, **words):
     return compute(block, **words)
 
 def dask_setup(worker):
-    farm.compute_block = later
+    place.compute_block = later
 """
 
 

@@ -19,7 +19,7 @@ from scanlink.store.make import write_store
 from scanlink.store.npy import ArrayFile
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Given
-from scanlink.tl.scan import costs as _costs
+from scanlink.tl.scan import pair_costs as _costs
 from scanlink.tl.scan.block import scan_block
 from scanlink.tl.scan.options import ScanOptions
 from scanlink.tl.scan.pair_costs import PairCosts, nonzero_cells

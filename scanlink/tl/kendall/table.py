@@ -31,7 +31,7 @@ KENDALL_TABLE = Table(
         "constant": "gene or peak are the same in every cell of the group",
         **{name: STATUSES[name] for name in ("too_few_cells", FAILED)},
     },
-    row="pairs",
+    row="rank correlations",
     called="",
     effect="tau",
 )
