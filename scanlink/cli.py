@@ -132,11 +132,12 @@ def scan(
     out: Out = Path("scanlink_run"),
     chunk: Annotated[str, typer.Option(metavar="I/N", help="Slice I of N, counted from 1, for job arrays.")] = "1/1",
     options_file: Annotated[
-        Path | None, typer.Option("--config", help="run.yaml or config.yaml: its sections groups and scan are used.")
+        Path | None,
+        typer.Option("--config", help="run.yaml or config.yaml: groups and the sections of analyses are used."),
     ] = None,
     set_: Changes = None,
 ) -> None:
-    """Test one slice of the pairs, without Dask; scanlink merge joins the slices."""
+    """Compute one slice of the analyses, without Dask; scanlink merge joins the slices."""
     from scanlink.pipeline import slices
 
     stats = slices.compute_slice(store, pairs, out, chunk=_chunk(chunk), options_file=options_file, changes=set_ or [])
@@ -149,10 +150,13 @@ def scan(
 @app.command()
 def merge(
     folder: Annotated[Path, typer.Argument(help="The folder that all slices wrote to.", metavar="DIR")],
-    options_file: Annotated[Path | None, typer.Option("--config", help="Its section links is used.")] = None,
+    options_file: Annotated[
+        Path | None,
+        typer.Option("--config", help="Left out, the options of the slices; how these tested, it does not change."),
+    ] = None,
     set_: Changes = None,
 ) -> None:
-    """Join the slices of a scan into links.parquet."""
+    """Join the slices of a run into its tables; what follows from them and is not there yet is computed."""
     from scanlink.pipeline import slices
 
     tell(slices.merge(folder, options_file=options_file, changes=set_ or []))
