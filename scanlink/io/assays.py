@@ -13,23 +13,7 @@ __all__ = ["MULTIOME", "SCREEN", "Assay", "Whole"]
 
 @dataclass(frozen=True)
 class Assay:
-    """Genes and a second modality of the same cells.
-
-    Attributes
-    ----------
-    second
-        Name of the second modality.
-    features
-        What its features are.
-    feature_type
-        What 10x calls their type.
-    matrix
-        What messages call a matrix with both modalities.
-    reader
-        The call of :mod:`scanlink.io` that reads it.
-    unused
-        Columns of 10x about the features that are of no use.
-    """
+    """Genes and a second modality of the same cells."""
 
     second: str
     features: str
@@ -64,17 +48,7 @@ SCREEN = Assay(
 
 @dataclass(frozen=True)
 class Whole:
-    """Both modalities as files have them, before they are aligned.
-
-    Attributes
-    ----------
-    rna, second
-        Their counts. Shapes ``(n_cells_rna, n_genes)`` and ``(n_cells_second, n_features)``.
-    source
-        Where each part comes from.
-    obs
-        Columns that a file holds for both modalities at once.
-    """
+    """Both modalities as files have them, before they are aligned: the cells may differ."""
 
     rna: AnnData
     second: AnnData

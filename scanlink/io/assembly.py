@@ -45,31 +45,9 @@ def join(
 ) -> MuData:
     """Join genes and a second modality: the cells that all sides have, in the order of the genes' cells.
 
-    Parameters
-    ----------
-    assay
-        The kind of experiment.
-    rna, second
-        Raw counts. Shapes ``(n_cells_rna, n_genes)`` and ``(n_cells_second, n_features)``; the cells may differ.
-    cells
-        Metadata with barcodes as index; cells that are not in it are dropped.
-    describe
-        Called with the second modality, to complete its names and its table of features in place.
-    source
-        Where each side comes from.
-    obs
-        Columns that a file holds for both modalities at once.
-    layer
-        Layer with raw counts instead of ``X``.
-
-    Returns
-    -------
-    The dataset, with metadata under plain names, and in ``uns["scanlink"]["read"]`` what became of each side.
-
-    Raises
-    ------
-    InputError
-        If barcodes are not unique, no cell is shared, counts are not raw, or genes cannot be told apart.
+    ``describe`` is called with the second modality, to complete its names and its table of features in place; the rest
+    as of :func:`scanlink.io.assemble`. Raises InputError if barcodes are not unique, no cell is shared, counts are not
+    raw, or genes cannot be told apart.
     """
     with quiet():
         pair = {"rna": rna, assay.second: second}
@@ -105,31 +83,10 @@ def join(
 
 
 def _name_genes(rna: AnnData) -> pd.Series:
-    """Make the names of genes unique, in place, with their ids.
+    """Make the names of genes unique, in place, and ``gene_ids`` (as of 10x) the column ``gene_id``.
 
-    Parameters
-    ----------
-    rna
-        Genes; ``var`` may have ``gene_ids`` (as of 10x), which becomes ``gene_id``.
-
-    Returns
-    -------
-    The new names ``SYMBOL_GENEID`` of all copies of a name that occurs more than once, by their old names. Where there
-    are any, the old names of all genes are kept in ``var["symbol"]``.
-
-    Raises
-    ------
-    InputError
-        If a name occurs more than once and there are no ids, or ids that are not unique either.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd
-    >>> var = pd.DataFrame({"gene_ids": ["ENSG1", "ENSG2", "ENSG3"]}, index=["TBCE", "TBCE", "HES4"])
-    >>> with quiet():
-    ...     rna = AnnData(np.zeros((1, 3)), var=var)
-    >>> _name_genes(rna).to_dict(), rna.var_names.tolist()
-    ({'TBCE': 'TBCE_ENSG2'}, ['TBCE_ENSG1', 'TBCE_ENSG2', 'HES4'])
+    All copies of a name that occurs more than once become ``SYMBOL_GENEID``, which is returned by their old names.
+    Where there are any, the old names of all genes are kept in ``var["symbol"]``.
     """
     rna.var_names = text_index(rna.var_names)
     if "gene_ids" in rna.var and "gene_id" not in rna.var:

@@ -18,21 +18,9 @@ log = logging.getLogger("scanlink")
 
 
 def anndata_on_disk(file: Path, what: str, key: str = "") -> AnnData:
-    """Open a ``.h5ad`` file, or a modality of a ``.h5mu``, and leave its matrices where they are.
+    """Open a ``.h5ad`` file, or a modality of a ``.h5mu`` (``key``, such as ``"mod/rna"``), with its matrices on disk.
 
-    Parameters
-    ----------
-    file
-        The file.
-    what
-        What it is, for messages about damage.
-    key
-        Group of the modality, such as ``"mod/rna"``; empty for a ``.h5ad``.
-
-    Returns
-    -------
-    AnnData
-        ``obs`` and ``var`` in memory; ``X``, layers and ``raw`` on disk; nothing else.
+    ``obs`` and ``var`` are read; what is neither ``X``, a layer nor ``raw`` is left out.
     """
     import h5py
     from anndata.io import read_elem

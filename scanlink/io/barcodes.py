@@ -26,27 +26,7 @@ _DIFFERENCES = (
 
 
 def refuse_duplicates(names: pd.Index, label: str) -> None:
-    """Refuse names that occur twice.
-
-    Parameters
-    ----------
-    names
-        Names that have to be unique.
-    label
-        What they are, such as ``"barcodes of rna"``.
-
-    Raises
-    ------
-    InputError
-        If a name occurs more than once; names the first and counts all.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> refuse_duplicates(pd.Index(["AAAC-1", "AAAC-1", "AAAG-1"]), "barcodes of rna")
-    Traceback (most recent call last):
-    scanlink.errors.InputError: 1 of the barcodes of rna occurs more than once: 'AAAC-1'. Unique names were expected...
-    """
+    """Refuse names that occur twice; ``label`` says what they are, such as ``"barcodes of rna"``."""
     if names.is_unique:
         return
     twice = names[names.duplicated()].unique()
@@ -58,31 +38,10 @@ def refuse_duplicates(names: pd.Index, label: str) -> None:
 
 
 def align_cells(names: Mapping[str, pd.Index]) -> tuple[pd.Index, dict[str, int]]:
-    """Find the cells that all sides share.
+    """Find the barcodes that all sides share, in the order of the first, and how many cells each side lost.
 
-    Parameters
-    ----------
-    names
-        Barcodes of each side, such as ``{"rna": ..., "atac": ..., "cells": ...}``; the first gives the order.
-
-    Returns
-    -------
-    kept
-        Barcodes found on every side, in the order of the first.
-    lost
-        Number of cells that each side lost.
-
-    Raises
-    ------
-    InputError
-        If barcodes of a side are not unique, or if no cell is on all sides; with examples of each, and the difference
-        in writing that would explain it.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> align_cells({"rna": pd.Index(["a", "b", "c"]), "atac": pd.Index(["c", "a"])})
-    (Index(['a', 'c'], dtype='object'), {'rna': 1, 'atac': 0})
+    Raises InputError if barcodes of a side are not unique, or if no cell is on all sides; with examples of each, and
+    the difference in writing that would explain it.
     """
     for side, barcodes in names.items():
         refuse_duplicates(barcodes, f"barcodes of {side}")

@@ -64,24 +64,11 @@ table interact
 def ends_of(
     table: pd.DataFrame, *, genes: pd.DataFrame | None, anchor: Literal["tss", "body"], one_based: bool
 ) -> pd.DataFrame:
-    """Find both intervals of every row of links or of enhancer pairs.
+    """Find both intervals of every row of links (``peak``) or of enhancer pairs (``enhancer_1``, ``enhancer_2``).
 
-    Parameters
-    ----------
-    table
-        Links (column ``peak``), all of them, or epistasis (``enhancer_1``, ``enhancer_2``).
-    genes, anchor, one_based
-        Place of the genes, and how peaks are counted; see :func:`scanlink.io.export`.
-
-    Returns
-    -------
-    Table with the index of ``table`` and the columns ``chrom1``, ``start1``, ``end1``, ``chrom2``, ``start2``,
-    ``end2`` (0-based half-open, bp) and ``strand2``; ``chrom2`` is missing where a gene has no place.
-
-    Raises
-    ------
-    InputError
-        If a peak is no interval; names the first and counts all.
+    Links are best given all, and the other arguments are those of :func:`scanlink.io.export`. The result has the index
+    of ``table`` and the columns ``chrom1``, ``start1``, ``end1``, ``chrom2``, ``start2``, ``end2`` (0-based half-open,
+    bp) and ``strand2``; ``chrom2`` is missing where a gene has no place. Raises InputError if a peak is no interval.
     """
     first, second = ("peak", None) if "peak" in table else ("enhancer_1", "enhancer_2")
     ends = _intervals(table[first], one_based=one_based).set_axis(["chrom1", "start1", "end1"], axis=1)
@@ -126,15 +113,8 @@ def placed(table: pd.DataFrame, ends: pd.DataFrame) -> pd.Series:
 
 
 def score(fdr: pd.Series) -> pd.Series:
-    """Turn false discovery rates into whole numbers from 0 to 1000: -100 log10 of them.
+    """Turn false discovery rates into whole numbers from 0 to 1000: -100 log10 of them; missing ones are 0.
 
-    Parameters
-    ----------
-    fdr
-        False discovery rates; missing ones have the score 0.
-
-    Examples
-    --------
     >>> score(pd.Series([0.1, 1e-5, 0.0, float("nan")])).tolist()
     [100, 500, 1000, 0]
     """
@@ -146,15 +126,7 @@ def score(fdr: pd.Series) -> pd.Series:
 
 
 def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Make rows of BEDPE, in the order of the genome: ``BEDPE_COLUMNS``, then columns of the table by their names.
-
-    Parameters
-    ----------
-    table
-        Links or epistasis.
-    ends
-        Both intervals of each row, from :func:`ends_of`.
-    """
+    """Make rows of BEDPE, in the order of the genome: ``BEDPE_COLUMNS``, then columns of the table by their names."""
     extras = _LINK_EXTRAS if "peak" in table else _PAIR_EXTRAS
     rows = ends.assign(name=table["gene"].astype(str), score=score(table["fdr"]), strand1=".")[BEDPE_COLUMNS]
     rows = rows.join(table[[name for name in extras if name in table]])
@@ -162,19 +134,9 @@ def bedpe(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
 
 
 def interact(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """Make rows of UCSC's interact format, sorted as ``bedToBigBed`` wants it; 18 columns.
+    """Make rows of UCSC's interact format (``INTERACT_COLUMNS``), sorted as ``bedToBigBed`` wants it.
 
-    Parameters
-    ----------
-    table
-        Links or epistasis.
-    ends
-        Both intervals of each row, from :func:`ends_of`.
-
-    Returns
-    -------
-    Table with the columns ``INTERACT_COLUMNS``. A row whose ends are on two chromosomes is there twice, once on each,
-    as the format has it.
+    A row whose ends are on two chromosomes is there twice, once on each, as the format has it.
     """
     links = "peak" in table
     value = table["beta" if links else "beta_interaction"].astype(float)

@@ -26,21 +26,8 @@ def need_modalities(mdata: MuData, modalities: Iterable[str], remedy: str) -> No
 def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -> None:
     """Check that modalities hold raw counts as sparse integers, with unique names and the same cells in one order.
 
-    Parameters
-    ----------
-    mdata
-        The data. Counts on disk are not looked at.
-    features
-        What the features of each modality are called, such as ``{"rna": "genes", "atac": "peaks"}``.
-    remedy
-        What to do, for messages.
-
-    Raises
-    ------
-    MissingKeyError
-        If a modality is missing.
-    InputError
-        If something else is not as it should be.
+    ``features`` has what the features of each modality are called, such as ``{"rna": "genes", "atac": "peaks"}``.
+    Counts on disk are not looked at.
     """
     need_modalities(mdata, features, remedy)
     for modality, what in features.items():

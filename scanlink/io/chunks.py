@@ -20,33 +20,12 @@ def is_backed(matrix: Any) -> bool:
 
 
 def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk]:
-    """Cut a matrix into pieces that lie together in memory or on disk.
+    """Cut a matrix of cells x features into disjoint pieces that lie together in memory or on disk, each CSR or CSC.
 
     A matrix stored by column (CSC) is cut by column, because its rows are scattered over the whole file; every other
-    one is cut by row. What is summed over pieces must therefore allow for either.
-
-    Parameters
-    ----------
-    matrix
-        Counts: scipy sparse, numpy, on disk, or an anndata sparse dataset. Shape ``(n_cells, n_features)``.
-    chunk_rows
-        Rows (columns for CSC) in a piece; None: as many as hold about four million stored entries.
-
-    Yields
-    ------
-    Chunk
-        Disjoint pieces that cover the matrix, each CSR or CSC. Of counts on disk they come in the order of the file.
-
-    Raises
-    ------
-    OptionError
-        If ``chunk_rows`` is not positive.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> [chunk.block.shape for chunk in iter_chunks(sp.eye_array(5, format="csr"), chunk_rows=2)]
-    [(2, 5), (2, 5), (1, 5)]
+    one is cut by row. What is summed over pieces must therefore allow for either. Counts on disk come in the order of
+    the file. The matrix is scipy sparse, numpy, on disk, or an anndata sparse dataset; ``chunk_rows`` (columns for CSC)
+    is None for about four million stored entries in a piece.
     """
     if isinstance(matrix, DiskCounts):
         yield from matrix.chunks(chunk_rows)
@@ -67,26 +46,7 @@ def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk
 
 
 def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = None) -> Iterator[tuple[str, Chunk]]:
-    """Cut several matrices into pieces; where they are features of one matrix in a file, that is read only once.
-
-    Parameters
-    ----------
-    matrices
-        Counts of each modality by name; see :func:`iter_chunks`.
-    chunk_rows
-        Rows in a piece; see :func:`iter_chunks`.
-
-    Yields
-    ------
-    tuple
-        Name of the matrix, and the piece.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> [name for name, _ in iter_modalities({"rna": sp.eye_array(2).tocsr(), "atac": sp.eye_array(3).tocsr()})]
-    ['rna', 'atac']
-    """
+    """Cut several matrices into named pieces; features of one matrix in a file are read only once."""
     every = list(matrices.values())
     first = every[0] if every else None
     if isinstance(first, DiskCounts) and all(

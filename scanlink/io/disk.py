@@ -143,21 +143,9 @@ DiskCounts = _ByCell | _ByFeature
 
 
 def counts_on_disk(path: Path, key: str, what: str) -> DiskCounts:
-    """Open counts in a file, as ``X`` of an AnnData that keeps them there.
+    """Open counts in a file, at a key such as ``"mod/rna/X"``, as ``X`` of an AnnData that keeps them there.
 
-    Parameters
-    ----------
-    path
-        HDF5 file.
-    key
-        Where in it the matrix is, such as ``"mod/rna/X"``.
-    what
-        What the file is, for messages about damage.
-
-    Raises
-    ------
-    InputError
-        If it is of a kind that cannot be read in pieces.
+    ``what`` is what the file is, for messages about damage. Raises InputError if it cannot be read in pieces.
     """
     return _made(_Selection(Source.find(path, key, what)))
 
@@ -165,22 +153,7 @@ def counts_on_disk(path: Path, key: str, what: str) -> DiskCounts:
 def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnData:
     """Take some cells and features of a modality as data of their own, in memory or on disk as they were.
 
-    Parameters
-    ----------
-    adata
-        One modality.
-    cells, features
-        Masks or positions; None: all. On disk, features keep their order.
-
-    Returns
-    -------
-    AnnData
-
-    Examples
-    --------
-    >>> from anndata import AnnData
-    >>> select(AnnData(np.eye(3)), cells=[2, 0]).X.argmax(axis=1).tolist()
-    [2, 0]
+    Masks or positions; None: all. On disk, features keep their order.
     """
     from anndata import AnnData
 

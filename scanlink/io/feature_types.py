@@ -22,32 +22,9 @@ _UNUSED = ("feature_types", "interval", "pattern", "read", "sequence")
 
 
 def split_features(path: Path, adata: AnnData, assay: Assay, *, lean: bool = True) -> Whole:
-    """Tell genes and peaks, or genes and guides, of one matrix apart by their feature type.
+    """Tell genes and peaks, or genes and guides, of one matrix apart by ``var["feature_types"]``.
 
-    Parameters
-    ----------
-    path
-        The file, for messages.
-    adata
-        All features side by side, with ``var["feature_types"]``.
-    assay
-        What lies beside the genes.
-    lean
-        Drop the columns of 10x that are of no use.
-
-    Raises
-    ------
-    InputError
-        If there is no feature type or one of the two has no features; lists the types found with their counts.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd
-    >>> from scanlink.io.assays import MULTIOME
-    >>> var = pd.DataFrame({"feature_types": ["Gene Expression", "Peaks"]}, index=["NOC2L", "chr1:10-20"])
-    >>> whole = split_features(Path("x.h5"), AnnData(np.ones((1, 2)), var=var), MULTIOME)
-    >>> whole.rna.var_names.tolist(), whole.second.var_names.tolist()
-    (['NOC2L'], ['chr1:10-20'])
+    ``lean`` drops the columns of 10x that are of no use.
     """
     second = assay.feature_type
     if "feature_types" not in adata.var:

@@ -36,33 +36,7 @@ ReadMatrix = Callable[[Path, str, PathLikeStr | None, PathLikeStr | None], "Name
 
 @dataclass(frozen=True)
 class Format:
-    """What one format holds, and who reads it.
-
-    Attributes
-    ----------
-    suffixes
-        Its suffixes, without ``.gz``; none: a folder. The first one stands in lists.
-    name
-        What messages call it; None: its first suffix.
-    family
-        What messages call all files of that maker; None: its name.
-    whole_name
-        What lists of formats with both modalities call it, with ``{features}`` for what the second one holds.
-    whole
-        Reads both modalities: path, assay, names of the modalities in the file, whether counts stay on disk.
-    matrix
-        Reads one matrix: path, modality, files of the names of features and of barcodes.
-    backed
-        Whether counts can stay on disk.
-    layers
-        Whether it may hold raw counts in a layer.
-    keys
-        Whether modalities have names of their own in it.
-    keeps_tables
-        Whether a copy can take tables of results.
-    names_beside
-        Whether names of rows and columns are in files beside it.
-    """
+    """What one format holds, and who reads it."""
 
     suffixes: tuple[str, ...]
     name: str | None = None
@@ -182,13 +156,7 @@ TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:
-    """Join words as a sentence has them.
-
-    Examples
-    --------
-    >>> listed([".csv", ".tsv", ".rds"]), listed([".h5mu", ".h5ad"], "and")
-    ('.csv, .tsv or .rds', '.h5mu and .h5ad')
-    """
+    """Join words as a sentence has them: ``.csv, .tsv or .rds``."""
     *most, final = words
     return f"{', '.join(most)} {last} {final}" if most else final
 
@@ -206,13 +174,7 @@ def matrix_words() -> str:
 
 
 def format_of_whole(path: PathLikeStr, assay: Assay) -> Format:
-    """Find the format of a file or folder that holds both modalities.
-
-    Raises
-    ------
-    InputError
-        If there is none of that suffix.
-    """
+    """Find the format of a file or folder that holds both modalities; InputError if there is none of that suffix."""
     suffix, is_folder = suffix_of(path), Path(path).is_dir()
     for row in FORMATS:
         if row.whole is not None and (is_folder if not row.suffixes else not is_folder and suffix in row.suffixes):
@@ -223,13 +185,7 @@ def format_of_whole(path: PathLikeStr, assay: Assay) -> Format:
 
 
 def format_of_matrix(path: PathLikeStr, modality: str) -> Format:
-    """Find the format of a file that holds a matrix of one modality.
-
-    Raises
-    ------
-    InputError
-        If there is none of that suffix, or it is a folder.
-    """
+    """Find the format of a file that holds a matrix of one modality; InputError if there is none of that suffix."""
     suffix = suffix_of(path)
     for row in FORMATS:
         if row.matrix is not None and suffix in row.suffixes:

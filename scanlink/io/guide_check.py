@@ -12,28 +12,10 @@ __all__ = ["check_guides"]
 
 
 def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
-    """Check that a table of guides, perhaps made by hand, is as :func:`guide_table` makes it.
+    """Check that a table of guides, perhaps made by hand, is as :func:`scanlink.io.guides.guide_table` makes it.
 
-    Parameters
-    ----------
-    var
-        One row a guide. ``target`` has to be there; what is there of the other columns is checked, too, and
-        ``threshold`` (least UMIs that count as present).
-    label
-        What messages call the table.
-
-    Raises
-    ------
-    MissingKeyError
-        If there is no column ``target``.
-    InputError
-        As :func:`guide_table`; or if guides of one target have different coordinates, or a threshold is below 1.
-
-    Examples
-    --------
-    >>> check_guides(pd.DataFrame({"target": ["enh1", "NTC"]}, index=["g1", "g2"]))
-    Traceback (most recent call last):
-    scanlink.errors.InputError: guide.var: 'NTC' looks like a label of controls; expected 'non-targeting'. ...
+    ``target`` has to be there; what is there of the other columns is checked, too, and ``threshold`` (least UMIs that
+    count as present). Guides of one target have the same coordinates.
     """
     if "target" not in var:
         raise MissingKeyError(

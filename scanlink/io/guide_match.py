@@ -20,37 +20,10 @@ def match_guides(
 ) -> pd.DataFrame:
     """Describe the guides of a matrix, from a table or from the columns that the matrix came with.
 
-    Parameters
-    ----------
-    var
-        The guides of the matrix, names as index; ``gene_ids`` may hold a second name of each (as of 10x).
-    table
-        One row a guide, with the guide's name in a column (``guide``, ``guide_id``, ``grna``, ``spacer`` or the like)
-        or as index, and the columns of :func:`scanlink.io.guides.guide_table`. None: ``var`` has these.
-    label
-        What messages call the table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the index of ``var``: the columns of :func:`scanlink.io.guides.guide_table`, then what else the table and
-        ``var`` have.
-
-    Raises
-    ------
-    InputError
-        If no guide of the matrix is in the table, or some are not, or a guide is there twice; and as ``guide_table``.
-    MissingKeyError
-        If there is no column of targets.
-
-    Examples
-    --------
-    >>> var = pd.DataFrame(index=["g1", "g2"])
-    >>> table = pd.DataFrame({"guide_id": ["g2", "g1"], "target": ["NTC", "enh1"], "spacer": ["ACGT", "CCGT"]})
-    >>> match_guides(var, table)[["target", "spacer"]]
-               target spacer
-    g1           enh1   CCGT
-    g2  non-targeting   ACGT
+    The index of ``var`` has their names, and ``gene_ids`` perhaps a second name of each (as of 10x). A table has the
+    guide's name in any column or as index. The result has the index of ``var`` and the columns of
+    :func:`scanlink.io.guides.guide_table`, then what else the table and ``var`` have. Raises InputError if guides of
+    the matrix are not in the table, or are there twice; and as ``guide_table``.
     """
     if table is None:
         guides, more = guide_table(var, label="guide.var"), pd.DataFrame(index=var.index)

@@ -63,39 +63,12 @@ def find_columns(table: pd.DataFrame, kind: str) -> list[object]:
 def guide_table(table: pd.DataFrame, *, label: str = "the table of guides") -> pd.DataFrame:
     """Find targets, efficiencies and coordinates of guides, whatever the columns of a table are called.
 
-    Parameters
-    ----------
-    table
-        One row a guide, its name as index. Columns of the target (``target``, ``intended_target_name``,
-        ``grna_target`` or the like) and, if known, of efficiency, chromosome, start and end; ``targeting`` may tell
-        controls (False).
-    label
-        What messages call the table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the index of ``table``: ``target`` (text; ``"non-targeting"`` for controls), ``efficiency`` (0 to 1; NaN:
-        not known), ``chrom`` (categories), ``start`` and ``end`` of the target (bp, 0-based half-open; NaN: not known),
-        which are the hull of what its guides say. Controls have no coordinates; -9 and -1 are none.
-
-    Raises
-    ------
-    MissingKeyError
-        If there is no column of targets.
-    InputError
-        If a guide has no target, an efficiency is not from 0 to 1, coordinates are impossible, a target is on two
-        chromosomes, or all guides are controls.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"grna_target": ["enh1", "enh1", "NTC"], "chr": ["chr1", "chr1", ""],
-    ...                       "start": [100, 150, -9], "end": [120, 170, -9]}, index=["g1", "g2", "g3"])
-    >>> guide_table(table)
-               target  efficiency chrom  start    end
-    g1           enh1         NaN  chr1  100.0  170.0
-    g2           enh1         NaN  chr1  100.0  170.0
-    g3  non-targeting         NaN   NaN    NaN    NaN
+    The table has one row a guide, its name as index; ``targeting`` may tell controls (False). The result has the same
+    index: ``target`` (text; ``"non-targeting"`` for controls), ``efficiency`` (0 to 1; NaN: not known), ``chrom``
+    (categories), ``start`` and ``end`` of the target (bp, 0-based half-open; NaN: not known), which are the hull of
+    what its guides say. Controls have no coordinates; -9 and -1 are none. Raises MissingKeyError if there is no column
+    of targets; InputError if a guide has no target, an efficiency is not from 0 to 1, coordinates are impossible, a
+    target is on two chromosomes, or all guides are controls.
     """
     guides = pd.DataFrame({"target": _targets(table, label)}, index=table.index)
     guides["efficiency"] = _efficiencies(table, label)

@@ -22,23 +22,7 @@ ENTRIES_PER_CHUNK = 4_000_000
 
 @dataclass(frozen=True)
 class Source:
-    """A matrix in an HDF5 file.
-
-    Attributes
-    ----------
-    path
-        The file, which is open only while it is read.
-    key
-        Its group (sparse) or dataset (dense).
-    kind
-        ``"csr"``, ``"csc"`` or ``"dense"``, seen as cells x features.
-    shape
-        ``(n_cells, n_features)``.
-    dtype
-        Type of the values.
-    what
-        What the file is, for messages about damage, such as ``"a 10x .h5 file"``.
-    """
+    """A matrix in an HDF5 file, which is open only while it is read."""
 
     path: Path
     key: str
@@ -49,13 +33,7 @@ class Source:
 
     @classmethod
     def find(cls, path: Path, key: str, what: str) -> Source:
-        """Look up what a file says of a matrix of the anndata family, or of 10x.
-
-        Raises
-        ------
-        InputError
-            If it is of a kind that cannot be read in pieces.
-        """
+        """Look up what a file says of a matrix of the anndata family, or of 10x; InputError if it has no pieces."""
         import h5py
 
         with h5py.File(path, "r") as file:
@@ -78,12 +56,8 @@ class Source:
     def pieces(self, length: int | None, wanted: NDArray[np.bool_] | None) -> Iterator[tuple[int, int, Any]]:
         """Yield consecutive rows (columns of ``csc``), first and last (half open), as ``csr_array`` or ``csc_array``.
 
-        Parameters
-        ----------
-        length
-            Rows together; None: by entries.
-        wanted
-            Which rows are of use: pieces without any are passed over. None: all.
+        ``length`` rows are a piece, or as many as make enough entries. Pieces without any row that is ``wanted`` are
+        passed over.
         """
         import h5py
 
@@ -121,29 +95,9 @@ class Source:
 
 
 def cut(ends: NDArray[np.int64], length: int | None = None) -> Iterator[tuple[int, int]]:
-    """Cut the rows of a matrix into pieces of about four million stored entries.
+    """Cut rows into pieces, half open, of ``length`` rows or about four million stored entries.
 
-    Parameters
-    ----------
-    ends
-        Entries up to the end of each row. Shape ``(n_rows,)``.
-    length
-        Rows in a piece instead.
-
-    Yields
-    ------
-    tuple of int
-        First and last row, half open.
-
-    Raises
-    ------
-    OptionError
-        If ``length`` is not positive.
-
-    Examples
-    --------
-    >>> list(cut(np.array([2, 4, 6]), 2))
-    [(0, 2), (2, 3)]
+    ``ends`` has the entries up to the end of each row. Shape ``(n_rows,)``.
     """
     if length is not None and length < 1:
         raise OptionError(f"chunk_rows is {length}, expected a number of at least 1, or None to have it chosen")

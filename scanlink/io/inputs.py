@@ -34,35 +34,10 @@ def open_input(
     layer: Layer,
     backed: bool,
 ) -> tuple[Whole, pd.DataFrame | None]:
-    """Read both modalities as they are, and the table of cells by barcode.
+    """Read both modalities as they are, from one file or a pair, and the table of cells by barcode.
 
-    Parameters
-    ----------
-    assay
-        The kind of experiment.
-    path
-        One file or folder with both modalities.
-    rna, second
-        Instead of ``path``: one file per modality.
-    cells
-        Metadata of cells, as a file or a table.
-    barcode
-        Column of barcodes in ``cells``; None finds it.
-    names
-        Files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
-    keys
-        Names of the modalities in a file; None finds them.
-    layer
-        Layer with raw counts instead of ``X``.
-    backed
-        Whether counts stay on disk.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, damaged or of unknown suffix.
-    OptionError
-        If both ``path`` and a pair are given, or neither, or a keyword that the format has no use for.
+    ``names`` has the files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
+    ``keys`` are the names of the modalities in a file; None finds them. The rest as of :func:`scanlink.io.read`.
     """
     row = _format(assay, path, rna, second, layer=layer, backed=backed)
     table = cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)

@@ -25,25 +25,9 @@ _ENDINGS = (".tsv", ".txt", ".csv", ".bed")
 
 
 def read_names(path: PathLikeStr) -> pd.DataFrame:
-    """Read a file of names without a header: one name per line, or a table such as 10x ``features.tsv``.
+    """Read a file of names without a header: one name a line, or a table such as 10x ``features.tsv``.
 
-    Parameters
-    ----------
-    path
-        ``.tsv``, ``.txt``, ``.bed`` (tabs) or ``.csv`` (commas), perhaps ``.gz``.
-
-    Returns
-    -------
-    All fields as text, columns numbered from 0.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
-    ...     _ = file.write("AAAC-1\\nAAAG-1\\n")
-    ...     file.flush()
-    ...     read_names(file.name)[0].tolist()
-    ['AAAC-1', 'AAAG-1']
+    All fields are text, and columns numbered from 0. ``.csv`` has commas, all others (``.tsv``, ``.bed``) tabs.
     """
     what = "a file of names"
     file = existing_file(path, what)
@@ -64,39 +48,12 @@ def read_mtx(
     features: PathLikeStr | None = None,
     barcodes: PathLikeStr | None = None,
 ) -> NamedMatrix:
-    """Read a sparse matrix in Matrix Market format, and its names from files beside it.
+    """Read a sparse matrix in Matrix Market format, as it is in the file, and its names from files beside it.
 
-    Parameters
-    ----------
-    path
-        ``.mtx`` or ``.mtx.gz``.
-    modality
-        ``"rna"``, ``"atac"`` or ``"guide"``: says which files are looked for first, such as ``genes.tsv``.
-    features, barcodes
-        Files of names; ``None`` looks beside the matrix for ``features.tsv``, ``genes.tsv``, ``peaks.tsv``,
-        ``barcodes.tsv``, ``cells.tsv`` and the like, also as ``.txt``, ``.csv``, ``.gz``, and first for such names
-        that begin like the matrix, as ``rna_features.tsv`` beside ``rna.mtx``.
-
-    Returns
-    -------
-    The matrix as it is in the file, with what is known of the features.
-
-    Raises
-    ------
-    InputError
-        If names are not found, or do not fit the shape of the matrix.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "rna.mtx")
-    ...     _ = path.write_text("%%MatrixMarket matrix coordinate integer general\\n1 2 1\\n1 2 5\\n")
-    ...     _ = path.with_name("genes.tsv").write_text("NOC2L\\n")
-    ...     _ = path.with_name("cells.tsv").write_text("AAAC-1\\nAAAG-1\\n")
-    ...     matrix = read_mtx(path)
-    >>> matrix.rows.tolist(), matrix.columns.tolist(), matrix.matrix.toarray().tolist()
-    (['NOC2L'], ['AAAC-1', 'AAAG-1'], [[0, 5]])
+    The files of names may be given. None looks beside the matrix for ``features.tsv``, ``barcodes.tsv`` and the like,
+    also as ``.txt``, ``.csv``, ``.gz``; first for those that begin like the matrix, as ``rna_features.tsv`` beside
+    ``rna.mtx``. The modality (``"rna"``, ``"atac"``, ``"guide"``) says whether ``genes.tsv`` or ``peaks.tsv`` may be
+    one. Raises InputError if names are not found, or do not fit the shape of the matrix.
     """
     from scipy.io import mmread
 

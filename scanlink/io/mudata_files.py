@@ -95,28 +95,9 @@ def read_h5mu(
 def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool = False) -> Whole:
     """Open two modalities of a ``.h5mu`` file as they are.
 
-    Parameters
-    ----------
-    path
-        The file.
-    keys
-        What the modalities are called in the file, by our names, such as ``{"rna": "gene", "atac": "peak"}``; None
-        finds it.
-    backed
-        Whether the counts stay on disk.
-
-    Returns
-    -------
-    Both modalities, and ``obs``, in which a prefix ``KEY:`` has become one of our names.
-
-    Raises
-    ------
-    MissingKeyError
-        If a modality does not exist; names those that do.
-    InputError
-        If the file is damaged or of another kind.
-    OptionError
-        If several modalities may be the one that has no key.
+    ``keys`` says what they are called in the file, by our names, such as ``{"rna": "gene", "atac": "peak"}``; None
+    finds it. In ``obs`` a prefix ``KEY:`` becomes one of our names. Raises MissingKeyError if a modality does not
+    exist, OptionError if several may be the one that has no key.
     """
     import mudata
 
@@ -185,32 +166,7 @@ def _renamed(obs: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
 
 
 def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
-    """Read a ``.h5ad`` file as it is, without the warnings of old layouts.
-
-    Parameters
-    ----------
-    path
-        The file.
-    backed
-        Whether the counts stay on disk; see :func:`scanlink.io.read`.
-
-    Returns
-    -------
-    The AnnData, one modality or, with ``var["feature_types"]``, several.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or not a .h5ad file.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib, numpy as np
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     AnnData(np.array([[1.0]])).write_h5ad(pathlib.Path(folder, "x.h5ad"))
-    ...     read_h5ad(pathlib.Path(folder, "x.h5ad")).shape
-    (1, 1)
-    """
+    """Read a ``.h5ad`` file as it is, without the warnings of old layouts."""
     import anndata
 
     file = existing_file(path, "a .h5ad file")

@@ -127,26 +127,7 @@ def check(mdata: MuData) -> None:
 
 
 def refuse_swapped(rna: pd.DataFrame, atac: pd.DataFrame) -> None:
-    """Refuse modalities that are, by the names of their features, not what they are called.
-
-    Parameters
-    ----------
-    rna, atac
-        Tables of genes and of peaks, names as index.
-
-    Raises
-    ------
-    InputError
-        If genes look like peaks, or if peaks do not and have no columns of coordinates either.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> genes, peaks = pd.DataFrame(index=["NOC2L"]), pd.DataFrame(index=["chr1:10-20"])
-    >>> refuse_swapped(peaks, genes)
-    Traceback (most recent call last):
-    scanlink.errors.InputError: rna looks swapped with atac: ...
-    """
+    """Refuse modalities that are, by the names of their features, not what they are called."""
     genes_are_peaks, peaks_are_peaks = looks_like_peaks(rna.index), looks_like_peaks(atac.index)
     shown = f"features of rna are such as {first_few(rna.index[:2])}, of atac such as {first_few(atac.index[:2])}"
     if genes_are_peaks and not peaks_are_peaks:

@@ -22,27 +22,7 @@ _BARCODE = r"[ACGT]{10,}"
 
 @dataclass(frozen=True)
 class NamedMatrix:
-    """A matrix with the names of its rows and columns.
-
-    Parameters
-    ----------
-    matrix
-        Values, sparse. Shape ``(n_rows, n_columns)``.
-    rows, columns
-        Names; ``None`` where a file has none.
-    source
-        The file, for messages.
-    cells
-        Where the cells are, if the format says so: ``"rows"``, ``"columns"``, or ``None`` for not known.
-    features
-        More about the features, one row each; ``None`` if there is no more.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> NamedMatrix([[1, 0]], pd.Index(["NOC2L"]), pd.Index(["AAAC-1", "AAAG-1"]), source="x.csv").columns.tolist()
-    ['AAAC-1', 'AAAG-1']
-    """
+    """A sparse matrix with the names of its rows and columns."""
 
     matrix: Any
     rows: pd.Index | None
@@ -67,37 +47,9 @@ def orient(
 ) -> tuple[AnnData, AnnData]:
     """Bring two matrices to cells x features, whichever way round their files are.
 
-    Parameters
-    ----------
-    rna, atac
-        The matrices.
-    barcodes
-        Barcodes that are known from elsewhere, such as a table of cells.
-    second
-        What messages call the second matrix: ``"atac"`` or ``"guide"``.
-
-    Returns
-    -------
-    Both matrices with cells as rows.
-
-    Raises
-    ------
-    InputError
-        If names are missing.
-
-    Notes
-    -----
-    Cells are on the sides that have most names in common. Where no names are in common, the side that does not hold
-    peaks, or that reads like nucleotides, is taken; then features x cells, as in R and of 10x, and a warning is logged.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd
-    >>> cells = pd.Index(["AAAC-1", "AAAG-1"])
-    >>> rna = NamedMatrix(np.array([[1, 2]]), pd.Index(["NOC2L"]), cells)
-    >>> atac = NamedMatrix(np.array([[1], [0]]), cells, pd.Index(["chr1:10-20"]))
-    >>> [adata.shape for adata in orient(rna, atac)]
-    [(2, 1), (2, 1)]
+    Cells are on the sides that have most names in common. Where no names are in common, the side that has the barcodes
+    known from elsewhere, that does not hold peaks, or that reads like nucleotides, is taken; then features x cells, as
+    in R and of 10x, and a warning is logged. ``second`` is what messages call the second matrix.
     """
     sides = {}
     common = {

@@ -29,27 +29,9 @@ def lift_obs(
 ) -> pd.DataFrame:
     """Gather all that is known of the cells in one table with plain names.
 
-    Parameters
-    ----------
-    kept
-        Barcodes of the cells. Shape ``(n_cells,)``.
-    cells, both, rna, atac, guide
-        Metadata by barcode: of a table of cells, of a file as a whole, of each modality. In this order, the first
-        that has a column keeps its plain name.
-
-    Returns
-    -------
-    Table of the cells. A column that an earlier source has with the same values is left out; with other values it
+    In the order of the arguments, the first that has a column keeps its plain name: a table of cells, a file as a whole
+    (``both``), each modality. A column that an earlier one has with the same values is left out; with other values it
     becomes ``rna:NAME``, ``atac:NAME``, ``guide:NAME`` or ``obs:NAME`` (of the file as a whole).
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> table = pd.DataFrame({"depth": [1, 2]}, index=["a", "b"])
-    >>> lift_obs(pd.Index(["a", "b"]), rna=table, atac=table * 10)
-       depth  atac:depth
-    a      1          10
-    b      2          20
     """
     columns: dict[str, pd.Series] = {}
     later: list[tuple[str, str, pd.Series]] = []
@@ -94,22 +76,7 @@ def _same(first: pd.Series, second: pd.Series) -> bool:
 def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
     """Give columns the types that every part of scanlink, and the .h5mu format, understands.
 
-    Parameters
-    ----------
-    table
-        Any table.
-
-    Returns
-    -------
-    The table with text as categories, nullable numbers as plain ones (missing becomes NaN), the rest as it is.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> plain_dtypes(pd.DataFrame({"batch": ["a", "b"], "n": pd.array([1, None], dtype="Int32")})).dtypes.astype(str)
-    batch    category
-    n         float64
-    dtype: object
+    Text becomes categories, nullable numbers plain ones (missing: NaN); the rest stays as it is.
     """
     result = {}
     for name in table.columns:
@@ -136,38 +103,10 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
 def index_cells(
     table: pd.DataFrame, barcodes: Mapping[str, pd.Index], *, barcode: str | None = None, label: str = "table of cells"
 ) -> pd.DataFrame:
-    """Find the column of barcodes in a table of cells and make it the index.
+    """Find the column of barcodes in a table of cells and make it the index; ``barcodes`` has those of each matrix.
 
-    Parameters
-    ----------
-    table
-        Metadata, one row per cell.
-    barcodes
-        Barcodes of each matrix, against which candidates are checked.
-    barcode
-        Name of the column; ``None`` tries ``barcode``, ``cell`` and the like, the index, then every other column.
-    label
-        What the message calls the table.
-
-    Returns
-    -------
-    The table with barcodes as index, without that column.
-
-    Raises
-    ------
-    MissingKeyError
-        If there is no column ``barcode``.
-    InputError
-        If no column holds barcodes of the matrices.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> table = pd.DataFrame({"cell": ["AAAC-1", "AAAG-1"], "nUMI": [900, 800]})
-    >>> index_cells(table, {"rna": pd.Index(["AAAG-1", "AAAC-1"])})
-            nUMI
-    AAAC-1   900
-    AAAG-1   800
+    None tries ``barcode``, ``cell`` and the like, the index, then every other column. Raises MissingKeyError if there
+    is no column ``barcode``, InputError if no column holds barcodes of the matrices.
     """
     if barcode is not None:
         if barcode not in table:

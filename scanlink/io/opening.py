@@ -23,48 +23,15 @@ PathLikeStr = str | PathLike[str]
 
 
 def suffix_of(path: PathLikeStr) -> str:
-    """Give the suffix that says the format, in lower case and without the ``.gz`` of compression.
-
-    Parameters
-    ----------
-    path
-        Path or name of a file.
-
-    Examples
-    --------
-    >>> suffix_of("genes.GTF.gz"), suffix_of("x.h5mu"), suffix_of("matrix.mtx.gz")
-    ('.gtf', '.h5mu', '.mtx')
-    """
+    """Give the suffix that says the format, in lower case and without the ``.gz`` of compression."""
     name = Path(path).name.lower()
     return Path(name.removesuffix(".gz")).suffix
 
 
 def existing_file(path: PathLikeStr, what: str) -> Path:
-    """Check that a path is a file that can be read and is not empty.
+    """Check that a path is a file that can be read and is not empty; InputError says what is wrong.
 
-    Parameters
-    ----------
-    path
-        The path to check.
-    what
-        What the file should be, in the words of the error message, such as ``"a 10x .h5 file"``.
-
-    Returns
-    -------
-    The path.
-
-    Raises
-    ------
-    InputError
-        If there is no such file (the nearest existing name is given), it is a folder, it is empty, or may not be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-    ...     existing_file(file.name, "a table of cells")
-    Traceback (most recent call last):
-    scanlink.errors.InputError: ...csv: the file is empty; a table of cells was expected
+    ``what`` is what the file should be, in the words of the message, such as ``"a 10x .h5 file"``.
     """
     file = Path(path)
     try:
@@ -96,26 +63,9 @@ def _nearest(file: Path) -> str:
 
 @contextmanager
 def reading(path: PathLikeStr, what: str) -> Iterator[None]:
-    """Turn the errors of parsers and of damaged files into one InputError that names the file.
+    """Turn whatever parsers raise over a damaged file into one InputError that names the file; our own errors pass.
 
-    Parameters
-    ----------
-    path
-        The file that is being read.
-    what
-        What the file should be, in the words of the error message.
-
-    Raises
-    ------
-    InputError
-        For whatever goes wrong inside the ``with`` block, errors of scanlink excepted, which pass.
-
-    Examples
-    --------
-    >>> with reading("x.rds", "an R object"):
-    ...     raise EOFError("Compressed file ended before the end-of-stream marker was reached")
-    Traceback (most recent call last):
-    scanlink.errors.InputError: x.rds: the file is truncated or was copied incompletely ...
+    ``what`` is what the file should be, in the words of the message.
     """
     try:
         yield
@@ -155,27 +105,7 @@ def _explain_hdf5(path: PathLikeStr, message: str) -> str:
 
 
 def open_text(path: PathLikeStr) -> IO[str]:
-    """Open a text file, compressed with gzip or not; the content decides, not the name.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    A file object of text in UTF-8; close it after use.
-
-    Examples
-    --------
-    >>> import gzip, tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".txt") as file:
-    ...     _ = file.write(gzip.compress(b"chr1"))
-    ...     file.flush()
-    ...     with open_text(file.name) as text:
-    ...         text.read()
-    'chr1'
-    """
+    """Open a text file in UTF-8, compressed with gzip or not; the content decides, not the name."""
     with open(path, "rb") as head:
         compressed = head.read(2) == b"\x1f\x8b"
     if compressed:
@@ -191,12 +121,6 @@ def quiet() -> Iterator[None]:
 
     Old file layouts are read as they are; names that are not unique are refused later with a better message; and
     columns are lifted to ``.obs`` by scanlink and not by mudata, in 0.3 as in 0.4.
-
-    Examples
-    --------
-    >>> import mudata
-    >>> with quiet():
-    ...     mdata = mudata.MuData({})
     """
     from anndata import OldFormatWarning
 

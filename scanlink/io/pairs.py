@@ -20,31 +20,9 @@ _ALIASES = {
 
 
 def read_pairs(path: PathLikeStr) -> pd.DataFrame:
-    """Read a table of pairs.
+    """Read a table of pairs with at least ``gene`` and ``peak``: ``.parquet``, or text with a header and any separator.
 
-    Parameters
-    ----------
-    path
-        ``.parquet``, or text with a header, whose separator is found.
-
-    Returns
-    -------
-    The table, with at least the columns ``gene`` and ``peak``.
-
-    Raises
-    ------
-    InputError
-        If the file does not exist, cannot be read, lacks a column or has no rows.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
-    ...     _ = file.write("gene\\tpeak\\nNOC2L\\tchr1:10-20\\n")
-    ...     file.flush()
-    ...     read_pairs(file.name)
-        gene        peak
-    0  NOC2L  chr1:10-20
+    Raises InputError if the file does not exist, cannot be read, lacks a column or has no rows.
     """
     return _read(path, ("gene", "peak"))
 

@@ -12,21 +12,8 @@ __all__ = ["read_shared"]
 
 
 def read_shared(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table so that equal texts are one object in memory.
+    """Read a table as pandas does, but so that equal texts are one object: a million take 8 MB, and not 70.
 
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Which columns; None: all.
-
-    Returns
-    -------
-    The table as :func:`pandas.read_parquet` gives it, of whose texts a million take 8 MB, and not 70.
-
-    Examples
-    --------
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
     ...     pd.DataFrame({"type": ["B-cell", None, "B-cell"]}).to_parquet(file.name)

@@ -81,29 +81,8 @@ def parse_peaks(names: Iterable[object], *, one_based: bool = False) -> pd.DataF
 def peak_table(var: pd.DataFrame, *, one_based: bool = False) -> pd.DataFrame:
     """Find the coordinates of peaks in the columns of ``.var`` or, where there are none, in the names.
 
-    Parameters
-    ----------
-    var
-        Table of peaks, names as index. Columns ``chrom`` (or ``seqnames``, ``chr``), ``start`` and ``end`` are used
-        if all are there, else ``interval`` (as of 10x), else the names.
-    one_based
-        Whether start counts from 1; 1 is then subtracted.
-
-    Returns
-    -------
-    As :func:`parse_peaks`, with the index of ``var``.
-
-    Raises
-    ------
-    InputError
-        If coordinates are missing, not whole numbers, or start is not before end.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> peak_table(pd.DataFrame({"seqnames": ["chr1"], "start": [10], "end": [20]}, index=["peak_1"]))
-           chrom  start  end
-    peak_1  chr1     10   20
+    Columns ``chrom`` (or ``seqnames``, ``chr``), ``start`` and ``end`` are used if all are there, else ``interval`` (as
+    of 10x), else the names. The result and what is raised are as of :func:`parse_peaks`; the index is that of ``var``.
     """
     columns = {str(name).lower(): name for name in var.columns}
     chrom = next((columns[name] for name in _CHROM_COLUMNS if name in columns), None)
@@ -124,22 +103,7 @@ def peak_table(var: pd.DataFrame, *, one_based: bool = False) -> pd.DataFrame:
 
 
 def looks_like_peaks(names: Iterable[object] | Sequence[str]) -> bool:
-    """Tell whether most of the names could be peaks.
-
-    Parameters
-    ----------
-    names
-        Feature names; of more than 1,000, an even sample is looked at.
-
-    Returns
-    -------
-    Whether more than half end in coordinates.
-
-    Examples
-    --------
-    >>> looks_like_peaks(["chr1:10-20"]), looks_like_peaks(["HLA-A", "NOC2L"])
-    (True, False)
-    """
+    """Tell whether most of the names end in coordinates; of more than 1,000, an even sample is looked at."""
     every = list(names)
     sample = pd.Series(_strings(every[:: max(1, len(every) // 1000)]), dtype=object)
     return len(sample) > 0 and bool(sample.str.match(_PEAK.replace("?P<chrom>", "?:")).mean() > 0.5)

@@ -14,34 +14,17 @@ _NEEDED = ("chrom", "start", "end", "strand", "gene")
 
 
 def gene_places(links: pd.DataFrame, peaks: pd.DataFrame, *, genes: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Find the locus of each row's gene.
+    """Find the locus of each row's gene, in the order of ``links``; missing (None, NA) where it has no place.
 
-    In the annotation a gene may have several loci: taken is the one whose distance to the peak is that of the table,
-    or else the nearest. A gene that is not in the annotation is placed by the table itself: its TSS is the position
-    from which the distances of all its peaks were measured, which two peaks are enough to tell.
+    In the annotation (``genes``) a gene may have several loci: taken is the one whose distance to the peak is that of
+    the table, or else the nearest. A gene that is not in the annotation is placed by the table itself: its TSS is the
+    position from which the distances of all its peaks were measured, which two peaks are enough to tell. So best give
+    the whole table: untested pairs help to place a gene.
 
-    Parameters
-    ----------
-    links
-        With ``gene`` and, if known, ``distance`` (bp from the TSS to the centre of the peak, positive downstream).
-        Best the whole table: untested pairs help to place a gene. Shape ``(n_pairs, ...)``.
-    peaks
-        ``chrom``, ``start``, ``end`` of each row's peak, in the order of ``links``. 0-based half-open, bp.
-    genes
-        Annotation, as of :func:`scanlink.io.read_genes`.
+    ``links`` has ``gene`` and, if known, ``distance`` (bp from the TSS to the centre of the peak, positive downstream);
+    ``peaks`` the interval of each row's peak. All intervals are 0-based half-open, bp; that of a gene which the
+    annotation lacks is the base of its TSS.
 
-    Returns
-    -------
-    Table in the order of ``links``: ``chrom``, ``start``, ``end`` of the gene body (0-based half-open; of a gene that
-    the annotation lacks the base of the TSS), ``tss`` and ``strand``. Missing (None, NA) where the gene has no place.
-
-    Raises
-    ------
-    MissingKeyError
-        If the annotation lacks a column.
-
-    Examples
-    --------
     >>> links = pd.DataFrame({"gene": ["A", "A", "B"], "distance": [-50, 50, 10]})
     >>> peaks = pd.DataFrame({"chrom": "chr1", "start": [140, 40, 100], "end": [160, 60, 120]})
     >>> gene_places(links, peaks)

@@ -21,32 +21,10 @@ _PIECE = 1 << 24  # values looked at in one go, so that the temporaries of a che
 
 
 def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str, hint: str = "") -> None:
-    """Check that a matrix holds raw counts.
+    """Check that a matrix of cells x features holds raw counts, sparse or dense.
 
-    Parameters
-    ----------
-    matrix
-        The matrix, sparse or dense. Shape ``(n_cells, n_features)``.
-    cells, features
-        Names for the message. Shapes ``(n_cells,)`` and ``(n_features,)``.
-    label
-        What the message calls the matrix, such as ``"rna"``.
-    hint
-        What to do, appended to the message.
-
-    Raises
-    ------
-    InputError
-        If a value is fractional, negative, not finite or beyond 32 bits; names the first three and counts them all.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd
-    >>> cells, genes = pd.Index(["cell_1"]), pd.Index(["NOC2L", "HES4"])
-    >>> check_counts(np.array([[0, 1.5]]), cells=cells, features=genes, label="rna")
-    Traceback (most recent call last):
-    scanlink.errors.InputError: rna: expected raw integer counts, found 1 fractional of 1 non-zero values,
-    the first HES4 = 1.5 in cell cell_1
+    ``label`` is what the message calls the matrix, ``hint`` what to do. Raises InputError if a value is fractional,
+    negative, not finite or beyond 32 bits; names the first three and counts them all.
     """
     check = CountsCheck(cells=cells, features=features, label=label, hint=hint)
     stored: Any = matrix if sparse.issparse(matrix) else sparse.csr_matrix(np.asarray(matrix))
@@ -55,22 +33,7 @@ def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str
 
 
 class CountsCheck:
-    """Checks a matrix that comes in pieces: all are looked at, so that the message can count.
-
-    Parameters
-    ----------
-    cells, features, label, hint
-        Names of the whole matrix and words for messages; see :func:`check_counts`.
-
-    Examples
-    --------
-    >>> check = CountsCheck(cells=pd.Index(["cell_1"]), features=pd.Index(["NOC2L"]), label="rna")
-    >>> check.look(sparse.csr_array([[2.0]])), check.look(sparse.csr_array([[-1.0]]))
-    (True, False)
-    >>> check.refuse()
-    Traceback (most recent call last):
-    scanlink.errors.InputError: rna: expected raw integer counts, found 1 negative of 2 non-zero values, the first ...
-    """
+    """Checks a matrix in pieces: all are looked at, so that the message can count; see :func:`check_counts`."""
 
     def __init__(self, *, cells: pd.Index, features: pd.Index, label: str, hint: str = "") -> None:
         self._cells, self._features, self._label, self._hint = cells, features, label, hint
@@ -79,19 +42,7 @@ class CountsCheck:
         self._named: list[str] = []
 
     def look(self, stored: Any, rows: Any = slice(None), columns: Any = slice(None)) -> bool:
-        """Look at a piece.
-
-        Parameters
-        ----------
-        stored
-            CSR or CSC.
-        rows, columns
-            Which rows and columns of the whole it is.
-
-        Returns
-        -------
-        Whether nothing bad was found so far.
-        """
+        """Look at a piece, CSR or CSC, at some rows and columns of the whole; tell whether nothing bad came so far."""
         data = stored.data
         if data.dtype.kind not in "biuf":
             raise InputError(f"{self._label}: expected raw integer counts, found values of type {data.dtype}")
@@ -131,22 +82,7 @@ class CountsCheck:
 
 
 def to_counts(matrix: Any) -> sparse.csr_matrix:
-    """Turn a checked matrix into the form that scanlink computes with.
-
-    Parameters
-    ----------
-    matrix
-        Whole numbers, sparse or dense. Shape ``(n_cells, n_features)``.
-
-    Returns
-    -------
-    The same as CSR with ``int32`` values, sorted indices and no stored zeros; never the object that was given.
-
-    Examples
-    --------
-    >>> to_counts([[0.0, 2.0], [1.0, 0.0]]).toarray().tolist()
-    [[0, 2], [1, 0]]
-    """
+    """Copy a checked matrix to CSR with ``int32`` values, sorted indices and no stored zeros."""
     stored: Any = matrix if sparse.issparse(matrix) else np.asarray(matrix)
     counts = sparse.csr_matrix(stored, dtype=np.int32, copy=True)
     counts.sum_duplicates()
@@ -157,34 +93,11 @@ def to_counts(matrix: Any) -> sparse.csr_matrix:
 def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnData:
     """Take the raw counts of one modality, from ``X`` or from the layer that was asked for.
 
-    Parameters
-    ----------
-    adata
-        One modality. Shape ``(n_cells, n_features)``.
-    modality
-        ``"rna"`` or ``"atac"``.
-    layer
-        Name of the layer with raw counts, ``"raw"`` for ``.raw``, or a mapping from modality to either; ``None`` is
-        ``X``. Nothing is switched silently: where ``X`` is not raw counts and a layer might be, the message says so.
-
-    Returns
-    -------
-    New object with checked ``int32`` counts as CSR in ``X``, and copies of ``obs`` and ``var``. Counts on disk stay
-    there, and are checked when they are read.
-
-    Raises
-    ------
-    MissingKeyError
-        If the layer does not exist; names those that do.
-    InputError
-        If the values are not raw counts.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rna = AnnData(np.array([[0.5]]), layers={"counts": np.array([[3.0]])})
-    >>> pick_counts(rna, modality="rna", layer="counts").X.toarray()
-    array([[3]], dtype=int32)
+    ``layer`` is a name, ``"raw"`` for ``.raw``, or a mapping from modality to either; None is ``X``. Nothing is
+    switched silently: where ``X`` is not raw counts and a layer might be, the message says so. The result is a new
+    object with checked ``int32`` counts as CSR in ``X``, and copies of ``obs`` and ``var``; counts on disk stay there,
+    and are checked when they are read. Raises MissingKeyError if the layer does not exist, InputError if the values are
+    not raw counts.
     """
     name = layer.get(modality) if isinstance(layer, Mapping) else layer
     matrix, var, label = adata.X, adata.var, modality

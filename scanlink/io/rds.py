@@ -21,30 +21,10 @@ _EXPECTED = "an .rds file with a dgCMatrix or a data.frame"
 
 
 def read_rds(path: PathLikeStr) -> NamedMatrix | pd.DataFrame:
-    """Read a sparse matrix or a data frame that R's ``saveRDS`` wrote.
+    """Read a sparse matrix or a data frame that R's ``saveRDS`` wrote, as it is in the file.
 
-    Parameters
-    ----------
-    path
-        File with a ``dgCMatrix`` (or ``dgRMatrix``, ``dgTMatrix``, ``ngCMatrix``, ``lgCMatrix``), a numeric ``matrix``
-        with names of rows and columns, or a ``data.frame``.
-
-    Returns
-    -------
-    The matrix with the names of its rows and columns, as it is in the file; or the table, factors as categories and
-    names of rows as index.
-
-    Raises
-    ------
-    InputError
-        If the file is not an .rds file, is truncated, or holds another kind of object.
-
-    Examples
-    --------
-    >>> import rdata
-    >>> table = read_rds(rdata.TESTDATA_PATH / "test_dataframe.rds")
-    >>> table["class"].tolist(), table["value"].tolist()
-    (['a', 'b', 'b'], [1, 2, 3])
+    Known are ``dgCMatrix``, ``dgRMatrix``, ``dgTMatrix``, ``ngCMatrix``, ``lgCMatrix``, a numeric ``matrix`` with
+    names, and ``data.frame``, whose factors become categories and names of rows the index.
     """
     import rdata
 

@@ -19,32 +19,10 @@ __all__ = ["read_csv_matrix", "read_table", "read_text_table", "separator_of"]
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
-    """Read a dense matrix: names of columns in the first line, name of the row first in each line.
+    """Read a dense matrix, sparse: names of columns in the first line, name of the row first in each line.
 
-    Parameters
-    ----------
-    path
-        ``.csv`` (comma) or ``.tsv``, ``.txt`` (tab), perhaps ``.gz``. The first line may be one field shorter than
-        the others, as R writes it.
-
-    Returns
-    -------
-    The matrix, sparse, as it is in the file.
-
-    Raises
-    ------
-    InputError
-        If the separator is another, lines differ in length, or a value is not a number.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
-    ...     _ = file.write(",AAAC-1,AAAG-1\\nNOC2L,0,2\\n")
-    ...     file.flush()
-    ...     matrix = read_csv_matrix(file.name)
-    >>> matrix.rows.tolist(), matrix.columns.tolist(), matrix.matrix.toarray().tolist()
-    (['NOC2L'], ['AAAC-1', 'AAAG-1'], [[0.0, 2.0]])
+    Commas are read in ``.csv``, tabs in ``.tsv`` and ``.txt``, perhaps ``.gz``. The first line may be one field shorter
+    than the others, as R writes it. Raises InputError if lines differ in length or a value is no number.
     """
     file = existing_file(path, "a matrix as .csv or .tsv")
     separator = separator_of(file)
@@ -96,32 +74,7 @@ def _numbers(piece: pd.DataFrame, columns: list[str], file: Path) -> np.ndarray:
 
 
 def read_table(path: PathLikeStr) -> pd.DataFrame:
-    """Read a table of cells.
-
-    Parameters
-    ----------
-    path
-        ``.csv``, ``.tsv``, ``.txt`` (perhaps ``.gz``), ``.parquet``, or ``.rds`` with a ``data.frame``.
-
-    Returns
-    -------
-    The table; text as categories.
-
-    Raises
-    ------
-    InputError
-        If the suffix is unknown or the file cannot be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
-    ...     _ = file.write("cell\\tnUMI\\nAAAC-1\\t900\\n")
-    ...     file.flush()
-    ...     read_table(file.name)
-         cell  nUMI
-    0  AAAC-1   900
-    """
+    """Read a table of cells or of guides in one of the formats ``TABLES``; text becomes categories."""
     what = f"a table of cells as {listed(TABLES)}"
     file, suffix = existing_file(path, what), suffix_of(path)
     if suffix not in TABLES:

@@ -84,25 +84,9 @@ def copy_with_tables(
 ) -> Path:
     """Copy a ``.h5mu`` or ``.h5ad`` file and put tables into the copy's ``.uns``, without reading its matrices.
 
-    Parameters
-    ----------
-    source
-        The file to copy.
-    path
-        The copy; may be ``source`` itself, which is then replaced when the copy is complete.
-    tables, key
-        Tables by name, and where in ``.uns`` they go; see :func:`add_tables`.
-
-    Returns
-    -------
-    The path.
-
-    Raises
-    ------
-    InputError
-        If ``source`` is no such file, or the suffixes differ.
-    RunError
-        If the copy cannot be written.
+    ``path`` may be ``source`` itself, which is then replaced when the copy is complete. Tables and key are as in
+    :func:`add_tables`. Raises InputError if ``source`` is no such file or the suffixes differ, RunError if the copy
+    cannot be written.
     """
     import h5py
     from anndata.io import write_elem
