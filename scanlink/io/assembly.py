@@ -1,24 +1,25 @@
-"""Modalities that become one dataset: the cells that all sides have, raw counts, and a record of what was lost."""
+"""What every dataset has to be, whatever its modalities: made of two of them, or checked where a user made it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.errors import InputError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Assay
 from scanlink.io.barcodes import align_cells, refuse_duplicates, text_index
-from scanlink.io.disk import select
+from scanlink.io.disk import DiskCounts, select
 from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
-from scanlink.io.raw_counts import Layer, pick_counts
+from scanlink.io.raw_counts import Layer, check_counts, pick_counts
 
-__all__ = ["join", "need_features"]
+__all__ = ["check_matrices", "join", "need_features", "need_modalities"]
 
 log = logging.getLogger("scanlink")
 
@@ -107,3 +108,42 @@ def _name_genes(rna: AnnData) -> pd.Series:
     renamed = pd.Series(names[copies], index=symbols[copies])
     log.info("%s genes share a symbol with another; renamed with their ids: %s", len(renamed), first_few(renamed))
     return renamed
+
+
+def need_modalities(mdata: MuData, modalities: Iterable[str], remedy: str) -> None:
+    """Refuse data that lack a modality, and say what to do."""
+    for modality in modalities:
+        if modality not in mdata.mod:
+            present = first_few(mdata.mod) if mdata.mod else "none"
+            raise MissingKeyError(f"the MuData has no modality {modality!r}; found: {present}. {remedy}")
+
+
+def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -> None:
+    """Check that modalities hold raw counts as sparse integers, with unique names and the same cells in one order.
+
+    ``features`` has what the features of each modality are called, such as ``{"rna": "genes", "atac": "peaks"}``.
+    Counts on disk are not looked at.
+    """
+    need_modalities(mdata, features, remedy)
+    for modality, what in features.items():
+        adata = mdata.mod[modality]
+        refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
+        refuse_duplicates(adata.var_names, f"{what} of {modality}")
+        if adata.isbacked or isinstance(adata.X, DiskCounts):
+            continue
+        matrix: Any = adata.X
+        if getattr(matrix, "format", None) != "csr":
+            kind = f"sparse {matrix.format}" if hasattr(matrix, "format") else type(matrix).__name__
+            raise InputError(f"{modality}: expected a sparse CSR matrix of raw integer counts, found {kind}. {remedy}")
+        check_counts(matrix, cells=adata.obs_names, features=adata.var_names, label=modality)
+        if matrix.dtype.kind not in "iu":
+            raise InputError(f"{modality}: expected integer counts (int32), found {matrix.dtype}. {remedy}")
+    first, *others = features
+    cells = mdata.mod[first].obs_names
+    for side, names in (*((name, mdata.mod[name].obs_names) for name in others), ("the MuData", mdata.obs_names)):
+        if not names.equals(cells):
+            same = len(names) == len(cells) and names.isin(cells).all()
+            raise InputError(
+                f"{first} and {side} have {'the same cells in a different order' if same else 'different cells'} "
+                f"({len(cells):,} and {len(names):,}); the same cells in the same order were expected. {remedy}"
+            )

@@ -38,21 +38,20 @@ ReadMatrix = Callable[[Path, str, PathLikeStr | None, PathLikeStr | None], "Name
 class Format:
     """What one format holds, and who reads it."""
 
-    suffixes: tuple[str, ...]
-    name: str | None = None
-    family: str | None = None
-    whole_name: str | None = None
-    whole: ReadWhole | None = None
-    matrix: ReadMatrix | None = None
-    backed: bool = False
-    layers: bool = False
-    keys: bool = False
-    keeps_tables: bool = False
-    names_beside: bool = False
+    suffixes: tuple[str, ...]  # without .gz; none: a folder. The first one stands in lists
+    name: str | None = None  # what messages call it; None: its first suffix
+    family: str | None = None  # what messages call all files of that maker; None: its name
+    whole_name: str | None = None  # in lists of formats with both modalities; {features} is what the second one holds
+    whole: ReadWhole | None = None  # path, assay, names of the modalities in the file, whether counts stay on disk
+    matrix: ReadMatrix | None = None  # path, modality, files of the names of features and of barcodes
+    backed: bool = False  # counts can stay on disk
+    layers: bool = False  # it may hold raw counts in a layer
+    keys: bool = False  # modalities have names of their own in it
+    keeps_tables: bool = False  # a copy can take tables of results
+    names_beside: bool = False  # names of rows and columns are in files beside it
 
     @property
     def label(self) -> str:
-        """What messages call it."""
         return self.name or self.suffixes[0]
 
 

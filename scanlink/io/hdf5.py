@@ -25,11 +25,11 @@ class Source:
     """A matrix in an HDF5 file, which is open only while it is read."""
 
     path: Path
-    key: str
-    kind: str
-    shape: tuple[int, int]
+    key: str  # group (sparse) or dataset (dense)
+    kind: str  # "csr", "csc" or "dense", seen as cells x features
+    shape: tuple[int, int]  # (n_cells, n_features)
     dtype: np.dtype[Any]
-    what: str
+    what: str  # what the file is, for messages about damage, such as "a 10x .h5 file"
 
     @classmethod
     def find(cls, path: Path, key: str, what: str) -> Source:

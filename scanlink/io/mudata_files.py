@@ -6,15 +6,15 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.io.assays import MULTIOME, Assay, Whole
-from scanlink.io.backed import anndata_on_disk, has_old_layout, multiome_on_disk
-from scanlink.io.feature_types import split_features
+from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
+from scanlink.io.disk import counts_on_disk
 from scanlink.io.multiome_data import assemble_whole
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
@@ -99,7 +99,9 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     finds it. In ``obs`` a prefix ``KEY:`` becomes one of our names. Raises MissingKeyError if a modality does not
     exist, OptionError if several may be the one that has no key.
     """
+    import h5py
     import mudata
+    from anndata.io import read_elem
 
     file = existing_file(path, "a .h5mu file")
     present, modalities = _modalities_of(file), " and ".join(keys)
@@ -114,7 +116,9 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
         )
     with reading(file, "a .h5mu file"), quiet():
         if backed:
-            mod, obs = multiome_on_disk(file, tuple(named.values()))
+            with h5py.File(file, "r") as content:
+                obs = read_elem(content["obs"])
+            mod = {key: _on_disk(file, "a .h5mu file", f"mod/{key}") for key in named.values()}
         else:
             mdata = mudata.read_h5mu(file)
             mod, obs = dict(mdata.mod), mdata.obs
@@ -171,8 +175,8 @@ def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
 
     file = existing_file(path, "a .h5ad file")
     with reading(file, "a .h5ad file"), quiet():
-        if backed and not has_old_layout(file):
-            return anndata_on_disk(file, "a .h5ad file")
+        if backed and not _has_old_layout(file):
+            return _on_disk(file, "a .h5ad file")
         return anndata.read_h5ad(file)
 
 
@@ -180,3 +184,39 @@ def open_h5ad(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole
     """Open both modalities of a ``.h5ad`` file as they are, told apart by their feature types."""
     # Of multiome data the columns of 10x have always stayed.
     return split_features(Path(path), read_h5ad(path, backed=backed), assay, lean=assay is not MULTIOME)
+
+
+def _on_disk(file: Path, what: str, key: str = "") -> AnnData:
+    """Open a ``.h5ad`` file, or a modality of a ``.h5mu`` (``key``, such as ``"mod/rna"``), with its matrices on disk.
+
+    ``obs`` and ``var`` are read; what is neither ``X``, a layer nor ``raw`` is left out.
+    """
+    import h5py
+    from anndata.io import read_elem
+
+    prefix = f"{key}/" if key else ""
+    with h5py.File(file, "r") as content, quiet():
+        group: Any = content[key] if key else content
+        obs, var = read_elem(group["obs"]), read_elem(group["var"])
+        raw_var = read_elem(group["raw/var"]) if "raw/X" in group and "raw/var" in group else None
+        layers = list(group["layers"]) if "layers" in group else []
+        has_matrix = "X" in group
+    with quiet():
+        return AnnData(
+            counts_on_disk(file, f"{prefix}X", what) if has_matrix else None,
+            obs=obs,
+            var=var,
+            layers={name: counts_on_disk(file, f"{prefix}layers/{name}", what) for name in layers},
+            raw=None if raw_var is None else {"X": counts_on_disk(file, f"{prefix}raw/X", what), "var": raw_var},
+        )
+
+
+def _has_old_layout(file: Path) -> bool:
+    """Tell whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
+    import h5py
+
+    with h5py.File(file, "r") as content:
+        old = isinstance(content.get("obs"), h5py.Dataset)
+    if old:
+        log.info("%s has the layout of anndata before 0.7 and is read into memory", file)
+    return old

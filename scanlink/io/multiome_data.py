@@ -16,9 +16,8 @@ from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import MULTIOME, Whole
-from scanlink.io.assembly import join, need_features
+from scanlink.io.assembly import check_matrices, join, need_features, need_modalities
 from scanlink.io.barcodes import refuse_duplicates, text_index
-from scanlink.io.checks import check_matrices, need_modalities
 from scanlink.io.peaks import looks_like_peaks, peak_table
 from scanlink.io.raw_counts import Layer
 

@@ -25,11 +25,11 @@ class NamedMatrix:
     """A sparse matrix with the names of its rows and columns."""
 
     matrix: Any
-    rows: pd.Index | None
+    rows: pd.Index | None  # None: the file has no names
     columns: pd.Index | None
-    source: str = ""
-    cells: str | None = None
-    features: pd.DataFrame | None = field(default=None, compare=False)
+    source: str = ""  # the file, for messages
+    cells: str | None = None  # "rows" or "columns", if the format says where the cells are
+    features: pd.DataFrame | None = field(default=None, compare=False)  # more about them, one row each
 
     def names(self, side: str) -> pd.Index:
         """Give the names of ``"rows"`` or ``"columns"``; InputError if the file has none."""

@@ -14,19 +14,17 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.errors import InputError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import SCREEN
-from scanlink.io.assembly import join, need_features
+from scanlink.io.assembly import check_matrices, join, need_features
 from scanlink.io.barcodes import refuse_duplicates, text_index
-from scanlink.io.checks import check_matrices
 from scanlink.io.disk import DiskCounts
-from scanlink.io.guide_check import check_guides
 from scanlink.io.guide_match import match_guides
-from scanlink.io.guides import NON_TARGETING, find_column, find_columns
+from scanlink.io.guides import GUIDE_COLUMNS, NON_TARGETING, find_column, find_columns, guide_table
 from scanlink.io.peaks import looks_like_peaks
 from scanlink.io.raw_counts import Layer
 
-__all__ = ["assemble_screen", "check_screen"]
+__all__ = ["assemble_screen", "check_guides", "check_screen"]
 
 log = logging.getLogger("scanlink")
 
@@ -115,7 +113,7 @@ def check_screen(mdata: MuData) -> None:
         If a modality, or the column of targets, is missing.
     InputError
         If cells differ or are in different order, names are not unique, counts are not raw integers, or the table of
-        guides is not as :func:`scanlink.io.guide_check.check_guides` wants it.
+        guides is not as :func:`assemble_screen` makes it.
 
     Examples
     --------
@@ -128,6 +126,44 @@ def check_screen(mdata: MuData) -> None:
     remedy = "Pass both modalities through scanlink.io.assemble_screen(rna, guide)"
     check_matrices(mdata, {"rna": "genes", "guide": "guides"}, remedy=remedy)
     check_guides(mdata.mod["guide"].var)
+
+
+def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
+    """Check that a table of guides, perhaps made by hand, is as :func:`scanlink.io.guides.guide_table` makes it.
+
+    ``target`` has to be there; what is there of the other columns is checked, too, and ``threshold`` (least UMIs that
+    count as present). Guides of one target have the same coordinates.
+    """
+    if "target" not in var:
+        raise MissingKeyError(
+            f"{label} has no column 'target', found {first_few(var.columns, most=8) or 'none'}: pass the data through "
+            "scanlink.io.assemble_screen(rna, guide, guides=table)"
+        )
+    expected = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label=label)
+    targets = var["target"].astype(str)
+    if (renamed := (targets != expected["target"]).to_numpy()).any():
+        raise InputError(
+            f"{label}: {first_few(targets[renamed].unique())} looks like a label of controls; expected "
+            f"{NON_TARGETING!r}. Rename it in the column target"
+        )
+    for name in ("start", "end"):
+        if name in var:
+            numbers = pd.to_numeric(var[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+            different = (numbers != expected[name].to_numpy()) & ~np.isnan(expected[name].to_numpy())
+            if different.any():
+                raise InputError(
+                    f"{label}: guides of one target have different coordinates "
+                    f"({first_few(targets[different].unique())}); expected start and end of the target, the same for "
+                    "each. Pass the data through scanlink.io.assemble_screen(rna, guide)"
+                )
+    if "threshold" in var:
+        least = pd.to_numeric(var["threshold"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        bad = ~((least >= 1) & (least == np.floor(least)))
+        if bad.any():
+            raise InputError(
+                f"{label}: the threshold of {int(bad.sum())} guides is no whole number of at least 1 "
+                f"({first_few(var.index[bad])}): set it with scanlink.pp.assign_guides"
+            )
 
 
 def _refuse_swapped(rna: pd.DataFrame, guide: pd.DataFrame, table: pd.DataFrame | None) -> None:

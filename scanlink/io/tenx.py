@@ -9,9 +9,8 @@ from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.assays import MULTIOME, Assay, Whole
-from scanlink.io.backed import tenx_on_disk
-from scanlink.io.feature_types import split_features
+from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
+from scanlink.io.disk import counts_on_disk
 from scanlink.io.mtx import read_mtx
 from scanlink.io.multiome_data import assemble_whole
 from scanlink.io.named import cells_by_features
@@ -77,11 +76,28 @@ def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Who
                     f"{file}: a 10x .h5 file with the group 'matrix/features' was expected, found the groups "
                     f"{first_few(groups) or 'none'}{kind}"
                 )
-        adata = tenx_on_disk(file)
+        adata = _on_disk(file)
         if not backed:
             with quiet():
                 adata = AnnData(adata.X.to_memory(), obs=adata.obs, var=adata.var)
         return split_features(file, adata, assay)
+
+
+def _on_disk(file: Path) -> AnnData:
+    """Open all features of a 10x ``.h5`` file side by side, with the names that scanpy gives their columns."""
+    import h5py
+
+    with h5py.File(file, "r") as content:
+        matrix = content["matrix"]
+        barcodes = matrix["barcodes"].asstr()[:]
+        columns = {str(name): table for name, table in matrix["features"].items() if not str(name).startswith("_")}
+        texts = {name: table.asstr()[:] for name, table in columns.items()}
+    names = texts.pop("name")
+    first = {new: texts.pop(old) for old, new in (("id", "gene_ids"), ("feature_type", "feature_types"))}
+    var = pd.DataFrame({**first, **texts}, index=pd.Index(names, dtype=object))
+    with quiet():
+        obs = pd.DataFrame(index=pd.Index(barcodes, dtype=object))
+        return AnnData(counts_on_disk(file, "matrix", "a 10x .h5 file"), obs=obs, var=var)
 
 
 def read_10x_mtx(

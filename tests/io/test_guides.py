@@ -10,9 +10,9 @@ import pytest
 from small_screens import GUIDES
 
 from scanlink.errors import InputError, MissingKeyError
-from scanlink.io.guide_check import check_guides
 from scanlink.io.guide_match import match_guides
 from scanlink.io.guides import guide_table
+from scanlink.io.screen_data import check_guides
 
 TABLE = GUIDES.set_index("guide")
 
