@@ -66,11 +66,6 @@ class Whole:
     source: dict[str, str]
     obs: pd.DataFrame | None = None  # what a file says of the cells of both at once
 
-    @classmethod
-    def of_file(cls, path: Path, rna: AnnData, second: AnnData, obs: pd.DataFrame | None = None) -> Whole:
-        """Make it of the two modalities of one file or folder."""
-        return cls(rna, second, {"path": str(path)}, obs)
-
 
 def split_features(path: Path, adata: AnnData, assay: Assay, *, lean: bool = True) -> Whole:
     """Tell genes and peaks, or genes and guides, of one matrix apart by ``var["feature_types"]``.
@@ -100,4 +95,4 @@ def split_features(path: Path, adata: AnnData, assay: Assay, *, lean: bool = Tru
     if lean:
         rna.var = rna.var.drop(columns=list(_UNUSED), errors="ignore")
         rest.var = rest.var.drop(columns=list(assay.unused), errors="ignore")
-    return Whole.of_file(path, rna, rest)
+    return Whole(rna, rest, {"path": str(path)})

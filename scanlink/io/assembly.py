@@ -68,7 +68,7 @@ def join(
         renamed = _name_genes(parts["rna"])
         describe(parts[assay.second])
         mdata = MuData(parts)
-        mdata.obs = lift_obs(kept, cells=cells, both=obs, **{name: part.obs for name, part in parts.items()})
+        mdata.obs = lift_obs(kept, cells=cells, both=obs, modalities={name: part.obs for name, part in parts.items()})
     mdata.uns["scanlink"] = {
         "read": {
             "n_cells": {**{name: len(names) for name, names in barcodes.items()}, "kept": len(kept)},

@@ -108,7 +108,6 @@ def _rewritten(names: pd.Index, pattern: str, replacement: str) -> pd.Index:
     return pd.Index(pd.Series(names).str.replace(pattern, replacement, regex=True))
 
 
-def text_index(names: pd.Index) -> pd.Index:
+def text_index(names: pd.Index | pd.Series) -> pd.Index:
     """Turn names into plain texts."""
-    text: pd.Index = pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")
-    return text
+    return pd.Index(names.astype(str).to_numpy(dtype=object), dtype="object")

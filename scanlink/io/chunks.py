@@ -48,10 +48,7 @@ def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk
 def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = None) -> Iterator[tuple[str, Chunk]]:
     """Cut several matrices into named pieces; features of one matrix in a file are read only once."""
     every = list(matrices.values())
-    first = every[0] if every else None
-    if isinstance(first, DiskCounts) and all(
-        isinstance(other, DiskCounts) and first.same_cells(other) for other in every[1:]
-    ):
+    if every and all(isinstance(one, DiskCounts) and one.same_cells(every[0]) for one in every):
         for chunks in together(every, chunk_rows):
             yield from zip(matrices, chunks, strict=True)
         return

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError
 from scanlink.io.hdf5 import Source
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 __all__ = ["Chunk", "DiskCounts", "counts_on_disk", "select", "together"]
 
@@ -129,14 +127,10 @@ class _Counts:
 
 class _ByCell(_Counts, CSRDataset):
     format = "csr"
-    __getitem__ = _Counts.__getitem__
-    to_memory = _Counts.to_memory
 
 
 class _ByFeature(_Counts, CSCDataset):
     format = "csc"
-    __getitem__ = _Counts.__getitem__
-    to_memory = _Counts.to_memory
 
 
 DiskCounts = _ByCell | _ByFeature
@@ -155,8 +149,6 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
 
     Masks or positions; None: all. On disk, features keep their order.
     """
-    from anndata import AnnData
-
     index = tuple(
         slice(None) if chosen is None else _positions(chosen, n)
         for chosen, n in zip((cells, features), adata.shape, strict=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from anndata import AnnData
 
 from scanlink.errors import InputError
 from scanlink.io.assays import Assay, Whole
-from scanlink.io.opening import PathLikeStr, existing_file, suffix_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
-
-    from scanlink.io.named import NamedMatrix
+from scanlink.io.mtx import read_mtx
+from scanlink.io.mudata_files import open_h5ad, open_h5mu, read_h5ad
+from scanlink.io.named import NamedMatrix
+from scanlink.io.obs import plain_dtypes
+from scanlink.io.opening import PathLikeStr, existing_file, reading, suffix_of
+from scanlink.io.rds import read_rds_matrix, read_rds_table
+from scanlink.io.tenx import open_10x_h5, open_10x_mtx
+from scanlink.io.text_tables import read_csv_matrix, read_text_table
 
 __all__ = [
     "FORMATS",
@@ -27,11 +30,12 @@ __all__ = [
     "listed",
     "matrix_words",
     "names_beside",
+    "read_table",
     "whole_words",
 ]
 
 ReadWhole = Callable[[Path, Assay, Mapping[str, str | None], bool], Whole]
-ReadMatrix = Callable[[Path, str, PathLikeStr | None, PathLikeStr | None], "NamedMatrix | AnnData"]
+ReadMatrix = Callable[[Path, str, PathLikeStr | None, PathLikeStr | None], NamedMatrix | AnnData]
 
 
 @dataclass(frozen=True)
@@ -55,102 +59,51 @@ class Format:
         return self.name or self.suffixes[0]
 
 
-# Readers are imported when a file is read.
-
-
-def _h5mu(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
-    from scanlink.io.mudata_files import open_h5mu
-
-    return open_h5mu(path, {name: keys.get(name) for name in ("rna", assay.second)}, backed=backed)
-
-
-def _tenx_h5(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
-    from scanlink.io.tenx import open_10x_h5
-
-    return open_10x_h5(path, assay, backed=backed)
-
-
-def _tenx_folder(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
-    from scanlink.io.tenx import open_10x_mtx
-
-    return open_10x_mtx(path, assay)
-
-
-def _h5ad_whole(path: Path, assay: Assay, keys: Mapping[str, str | None], backed: bool) -> Whole:
-    from scanlink.io.mudata_files import open_h5ad
-
-    return open_h5ad(path, assay, backed=backed)
-
-
-def _h5ad(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> AnnData:
-    from scanlink.io.mudata_files import read_h5ad
-
-    return read_h5ad(path)
-
-
-def _rds(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> NamedMatrix:
-    from scanlink.io.rds import read_rds_matrix
-
-    return read_rds_matrix(path, modality)
-
-
-def _mtx(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> NamedMatrix:
-    from scanlink.io.mtx import read_mtx
-
-    return read_mtx(path, modality=modality, features=features, barcodes=barcodes)
-
-
-def _text(path: Path, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None) -> NamedMatrix:
-    from scanlink.io.text_tables import read_csv_matrix
-
-    return read_csv_matrix(path)
-
-
 FORMATS = (
-    Format((".h5mu",), whole=_h5mu, backed=True, layers=True, keys=True, keeps_tables=True),
-    Format((".h5",), name="10x .h5", family="10x", whole_name=".h5 (10x)", whole=_tenx_h5, backed=True),
-    Format((".rds",), matrix=_rds),
+    Format(
+        (".h5mu",),
+        whole=lambda path, assay, keys, backed: open_h5mu(path, keys, backed=backed),
+        backed=True,
+        layers=True,
+        keys=True,
+        keeps_tables=True,
+    ),
+    Format(
+        (".h5",),
+        name="10x .h5",
+        family="10x",
+        whole_name=".h5 (10x)",
+        whole=lambda path, assay, keys, backed: open_10x_h5(path, assay, backed=backed),
+        backed=True,
+    ),
+    Format((".rds",), matrix=lambda path, modality, *names: read_rds_matrix(path, modality)),
     Format(
         (".h5ad",),
         whole_name=".h5ad (with genes and {features})",
-        whole=_h5ad_whole,
-        matrix=_h5ad,
+        whole=lambda path, assay, keys, backed: open_h5ad(path, assay, backed=backed),
+        matrix=lambda path, *names: read_h5ad(path),
         backed=True,
         layers=True,
         keeps_tables=True,
     ),
-    Format((), name="a folder", family="10x", whole_name="a 10x folder", whole=_tenx_folder),
-    Format((".mtx",), matrix=_mtx, names_beside=True),
-    Format((".csv",), matrix=_text),
-    Format((".tsv", ".txt"), matrix=_text),
+    Format(
+        (),
+        name="a folder",
+        family="10x",
+        whole_name="a 10x folder",
+        whole=lambda path, assay, keys, backed: open_10x_mtx(path, assay),
+    ),
+    Format((".mtx",), matrix=read_mtx, names_beside=True),
+    Format((".csv",), matrix=lambda path, *names: read_csv_matrix(path)),
+    Format((".tsv", ".txt"), matrix=lambda path, *names: read_csv_matrix(path)),
 )
-
-
-def _rds_table(path: Path) -> pd.DataFrame:
-    from scanlink.io.rds import read_rds_table
-
-    return read_rds_table(path)
-
-
-def _text_table(path: Path) -> pd.DataFrame:
-    from scanlink.io.text_tables import read_text_table
-
-    return read_text_table(path)
-
-
-def _parquet_table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_parquet(path)
-
-
 # Tables of cells and of guides, by suffix.
 TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": _text_table,
-    ".tsv": _text_table,
-    ".txt": _text_table,
-    ".parquet": _parquet_table,
-    ".rds": _rds_table,
+    ".csv": read_text_table,
+    ".tsv": read_text_table,
+    ".txt": read_text_table,
+    ".parquet": pd.read_parquet,
+    ".rds": read_rds_table,
 }
 
 
@@ -192,6 +145,16 @@ def format_of_matrix(path: PathLikeStr, modality: str) -> Format:
     if Path(path).is_dir():
         existing_file(path, f"a matrix for {modality}")
     raise InputError(f"{path}: unknown suffix {suffix!r} for {modality}; expected {matrix_words()}, perhaps with .gz")
+
+
+def read_table(path: PathLikeStr) -> pd.DataFrame:
+    """Read a table of cells or of guides in one of the formats ``TABLES``; text becomes categories."""
+    what = f"a table of cells as {listed(TABLES)}"
+    file, suffix = existing_file(path, what), suffix_of(path)
+    if suffix not in TABLES:
+        raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
+    with reading(file, what):
+        return plain_dtypes(TABLES[suffix](file))
 
 
 def keeps_tables(path: PathLikeStr) -> bool:

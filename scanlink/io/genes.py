@@ -113,7 +113,6 @@ def _first_line(file: Path) -> str:
 
 def _read_gtf(file: Path, feature: str) -> pd.DataFrame:
     wanted = [feature] if feature != "gene" else ["gene", "transcript", "exon"]
-    seen: set[str] = set()
     for kind in wanted:
         # A full annotation has millions of rows of which one in fifty is a gene: rows are filtered before they are
         # parsed, and the whole file is passed over again only where it has no rows of genes.
@@ -126,9 +125,7 @@ def _read_gtf(file: Path, feature: str) -> pd.DataFrame:
             genes = _parse_gtf(lines, file)
             return genes if kind in (feature, "gene") else _span(genes)
     with open_text(file) as text:
-        for line in text:
-            if not line.startswith("#") and line.count("\t") >= 3:
-                seen.add(line.split("\t", 3)[2])
+        seen = {line.split("\t", 3)[2] for line in text if not line.startswith("#") and line.count("\t") >= 3}
     raise InputError(f"{file}: no rows {' or '.join(map(repr, wanted))} were found; found {first_few(sorted(seen))}")
 
 

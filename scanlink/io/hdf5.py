@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -34,8 +35,6 @@ class Source:
     @classmethod
     def find(cls, path: Path, key: str, what: str) -> Source:
         """Look up what a file says of a matrix of the anndata family, or of 10x; InputError if it has no pieces."""
-        import h5py
-
         with h5py.File(path, "r") as file:
             matrix = file[key]
             if isinstance(matrix, h5py.Dataset):
@@ -59,8 +58,6 @@ class Source:
         ``length`` rows are a piece, or as many as make enough entries. Pieces without any row that is ``wanted`` are
         passed over.
         """
-        import h5py
-
         major = self.shape[1] if self.kind == "csc" else self.shape[0]
         with reading(self.path, self.what), h5py.File(self.path, "r") as file:
             matrix = file[self.key]

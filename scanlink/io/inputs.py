@@ -11,12 +11,20 @@ from scipy import sparse
 
 from scanlink.errors import OptionError
 from scanlink.io.assays import Assay, Whole
-from scanlink.io.formats import FORMATS, Format, format_of_matrix, format_of_whole, listed, matrix_words, whole_words
+from scanlink.io.formats import (
+    FORMATS,
+    Format,
+    format_of_matrix,
+    format_of_whole,
+    listed,
+    matrix_words,
+    read_table,
+    whole_words,
+)
 from scanlink.io.named import NamedMatrix, orient
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr
 from scanlink.io.raw_counts import Layer
-from scanlink.io.text_tables import read_table
 
 __all__ = ["open_input"]
 
@@ -90,10 +98,11 @@ def _pair(
     files: Mapping[str, PathLikeStr | None], *, names: Mapping[str, PathLikeStr | None], barcodes: pd.Index | None
 ) -> Whole:
     """Read two files of one modality each, both as cells x features."""
-    matrices = {
-        modality: _matrix(str(file), modality, names.get(modality), names.get("barcodes"))
-        for modality, file in files.items()
-    }
+    matrices = {}
+    for modality, file in files.items():
+        read = format_of_matrix(str(file), modality).matrix
+        assert read is not None
+        matrices[modality] = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
     (rna, second), (_, modality) = matrices.values(), matrices
     oriented = orient(
         *(_named(matrix, str(files[name])) for name, matrix in matrices.items()), barcodes=barcodes, second=modality
@@ -101,14 +110,6 @@ def _pair(
     # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
     rna, second = (a if isinstance(a, AnnData) else b for a, b in zip((rna, second), oriented, strict=True))
     return Whole(rna, second, {name: str(file) for name, file in files.items()})
-
-
-def _matrix(
-    path: str, modality: str, features: PathLikeStr | None, barcodes: PathLikeStr | None
-) -> NamedMatrix | AnnData:
-    row = format_of_matrix(path, modality)
-    assert row.matrix is not None
-    return row.matrix(Path(path), modality, features, barcodes)
 
 
 def _named(matrix: NamedMatrix | AnnData, path: str) -> NamedMatrix:

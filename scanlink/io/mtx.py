@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from scipy import sparse
@@ -33,8 +34,8 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
     file = existing_file(path, what)
     with reading(file, what), open_text(file) as text:
         # A gene may be called NA or NaN, or have a quote in its name: nothing is interpreted but the separator.
-        quoting = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
-        table: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
+        table = pd.read_csv(
             text, sep=separator_of(file), header=None, dtype=str, keep_default_na=False, quoting=quoting
         )
         # R's write.table(quote = TRUE) is read without quotes as well.
@@ -42,11 +43,7 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
 
 
 def read_mtx(
-    path: PathLikeStr,
-    *,
-    modality: str = "rna",
-    features: PathLikeStr | None = None,
-    barcodes: PathLikeStr | None = None,
+    path: PathLikeStr, modality: str = "rna", features: PathLikeStr | None = None, barcodes: PathLikeStr | None = None
 ) -> NamedMatrix:
     """Read a sparse matrix in Matrix Market format, as it is in the file, and its names from files beside it.
 
@@ -61,12 +58,9 @@ def read_mtx(
     with reading(file, "a matrix in Matrix Market format"):
         matrix = sparse.csr_matrix(mmread(str(file)))
     n_rows, n_columns = matrix.shape
-    stem = file.name[: file.name.lower().index(".mtx")]
-    barcode_file = (
-        Path(barcodes) if barcodes else _beside(file, stem, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
-    )
+    barcode_file = Path(barcodes) if barcodes else _beside(file, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     feature_names, keyword = _FEATURE_FILES[modality], f"{modality}_features="
-    feature_file = Path(features) if features else _beside(file, stem, feature_names, matrix.shape, "features", keyword)
+    feature_file = Path(features) if features else _beside(file, feature_names, matrix.shape, "features", keyword)
     cells = _fit(read_names(barcode_file), matrix.shape)[0]
     table = _fit(read_names(feature_file), matrix.shape)
     if (len(table), len(cells)) == (n_rows, n_columns):
@@ -83,7 +77,8 @@ def read_mtx(
     return NamedMatrix(matrix, rows, columns, source=str(file), cells=side, features=var)
 
 
-def _beside(file: Path, stem: str, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:
+def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:
+    stem = file.name[: file.name.lower().index(".mtx")]
     # rna_features beside rna.mtx, and sample_features beside sample_matrix.mtx
     prefixed = [f"{stem}{joint}{kind}" for kind in kinds for joint in ("_", ".", "-")]
     prefixed += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]

@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anndata
+import h5py
+import mudata
 import pandas as pd
 from anndata import AnnData
+from anndata.io import read_elem
 from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
@@ -99,10 +103,6 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     finds it. In ``obs`` a prefix ``KEY:`` becomes one of our names. Raises MissingKeyError if a modality does not
     exist, OptionError if several may be the one that has no key.
     """
-    import h5py
-    import mudata
-    from anndata.io import read_elem
-
     file = existing_file(path, "a .h5mu file")
     present, modalities = _modalities_of(file), " and ".join(keys)
     named = _named(file, present, keys)
@@ -126,13 +126,12 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     if others:
         log.warning("%s: modalities other than %s are dropped: %s", file, modalities, first_few(others))
     rna, second = (mod[key] for key in named.values())
-    return Whole.of_file(file, rna, second, _renamed(obs, {f"{key}:": f"{name}:" for name, key in named.items()}))
+    obs = _renamed(obs, {f"{key}:": f"{name}:" for name, key in named.items()})
+    return Whole(rna, second, {"path": str(file)}, obs)
 
 
 def _modalities_of(file: Path) -> list[str]:
     """List the modalities of a ``.h5mu`` file, in their order."""
-    import h5py
-
     with reading(file, "a .h5mu file"), h5py.File(file, "r") as content:
         if "mod" not in content:
             raise InputError(
@@ -171,8 +170,6 @@ def _renamed(obs: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
 
 def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
     """Read a ``.h5ad`` file as it is, without the warnings of old layouts."""
-    import anndata
-
     file = existing_file(path, "a .h5ad file")
     with reading(file, "a .h5ad file"), quiet():
         if backed and not _has_old_layout(file):
@@ -191,9 +188,6 @@ def _on_disk(file: Path, what: str, key: str = "") -> AnnData:
 
     ``obs`` and ``var`` are read; what is neither ``X``, a layer nor ``raw`` is left out.
     """
-    import h5py
-    from anndata.io import read_elem
-
     prefix = f"{key}/" if key else ""
     with h5py.File(file, "r") as content, quiet():
         group: Any = content[key] if key else content
@@ -213,8 +207,6 @@ def _on_disk(file: Path, what: str, key: str = "") -> AnnData:
 
 def _has_old_layout(file: Path) -> bool:
     """Tell whether a ``.h5ad`` file is of anndata before 0.7, which kept its tables in another way."""
-    import h5py
-
     with h5py.File(file, "r") as content:
         old = isinstance(content.get("obs"), h5py.Dataset)
     if old:

@@ -42,9 +42,7 @@ class NamedMatrix:
         return names
 
 
-def orient(
-    rna: NamedMatrix, atac: NamedMatrix, *, barcodes: pd.Index | None = None, second: str = "atac"
-) -> tuple[AnnData, AnnData]:
+def orient(rna: NamedMatrix, atac: NamedMatrix, *, barcodes: pd.Index | None, second: str) -> tuple[AnnData, AnnData]:
     """Bring two matrices to cells x features, whichever way round their files are.
 
     Cells are on the sides that have most names in common. Where no names are in common, the side that has the barcodes

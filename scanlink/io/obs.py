@@ -10,8 +10,9 @@ import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Whole
+from scanlink.io.barcodes import text_index
 
-__all__ = ["cells_by_barcode", "index_cells", "lift_obs", "plain_dtypes"]
+__all__ = ["cells_by_barcode", "lift_obs", "plain_dtypes"]
 
 log = logging.getLogger("scanlink")
 
@@ -19,13 +20,7 @@ _BARCODE_NAMES = ("barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "
 
 
 def lift_obs(
-    kept: pd.Index,
-    *,
-    cells: pd.DataFrame | None = None,
-    both: pd.DataFrame | None = None,
-    rna: pd.DataFrame | None = None,
-    atac: pd.DataFrame | None = None,
-    guide: pd.DataFrame | None = None,
+    kept: pd.Index, *, cells: pd.DataFrame | None, both: pd.DataFrame | None, modalities: Mapping[str, pd.DataFrame]
 ) -> pd.DataFrame:
     """Gather all that is known of the cells in one table with plain names.
 
@@ -35,15 +30,14 @@ def lift_obs(
     """
     columns: dict[str, pd.Series] = {}
     later: list[tuple[str, str, pd.Series]] = []
-    owners = ("rna", "atac") if guide is None else ("rna", "guide")
-    for prefix, table in (("cells", cells), ("obs", both), ("rna", rna), ("atac", atac), ("guide", guide)):
+    for prefix, table in {"cells": cells, "obs": both, **modalities}.items():
         if table is None:
             continue
         aligned = table.reindex(kept)
         for name in aligned.columns:
             # mudata before 0.4 wrote copies of the columns of a modality as 'rna:NAME' beside the global ones.
             owner, _, plain = str(name).partition(":")
-            if prefix == "obs" and plain and owner in owners:
+            if prefix == "obs" and plain and owner in modalities:
                 later.append((owner, plain, aligned[name]))
             else:
                 _place(columns, str(name), prefix, aligned[name])
@@ -100,58 +94,49 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(result, index=table.index)
 
 
-def index_cells(
-    table: pd.DataFrame, barcodes: Mapping[str, pd.Index], *, barcode: str | None = None, label: str = "table of cells"
-) -> pd.DataFrame:
-    """Find the column of barcodes in a table of cells and make it the index; ``barcodes`` has those of each matrix.
+def cells_by_barcode(
+    whole: Whole, cells: pd.DataFrame | None, barcode: str | None, *, label: str = "table of cells"
+) -> pd.DataFrame | None:
+    """Find the column of barcodes in a table of cells, if there is one, and make it the index.
 
     None tries ``barcode``, ``cell`` and the like, the index, then every other column. Raises MissingKeyError if there
     is no column ``barcode``, InputError if no column holds barcodes of the matrices.
     """
+    if cells is None:
+        return None
     if barcode is not None:
-        if barcode not in table:
-            raise MissingKeyError(f"{label}: no column {barcode!r}; columns found: {first_few(table.columns, most=20)}")
-        return _by(table, barcode)
-    lower = {str(name).lower(): name for name in reversed(table.columns)}
+        if barcode not in cells:
+            raise MissingKeyError(f"{label}: no column {barcode!r}; columns found: {first_few(cells.columns, most=20)}")
+        return _by(cells, barcode)
+    lower = {str(name).lower(): name for name in reversed(cells.columns)}
     named = [lower[name] for name in _BARCODE_NAMES if name in lower]
-    others = [name for name in table.columns if name not in named and not pd.api.types.is_float_dtype(table[name])]
+    others = [name for name in cells.columns if name not in named and not pd.api.types.is_float_dtype(cells[name])]
+    sides = (whole.rna.obs_names, whole.second.obs_names)
     best: tuple[int, object] = (0, None)
     for name in (*named, None, *others):
-        values = pd.Index((table.index if name is None else table[name]).astype(str))
-        match = max(int(values.isin(names).sum()) for names in barcodes.values())
+        values = pd.Index((cells.index if name is None else cells[name]).astype(str))
+        match = max(int(values.isin(names).sum()) for names in sides)
         if match > best[0]:
             best = (match, name)
-        if match == len(table):
+        if match == len(cells):
             break
     match, column = best
     if match == 0:
-        side, names = next(iter(barcodes.items()))
         tried = named[0] if named else (others[0] if others else None)
-        values = pd.Index(table.index if tried is None else table[tried])
+        values = pd.Index(cells.index if tried is None else cells[tried])
         if named or tried is None:
-            return _by(table, tried)  # the join will explain how these barcodes differ from those of the matrices
+            return _by(cells, tried)  # the join will explain how these barcodes differ from those of the matrices
         raise InputError(
-            f"{label}: no column holds barcodes of the matrices ({side} has such as {first_few(names[:2])}, column "
-            f"{tried!r} such as {first_few(values[:2])}); columns found: {first_few(table.columns, most=20)}. "
+            f"{label}: no column holds barcodes of the matrices (rna has such as {first_few(sides[0][:2])}, column "
+            f"{tried!r} such as {first_few(values[:2])}); columns found: {first_few(cells.columns, most=20)}. "
             "Pass barcode= with the name of the column"
         )
     if column is not None and column not in named:
         log.info("%s: barcodes are taken from column %r", label, column)
-    return _by(table, column)
-
-
-def cells_by_barcode(
-    whole: Whole, cells: pd.DataFrame | None, barcode: str | None, *, label: str = "table of cells"
-) -> pd.DataFrame | None:
-    """Index a table of cells, if there is one, by the barcodes of the data; see :func:`index_cells`."""
-    if cells is None:
-        return None
-    sides = {"rna": whole.rna.obs_names, "second": whole.second.obs_names}
-    return index_cells(cells, sides, barcode=barcode, label=label)
+    return _by(cells, column)
 
 
 def _by(table: pd.DataFrame, name: object) -> pd.DataFrame:
     if name is None:
-        return table.set_axis(pd.Index(table.index.astype(str), dtype=object), axis=0)
-    index = pd.Index(table[name].astype(str).to_numpy(dtype=object), dtype=object)
-    return table.drop(columns=[name]).set_axis(index, axis=0)
+        return table.set_axis(text_index(table.index), axis=0)
+    return table.drop(columns=[name]).set_axis(text_index(table[name]), axis=0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 import mudata
+from anndata import OldFormatWarning
 
 from scanlink.errors import InputError, ScanlinkError
 
@@ -122,8 +123,6 @@ def quiet() -> Iterator[None]:
     Old file layouts are read as they are; names that are not unique are refused later with a better message; and
     columns are lifted to ``.obs`` by scanlink and not by mudata, in 0.3 as in 0.4.
     """
-    from anndata import OldFormatWarning
-
     # Used as a context manager, set_options logs on the root log, which would configure logging as a side effect.
     try:
         before = mudata.set_options(pull_on_update=False).opts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from scanlink.errors import InputError, first_few
@@ -62,7 +60,10 @@ def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
     what = f"a table of pairs with columns {columns[0]} and {columns[1]}"
     file = existing_file(path, what)
     with reading(file, what):
-        table = pd.read_parquet(file) if file.suffix == ".parquet" else _read_text(file)
+        if file.suffix == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            table = pd.read_csv(file, sep=None, engine="python")
     if "target" in columns:
         for name, others in _ALIASES.items():
             aliases = [other for other in others if other in table.columns]
@@ -76,9 +77,4 @@ def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
         )
     if not len(table):
         raise InputError(f"{file}: the table has a header but no rows; {what} was expected")
-    return table
-
-
-def _read_text(file: Path) -> pd.DataFrame:
-    table: pd.DataFrame = pd.read_csv(file, sep=None, engine="python")
     return table

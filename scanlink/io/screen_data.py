@@ -128,7 +128,7 @@ def check_screen(mdata: MuData) -> None:
     check_guides(mdata.mod["guide"].var)
 
 
-def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
+def check_guides(var: pd.DataFrame) -> None:
     """Check that a table of guides, perhaps made by hand, is as :func:`scanlink.io.guides.guide_table` makes it.
 
     ``target`` has to be there; what is there of the other columns is checked, too, and ``threshold`` (least UMIs that
@@ -136,14 +136,14 @@ def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
     """
     if "target" not in var:
         raise MissingKeyError(
-            f"{label} has no column 'target', found {first_few(var.columns, most=8) or 'none'}: pass the data through "
-            "scanlink.io.assemble_screen(rna, guide, guides=table)"
+            f"guide.var has no column 'target', found {first_few(var.columns, most=8) or 'none'}: pass the data "
+            "through scanlink.io.assemble_screen(rna, guide, guides=table)"
         )
-    expected = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label=label)
+    expected = guide_table(var[[name for name in GUIDE_COLUMNS if name in var]], label="guide.var")
     targets = var["target"].astype(str)
     if (renamed := (targets != expected["target"]).to_numpy()).any():
         raise InputError(
-            f"{label}: {first_few(targets[renamed].unique())} looks like a label of controls; expected "
+            f"guide.var: {first_few(targets[renamed].unique())} looks like a label of controls; expected "
             f"{NON_TARGETING!r}. Rename it in the column target"
         )
     for name in ("start", "end"):
@@ -152,7 +152,7 @@ def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
             different = (numbers != expected[name].to_numpy()) & ~np.isnan(expected[name].to_numpy())
             if different.any():
                 raise InputError(
-                    f"{label}: guides of one target have different coordinates "
+                    "guide.var: guides of one target have different coordinates "
                     f"({first_few(targets[different].unique())}); expected start and end of the target, the same for "
                     "each. Pass the data through scanlink.io.assemble_screen(rna, guide)"
                 )
@@ -161,7 +161,7 @@ def check_guides(var: pd.DataFrame, *, label: str = "guide.var") -> None:
         bad = ~((least >= 1) & (least == np.floor(least)))
         if bad.any():
             raise InputError(
-                f"{label}: the threshold of {int(bad.sum())} guides is no whole number of at least 1 "
+                f"guide.var: the threshold of {int(bad.sum())} guides is no whole number of at least 1 "
                 f"({first_few(var.index[bad])}): set it with scanlink.pp.assign_guides"
             )
 

@@ -9,12 +9,11 @@ from mudata import MuData
 from scanlink.errors import OptionError
 from scanlink.io.assays import SCREEN
 from scanlink.io.disk import DiskCounts
-from scanlink.io.formats import format_of_whole
+from scanlink.io.formats import format_of_whole, read_table
 from scanlink.io.inputs import open_input
 from scanlink.io.opening import PathLikeStr
 from scanlink.io.raw_counts import Layer
 from scanlink.io.screen_data import assemble_screen
-from scanlink.io.text_tables import read_table
 
 __all__ = ["read_screen"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
@@ -64,8 +65,6 @@ def read_10x_h5(
 
 def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole:
     """Open both modalities of a 10x ``.h5`` file as they are."""
-    import h5py
-
     file = existing_file(path, "a 10x .h5 file")
     with reading(file, "a 10x .h5 file"):
         with h5py.File(file, "r") as content:
@@ -85,8 +84,6 @@ def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Who
 
 def _on_disk(file: Path) -> AnnData:
     """Open all features of a 10x ``.h5`` file side by side, with the names that scanpy gives their columns."""
-    import h5py
-
     with h5py.File(file, "r") as content:
         matrix = content["matrix"]
         barcodes = matrix["barcodes"].asstr()[:]

@@ -10,12 +10,10 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.formats import TABLES, listed
 from scanlink.io.named import NamedMatrix
-from scanlink.io.obs import plain_dtypes
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
-__all__ = ["read_csv_matrix", "read_table", "read_text_table", "separator_of"]
+__all__ = ["read_csv_matrix", "read_text_table", "separator_of"]
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
@@ -73,16 +71,6 @@ def _numbers(piece: pd.DataFrame, columns: list[str], file: Path) -> np.ndarray:
         raise
 
 
-def read_table(path: PathLikeStr) -> pd.DataFrame:
-    """Read a table of cells or of guides in one of the formats ``TABLES``; text becomes categories."""
-    what = f"a table of cells as {listed(TABLES)}"
-    file, suffix = existing_file(path, what), suffix_of(path)
-    if suffix not in TABLES:
-        raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
-    with reading(file, what):
-        return plain_dtypes(TABLES[suffix](file))
-
-
 def read_text_table(file: Path) -> pd.DataFrame:
     """Read a table of cells in text, with or without a name for its first column."""
     separator = separator_of(file)
@@ -91,9 +79,7 @@ def read_text_table(file: Path) -> pd.DataFrame:
         header, first = next(lines, []), next(lines, [])
     with open_text(file) as text:
         # R leaves out the name of the first column; pandas then makes that column the index.
-        options = {} if len(header) == len(first) - 1 else {"index_col": False}
-        table: pd.DataFrame = pd.read_csv(text, sep=separator, **options)  # type: ignore[call-overload]
-        return table
+        return pd.read_csv(text, sep=separator, index_col=None if len(header) == len(first) - 1 else False)
 
 
 def separator_of(file: Path) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h5py
 import pandas as pd
+from anndata import AnnData
+from anndata.io import write_elem
+from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.files import FULL_DISK, replace_file
 from scanlink.io.formats import keeps_tables
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, suffix_of
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
 
 __all__ = ["add_tables", "copy_with_tables", "get_tables"]
 
@@ -88,9 +88,6 @@ def copy_with_tables(
     :func:`add_tables`. Raises InputError if ``source`` is no such file or the suffixes differ, RunError if the copy
     cannot be written.
     """
-    import h5py
-    from anndata.io import write_elem
-
     file, target = existing_file(source, "a .h5mu or .h5ad file"), Path(path)
     if not keeps_tables(file) or suffix_of(file) != suffix_of(target):
         raise InputError(
