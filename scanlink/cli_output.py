@@ -29,7 +29,7 @@ def report(
     rows: Annotated[int, typer.Option(min=1, help="Most rows in the tables that can be searched.")] = 5_000,
 ) -> None:
     """Write report.html, one offline page, and its pictures from the tables of a run."""
-    from scanlink.pipeline.run_page import write_report
+    from scanlink.pipeline.finished import write_report
 
     print(write_report(folder, rows=rows))
 
@@ -52,7 +52,7 @@ def export(
     ] = None,
 ) -> None:
     """Write links and enhancer pairs, or target-gene pairs of a screen, for other programs."""
-    from scanlink.pipeline.export import export_run
+    from scanlink.pipeline.finished import export_run
 
     for path in export_run(folder, format, out=out, fdr=fdr, genes=genes, data=data):
         print(path)

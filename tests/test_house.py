@@ -45,7 +45,7 @@ STATISTICS = {"numpy", "scipy", "numba"}
 OPEN: dict[str, set[str]] = {
     "imports run one way": set(),
     # `sl.report.write_report` is a public name, and a page is written from the declarations of analyses.
-    "imports in functions and for types run one way": {"report/__init__.py -> scanlink.pipeline.run_page"},
+    "imports in functions and for types run one way": {"report/__init__.py -> scanlink.pipeline.finished"},
     "no circles between rooms": set(),
     "statistics know arrays only": {"stats/arrays.py -> array_api_compat.torch"},
     "what is heavy is imported where it is used": set(),

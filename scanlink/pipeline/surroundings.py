@@ -42,16 +42,8 @@ def claim(folder: Path) -> None:
 def workers_of(profile: str, cost: float, workers: int | None, performance: Path | None) -> Iterator[Client | None]:
     """Open a client of the workers that a run asked for; None where it is computed in this process.
 
-    Parameters
-    ----------
-    profile
-        Profile of the cluster.
-    cost
-        Estimated seconds on one core: little work needs no workers, unless they are asked for.
-    workers
-        Local worker processes; None takes a worker a core.
-    performance
-        Where Dask's report of what workers and scheduler did goes, if it is wanted.
+    ``cost`` are the estimated seconds on one core: little work needs no workers, unless they are asked for. Without
+    ``workers`` there is one a core. Dask's report of what they did goes to ``performance``, if it is wanted.
     """
     if profile == "local" and cost < SMALL_SECONDS and workers is None:
         yield None
@@ -100,7 +92,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def report_on(folder: Path) -> Path | None:
     """Write the page about a finished run. The tables are there, so one that cannot be made is no reason to fail."""
     try:
-        from scanlink.pipeline.run_page import write_report
+        from scanlink.pipeline.finished import write_report
 
         return write_report(folder)
     except Exception as error:
