@@ -19,21 +19,11 @@ _SAMPLE = 10_000
 
 @dataclass(frozen=True, eq=False)
 class LevelColumn:
-    """A column of the table of cells that has few levels.
-
-    Attributes
-    ----------
-    name
-        Name of the column.
-    levels
-        Its values as text, sorted.
-    codes
-        Position of each cell's value in ``levels``; where it has none, ``len(levels)``. Shape ``(n_cells,)``.
-    """
+    """A column of the table of cells that has few levels."""
 
     name: str
-    levels: tuple[str, ...]
-    codes: NDArray[np.int16]
+    levels: tuple[str, ...]  # its values as text, sorted
+    codes: NDArray[np.int16]  # (n_cells,) position of each value in levels; where there is none, len(levels)
 
     @property
     def n_cells(self) -> list[int]:
@@ -45,15 +35,7 @@ class LevelColumn:
 def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
     """Find the columns that cells may be grouped by: texts of at most 256 values, whole numbers of at most 64.
 
-    Parameters
-    ----------
-    cells
-        The table of cells.
-
-    Returns
-    -------
-    tuple of LevelColumn
-        In the order of the table; not more than 2,000 levels in all.
+    They are in the order of the table, with not more than 2,000 levels in all.
 
     Examples
     --------
@@ -87,21 +69,9 @@ def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
 
 
 def count_levels(column: LevelColumn, starts: NDArray[np.int64], cells: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Count the entries of each feature by the level of their cells.
+    """Count the entries of each feature by the level of their cells. Shape ``(n_features, n_levels)``.
 
-    Parameters
-    ----------
-    column
-        Levels of the cells.
-    starts
-        Where each feature begins in ``cells``, and the end. Shape ``(n_features + 1,)``.
-    cells
-        Positions of the cells in which the features are non-zero. Shape ``(n_entries,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(n_features, n_levels)``.
+    ``starts``, of shape ``(n_features + 1,)``, says where each feature begins in ``cells``, and the end.
 
     Examples
     --------

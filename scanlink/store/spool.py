@@ -34,17 +34,9 @@ class Spool:
     """Takes counts in any order and gives them back by feature, sorted by cell.
 
     What does not fit in memory goes to one file, in runs that are each sorted by feature; then of all runs the same
-    features are read and put together. The file is only appended to, and then read by position.
-
-    Parameters
-    ----------
-    path
-        The file, made if need be and deleted at the end.
-    n_features, n_cells
-        Shape of the whole.
-    entries
-        Counts that are sorted together; half as many while others are taken, which need room of their own. It changes
-        no result.
+    features are read and put together. The file is only appended to, then read by position, and deleted at the end.
+    ``entries`` counts are sorted together, half as many while others are taken, which need room of their own; it
+    changes no result.
 
     Examples
     --------
@@ -95,11 +87,8 @@ class Spool:
     def give(self, take: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], None]) -> None:
         """Hand over all features in order, some at a time; the spool is empty afterwards.
 
-        Parameters
-        ----------
-        take
-            Called with where each feature begins (from 0) and the end, cells and values. What it is given is not kept
-            here, so that there is never more than one of them in memory.
+        Called with where each feature begins (from 0) and the end, cells and values. What is handed over is not kept
+        here, so that there is never more than one of them in memory.
         """
         if not self._runs:
             held = [self._held(ordered=True)]
