@@ -69,31 +69,11 @@ _WIDEST = 2_000
 def lay_out(
     rng: np.random.Generator, *, n_genes: int, n_peaks: int, n_background: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Place genes and peaks.
+    """Place genes and peaks, most of them near a TSS, and background genes on chrX, far from every peak.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    n_genes
-        Genes that lie among peaks.
-    n_peaks
-        Peaks, most of them near a TSS.
-    n_background
-        Genes on chrX, far from every peak.
-
-    Returns
-    -------
-    genes, peaks
-        Tables in genomic order. ``genes``: ``chrom``, ``start``, ``end``, ``strand``, ``gene_id`` (with version),
-        ``gene``, ``gene_type``, ``role`` (``"cis"``, ``"background"``, ``"mito"``) and ``block``. ``peaks``:
-        ``chrom``, ``start``, ``end``, ``block``; the index is the name, ``chrom:start-end``, 0-based as in files of
-        10x.
-
-    Raises
-    ------
-    OptionError
-        If so many peaks do not fit.
+    Both tables are in genomic order. ``genes``: ``chrom``, ``start``, ``end``, ``strand``, ``gene_id`` (with version),
+    ``gene``, ``gene_type``, ``role`` (``"cis"``, ``"background"``, ``"mito"``) and ``block``. ``peaks``: ``chrom``,
+    ``start``, ``end``, ``block``; the index is the name, ``chrom:start-end``, 0-based as in files of 10x.
     """
     n_blocks = max(1, round(n_genes / _GENES_PER_BLOCK))
     blocks = _place_blocks(rng, n_blocks)

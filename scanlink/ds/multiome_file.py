@@ -43,16 +43,8 @@ def assemble(
 class MultiomeWriter:
     """Append cells to the matrices of a new .h5mu, then add everything else.
 
-    The file gets its name when it is complete; a broken run leaves no file that looks whole.
-
-    Parameters
-    ----------
-    path
-        File to write; replaced if it exists.
-    n_vars
-        Number of features by modality.
-    chunk_cells
-        Cells that are collected before they go to disk.
+    The file gets its name when it is complete; a broken run leaves no file that looks whole. ``chunk_cells`` are
+    collected before they go to disk.
     """
 
     def __init__(self, path: Path, *, n_vars: dict[str, int], chunk_cells: int) -> None:

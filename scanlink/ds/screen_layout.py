@@ -23,14 +23,7 @@ _PLACES = 40  # a stream of its own
 def place_genes(n: int, n_loci: int, seed: int) -> pd.DataFrame:
     """Place genes at loci that lie far apart, first one at each, then another; the first are the same for any ``n``.
 
-    Parameters
-    ----------
-    n
-        Genes.
-    n_loci
-        Loci, at most as many as genes: gene k is at locus ``k % n_loci``.
-    seed
-        Seed of the distances.
+    There are at most as many loci as genes: gene k is at locus ``k % n_loci``.
     """
     slots = [
         (slot, place, chrom)
@@ -67,15 +60,7 @@ def place_targets(genes: pd.DataFrame, locus: NDArray[np.int64], seed: int) -> p
 
 
 def other_genes(n: int, first: int) -> pd.DataFrame:
-    """Place genes on chrX, far from every target, and those of mitochondria, which come last.
-
-    Parameters
-    ----------
-    n
-        How many on chrX.
-    first
-        Number of the first, for the ids.
-    """
+    """Place genes on chrX, far from every target, then those of mitochondria; ids count from the number ``first``."""
     start = np.linspace(1_000_000, CHR_X - 1_000_000, n).astype(np.int64)
     nuclear = pd.DataFrame({"chrom": "chrX", "start": start, "end": start + 20_000, "strand": "+"})
     nuclear["gene"] = [f"OTHER{number + 1}" for number in range(n)]

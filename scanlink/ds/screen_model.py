@@ -65,27 +65,13 @@ class Cells:
 
 @dataclass(frozen=True)
 class Guides:
-    """Which cells have each guide, as a list of lists.
+    """Which cells have each guide, as a list of lists."""
 
-    Attributes
-    ----------
-    cells
-        Positions of cells; guide g has ``cells[starts[g] : starts[g + 1]]``. Shape ``(n_entries,)``.
-    starts
-        Shape ``(n_guides + 1,)``.
-    works
-        Whether the guide perturbs its target in that cell, where that is drawn. Shape ``(n_entries,)``.
-    efficiency
-        With what probability it does. Shape ``(n_guides,)``.
-    known
-        What an analysis is told of it. Shape ``(n_guides,)``.
-    """
-
-    cells: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    works: NDArray[np.bool_]
-    efficiency: Floats
-    known: Floats
+    cells: NDArray[np.int64]  # (n_entries,) positions; guide g has ``cells[starts[g] : starts[g + 1]]``
+    starts: NDArray[np.int64]  # (n_guides + 1,)
+    works: NDArray[np.bool_]  # (n_entries,) whether the guide perturbs its target in that cell, where that is drawn
+    efficiency: Floats  # (n_guides,) with what probability it does
+    known: Floats  # (n_guides,) what an analysis is told of that probability
 
     def probability(self, guides: range, n_cells: int, *, efficiency: Floats) -> Floats:
         """Compute the probability that at least one of the guides works. Shape ``(n_cells,)``."""
