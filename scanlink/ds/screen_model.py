@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.ds.model import stream
+from scanlink.ds.model import stream, whole_number
 from scanlink.errors import OptionError
 
 __all__ = ["Cells", "Combine", "Effects", "Guides", "Perturbation", "ScreenModel"]
@@ -218,12 +218,6 @@ class ScreenModel:
                 "a smaller effect"
             )
         return np.asarray(np.exp(eta) * factor)
-
-
-def whole_number(name: str, value: object, least: int) -> None:
-    """Refuse an option that counts something and is no whole number."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 def _bits(value: float) -> tuple[int, int]:

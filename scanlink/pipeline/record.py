@@ -89,11 +89,6 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Say what differs between two records of what a store was made from, one text a file or option.
 
     They hold ``inputs`` as of :func:`describe_inputs`, and sections of options by name.
-
-    Examples
-    --------
-    >>> changes({"pairs": {"window": 500000}}, {"pairs": {"window": 250000}})
-    ['pairs.window was 500000 and is 250000']
     """
     found = []
     files = [{entry["path"]: entry for entry in record.get("inputs", ())} for record in (before, now)]

@@ -29,13 +29,7 @@ _PIECE = 1 << 21
 
 
 def smallest_type(largest: int) -> np.dtype[Any]:
-    """Choose the smallest type of values on disk that holds the largest count of a modality.
-
-    Examples
-    --------
-    >>> [smallest_type(n).name for n in (255, 256, 65_536)]
-    ['uint8', 'uint16', 'int32']
-    """
+    """Choose the smallest type of values on disk that holds the largest count of a modality."""
     return np.dtype(next(kind for kind in _TYPES if largest <= np.iinfo(kind).max))
 
 

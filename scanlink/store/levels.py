@@ -36,12 +36,6 @@ def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
     """Find the columns that cells may be grouped by: texts of at most 256 values, whole numbers of at most 64.
 
     They are in the order of the table, with not more than 2,000 levels in all.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"type": ["B", None, "A"], "depth": [0.5, 1.5, 2.5], "cluster": [2.0, 1.0, np.nan]})
-    >>> [(column.name, column.levels, column.codes.tolist()) for column in level_columns(table)]
-    [('type', ('A', 'B'), [1, 2, 0]), ('cluster', ('1', '2'), [1, 0, 2])]
     """
     columns: list[LevelColumn] = []
     room = _MOST_IN_ALL
@@ -72,12 +66,6 @@ def count_levels(column: LevelColumn, starts: NDArray[np.int64], cells: NDArray[
     """Count the entries of each feature by the level of their cells. Shape ``(n_features, n_levels)``.
 
     ``starts``, of shape ``(n_features + 1,)``, says where each feature begins in ``cells``, and the end.
-
-    Examples
-    --------
-    >>> column = level_columns(pd.DataFrame({"type": ["B", None, "A"]}))[0]
-    >>> count_levels(column, np.array([0, 2, 3]), np.array([0, 1, 2], dtype=np.int32)).tolist()
-    [[0, 1], [1, 0]]
     """
     n_features, width = starts.size - 1, len(column.levels) + 1
     key = np.repeat(np.arange(0, n_features * width, width), np.diff(starts))

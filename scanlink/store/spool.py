@@ -37,16 +37,6 @@ class Spool:
     features are read and put together. The file is only appended to, then read by position, and deleted at the end.
     ``entries`` counts are sorted together, half as many while others are taken, which need room of their own; it
     changes no result.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, Spool(Path(folder, "spool"), 2, 3, entries=2) as spool:
-    ...     for feature, cell, count in ((1, 2, 7), (0, 1, 5), (1, 0, 6)):
-    ...         spool.add(np.array([feature]), np.array([cell]), np.array([count]))
-    ...     spool.give(lambda *columns: print([part.tolist() for part in columns]))
-    [[0, 1], [1], [5]]
-    [[0, 2], [0, 2], [6, 7]]
     """
 
     def __init__(self, path: Path, n_features: int, n_cells: int, *, entries: int = ENTRIES) -> None:
