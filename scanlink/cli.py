@@ -230,10 +230,10 @@ def doctor(
     from scanlink.cluster.doctor.report import line
     from scanlink.pipeline import config
 
-    options = None if file is None else config.load_run(file)
-    profile = cluster or ("local" if options is None else options.cluster)
-    files: list[str] = []
-    if options is not None:
+    profile, files = cluster or "local", []
+    if file is not None:
+        options = config.load_run(file)
+        profile = cluster or options.cluster
         genes = None if options.genes is None else options.genes.path
         files = [name for name in (*options.input.files, genes, options.pairs.path) if name is not None]
     report = examine(

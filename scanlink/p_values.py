@@ -89,12 +89,6 @@ KINDS = {name: kind for name, kind in PERMUTED_KINDS.items() if name != "permuta
 
 
 def column_of(name: str, end: str = "") -> str:
-    """Give the column of a kind of p-value, of a test of one effect or of a contrast, such as ``"interaction"``.
-
-    Examples
-    --------
-    >>> column_of("bootstrap"), column_of("robust", "interaction")
-    ('p_boot', 'p_robust_interaction')
-    """
+    """Give the column of a kind of p-value, of a test of one effect or of a contrast, such as ``"interaction"``."""
     column = PERMUTED_KINDS[name].column
     return f"{column}_{end}" if end else column

@@ -158,14 +158,7 @@ def statuses_with(**special: str) -> dict[str, str]:
 
 
 def p_value_columns(kinds: Mapping[str, PValueKind]) -> list[Column]:
-    """List the columns of all kinds of p-values of one effect, the robust error before the robust p-value.
-
-    Examples
-    --------
-    >>> from scanlink.p_values import KINDS
-    >>> [column.name for column in p_value_columns(KINDS)]
-    ['p', 'se_robust', 'p_robust', 'p_boot', 'n_boot', 'p_tail']
-    """
+    """List the columns of all kinds of p-values of one effect, the robust error before the robust p-value."""
     columns = []
     for kind in kinds.values():
         if kind.name == "robust":

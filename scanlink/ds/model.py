@@ -109,10 +109,8 @@ def make_parameters(
     n_genes = len(cis)
     gene_at = pd.Index(cis["gene"])
     links, pairs = truth.links, truth.interactions
-    linked_gene, linked_peak = (
-        gene_at.get_indexer(pd.Index(links["gene"])),
-        peaks.index.get_indexer(pd.Index(links["peak"])),
-    )
+    linked_gene = gene_at.get_indexer(pd.Index(links["gene"]))
+    linked_peak = peaks.index.get_indexer(pd.Index(links["peak"]))
     pair_peaks = np.stack([peaks.index.get_indexer(pd.Index(pairs[name])) for name in ("enhancer_1", "enhancer_2")])
     donor_batch = np.arange(n_donors) % n_batches
 

@@ -83,16 +83,14 @@ class Guides:
     def worked(self, guides: range, n_cells: int) -> Floats:
         """Mark cells in which at least one of the guides works with 1. Shape ``(n_cells,)``."""
         perturbed = np.zeros(n_cells)
-        for guide in guides:
-            cells_of_guide = slice(self.starts[guide], self.starts[guide + 1])
-            perturbed[self.cells[cells_of_guide][self.works[cells_of_guide]]] = 1.0
+        entries = slice(self.starts[guides.start], self.starts[guides.stop])
+        perturbed[self.cells[entries][self.works[entries]]] = 1.0
         return perturbed
 
     def present(self, guides: range, n_cells: int) -> NDArray[np.bool_]:
         """Tell in which cells at least one of the guides is. Shape ``(n_cells,)``."""
         present = np.zeros(n_cells, dtype=np.bool_)
-        for guide in guides:
-            present[self.cells[self.starts[guide] : self.starts[guide + 1]]] = True
+        present[self.cells[self.starts[guides.start] : self.starts[guides.stop]]] = True
         return present
 
 
@@ -170,9 +168,8 @@ class ScreenModel:
         deviate = stream(self.seed, _GENE, gene).normal(size=6)
         baseline = self.baseline[0] + self.baseline[1] * deviate[0]
         first, second = self.effect[0] + self.effect[1] * deviate[1:3]
-        return Effects(
-            float(baseline), float(first), float(second), _COVARIATES[:, 0] + _COVARIATES[:, 1] * deviate[3:]
-        )
+        covariates = _COVARIATES[:, 0] + _COVARIATES[:, 1] * deviate[3:]
+        return Effects(float(baseline), float(first), float(second), covariates)
 
     def known(self, gene: int) -> tuple[Floats, Floats]:
         """Compute the perturbation of a gene's two targets as an analysis sees it. Each of shape ``(n_cells,)``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.opening import existing_file
@@ -19,8 +19,7 @@ from scanlink.pipeline.experiments import experiment_with
 __all__ = ["load", "load_run", "save", "sections_of", "with_absolute_paths"]
 
 
-M = TypeVar("M", bound=BaseModel)
-AnyOptions = TypeVar("AnyOptions", bound=Options)
+M = TypeVar("M", bound=Options)
 
 
 def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> Any:
@@ -136,7 +135,7 @@ def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) 
     values[key[-1]] = value
 
 
-def with_absolute_paths(options: AnyOptions, folder: Path) -> AnyOptions:
+def with_absolute_paths(options: M, folder: Path) -> M:
     """Give options whose files, relative to a folder, are named from the root, in all sections."""
     changed: dict[str, Any] = {}
     for name, field in type(options).model_fields.items():

@@ -14,7 +14,7 @@ from scanlink.options import File, GroupOptions, IsFile, Options
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "InputFiles", "Prepared", "Run", "fields_of"]
+__all__ = ["Experiment", "InputFiles", "Prepared", "Run", "WholeRun", "fields_of"]
 
 
 class Run(Protocol):
@@ -34,6 +34,22 @@ class Run(Protocol):
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """Give them as JSON."""
+
+
+def fields_of(options: Options) -> dict[str, Any]:
+    """Give what options hold, by name."""
+    return {name: getattr(options, name) for name in type(options).model_fields}
+
+
+class WholeRun(Options):
+    """A whole run, as run.yaml gives it: it has genes, or pairs from a file."""
+
+    @model_validator(mode="after")
+    def _genes_or_pairs(self) -> Self:
+        sections = fields_of(self)
+        if sections["genes"] is None and sections["pairs"].path is None:
+            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
+        return self
 
 
 class InputFiles(Options):
@@ -68,11 +84,6 @@ class Prepared:
     store: Store  # counts of all cells
     tables: Mapping[str, pd.DataFrame]  # by name, such as ``pairs``
     inputs: list[dict[str, Any]]  # path, size and checksum of each, for the record
-
-
-def fields_of(options: Options) -> dict[str, Any]:
-    """Give what options hold, by name."""
-    return {name: getattr(options, name) for name in type(options).model_fields}
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,10 @@ class Follow:
             reasons = {names[group]: reason for group, reason in sorted(done.unfollowed.items())}
             if reasons:
                 self._give_up(analysis, reasons)
+        rows = {analysis.name: analysis.table.row for analysis in self.analyses}
         for name, groups in self.not_followed.items():
-            row = self._named(name).table.row
             for group, reason in groups.items():
-                log.warning("no %s of group %s: %s. The same command goes on from there", row, group, reason)
+                log.warning("no %s of group %s: %s. The same command goes on from there", rows[name], group, reason)
         self._write()
 
     def plans(self, analysis: Analysis) -> dict[str, Plan]:
@@ -99,9 +99,6 @@ class Follow:
 
     def _options(self, analysis: Analysis) -> object:
         return self.given.sections[analysis.name]
-
-    def _named(self, name: str) -> Analysis:
-        return next(analysis for analysis in self.analyses if analysis.name == name)
 
     def _sources(self, analysis: Analysis) -> list[Analysis]:
         """List what an analysis follows, of what is asked for."""

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared
+from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, WholeRun
 from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
 from scanlink.tl.epistasis import EPISTASIS
 from scanlink.tl.epistasis.options import EpistasisOptions
@@ -51,7 +51,7 @@ class PairOptions(Options):
     path: File = Field(None, description="a table of pairs (gene, peak) instead")
 
 
-class RunOptions(Options):
+class RunOptions(WholeRun):
     """A whole run, as run.yaml gives it."""
 
     input: Annotated[InputOptions, PathOrTable] = Field(description="where the counts are")
@@ -64,12 +64,6 @@ class RunOptions(Options):
     kendall: KendallOptions | None = Field(None, description="left out, rank correlations are not computed")
     report: bool = Field(True, description="whether a finished run leaves report.html")
     cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
-
-    @model_validator(mode="after")
-    def _genes_or_pairs(self) -> RunOptions:
-        if self.genes is None and self.pairs.path is None:
-            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
-        return self
 
 
 class SliceOptions(Options):

@@ -101,9 +101,6 @@ class Stages:
     def plan(self, options: dict[str, Any]) -> None:
         """Make all checks and plan what stands at the start; move tables of other options (as JSON) aside."""
         self._works = self.follow.start()
-        sections = dict.fromkeys(self.given.sections) | options
-        for analysis in self.analyses:
-            sections[analysis.name] = self.given.sections[analysis.name].model_dump(mode="json")
         plans = {a.name: {g: plan.folder.name for g, plan in self.follow.plans(a).items()} for a in self.analyses}
         record = read_record(self.given.folder / "provenance.json")
         set_aside_old_tables(self.given.folder, record, options, plans, ANALYSES)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_target_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, fields_of
+from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, WholeRun, fields_of
 from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
 from scanlink.tl.interactions import INTERACTIONS
 from scanlink.tl.interactions.options import InteractionOptions
@@ -21,15 +21,7 @@ from scanlink.tl.screen.options import ScreenOptions
 from scanlink.tl.screen_links import SCREEN_LINKS
 from scanlink.tl.screen_links.options import ScreenLinksOptions
 
-__all__ = [
-    "SCREENING",
-    "GuideOptions",
-    "ScreenInputOptions",
-    "ScreenPairOptions",
-    "ScreenRunOptions",
-    "ScreenSliceOptions",
-    "prepare",
-]
+__all__ = ["SCREENING", "GuideOptions", "ScreenInputOptions", "ScreenPairOptions", "ScreenRunOptions", "prepare"]
 
 # Covariates that are computed where a formula asks for them.
 _CELL_CYCLE = ("s_score", "g2m_score")
@@ -66,7 +58,7 @@ class ScreenPairOptions(Options):
     path: File = Field(None, description="a table of pairs (gene, target) instead")
 
 
-class ScreenRunOptions(Options):
+class ScreenRunOptions(WholeRun):
     """A whole run of a screen, as run.yaml gives it."""
 
     input: Annotated[ScreenInputOptions, PathOrTable] = Field(description="where the counts are")
@@ -81,12 +73,6 @@ class ScreenRunOptions(Options):
     )
     report: bool = Field(True, description="whether a finished run leaves report.html")
     cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
-
-    @model_validator(mode="after")
-    def _genes_or_pairs(self) -> ScreenRunOptions:
-        if self.genes is None and self.pairs.path is None:
-            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
-        return self
 
 
 class ScreenSliceOptions(Options):

@@ -6,7 +6,6 @@ import json
 import zlib
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -164,17 +163,13 @@ class ColumnWriter:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._abandon()
-            return
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            self.digests = {f"{self._name}_{part}.npy": file.close() for part, file in self._files.items()}
-        except BaseException:
+            if kind is None:
+                self.digests = {f"{self._name}_{part}.npy": file.close() for part, file in self._files.items()}
+        finally:
+            # Nothing happens to those that are closed.
             self._abandon()
-            raise
 
     def _abandon(self) -> None:
         for file in self._files.values():

@@ -139,10 +139,9 @@ def _link(old: Path, new: Path) -> None:
 
 def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:
     """Choose the modalities to store, in their order."""
-    wanted = modalities
-    if wanted is None:
-        wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
-    chosen = list(wanted)
+    if modalities is None:
+        modalities = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
+    chosen = list(modalities)
     if odd := [name for name in chosen if name not in FEATURE]:
         raise OptionError(f"modalities has {first_few(odd)}, expected some of {first_few(FEATURE)}")
     if not chosen:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +18,8 @@ __all__ = ["ENTRIES", "Spool"]
 
 # Non-zero counts that are sorted together. Some 40 bytes are needed for each at work.
 ENTRIES = 1 << 24
+# Where each feature begins and the end, cells, and counts.
+Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Spool:
             self._flush()
             self._release()
 
-    def give(self, take: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], None]) -> None:
+    def give(self, take: Callable[[*Columns], None]) -> None:
         """Hand over all features in order, some at a time; the spool is empty afterwards.
 
         Called with where each feature begins (from 0) and the end, cells and values. What is handed over is not kept
@@ -83,7 +84,7 @@ class Spool:
         if not self._runs:
             held = [self._held(ordered=True)]
             self._release()
-            take(*_parts(held.pop()))
+            take(*held.pop())
             return
         self.rest()
         total = np.concatenate([[0], np.cumsum(self._counts)])
@@ -91,20 +92,21 @@ class Spool:
         while first < n_features:
             room = int(total[first]) + self._entries
             last = max(first + 1, int(np.searchsorted(total, room, side="right")) - 1)
-            take(*_parts(self._gather(first, last, int(total[last] - total[first]))))
+            take(*self._gather(first, last, int(total[last] - total[first])))
             first = last
 
     def _by_feature(
         self, features: NDArray[Any], cells: NDArray[Any], values: NDArray[Any], *, rows: int, ordered: bool
-    ) -> Any:
-        """Make a CSR matrix, a row a feature; ``ordered``: with the cells of each in order."""
+    ) -> Columns:
+        """Put counts together by feature; ``ordered``: with the cells of each in order."""
         triplets: Any = sp.coo_array((values, (features, cells)), shape=(rows, self._shape[1]))
         # No cell is there twice, and what says so keeps scipy from sorting.
         triplets.has_canonical_format = not ordered
-        return triplets.tocsr()
+        matrix = triplets.tocsr()
+        return matrix.indptr, matrix.indices, matrix.data
 
-    def _held(self, *, ordered: bool) -> Any:
-        """Make a matrix of what is in memory."""
+    def _held(self, *, ordered: bool) -> Columns:
+        """Put together what is in memory."""
         part = slice(0, self._used)
         return self._by_feature(
             self._features[part], self._cells[part], self._values[part], rows=self._shape[0], ordered=ordered
@@ -115,16 +117,16 @@ class Spool:
             return
         if self._file is None:
             self._file = open(self._path, "w+b", buffering=0)  # noqa: SIM115 - closed by __exit__
-        held = self._held(ordered=False)
-        dtype = smallest_type(int(held.data.max(initial=0)))
+        starts, cells, values = self._held(ordered=False)
+        dtype = smallest_type(int(values.max(initial=0)))
         place = self._file.seek(0, os.SEEK_END)
-        for part in (held.indptr.astype(np.int64), held.indices.astype(np.int32, copy=False), held.data.astype(dtype)):
+        for part in (starts.astype(np.int64), cells.astype(np.int32, copy=False), values.astype(dtype)):
             _write(self._file, part)
-        self._counts += np.diff(held.indptr)
+        self._counts += np.diff(starts)
         self._runs.append(_Run(place, self._used, dtype))
         self._used = 0
 
-    def _gather(self, first: int, last: int, size: int) -> Any:
+    def _gather(self, first: int, last: int, size: int) -> Columns:
         features, cells = (np.empty(size, dtype=np.int32) for _ in range(2))
         values = np.empty(size, dtype=max((run.dtype for run in self._runs), key=lambda dtype: dtype.itemsize))
         done = 0
@@ -159,17 +161,11 @@ class Spool:
     def __enter__(self) -> Spool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._release()
         if self._file is not None:
             self._file.close()
             self._path.unlink(missing_ok=True)
-
-
-def _parts(columns: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    return columns.indptr, columns.indices, columns.data
 
 
 def _write(file: IO[bytes], array: NDArray[Any]) -> None:
