@@ -104,8 +104,7 @@ class Table:
     def empty(self, options: Any) -> pd.DataFrame:
         """Make a table without rows, whose columns have the types that they have elsewhere."""
         types: dict[str, Any] = {"text": object, "flag": object, "distance": "Int64", "count": np.int64}
-        arrays = {c.name: pd.array([], dtype=types.get(c.type, np.float64)) for c in self.columns(options)}
-        return pd.DataFrame({name: np.asarray(a) if a.dtype != "Int64" else a for name, a in arrays.items()})
+        return pd.DataFrame({c.name: pd.Series([], dtype=types.get(c.type, float)) for c in self.columns(options)})
 
 
 GROUP = Column("group", "text", "group of cells", "group", computed=False)

@@ -95,9 +95,8 @@ def lay_out(
     cis = _place_genes(rng, blocks, n_genes)
     peaks = _place_peaks(rng, blocks, cis, n_peaks)
     genes = pd.concat([cis, _far_genes(rng, n_background), _mitochondrial_genes()], ignore_index=True)
-    number = np.arange(1, len(genes) + 1)
-    version = rng.integers(1, 20, size=len(genes))
-    genes["gene_id"] = [f"SIMG{n:011d}.{v}" for n, v in zip(number, version, strict=True)]
+    versions = rng.integers(1, 20, size=len(genes))
+    genes["gene_id"] = [f"SIMG{number:011d}.{version}" for number, version in enumerate(versions, start=1)]
     return genes[[*_COLUMNS, "role", "block"]], peaks
 
 

@@ -246,8 +246,7 @@ def _draw_genes(
     if p.dispersion > 0:
         mean *= rng.standard_gamma(1 / p.dispersion, size=mean.shape)
         mean *= p.dispersion
-    counts: np.ndarray = rng.poisson(mean)
-    return counts
+    return np.asarray(rng.poisson(mean))
 
 
 def barcodes(seed: int, n_cells: int) -> np.ndarray:

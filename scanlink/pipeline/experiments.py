@@ -17,10 +17,8 @@ ANALYSES = tuple(analysis for experiment in EXPERIMENTS for analysis in experime
 
 def experiment_with(sections: Collection[str]) -> Experiment:
     """Tell which experiment a file with these sections is of: an analysis that it names belongs to one."""
-    for experiment in EXPERIMENTS:
-        if any(analysis.name in sections for analysis in experiment.analyses):
-            return experiment
-    return EXPERIMENTS[-1]
+    named = (experiment for experiment in EXPERIMENTS if any(one.name in sections for one in experiment.analyses))
+    return next(named, EXPERIMENTS[-1])
 
 
 def experiment_of(options: Run) -> Experiment:

@@ -191,8 +191,7 @@ class Follow:
                 continue
             content = {follower.name: self._progress(follower) for follower in self._followers(source)}
             if content:
-                text = json.dumps(content, indent=1)
-                replace_file(plan.folder / FOLLOWED, partial(Path.write_text, data=text))
+                replace_file(plan.folder / FOLLOWED, partial(Path.write_text, data=json.dumps(content, indent=1)))
             else:
                 (plan.folder / FOLLOWED).unlink(missing_ok=True)
 

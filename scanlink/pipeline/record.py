@@ -70,19 +70,12 @@ def _describe(path: Path, before: Mapping[str, Any]) -> dict[str, Any]:
     if path.is_dir():
         return {"path": str(path), "bytes": None, "sha256": checksum(path)}
     stat, now = path.stat(), time.time_ns()
-    entry = {
-        "path": str(path),
-        "bytes": stat.st_size,
-        "modified_ns": stat.st_mtime_ns,
-        "inode": stat.st_ino,
-        "looked_ns": now,
-    }
+    entry = {"path": str(path), "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
     same = all(before.get(name) == entry[name] for name in ("bytes", "modified_ns", "inode"))
     # A file may change twice within one tick of its clock.
     settled = same and before.get("looked_ns", 0) - stat.st_mtime_ns > _TICK_NS
-    if stat.st_size > _BIG and settled and isinstance(before.get("sha256"), str):
-        return {**entry, "sha256": before["sha256"]}
-    return {**entry, "sha256": checksum(path)}
+    known = before.get("sha256") if stat.st_size > _BIG and settled else None
+    return {**entry, "looked_ns": now, "sha256": known if isinstance(known, str) else checksum(path)}
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,6 @@ from scanlink.pipeline.surroundings import claim, report_on
 from scanlink.run import FolderLock, Plan, RunStats, Work, run_work
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
-from scanlink.tl.analysis import Given
 from scanlink.tl.call import compute, work_of
 
 __all__ = ["compute_slice", "merge"]
@@ -135,7 +134,7 @@ def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[s
     pairs = experiment.read_pairs(existing_file(folder / "pairs.parquet", "the pairs of the slices"))
     tables = {"pairs": pairs, **experiment.store_tables(store)}
     inputs: list[dict[str, Any]] = [{"path": str(store.path), "sha256": store.checksum}]
-    given: Given = experiment.given(options, Prepared(store, tables, inputs), folder)
+    given = experiment.given(options, Prepared(store, tables, inputs), folder)
     with FolderLock(folder) as lock:
         outcome = Outcome(folder)
         stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem)

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,17 +50,15 @@ def workers_of(profile: str, cost: float, workers: int | None, performance: Path
         return
     with cluster.client(profile, **({} if workers is None else {"n_workers": workers})) as client, ExitStack() as stack:
         if client is not None and performance is not None:
-            stack.enter_context(_report_to(performance))
+            if find_spec("bokeh") is None:
+                raise OptionError(
+                    "the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out"
+                )
+            from distributed import performance_report
+
+            performance.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(performance_report(filename=str(performance)))
         yield client
-
-
-def _report_to(path: Path) -> AbstractContextManager[None]:
-    if find_spec("bokeh") is None:
-        raise OptionError("the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out")
-    from distributed import performance_report
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return performance_report(filename=str(path))
 
 
 @contextmanager
@@ -96,6 +94,5 @@ def report_on(folder: Path) -> Path | None:
 
         return write_report(folder)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        log.error("no report was made (%s); try again: scanlink report %s", what, folder)
+        log.error("no report was made (%s: %s); try again: scanlink report %s", type(error).__name__, error, folder)
         return None
