@@ -1,6 +1,6 @@
-"""A scan store of a dataset, in memory or on disk, made in memory that does not grow with the number of cells.
+"""From a dataset, in memory or on disk, to a scan store, in memory that does not grow with the number of cells.
 
-And one of another store, in which no gene has anything to do with a peak, or a guide: their profiles dealt out anew.
+And from one store to another in which no gene has anything to do with a peak, or a guide: profiles dealt out anew.
 """
 
 from __future__ import annotations

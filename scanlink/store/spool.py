@@ -78,7 +78,7 @@ class Spool:
     def give(self, take: Callable[[*Columns], None]) -> None:
         """Hand over all features in order, some at a time; the spool is empty afterwards.
 
-        Called with where each feature begins (from 0) and the end, cells and values. What is handed over is not kept
+        ``take`` gets where each feature begins (from 0) and the end, cells, and values. What it gets is not kept
         here, so that there is never more than one of them in memory.
         """
         if not self._runs:
