@@ -8,13 +8,12 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from scanlink import __version__
-from scanlink.cli_outcome import tell
-from scanlink.cli_output import add_commands
+from scanlink.cli_output import add_commands, tell
 from scanlink.errors import OptionError, ScanlinkError
 from scanlink.run.stop import Stopped, stop_on_signals
 
@@ -95,16 +94,11 @@ def run(
     Exit code 0: finished; 1: an error; 3: finished, but blocks were set aside; 75: stopped by a signal, the same
     command goes on; 130: stopped by Ctrl-C.
     """
-    from scanlink.pipeline import config
     from scanlink.pipeline import run as pipeline
 
     if until not in ("pairs", "links"):
         raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
-    if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
-        # Relative to where the command is given; in run.yaml it is relative to that file.
-        cluster = str(Path(cluster).resolve())
-    changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
-    options = config.load_run(file, changes=changes)
+    options = _options(file, set_, cluster)
     outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
     tell(outcome)
     if outcome.failures:
@@ -199,10 +193,7 @@ def submit(
     from scanlink.cluster.submit import submit as submit_job
     from scanlink.pipeline import config
 
-    if cluster is not None and Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
-        cluster = str(Path(cluster).resolve())
-    changes = [*(set_ or []), *([] if cluster is None else [f"cluster={_quoted(cluster)}"])]
-    options = config.load_run(file, changes=changes)
+    options = _options(file, set_, cluster)
     job = driver_job(
         out,
         cluster=options.cluster,
@@ -239,10 +230,10 @@ def doctor(
     from scanlink.cluster.doctor.report import line
     from scanlink.pipeline import config
 
-    options = None if file is None else config.load_run(file)
-    profile = cluster or ("local" if options is None else options.cluster)
-    files: list[str] = []
-    if options is not None:
+    profile, files = cluster or "local", []
+    if file is not None:
+        options = config.load_run(file)
+        profile = cluster or options.cluster
         genes = None if options.genes is None else options.genes.path
         files = [name for name in (*options.input.files, genes, options.pairs.path) if name is not None]
     report = examine(
@@ -273,6 +264,16 @@ def _chunk(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _quoted(text: str) -> str:
-    """As YAML, in which a bare ``none`` or an address would be something else."""
-    return "'" + text.replace("'", "''") + "'"
+def _options(file: Path, changes: list[str] | None, cluster: str | None) -> Any:
+    """Read run.yaml of an experiment, with what the command changes of it."""
+    from scanlink.pipeline import config
+
+    changes = list(changes or [])
+    if cluster is not None:
+        if Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
+            # Relative to where the command is given; in run.yaml it is relative to that file.
+            cluster = str(Path(cluster).resolve())
+        # In quotes, because a bare ``none`` or an address would be something else in YAML.
+        quoted = cluster.replace("'", "''")
+        changes.append(f"cluster='{quoted}'")
+    return config.load_run(file, changes=changes)

@@ -1,25 +1,56 @@
-"""The commands that read a finished run folder: ``scanlink report`` and ``scanlink export``."""
+"""What the command line says of a run, and the commands that read its folder: ``scanlink report`` and ``export``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ["add_commands"]
+if TYPE_CHECKING:
+    from scanlink.pipeline.outcome import Outcome
+
+__all__ = ["add_commands", "tell"]
 
 Folder = Annotated[Path, typer.Argument(help="Run folder.", metavar="DIR")]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands to the command line.
+def tell(outcome: Outcome) -> None:
+    """Print what a run came to."""
+    if not outcome.tables:
+        print(f"store and pairs are in {outcome.folder}")
+        return
+    written = [analysis for analysis in outcome.analyses if analysis.table.name in outcome.tables]
+    for analysis in written:
+        table, reasons = outcome.tables[analysis.table.name], outcome.not_followed.get(analysis.name, {})
+        for line in analysis.section.summary(table, analysis.alpha(outcome.sections), reasons):
+            print(line)
+    _print_blocks(outcome)
+    for analysis in written:
+        what = "table" if analysis is written[0] else analysis.section.title.lower()
+        print(f"{what}: {outcome.folder / analysis.table.name}.parquet")
+    if outcome.report is not None:
+        print(f"report: {outcome.report}")
 
-    Parameters
-    ----------
-    app
-        To which they are added.
-    """
+
+def _print_blocks(outcome: Outcome) -> None:
+    stats, failures = outcome.all_stats, outcome.failures
+    if n_blocks := sum(one.n_blocks for one in stats):
+        found, computed = sum(one.n_found for one in stats), sum(one.n_computed for one in stats)
+        total = outcome.seconds.get("total", 0)
+        print(f"{n_blocks} blocks: {found} found finished, {computed} computed; {total:.1f} s in all")
+    if damaged := sum(len(one.damaged) for one in stats):
+        print(f"{damaged} parts were damaged and computed anew")
+    if failures:
+        first, number = failures[0], len(failures)
+        print(
+            f"{number} blocks failed again and again and were set aside; their pairs have the status 'failed'. "
+            f"{first[0].upper()}{first[1:]}. The same command tries them again"
+        )
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
     app.command()(report)
     app.command()(export)
 
@@ -29,7 +60,7 @@ def report(
     rows: Annotated[int, typer.Option(min=1, help="Most rows in the tables that can be searched.")] = 5_000,
 ) -> None:
     """Write report.html, one offline page, and its pictures from the tables of a run."""
-    from scanlink.pipeline.run_page import write_report
+    from scanlink.pipeline.finished import write_report
 
     print(write_report(folder, rows=rows))
 
@@ -52,7 +83,7 @@ def export(
     ] = None,
 ) -> None:
     """Write links and enhancer pairs, or target-gene pairs of a screen, for other programs."""
-    from scanlink.pipeline.export import export_run
+    from scanlink.pipeline.finished import export_run
 
     for path in export_run(folder, format, out=out, fdr=fdr, genes=genes, data=data):
         print(path)

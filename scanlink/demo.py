@@ -30,21 +30,9 @@ cluster: local
 
 
 def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeline.Outcome, list[str]]:
-    """Simulate, run, compare.
+    """Simulate, run, compare; gives the run, and lines that tell what was found of the truth.
 
-    Parameters
-    ----------
-    out
-        Run folder; the simulated files go to ``data/`` in it, the options to ``run.yaml``.
-    seed
-        Of the simulation.
-    workers
-        Local worker processes.
-
-    Returns
-    -------
-    tuple
-        The run, and lines that tell what was found of the truth.
+    The simulated files go to ``data/`` in the run folder, the options to ``run.yaml``.
     """
     from scanlink import ds
 
@@ -55,33 +43,20 @@ def run(out: Path, *, seed: int = 0, workers: int | None = None) -> tuple[pipeli
     options = out / "run.yaml"
     options.write_text(_OPTIONS.format(name=options.name, seed=seed))
     outcome = pipeline.run(config.load_run(options), out, workers=workers)
-    links, epistasis = outcome.tables["links"], outcome.tables["epistasis"]
-    truth = pd.read_csv(out / "data" / "true_links.csv")
-    picture = out / "plots" / "recovery.png"
-    figure = recovery(links, truth, alpha=outcome.sections["links"].alpha)
+    links, truth = outcome.tables["links"], pd.read_csv(out / "data" / "true_links.csv")
+    alpha = outcome.sections["links"].alpha
+    picture, figure = out / "plots" / "recovery.png", recovery(links, truth, alpha=alpha)
     replace_file(picture, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
-    lines = compare(links, truth, alpha=outcome.sections["links"].alpha)
+    lines = compare(links, truth, alpha=alpha)
     planted = pd.read_csv(out / "data" / "true_interactions.csv")
-    lines += compare_interactions(epistasis, planted, alpha=outcome.sections["epistasis"].alpha)
+    lines += compare_interactions(outcome.tables["epistasis"], planted, alpha=outcome.sections["epistasis"].alpha)
     return outcome, [*lines, f"picture: {picture}"]
 
 
 def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[str]:
-    """Recall and false discovery proportion of the links that were called.
+    """Tabulate recall and false discovery proportion of the links that were called, by group and in all, to be printed.
 
-    Parameters
-    ----------
-    links
-        The links table.
-    truth
-        Planted links: ``group`` (empty: acts in every group), ``gene``, ``peak``, ``beta``.
-    alpha
-        False discovery rate below which a pair was called.
-
-    Returns
-    -------
-    list of str
-        A table, group by group and in all, to be printed.
+    Planted links have ``group`` (empty: acts in every group), ``gene``, ``peak`` and ``beta``.
 
     Examples
     --------
@@ -111,22 +86,9 @@ def compare(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[s
 
 
 def compare_interactions(epi: pd.DataFrame, truth: pd.DataFrame, *, alpha: float) -> list[str]:
-    """How the interactions that were called compare with those that were planted.
+    """Say how the interactions that were called compare with those that were planted, in lines to be printed.
 
-    Parameters
-    ----------
-    epi
-        The table of enhancer pairs.
-    truth
-        Planted interactions: ``group`` (empty: in every group), ``gene``, ``enhancer_1``, ``enhancer_2``,
-        ``interaction``.
-    alpha
-        False discovery rate below which a pair was called.
-
-    Returns
-    -------
-    list of str
-        Lines to be printed.
+    Planted ones have ``group`` (empty: in every group), ``gene``, ``enhancer_1``, ``enhancer_2`` and ``interaction``.
 
     Examples
     --------

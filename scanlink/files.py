@@ -25,31 +25,8 @@ FULL_DISK = "Free some space, or name another file"
 def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _GO_ON) -> Path:
     """Have ``write`` make a file under a temporary name beside ``path``, then move it there.
 
-    Parameters
-    ----------
-    path
-        The file; an older one of that name is replaced, its folder is made if need be.
-    write
-        Called with the temporary path.
-    advice
-        What the error tells to do.
-
-    Returns
-    -------
-    pathlib.Path
-        The path.
-
-    Raises
-    ------
-    RunError
-        If the folder cannot be written or the disk is full; a file of that name, if any, is left as it was.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     replace_file(Path(folder) / "a.txt", lambda temporary: temporary.write_text("all of it")).read_text()
-    'all of it'
+    An older file of that name is replaced, its folder is made if need be. Where the folder cannot be written or the
+    disk is full, an older file is left as it was, and a RunError ends with the advice.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -69,27 +46,9 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _
 
 
 def save_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
-    """Write an array as ``.npy``.
+    """Write an array of any shape, but not of objects, as ``.npy``.
 
-    Parameters
-    ----------
-    path
-        The file, which is replaced.
-    array
-        Any shape, no objects.
-
-    Raises
-    ------
-    OSError
-        With its reason: that of ``numpy.save`` on a full disk has none, as it leaves the writing to C.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
-    ...     save_array(file.name, np.arange(3))
-    ...     np.load(file.name).tolist()
-    [0, 1, 2]
+    On a full disk the OSError has a reason: that of ``numpy.save`` has none, as it leaves the writing to C.
     """
     with open(path, "wb") as handle:
         np.save(cast("IO[bytes]", SimpleNamespace(write=handle.write)), array, allow_pickle=False)

@@ -178,8 +178,7 @@ def _nearest(path: tuple[str, ...], model: type[BaseModel]) -> str:
             return ""
         model = inner[0]
     close = difflib.get_close_matches(path[-1], model.model_fields, n=1, cutoff=0.5)
-    known = ", ".join(model.model_fields)
-    return f"; did you mean {close[0]!r}?" if close else f"; known keys are {known}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known keys are {', '.join(model.model_fields)}"
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -14,46 +14,22 @@ ScreenPValue = Literal["wald", "robust", "bootstrap", "tail", "permutation"]
 
 @dataclass(frozen=True)
 class Wording:
-    """What a report says of a kind of p-value.
+    """What a report says of a kind of p-value."""
 
-    Attributes
-    ----------
-    words
-        The test in a few words.
-    method
-        What was done, for the list of methods; "" where it needs no mention.
-    references
-        Names of publications in :mod:`scanlink.report.references`.
-    """
-
-    words: str
-    method: str = ""
-    references: tuple[str, ...] = ()
+    words: str  # the test in a few words
+    method: str = ""  # what was done, for the list of methods; "" where it needs no mention
+    references: tuple[str, ...] = ()  # names of publications in :mod:`scanlink.report.references`
 
 
 @dataclass(frozen=True)
 class PValueKind:
-    """A kind of p-value.
+    """A kind of p-value."""
 
-    Attributes
-    ----------
-    name
-        The value of the option ``p_value``.
-    column
-        Column of a test of one effect; of a contrast or an interaction, ``_`` and its name follow.
-    effect
-        What is said of the test of one effect.
-    interaction
-        What is said of the test of an interaction.
-    count
-        Column with the number of replicates or permutations behind it; "" where none are drawn.
-    """
-
-    name: str
-    column: str
+    name: str  # the value of the option ``p_value``
+    column: str  # of a test of one effect; of a contrast or an interaction, ``_`` and its name follow
     effect: Wording
     interaction: Wording
-    count: str = ""
+    count: str = ""  # column with the number of replicates or permutations behind it; "" where none are drawn
 
     @property
     def resampled(self) -> bool:
@@ -113,19 +89,6 @@ KINDS = {name: kind for name, kind in PERMUTED_KINDS.items() if name != "permuta
 
 
 def column_of(name: str, end: str = "") -> str:
-    """Give the column of a kind of p-value.
-
-    Parameters
-    ----------
-    name
-        The kind, as the option ``p_value`` has it.
-    end
-        Name of the contrast, such as ``"interaction"``; "" for a test of one effect.
-
-    Examples
-    --------
-    >>> column_of("bootstrap"), column_of("robust", "interaction")
-    ('p_boot', 'p_robust_interaction')
-    """
+    """Give the column of a kind of p-value, of a test of one effect or of a contrast, such as ``"interaction"``."""
     column = PERMUTED_KINDS[name].column
     return f"{column}_{end}" if end else column

@@ -44,34 +44,21 @@ __all__ = [
     "write_table",
 ]
 
+# count: a whole number, 0 where there is none; distance: bp, missing where there is none; number and p: NaN where there
+# is none; flag: true, false or missing.
 Type = Literal["text", "count", "number", "p", "distance", "flag"]
 _ARROW = {"text": pa.string(), "count": pa.int64(), "flag": pa.bool_()}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table of results.
-
-    Attributes
-    ----------
-    name
-        Its name in the table.
-    type
-        ``"text"``; ``"count"``: a whole number, 0 where there is none; ``"distance"``: bp, missing where there is
-        none; ``"number"`` and ``"p"``: NaN where there is none; ``"flag"``: true, false or missing.
-    help
-        What it holds, with its unit, in words that can stand beside it.
-    heading
-        What stands above it on a page; "" takes the name.
-    computed
-        Whether the block of a worker computes it; the others are made when the parts become a table.
-    """
+    """A column of a table of results."""
 
     name: str
     type: Type
-    help: str
-    heading: str = ""
-    computed: bool = True
+    help: str  # what it holds, with its unit, in words that can stand beside it
+    heading: str = ""  # what stands above it on a page; "" takes the name
+    computed: bool = True  # by the block of a worker; the others are made when the parts become a table
 
     def said(self, help: str) -> Column:
         """Give the same column with other words of help."""
@@ -91,30 +78,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that an analysis leaves.
+    """A table that an analysis leaves."""
 
-    Attributes
-    ----------
-    name
-        The file is ``NAME.parquet``.
-    columns
-        Called with the options of the analysis; gives the columns in their order.
-    statuses
-        Words for every status that a row may have, in the order in which they are shown.
-    row
-        What a row is, in the plural.
-    called
-        What rows below the false discovery rate are, in the plural; "" where nothing is tested.
-    effect
-        Column by whose size rows are shown where p-values do not tell them apart.
-    """
-
-    name: str
-    columns: Callable[[Any], Sequence[Column]]
-    statuses: Mapping[str, str]
-    row: str
-    called: str
-    effect: str = "beta"
+    name: str  # the file is ``NAME.parquet``
+    columns: Callable[[Any], Sequence[Column]]  # in their order, of the options of the analysis
+    statuses: Mapping[str, str]  # words for every status that a row may have, in the order in which they are shown
+    row: str  # what a row is, in the plural
+    called: str  # what rows below the false discovery rate are, in the plural; "" where nothing is tested
+    effect: str = "beta"  # column by whose size rows are shown where p-values do not tell them apart
 
     def names(self, options: Any) -> list[str]:
         """List the names of all columns."""
@@ -133,8 +104,7 @@ class Table:
     def empty(self, options: Any) -> pd.DataFrame:
         """Make a table without rows, whose columns have the types that they have elsewhere."""
         types: dict[str, Any] = {"text": object, "flag": object, "distance": "Int64", "count": np.int64}
-        arrays = {c.name: pd.array([], dtype=types.get(c.type, np.float64)) for c in self.columns(options)}
-        return pd.DataFrame({name: np.asarray(a) if a.dtype != "Int64" else a for name, a in arrays.items()})
+        return pd.DataFrame({c.name: pd.Series([], dtype=types.get(c.type, float)) for c in self.columns(options)})
 
 
 GROUP = Column("group", "text", "group of cells", "group", computed=False)
@@ -187,19 +157,7 @@ def statuses_with(**special: str) -> dict[str, str]:
 
 
 def p_value_columns(kinds: Mapping[str, PValueKind]) -> list[Column]:
-    """List the columns of all kinds of p-values of one effect, the robust error before the robust p-value.
-
-    Parameters
-    ----------
-    kinds
-        Kinds by name, in the order of the columns.
-
-    Examples
-    --------
-    >>> from scanlink.p_values import KINDS
-    >>> [column.name for column in p_value_columns(KINDS)]
-    ['p', 'se_robust', 'p_robust', 'p_boot', 'n_boot', 'p_tail']
-    """
+    """List the columns of all kinds of p-values of one effect, the robust error before the robust p-value."""
     columns = []
     for kind in kinds.values():
         if kind.name == "robust":
@@ -211,15 +169,7 @@ def p_value_columns(kinds: Mapping[str, PValueKind]) -> list[Column]:
 
 
 def interaction_columns(kinds: Mapping[str, PValueKind], effect: str) -> list[Column]:
-    """List the columns of an interaction: its estimate, errors and p-values of all kinds, and interval.
-
-    Parameters
-    ----------
-    kinds
-        Kinds of p-values by name, in the order of the columns.
-    effect
-        What the estimate is.
-    """
+    """List the columns of an interaction: the estimate, in words ``effect``, its errors, p-values and interval."""
     return [
         Column("beta_interaction", "number", effect, "interaction"),
         *(
@@ -230,21 +180,9 @@ def interaction_columns(kinds: Mapping[str, PValueKind], effect: str) -> list[Co
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as parquet: the same table gives the same bytes.
+    """Write a table, without its index, as parquet: the same table gives the same bytes.
 
     Columns without a value have the type that they have elsewhere: text, or truth where their name says so.
-
-    Parameters
-    ----------
-    table
-        The table; its index is not written.
-    path
-        The file.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written.
     """
     content = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     for place, field in enumerate(content.schema):

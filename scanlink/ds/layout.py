@@ -1,6 +1,6 @@
-"""A made-up genome: where the genes and peaks of simulated data lie, and a GTF of it.
+"""A made-up genome: where the genes, peaks and targets of simulated data lie on hg38, and a GTF of it.
 
-Genes and peaks lie in blocks, small stand-ins for topological domains, on the chromosomes of hg38.
+Genes and peaks lie in blocks, small stand-ins for topological domains; genes and targets of a screen at loci.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from scanlink.ds.model import stream
 from scanlink.errors import OptionError
 
-__all__ = ["HG38", "MITOCHONDRIAL", "lay_out", "write_gtf"]
+__all__ = ["HG38", "MITOCHONDRIAL", "lay_out", "other_genes", "place_genes", "place_targets", "write_gtf"]
 
 # Lengths of the autosomes of hg38, in bp; chrX is kept for the genes that have no peak.
 HG38 = {
@@ -64,36 +66,23 @@ _LONGEST_BLOCK = 1_000_000
 # One peak at most in a bin: peaks, of at most _WIDEST bp, cannot overlap.
 _BIN = 2_400
 _WIDEST = 2_000
+# What an annotation says of a gene.
+_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene", "gene_type"]
+# bp from one locus to the next, so that its targets are more than 1 Mb away, and from gene to gene at a locus.
+_SPACING, _MARGIN, _BESIDE = 2_400_000, 1_200_000, 150_000
+# Least and most bp from the first gene of a locus to its targets, and their width.
+_NEAR, _FAR, _WIDTH = 2_000, 100_000, 500
+_PLACES = 40  # a stream of its own
 
 
 def lay_out(
     rng: np.random.Generator, *, n_genes: int, n_peaks: int, n_background: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Place genes and peaks.
+    """Place genes and peaks, most of them near a TSS, and background genes on chrX, far from every peak.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    n_genes
-        Genes that lie among peaks.
-    n_peaks
-        Peaks, most of them near a TSS.
-    n_background
-        Genes on chrX, far from every peak.
-
-    Returns
-    -------
-    genes, peaks
-        Tables in genomic order. ``genes``: ``chrom``, ``start``, ``end``, ``strand``, ``gene_id`` (with version),
-        ``gene``, ``gene_type``, ``role`` (``"cis"``, ``"background"``, ``"mito"``) and ``block``. ``peaks``:
-        ``chrom``, ``start``, ``end``, ``block``; the index is the name, ``chrom:start-end``, 0-based as in files of
-        10x.
-
-    Raises
-    ------
-    OptionError
-        If so many peaks do not fit.
+    Both tables are in genomic order. ``genes``: ``chrom``, ``start``, ``end``, ``strand``, ``gene_id`` (with version),
+    ``gene``, ``gene_type``, ``role`` (``"cis"``, ``"background"``, ``"mito"``) and ``block``. ``peaks``: ``chrom``,
+    ``start``, ``end``, ``block``; the index is the name, ``chrom:start-end``, 0-based as in files of 10x.
     """
     n_blocks = max(1, round(n_genes / _GENES_PER_BLOCK))
     blocks = _place_blocks(rng, n_blocks)
@@ -106,10 +95,9 @@ def lay_out(
     cis = _place_genes(rng, blocks, n_genes)
     peaks = _place_peaks(rng, blocks, cis, n_peaks)
     genes = pd.concat([cis, _far_genes(rng, n_background), _mitochondrial_genes()], ignore_index=True)
-    number = np.arange(1, len(genes) + 1)
-    version = rng.integers(1, 20, size=len(genes))
-    genes["gene_id"] = [f"SIMG{n:011d}.{v}" for n, v in zip(number, version, strict=True)]
-    return genes[["chrom", "start", "end", "strand", "gene_id", "gene", "gene_type", "role", "block"]], peaks
+    versions = rng.integers(1, 20, size=len(genes))
+    genes["gene_id"] = [f"SIMG{number:011d}.{version}" for number, version in enumerate(versions, start=1)]
+    return genes[[*_COLUMNS, "role", "block"]], peaks
 
 
 def _place_blocks(rng: np.random.Generator, n_blocks: int) -> pd.DataFrame:
@@ -209,6 +197,55 @@ def _mitochondrial_genes() -> pd.DataFrame:
     return table.assign(chrom="chrM", gene_type="protein_coding", role="mito", block=-1)
 
 
+def place_genes(n: int, n_loci: int, seed: int) -> pd.DataFrame:
+    """Place genes at loci that lie far apart, first one at each, then another; the first are the same for any ``n``.
+
+    There are at most as many loci as genes: gene k is at locus ``k % n_loci``.
+    """
+    slots = [
+        (slot, place, chrom)
+        for place, (chrom, size) in enumerate(HG38.items())
+        for slot in range((size - 2 * _MARGIN) // _SPACING)
+    ]
+    if n_loci > len(slots):
+        raise OptionError(f"n_genes is {n}, expected at most {len(slots)}: so many lie far enough from each other")
+    slots.sort()
+    rng = stream(seed, _PLACES)
+    rows = []
+    for number in range(n):
+        slot, _, chrom = slots[number % n_loci]
+        start = _MARGIN + slot * _SPACING + number // n_loci % 4 * _BESIDE + int(rng.integers(50_000))
+        end = start + int(rng.integers(2_000, 60_000))
+        rows.append((chrom, start, end, "+-"[int(rng.integers(2))], f"SIMG{number + 1:011d}", f"GENE{number + 1}"))
+    return pd.DataFrame(rows, columns=_COLUMNS[:-1]).assign(gene_type="protein_coding")
+
+
+def place_targets(genes: pd.DataFrame, locus: NDArray[np.int64], seed: int) -> pd.DataFrame:
+    """Place targets within 100 kb of the first gene of their locus: ``target``, ``chrom``, ``start``, ``end``."""
+    rng = stream(seed, _PLACES, 1)
+    distance = rng.integers(_NEAR, _FAR, size=locus.size)
+    left, right = genes["start"].to_numpy()[locus], genes["end"].to_numpy()[locus]
+    start = np.where(rng.random(locus.size) < 0.5, left - distance - _WIDTH, right + distance)
+    return pd.DataFrame(
+        {
+            "target": [f"enhancer{number + 1}" for number in range(locus.size)],
+            "chrom": genes["chrom"].to_numpy()[locus],
+            "start": start,
+            "end": start + _WIDTH,
+        }
+    )
+
+
+def other_genes(n: int, first: int) -> pd.DataFrame:
+    """Place genes on chrX, far from every target, then those of mitochondria; ids count from the number ``first``."""
+    start = np.linspace(1_000_000, CHR_X - 1_000_000, n).astype(np.int64)
+    nuclear = pd.DataFrame({"chrom": "chrX", "start": start, "end": start + 20_000, "strand": "+"})
+    nuclear["gene"] = [f"OTHER{number + 1}" for number in range(n)]
+    table = pd.concat([nuclear, _mitochondrial_genes()], ignore_index=True).assign(gene_type="protein_coding")
+    table["gene_id"] = [f"SIMG{first + number:011d}" for number in range(len(table))]
+    return table[_COLUMNS]
+
+
 def write_gtf(genes: pd.DataFrame, path: str | Path) -> Path:
     """Write genes as GTF: one gene row and one transcript row each, 1-based and closed.
 
@@ -233,8 +270,7 @@ def write_gtf(genes: pd.DataFrame, path: str | Path) -> Path:
     chr1    SIMULATED   gene    100 200 .   +   .   gene_id "SIMG1.2"; gene_type "lncRNA"; gene_name "A";
     """
     lines = ["##description: simulated annotation of scanlink"]
-    columns = ["chrom", "start", "end", "strand", "gene_id", "gene", "gene_type"]
-    for chrom, start, end, strand, gene_id, name, kind in genes[columns].to_numpy(dtype=object):
+    for chrom, start, end, strand, gene_id, name, kind in genes[_COLUMNS].to_numpy(dtype=object):
         place = f"{start + 1}\t{end}\t.\t{strand}\t."
         tags = f'gene_type "{kind}"; gene_name "{name}";'
         transcript = str(gene_id).replace("SIMG", "SIMT")

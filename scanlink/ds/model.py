@@ -13,6 +13,7 @@ percent.mito`, apart from the donors, the batches and what else is linked to the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scanlink.ds.truth import Truth
+from scanlink.errors import OptionError
 
-__all__ = ["BLOCK_CELLS", "Block", "Parameters", "barcodes", "draw_block", "make_parameters", "stream"]
+__all__ = ["Block", "Parameters", "barcodes", "draw_blocks", "make_parameters", "stream", "whole_number"]
 
 # Cells that share a random stream. Results depend on this number and on nothing else that says how the work is cut.
 BLOCK_CELLS = 128
@@ -40,6 +42,12 @@ _FRAGMENT_ODDS = np.array([0.60, 0.32, 0.08])
 def stream(seed: int, *key: int) -> np.random.Generator:
     """Make the random stream that belongs to a key: counter-based, the same on every machine."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def whole_number(name: str, value: object, least: int) -> None:
+    """Refuse an option that counts something and is no whole number."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 @dataclass(frozen=True)
@@ -101,10 +109,8 @@ def make_parameters(
     n_genes = len(cis)
     gene_at = pd.Index(cis["gene"])
     links, pairs = truth.links, truth.interactions
-    linked_gene, linked_peak = (
-        gene_at.get_indexer(pd.Index(links["gene"])),
-        peaks.index.get_indexer(pd.Index(links["peak"])),
-    )
+    linked_gene = gene_at.get_indexer(pd.Index(links["gene"]))
+    linked_peak = peaks.index.get_indexer(pd.Index(links["peak"]))
     pair_peaks = np.stack([peaks.index.get_indexer(pd.Index(pairs[name])) for name in ("enhancer_1", "enhancer_2")])
     donor_batch = np.arange(n_donors) % n_batches
 
@@ -166,9 +172,14 @@ def _sums_to(gene: np.ndarray, n_genes: int) -> sp.csr_array:
     return sp.csr_array((np.ones(len(gene)), (np.arange(len(gene)), gene)), shape=(len(gene), n_genes))
 
 
-def draw_block(parameters: Parameters, index: int) -> Block:
+def draw_blocks(parameters: Parameters) -> Iterator[Block]:
+    """Draw the cells, block by block."""
+    for index in range(-(-parameters.n_cells // BLOCK_CELLS)):
+        yield _draw_block(parameters, index)
+
+
+def _draw_block(p: Parameters, index: int) -> Block:
     """Draw the cells of one block; its streams are its own, so blocks may be drawn in any order, by anybody."""
-    p = parameters
     n = min(BLOCK_CELLS, p.n_cells - index * BLOCK_CELLS)
     # Whole blocks are drawn and then cut, so that more cells leave the earlier ones as they are.
     rng = stream(p.seed, 3, index)
@@ -235,18 +246,11 @@ def _draw_genes(
     if p.dispersion > 0:
         mean *= rng.standard_gamma(1 / p.dispersion, size=mean.shape)
         mean *= p.dispersion
-    counts: np.ndarray = rng.poisson(mean)
-    return counts
+    return np.asarray(rng.poisson(mean))
 
 
 def barcodes(seed: int, n_cells: int) -> np.ndarray:
-    """Make cell barcodes as 10x writes them: 16 bases and ``-1``, unique.
-
-    Examples
-    --------
-    >>> barcodes(0, 2).tolist()
-    ['...-1', '...-1']
-    """
+    """Make cell barcodes as 10x writes them: 16 bases and ``-1``, unique."""
     # A bijection of 32-bit numbers (the finaliser of MurmurHash3): scattered, and never twice the same.
     x = np.arange(n_cells, dtype=np.uint32) ^ np.uint32(stream(seed, 7).integers(2**32))
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):

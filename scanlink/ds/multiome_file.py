@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -43,16 +42,8 @@ def assemble(
 class MultiomeWriter:
     """Append cells to the matrices of a new .h5mu, then add everything else.
 
-    The file gets its name when it is complete; a broken run leaves no file that looks whole.
-
-    Parameters
-    ----------
-    path
-        File to write; replaced if it exists.
-    n_vars
-        Number of features by modality.
-    chunk_cells
-        Cells that are collected before they go to disk.
+    The file gets its name when it is complete; a broken run leaves no file that looks whole. ``chunk_cells`` are
+    collected before they go to disk.
     """
 
     def __init__(self, path: Path, *, n_vars: dict[str, int], chunk_cells: int) -> None:
@@ -74,9 +65,7 @@ class MultiomeWriter:
     def __enter__(self) -> MultiomeWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
         self._partial.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.ds.model import stream
+from scanlink.ds.model import stream, whole_number
 from scanlink.errors import OptionError
 
 __all__ = ["Cells", "Combine", "Effects", "Guides", "Perturbation", "ScreenModel"]
@@ -65,27 +65,13 @@ class Cells:
 
 @dataclass(frozen=True)
 class Guides:
-    """Which cells have each guide, as a list of lists.
+    """Which cells have each guide, as a list of lists."""
 
-    Attributes
-    ----------
-    cells
-        Positions of cells; guide g has ``cells[starts[g] : starts[g + 1]]``. Shape ``(n_entries,)``.
-    starts
-        Shape ``(n_guides + 1,)``.
-    works
-        Whether the guide perturbs its target in that cell, where that is drawn. Shape ``(n_entries,)``.
-    efficiency
-        With what probability it does. Shape ``(n_guides,)``.
-    known
-        What an analysis is told of it. Shape ``(n_guides,)``.
-    """
-
-    cells: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    works: NDArray[np.bool_]
-    efficiency: Floats
-    known: Floats
+    cells: NDArray[np.int64]  # (n_entries,) positions; guide g has ``cells[starts[g] : starts[g + 1]]``
+    starts: NDArray[np.int64]  # (n_guides + 1,)
+    works: NDArray[np.bool_]  # (n_entries,) whether the guide perturbs its target in that cell, where that is drawn
+    efficiency: Floats  # (n_guides,) with what probability it does
+    known: Floats  # (n_guides,) what an analysis is told of that probability
 
     def probability(self, guides: range, n_cells: int, *, efficiency: Floats) -> Floats:
         """Compute the probability that at least one of the guides works. Shape ``(n_cells,)``."""
@@ -97,16 +83,14 @@ class Guides:
     def worked(self, guides: range, n_cells: int) -> Floats:
         """Mark cells in which at least one of the guides works with 1. Shape ``(n_cells,)``."""
         perturbed = np.zeros(n_cells)
-        for guide in guides:
-            cells_of_guide = slice(self.starts[guide], self.starts[guide + 1])
-            perturbed[self.cells[cells_of_guide][self.works[cells_of_guide]]] = 1.0
+        entries = slice(self.starts[guides.start], self.starts[guides.stop])
+        perturbed[self.cells[entries][self.works[entries]]] = 1.0
         return perturbed
 
     def present(self, guides: range, n_cells: int) -> NDArray[np.bool_]:
         """Tell in which cells at least one of the guides is. Shape ``(n_cells,)``."""
         present = np.zeros(n_cells, dtype=np.bool_)
-        for guide in guides:
-            present[self.cells[self.starts[guide] : self.starts[guide + 1]]] = True
+        present[self.cells[self.starts[guides.start] : self.starts[guides.stop]]] = True
         return present
 
 
@@ -184,9 +168,8 @@ class ScreenModel:
         deviate = stream(self.seed, _GENE, gene).normal(size=6)
         baseline = self.baseline[0] + self.baseline[1] * deviate[0]
         first, second = self.effect[0] + self.effect[1] * deviate[1:3]
-        return Effects(
-            float(baseline), float(first), float(second), _COVARIATES[:, 0] + _COVARIATES[:, 1] * deviate[3:]
-        )
+        covariates = _COVARIATES[:, 0] + _COVARIATES[:, 1] * deviate[3:]
+        return Effects(float(baseline), float(first), float(second), covariates)
 
     def known(self, gene: int) -> tuple[Floats, Floats]:
         """Compute the perturbation of a gene's two targets as an analysis sees it. Each of shape ``(n_cells,)``."""
@@ -232,12 +215,6 @@ class ScreenModel:
                 "a smaller effect"
             )
         return np.asarray(np.exp(eta) * factor)
-
-
-def whole_number(name: str, value: object, least: int) -> None:
-    """Refuse an option that counts something and is no whole number."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise OptionError(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
 def _bits(value: float) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scanlink.ds.layout import lay_out, write_gtf
-from scanlink.ds.model import BLOCK_CELLS, Block, Parameters, barcodes, draw_block, make_parameters, stream
+from scanlink.ds.model import Block, Parameters, barcodes, draw_blocks, make_parameters, stream, whole_number
 from scanlink.ds.multiome_file import MultiomeWriter, assemble
-from scanlink.ds.parameter_checks import check_effects, check_groups
-from scanlink.ds.screen_model import whole_number
 from scanlink.ds.truth import plant
 from scanlink.errors import InputError, OptionError
 from scanlink.io.opening import quiet
@@ -190,11 +188,11 @@ def simulate(
         whole_number(name, value, 1)
     for name, value in {"n_links": n_links, "n_interactions": n_interactions, "seed": seed}.items():
         whole_number(name, value, 0)
-    check_effects(
+    _check_effects(
         {"dispersion": dispersion, "donor_sd": donor_sd, "batch_sd": batch_sd, "block_sd": block_sd},
         {"effect": effect, "interaction_effect": interaction_effect},
     )
-    check_groups(types, n_donors=n_donors, n_batches=n_batches)
+    _check_groups(types, n_donors=n_donors, n_batches=n_batches)
     genes, peaks = lay_out(stream(seed, 0), n_genes=n_genes, n_peaks=n_peaks, n_background=30)
     cis = genes[genes["role"] == "cis"]
     usual = [name for name, part in types.items() if part >= 0.1 * sum(types.values())] or list(types)
@@ -227,17 +225,12 @@ def simulate(
     rna_var["gene_id"] = rna_var["gene_id"].str.replace(r"\.\d+$", "", regex=True)
     names, features = barcodes(seed, n_cells), {"rna": rna_var, "atac": peaks}
     genes = genes.drop(columns=["role", "block"])
-    cells: list[pd.DataFrame] = []
     if out is None:
-        rna, atac = [], []
-        for block in _blocks(parameters):
-            cells.append(_describe(block, len(parameters.mito)))
-            rna.append(block.rna)
-            atac.append(block.atac)
-        obs = _label(pd.concat(cells, ignore_index=True), names, list(types), parameters)
-        counts = {"rna": sp.vstack(rna, format="csr"), "atac": sp.vstack(atac, format="csr")}
-        mdata = assemble(obs, features, counts)
-        return Simulation(mdata, None, genes, truth.links, truth.interactions)
+        blocks = list(draw_blocks(parameters))
+        obs = _label([_describe(block, parameters) for block in blocks], names, list(types), parameters)
+        rna, atac = sp.vstack([b.rna for b in blocks], format="csr"), sp.vstack([b.atac for b in blocks], format="csr")
+        counts = {"rna": rna, "atac": atac}
+        return Simulation(assemble(obs, features, counts), None, genes, truth.links, truth.interactions)
 
     path = Path(out)
     if path.suffix != ".h5mu":
@@ -245,29 +238,46 @@ def simulate(
     if not path.parent.is_dir():
         raise InputError(f"out={str(out)!r}: the folder does not exist; make it first")
     with MultiomeWriter(path, n_vars={"rna": len(rna_var), "atac": n_peaks}, chunk_cells=chunk_cells) as writer:
-        for block in _blocks(parameters):
-            cells.append(_describe(block, len(parameters.mito)))
+        cells = []
+        for block in draw_blocks(parameters):
+            cells.append(_describe(block, parameters))
             writer.append(rna=block.rna, atac=block.atac)
-        obs = _label(pd.concat(cells, ignore_index=True), names, list(types), parameters)
+        obs = _label(cells, names, list(types), parameters)
         writer.finish(assemble(obs, features))
     log.info("%d simulated cells written to %s", n_cells, path)
     return Simulation(None, path, genes, truth.links, truth.interactions)
 
 
-def _blocks(parameters: Parameters) -> Iterator[Block]:
-    for index in range(-(-parameters.n_cells // BLOCK_CELLS)):
-        yield draw_block(parameters, index)
+def _check_effects(spreads: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse standard deviations and ranges of effects that cannot be."""
+    for name, value in spreads.items():
+        if not 0 <= value < np.inf:
+            raise OptionError(f"{name} is {value!r}, expected a number of at least 0")
+    for name, (low, high) in ranges.items():
+        if not 0 <= low <= high < np.inf:
+            raise OptionError(
+                f"{name} is {(low, high)!r}, expected smallest and largest absolute value, such as (0.4, 1.0)"
+            )
 
 
-def _describe(block: Block, n_mito: int) -> pd.DataFrame:
+def _check_groups(types: Mapping[str, float], *, n_donors: int, n_batches: int) -> None:
+    """Refuse cell types without a share, and batches without a donor."""
+    if not types or "" in types or not all(0 < part < np.inf for part in types.values()):
+        raise OptionError(f"celltypes is {dict(types)!r}, expected names with proportions above 0")
+    if n_donors < n_batches:
+        raise OptionError(f"n_donors={n_donors} is less than n_batches={n_batches}: donors are nested in batches")
+
+
+def _describe(block: Block, parameters: Parameters) -> pd.DataFrame:
     total = np.asarray(block.rna.sum(axis=1, dtype=np.int64)).ravel()
-    mito = np.asarray(block.rna[:, -n_mito:].sum(axis=1, dtype=np.int64)).ravel()
+    mito = np.asarray(block.rna[:, -len(parameters.mito) :].sum(axis=1, dtype=np.int64)).ravel()
     percent = 100 * mito / np.maximum(total, 1)
     return pd.DataFrame({"celltype": block.celltype, "donor": block.donor, "nUMI": total, "percent.mito": percent})
 
 
-def _label(cells: pd.DataFrame, names: np.ndarray, types: list[str], parameters: Parameters) -> pd.DataFrame:
-    """Turn positions of cell types and donors into names."""
+def _label(blocks: list[pd.DataFrame], names: np.ndarray, types: list[str], parameters: Parameters) -> pd.DataFrame:
+    """Join the cells of all blocks, and turn positions of cell types and donors into names."""
+    cells = pd.concat(blocks, ignore_index=True)
     batch = parameters.donor_batch
     donors = [f"donor{number + 1}" for number in range(len(batch))]
     batches = [f"batch{number + 1}" for number in range(batch.max() + 1)]

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from scanlink.ds.layout import MITOCHONDRIAL
-from scanlink.ds.model import barcodes, stream
+from scanlink.ds.layout import MITOCHONDRIAL, other_genes, place_genes, place_targets
+from scanlink.ds.model import barcodes, stream, whole_number
 from scanlink.ds.multiome_file import assemble
-from scanlink.ds.screen_layout import other_genes, place_genes, place_targets
-from scanlink.ds.screen_model import Combine, Perturbation, ScreenModel, whole_number
+from scanlink.ds.screen_model import Combine, Perturbation, ScreenModel
 from scanlink.errors import OptionError
 
 if TYPE_CHECKING:

@@ -19,13 +19,9 @@ _MOST_PER_GENE = 4
 class Truth:
     """Planted effects, on the natural logarithm of the expected count.
 
-    Attributes
-    ----------
-    links
-        ``group`` (a cell type, or ``""`` for all), ``gene``, ``peak``, ``beta``: effect of the peak being open.
-    interactions
-        ``group``, ``gene``, ``enhancer_1``, ``enhancer_2``, ``beta_1``, ``beta_2``, ``interaction``: what is added
-        when both are open. Both enhancers are in ``links`` as well.
+    ``links`` have ``group`` (a cell type, or ``""`` for all), ``gene``, ``peak``, ``beta``: effect of the peak being
+    open. ``interactions`` have ``group``, ``gene``, ``enhancer_1``, ``enhancer_2``, ``beta_1``, ``beta_2``,
+    ``interaction``: what is added when both are open. Both enhancers are in ``links`` as well.
     """
 
     links: pd.DataFrame
@@ -46,32 +42,10 @@ def plant(
 ) -> Truth:
     """Choose true links among the gene-peak pairs of each block, and interactions among the links.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    genes, peaks
-        Tables of :func:`scanlink.ds.layout.lay_out`.
-    celltypes
-        Names of the cell types in which a link may act alone.
-    n_links
-        Number of links, those of the interactions included.
-    n_interactions
-        Number of interactions, each in a gene of its own.
-    effect, interaction_effect
-        Smallest and largest absolute effect (natural log). Three quarters of the links, and half of the interactions,
-        are positive.
-    window
-        Furthest peak from a gene body, in bp.
-
-    Returns
-    -------
-    Truth
-
-    Raises
-    ------
-    OptionError
-        If there are not enough genes or peaks.
+    Genes and peaks are those of :func:`scanlink.ds.layout.lay_out`. Half of the links act in one of the cell types
+    alone. Links of the interactions, each in a gene of its own, are among ``n_links``. Effects are the smallest and
+    largest absolute ones (natural log); three quarters of the links, and half of the interactions, are positive.
+    ``window`` is the furthest peak from a gene body, in bp.
     """
     if n_links < 2 * n_interactions:
         raise OptionError(

@@ -5,59 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.opening import existing_file
 from scanlink.options import IsFile, Options, explain
+from scanlink.pipeline.experiment import Run
 from scanlink.pipeline.experiments import experiment_with
 
 __all__ = ["load", "load_run", "save", "sections_of", "with_absolute_paths"]
 
 
-class Dumped(Protocol):
-    """Options that can be given as JSON."""
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """Give them as JSON."""
-
-
-M = TypeVar("M", bound=BaseModel)
-AnyOptions = TypeVar("AnyOptions", bound=Options)
+M = TypeVar("M", bound=Options)
 
 
 def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> Any:
-    """Read run.yaml of an experiment: that of which it names an analysis.
+    """Read run.yaml of an experiment: that of which it names an analysis; checked, with absolute paths.
 
-    Parameters
-    ----------
-    path
-        The file. Paths in it are relative to its folder.
-    changes
-        Options that replace those of the file, such as ``"scan.seed=1"``; the value is read as YAML.
-
-    Returns
-    -------
-    RunOptions or ScreenRunOptions
-        Checked, with absolute paths.
-
-    Raises
-    ------
-    OptionError
-        If the file cannot be read, or a key or value is wrong: names line, key and the nearest key that exists.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "run.yaml"
-    ...     _ = file.write_text("input: a.h5mu\\ngenes: genes.gtf\\n")
-    ...     load_run(file, changes=["scan.seed=7"]).scan.seed
-    7
+    Paths in it are relative to its folder. ``changes`` replace options of the file, such as ``"scan.seed=1"``; the
+    value is read as YAML. An OptionError names line, key and the nearest key that exists.
     """
     folder = Path(path).resolve().parent
     options: Any = load(path, experiment_with(sections_of(path)).options, changes=changes)
@@ -74,18 +43,9 @@ def sections_of(path: str | os.PathLike[str]) -> list[str]:
 
 
 def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterable[str] = (), known: bool = True) -> M:
-    """Read any options from YAML.
+    """Read any options from YAML, with changes as in :func:`load_run`.
 
-    Parameters
-    ----------
-    path
-        The file; None starts from nothing.
-    model
-        The options to make.
-    changes
-        As in :func:`load_run`.
-    known
-        False passes over top-level keys that ``model`` does not have.
+    No file starts from nothing; ``known=False`` passes over top-level keys that ``model`` does not have.
     """
     values: dict[str, Any] = {}
     lines: dict[tuple[str, ...], int] = {}
@@ -118,7 +78,7 @@ def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterab
         raise explain(error, model, where=where) from None
 
 
-def save(options: Dumped, path: Path) -> None:
+def save(options: Run | Options, path: Path) -> None:
     """Write options as YAML, for the run folder."""
     path.write_text(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
@@ -175,16 +135,8 @@ def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) 
     values[key[-1]] = value
 
 
-def with_absolute_paths(options: AnyOptions, folder: Path) -> AnyOptions:
-    """Give options whose files are named from the root.
-
-    Parameters
-    ----------
-    options
-        Options, with sections of options in them.
-    folder
-        Folder that relative paths start from.
-    """
+def with_absolute_paths(options: M, folder: Path) -> M:
+    """Give options whose files, relative to a folder, are named from the root, in all sections."""
     changed: dict[str, Any] = {}
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)

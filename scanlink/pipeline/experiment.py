@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import pandas as pd
+from pydantic import Field, model_validator
 
-from scanlink.options import GroupOptions, Options
+from scanlink.options import File, GroupOptions, IsFile, Options
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "Prepared", "Run"]
+__all__ = ["Experiment", "InputFiles", "Prepared", "Run", "WholeRun", "fields_of"]
 
 
 class Run(Protocol):
@@ -35,74 +36,72 @@ class Run(Protocol):
         """Give them as JSON."""
 
 
+def fields_of(options: Options) -> dict[str, Any]:
+    """Give what options hold, by name."""
+    return {name: getattr(options, name) for name in type(options).model_fields}
+
+
+class WholeRun(Options):
+    """A whole run, as run.yaml gives it: it has genes, or pairs from a file."""
+
+    @model_validator(mode="after")
+    def _genes_or_pairs(self) -> Self:
+        sections = fields_of(self)
+        if sections["genes"] is None and sections["pairs"].path is None:
+            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
+        return self
+
+
+class InputFiles(Options):
+    """Where the counts of two modalities are: one file with both, or one file each and a table of cells."""
+
+    modalities: ClassVar[tuple[str, str]]
+
+    path: File = Field(None, description="one file with both modalities")
+    rna: File = Field(None, description="counts of genes")
+
+    @property
+    def files(self) -> list[str]:
+        """List every file that is named."""
+        fields = type(self).model_fields.items()
+        names = [getattr(self, name) for name, field in fields if any(isinstance(m, IsFile) for m in field.metadata)]
+        return [name for name in names if name is not None]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        both, absent = " and ".join(self.modalities), [getattr(self, name) is None for name in self.modalities]
+        if (self.path is None) == all(absent):
+            raise ValueError(f"give either one path, or {both} (and cells)")
+        if self.path is None and any(absent):
+            raise ValueError(f"{both} are both needed")
+        return self
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """What files became.
+    """What files became."""
 
-    Attributes
-    ----------
-    store
-        Counts of all cells.
-    tables
-        Tables by name, such as ``pairs``.
-    inputs
-        Path, size and checksum of every input, for the record.
-    """
-
-    store: Store
-    tables: Mapping[str, pd.DataFrame]
-    inputs: list[dict[str, Any]]
-
-
-def _fields(options: Options) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in type(options).model_fields}
+    store: Store  # counts of all cells
+    tables: Mapping[str, pd.DataFrame]  # by name, such as ``pairs``
+    inputs: list[dict[str, Any]]  # path, size and checksum of each, for the record
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A kind of run.
+    """A kind of run."""
 
-    Attributes
-    ----------
-    words
-        What its runs are of, in words.
-    options
-        Model of its run.yaml.
-    prepare
-        Called as ``prepare(options, folder)``: reads the files and writes store and tables, or finds them there.
-    analyses
-        Analyses that it may ask for, in the order of the page.
-    slices
-        Model of the options that slices of a run use.
-    read_pairs
-        Called with the path of a table of pairs that slices test; reads it.
-    store_tables
-        Called with the store of slices; gives the tables that it holds.
-    sections
-        Called with the options; gives them by the name of their section, those of analyses under their names.
-    """
-
-    words: str
-    options: type[Options]
+    words: str  # what its runs are of
+    options: type[Options]  # model of its run.yaml
+    # Called with options and run folder: reads the files and writes store and tables, or finds them there.
     prepare: Callable[[Any, Path], Prepared]
-    analyses: tuple[Analysis, ...]
-    slices: type[Options]
-    read_pairs: Callable[[Path], pd.DataFrame]
-    store_tables: Callable[[Store], dict[str, pd.DataFrame]] = lambda store: {}
-    sections: Callable[[Any], dict[str, Any]] = _fields
+    analyses: tuple[Analysis, ...]  # which it may ask for, in the order of the page
+    slices: type[Options]  # model of the options that slices of a run use
+    read_pairs: Callable[[Path], pd.DataFrame]  # reads the table of pairs that slices test
+    store_tables: Callable[[Store], dict[str, pd.DataFrame]] = lambda store: {}  # tables that the store of slices holds
+    sections: Callable[[Any], dict[str, Any]] = fields_of  # options by section; those of analyses under their names
 
     def given(self, options: Any, prepared: Prepared, folder: Path) -> Given:
-        """Give what the analyses of a run go on.
-
-        Parameters
-        ----------
-        options
-            Options of the run.
-        prepared
-            What its files became.
-        folder
-            The run folder.
-        """
+        """Give what the analyses of a run go on."""
         return Given(folder, self.sections(options), prepared.store, prepared.tables, options.groups, strict=False)
 
     def asked(self, sections: Mapping[str, Any]) -> list[Analysis]:

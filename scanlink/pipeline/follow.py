@@ -29,34 +29,16 @@ FOLLOWED = "followed.json"
 
 @dataclass
 class _State:
-    """Where an analysis stands.
+    """Where an analysis stands."""
 
-    Attributes
-    ----------
-    plans
-        Plans by name of group; "" where one plan has all groups.
-    groups
-        Names of the groups that are there as a whole, or have no rows.
-    """
-
-    plans: dict[str, Plan] = field(default_factory=dict)
-    groups: dict[str, None] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)  # by name of group; "" where one plan has all groups
+    groups: dict[str, None] = field(default_factory=dict)  # those that are there as a whole, or have no rows
 
 
 class Follow:
-    """The analyses of a run as they become known.
+    """The analyses of a run, in the order of the page, as they become known.
 
-    Parameters
-    ----------
-    given
-        Counts, prepared tables and options of the run.
-    analyses
-        Analyses that are asked for, in the order of the page.
-
-    Attributes
-    ----------
-    not_followed
-        By analysis, and by group why it has no rows there: blocks of what it follows were set aside.
+    ``not_followed`` has by analysis, and by group, why it has no rows there: blocks of what it follows were set aside.
     """
 
     def __init__(self, given: Given, analyses: Sequence[Analysis]) -> None:
@@ -68,18 +50,7 @@ class Follow:
         self._group_names: list[str] = []
 
     def start(self) -> list[Work]:
-        """Plan what stands at the start, and check what follows.
-
-        Returns
-        -------
-        list of Work
-            To be computed.
-
-        Raises
-        ------
-        ScanlinkError
-            Whatever would make a later analysis fail is found before the first task.
-        """
+        """Plan what stands at the start, and check what follows, so that it fails before the first task."""
         works = []
         for analysis in self.analyses:
             if analysis.follows is None and (plan := analysis.rows(self.given, self._options(analysis))) is not None:
@@ -91,38 +62,24 @@ class Follow:
         return works
 
     def then(self, work: Work, group: int) -> list[Work]:
-        """Plan what follows from a group that is there as a whole.
-
-        Parameters
-        ----------
-        work
-            Work whose group it is.
-        group
-            Index of the group in its plan.
-        """
+        """Plan what follows from a group, by its index in the plan of a work, that is there as a whole."""
         analysis, label = self._works[work]
         works = self._advance(analysis, self._states[analysis.name].plans[label].group_names[group])
         self._write()
         return works
 
     def finish(self, stats: Mapping[Work, RunStats]) -> None:
-        """Note which groups were not gone on from.
-
-        Parameters
-        ----------
-        stats
-            What was done for each work.
-        """
+        """Note which groups were not gone on from."""
         for work, done in stats.items():
             analysis, label = self._works[work]
             names = self._states[analysis.name].plans[label].group_names
             reasons = {names[group]: reason for group, reason in sorted(done.unfollowed.items())}
             if reasons:
                 self._give_up(analysis, reasons)
+        rows = {analysis.name: analysis.table.row for analysis in self.analyses}
         for name, groups in self.not_followed.items():
-            row = self._named(name).table.row
             for group, reason in groups.items():
-                log.warning("no %s of group %s: %s. The same command goes on from there", row, group, reason)
+                log.warning("no %s of group %s: %s. The same command goes on from there", rows[name], group, reason)
         self._write()
 
     def plans(self, analysis: Analysis) -> dict[str, Plan]:
@@ -142,9 +99,6 @@ class Follow:
 
     def _options(self, analysis: Analysis) -> object:
         return self.given.sections[analysis.name]
-
-    def _named(self, name: str) -> Analysis:
-        return next(analysis for analysis in self.analyses if analysis.name == name)
 
     def _sources(self, analysis: Analysis) -> list[Analysis]:
         """List what an analysis follows, of what is asked for."""
@@ -237,8 +191,7 @@ class Follow:
                 continue
             content = {follower.name: self._progress(follower) for follower in self._followers(source)}
             if content:
-                text = json.dumps(content, indent=1)
-                replace_file(plan.folder / FOLLOWED, partial(Path.write_text, data=text))
+                replace_file(plan.folder / FOLLOWED, partial(Path.write_text, data=json.dumps(content, indent=1)))
             else:
                 (plan.folder / FOLLOWED).unlink(missing_ok=True)
 

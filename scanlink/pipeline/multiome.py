@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, Prepared
+from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, WholeRun
 from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
 from scanlink.tl.epistasis import EPISTASIS
 from scanlink.tl.epistasis.options import EpistasisOptions
@@ -23,11 +23,11 @@ from scanlink.tl.scan.options import LinksOptions, ScanOptions
 __all__ = ["MULTIOME", "InputOptions", "PairOptions", "RunOptions", "prepare"]
 
 
-class InputOptions(Options):
+class InputOptions(InputFiles):
     """Where the counts are: one multiome file, or one file a modality and a table of cells."""
 
-    path: File = Field(None, description="one file with both modalities")
-    rna: File = Field(None, description="counts of genes")
+    modalities = ("rna", "atac")
+
     atac: File = Field(None, description="counts of peaks")
     cells: File = Field(None, description="table of cells")
     barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
@@ -38,20 +38,6 @@ class InputOptions(Options):
     atac_key: str = Field("atac", description="modality of the peaks in a .h5mu")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
     one_based: bool = Field(False, description="peak names count the first base as 1")
-
-    @property
-    def files(self) -> list[str]:
-        """List every file that is named."""
-        names = (self.path, self.rna, self.atac, self.cells, self.rna_features, self.atac_features, self.barcodes)
-        return [name for name in names if name is not None]
-
-    @model_validator(mode="after")
-    def _one_way(self) -> InputOptions:
-        if (self.path is None) == (self.rna is None and self.atac is None):
-            raise ValueError("give either one path, or rna and atac (and cells)")
-        if self.path is None and (self.rna is None or self.atac is None):
-            raise ValueError("rna and atac are both needed")
-        return self
 
 
 class PairOptions(Options):
@@ -65,7 +51,7 @@ class PairOptions(Options):
     path: File = Field(None, description="a table of pairs (gene, peak) instead")
 
 
-class RunOptions(Options):
+class RunOptions(WholeRun):
     """A whole run, as run.yaml gives it."""
 
     input: Annotated[InputOptions, PathOrTable] = Field(description="where the counts are")
@@ -78,12 +64,6 @@ class RunOptions(Options):
     kendall: KendallOptions | None = Field(None, description="left out, rank correlations are not computed")
     report: bool = Field(True, description="whether a finished run leaves report.html")
     cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
-
-    @model_validator(mode="after")
-    def _genes_or_pairs(self) -> RunOptions:
-        if self.genes is None and self.pairs.path is None:
-            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
-        return self
 
 
 class SliceOptions(Options):

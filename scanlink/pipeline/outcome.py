@@ -21,39 +21,17 @@ log = logging.getLogger("scanlink")
 
 @dataclass
 class Outcome:
-    """What a run came to.
-
-    Attributes
-    ----------
-    folder
-        The run folder.
-    analyses
-        Analyses that were asked for, in the order of the page.
-    sections
-        Options of the run by the name of their section.
-    tables
-        Tables by name; none when the run ended before them.
-    stats
-        Blocks found finished and computed, seconds and memory: by name of the analysis and of the group, "" where one
-        plan has all groups.
-    plans
-        Folders of the plans below ``parts``, by the same names.
-    not_followed
-        By analysis, why a group has no rows although they were asked for.
-    seconds
-        Wall time of each stage.
-    report
-        The HTML page; None where none was written.
-    """
+    """What a run came to."""
 
     folder: Path
-    analyses: list[Analysis] = field(default_factory=list)
-    sections: Mapping[str, Any] = field(default_factory=dict)
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    analyses: list[Analysis] = field(default_factory=list)  # those asked for, in the order of the page
+    sections: Mapping[str, Any] = field(default_factory=dict)  # options by the name of their section
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # none when the run ended before them
+    # By name of the analysis and of the group, "" where one plan has all groups; plans are folders below parts/.
     stats: dict[str, dict[str, RunStats]] = field(default_factory=dict)
     plans: dict[str, dict[str, str]] = field(default_factory=dict)
-    not_followed: dict[str, dict[str, str]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    not_followed: dict[str, dict[str, str]] = field(default_factory=dict)  # why a group has no rows, by analysis
+    seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage
     report: Path | None = None
 
     def called(self, analysis: Analysis) -> pd.DataFrame:
@@ -85,18 +63,9 @@ def set_aside_old_tables(
 ) -> None:
     """Move tables of other options aside: they must not stand beside a config.yaml that says something else.
 
-    Parameters
-    ----------
-    folder
-        The run folder.
-    record
-        Record of the run before; empty where there is none.
-    options
-        Sections of this run, as JSON.
-    plans
-        Folders of the plans that stand at the start of this run, by analysis and group.
-    analyses
-        All analyses that there are: a run of another experiment may have left its tables.
+    ``record`` is that of the run before, or empty; ``options`` are the sections of this run, as JSON; ``plans`` the
+    folders of those that stand at its start, by analysis and group. ``analyses`` are all that there are: a run of
+    another experiment may have left its tables.
     """
     before, known = record.get("plans"), record.get("options")
     before, known = before if isinstance(before, dict) else {}, known if isinstance(known, dict) else {}

@@ -37,18 +37,8 @@ def prepare_once(
 ) -> Prepared:
     """Make store and tables of a run folder, or find them there: made anew only if files or options are others.
 
-    Parameters
-    ----------
-    folder
-        The run folder.
-    sections
-        Sections of options that decide what is made.
-    files
-        Files that it is made from; None are passed over.
-    names
-        Names of the tables, each of which is ``NAME.parquet``.
-    make
-        Reads the files; returns the data and the tables.
+    ``sections`` of options decide what ``make`` reads from the files, of which None are passed over. It gives the data
+    and the tables by name, each of which becomes ``NAME.parquet``.
     """
     stamp = folder / "store" / "prepared.json"
     paths = {name: folder / f"{name}.parquet" for name in names}
@@ -106,22 +96,7 @@ def _earlier(stamp: Path) -> dict[str, Any]:
 
 
 def known_pairs(table: pd.DataFrame, path: str, names: Mapping[str, pd.Index]) -> pd.DataFrame:
-    """Check that all names of a user's table of pairs are in the data.
-
-    Parameters
-    ----------
-    table
-        The table.
-    path
-        Its file.
-    names
-        Names in the data, by column.
-
-    Raises
-    ------
-    InputError
-        If one is not; says how names look in the data.
-    """
+    """Check that all names of a user's table of pairs are among those of the data, which are given by column."""
     for column, known in names.items():
         texts = table[column].astype(str)
         absent = texts[~texts.isin(known)].unique()

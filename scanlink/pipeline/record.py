@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -22,6 +22,8 @@ from scanlink.pipeline.outcome import Outcome
 from scanlink.run import RunStats, peak_mib
 
 __all__ = ["SCHEMA", "changes", "checksum", "describe_inputs", "read_record", "versions", "write_record"]
+
+T = TypeVar("T")
 
 # Of provenance.json; 1 was that of version 0.1.0.
 SCHEMA = 2
@@ -52,19 +54,9 @@ def checksum(path: Path) -> str:
 def describe_inputs(paths: Iterable[str | None], *, known: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Path, size, time and checksum of each input that was given, and of the tables of names beside an ``.mtx``.
 
-    Parameters
-    ----------
-    paths
-        Files and folders; None are passed over.
-    known
-        What an earlier call gave. The checksum of a file of more than 256 MiB is taken from there if path, size, time
-        of change and number on the disk (inode) are the same.
-
-    Returns
-    -------
-    list of dict
-        ``path``, ``bytes``, ``sha256``, and of files ``modified_ns``, ``inode`` and ``looked_ns``, when this was
-        looked at (ns since 1970).
+    Each has ``path``, ``bytes``, ``sha256``, and of files ``modified_ns``, ``inode`` and ``looked_ns``, when this was
+    looked at (ns since 1970). The checksum of a file of more than 256 MiB is taken from ``known``, what an earlier call
+    gave, if path, size, time of change and number on the disk (inode) are the same.
     """
     named = [Path(path) for path in paths if path is not None]
     # Names of an .mtx are found beside it, so they are input like the rest.
@@ -78,33 +70,18 @@ def _describe(path: Path, before: Mapping[str, Any]) -> dict[str, Any]:
     if path.is_dir():
         return {"path": str(path), "bytes": None, "sha256": checksum(path)}
     stat, now = path.stat(), time.time_ns()
-    entry = {
-        "path": str(path),
-        "bytes": stat.st_size,
-        "modified_ns": stat.st_mtime_ns,
-        "inode": stat.st_ino,
-        "looked_ns": now,
-    }
+    entry = {"path": str(path), "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "inode": stat.st_ino}
     same = all(before.get(name) == entry[name] for name in ("bytes", "modified_ns", "inode"))
     # A file may change twice within one tick of its clock.
     settled = same and before.get("looked_ns", 0) - stat.st_mtime_ns > _TICK_NS
-    if stat.st_size > _BIG and settled and isinstance(before.get("sha256"), str):
-        return {**entry, "sha256": before["sha256"]}
-    return {**entry, "sha256": checksum(path)}
+    known = before.get("sha256") if stat.st_size > _BIG and settled else None
+    return {**entry, "looked_ns": now, "sha256": known if isinstance(known, str) else checksum(path)}
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Say what differs between two records of what a store was made from, one text a file or option.
 
-    Parameters
-    ----------
-    before, now
-        ``inputs`` as of :func:`describe_inputs`, and sections of options by name.
-
-    Examples
-    --------
-    >>> changes({"pairs": {"window": 500000}}, {"pairs": {"window": 250000}})
-    ['pairs.window was 500000 and is 250000']
+    They hold ``inputs`` as of :func:`describe_inputs`, and sections of options by name.
     """
     found = []
     files = [{entry["path"]: entry for entry in record.get("inputs", ())} for record in (before, now)]
@@ -146,7 +123,7 @@ def versions() -> dict[str, str]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read provenance.json; what cannot be read is an empty record."""
+    """Read a record such as provenance.json; what cannot be read is an empty one."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -155,17 +132,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def write_record(outcome: Outcome, *, options: Mapping[str, Any], inputs: list[dict[str, Any]]) -> None:
-    """Write provenance.json, whole or not at all.
-
-    Parameters
-    ----------
-    outcome
-        What the run came to.
-    options
-        Options of the run, as JSON.
-    inputs
-        Path, size and checksum of every input.
-    """
+    """Write provenance.json, whole or not at all; options are those of the run, as JSON."""
     named = {analysis.name: outcome.sections[analysis.name] for analysis in outcome.analyses}
     called = {
         analysis.table.name: len(outcome.called(analysis))
@@ -180,7 +147,7 @@ def write_record(outcome: Outcome, *, options: Mapping[str, Any], inputs: list[d
         "versions": versions(),
         "options": options,
         "seeds": {name: section.seed for name, section in named.items() if hasattr(section, "seed")},
-        "plans": {name: {group or "all": plan for group, plan in own.items()} for name, own in outcome.plans.items()},
+        "plans": _by_group(outcome.plans),
         "inputs": inputs,
         "seconds": {stage: round(value, 3) for stage, value in outcome.seconds.items()},
         "peak_memory_mib": {
@@ -188,18 +155,19 @@ def write_record(outcome: Outcome, *, options: Mapping[str, Any], inputs: list[d
             "worker": round(max((stats.peak_mib for stats in outcome.all_stats), default=0.0), 1),
         },
         "blocks": {
-            name: {group or "all": _blocks(stats) for group, stats in own.items()}
-            for name, own in outcome.stats.items()
+            name: {group: _blocks(stats) for group, stats in own.items()}
+            for name, own in _by_group(outcome.stats).items()
         },
         "statuses": {name: _statuses(table) for name, table in outcome.tables.items() if "status" in table},
         "called": called,
-        "not_followed": {
-            name: {group or "all": reason for group, reason in own.items()}
-            for name, own in outcome.not_followed.items()
-        },
+        "not_followed": _by_group(outcome.not_followed),
     }
     text = json.dumps(record, indent=1, default=str) + "\n"
     replace_file(outcome.folder / "provenance.json", lambda temporary: temporary.write_text(text))
+
+
+def _by_group(values: Mapping[str, Mapping[str, T]]) -> dict[str, dict[str, T]]:
+    return {name: {group or "all": value for group, value in own.items()} for name, own in values.items()}
 
 
 def _blocks(stats: RunStats) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
 from scanlink.pipeline import config
 from scanlink.pipeline.experiment import Run
-from scanlink.pipeline.experiments import EXPERIMENTS, experiment_of
+from scanlink.pipeline.experiments import ANALYSES, experiment_of
 from scanlink.pipeline.follow import Follow
 from scanlink.pipeline.outcome import Outcome, set_aside_old_tables
 from scanlink.pipeline.record import read_record, write_record
@@ -47,31 +47,12 @@ def run(
 ) -> Outcome:
     """Run all analyses that options ask for, or what is left of a run that was stopped.
 
-    Parameters
-    ----------
-    options
-        Options from :func:`scanlink.pipeline.config.load_run`.
-    out
-        Run folder, made if need be.
-    until
-        ``"pairs"`` ends when store and pairs are there, for job arrays.
-    workers
-        Local worker processes; None takes a worker a core.
-    performance
-        Whether Dask's report of what workers and scheduler did is left as ``logs/performance.html``; it needs bokeh.
+    ``until="pairs"`` ends when store and pairs are there, for job arrays. Without ``workers`` there is one a core.
+    ``performance`` leaves Dask's report of what workers and scheduler did as ``logs/performance.html``; it needs bokeh.
 
-    Returns
-    -------
-    Outcome
-        The tables and what they cost. Blocks that failed again and again are in ``failures``; their rows have the
-        status ``failed``. From a group with such blocks nothing follows, because some of its rows are not known:
-        ``not_followed`` names it.
-
-    Raises
-    ------
-    ScanlinkError
-        If input or options cannot be used (before anything is computed), the folder is in use, or the run cannot go
-        on.
+    Blocks that failed again and again are in ``failures`` of the outcome; their rows have the status ``failed``. From a
+    group with such blocks nothing follows, because some of its rows are not known: ``not_followed`` names it. Input and
+    options that cannot be used raise before anything is computed.
     """
     folder, experiment, begin = Path(out).resolve(), experiment_of(options), time.monotonic()
     cluster.check(options.cluster)
@@ -105,24 +86,12 @@ def run(
 
 @dataclass
 class Stages:
-    """The stages of a run from prepared tables on.
+    """The stages of a run from prepared tables on."""
 
-    Attributes
-    ----------
-    outcome
-        What the run comes to; filled by the stages.
-    given
-        Counts, prepared tables and options.
-    analyses
-        Analyses that are asked for.
-    problem
-        Called now and then; a text stops the run.
-    """
-
-    outcome: Outcome
+    outcome: Outcome  # filled by the stages
     given: Given
-    analyses: list[Analysis]
-    problem: Callable[[], str | None]
+    analyses: list[Analysis]  # those asked for
+    problem: Callable[[], str | None]  # called now and then; a text stops the run
 
     def __post_init__(self) -> None:
         self.outcome.analyses, self.outcome.sections = self.analyses, self.given.sections
@@ -130,30 +99,14 @@ class Stages:
         self._works: list[Work] = []
 
     def plan(self, options: dict[str, Any]) -> None:
-        """Make all checks and plan what stands at the start; move tables of other options aside.
-
-        Parameters
-        ----------
-        options
-            Options of the run, as JSON.
-        """
+        """Make all checks and plan what stands at the start; move tables of other options (as JSON) aside."""
         self._works = self.follow.start()
-        sections = dict.fromkeys(self.given.sections) | options
-        for analysis in self.analyses:
-            sections[analysis.name] = self.given.sections[analysis.name].model_dump(mode="json")
         plans = {a.name: {g: plan.folder.name for g, plan in self.follow.plans(a).items()} for a in self.analyses}
         record = read_record(self.given.folder / "provenance.json")
-        every = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
-        set_aside_old_tables(self.given.folder, record, options, plans, every)
+        set_aside_old_tables(self.given.folder, record, options, plans, ANALYSES)
 
     def compute(self, client: Client | None) -> None:
-        """Compute what is not finished of all analyses, and of what follows from them.
-
-        Parameters
-        ----------
-        client
-            Dask client; None computes in this process.
-        """
+        """Compute what is not finished of all analyses and what follows from them; without a client in this process."""
         stats = run_work(self._works, client=client, problem=self.problem, then=self.follow.then)
         self.follow.finish(stats)
         self.outcome.not_followed = self.follow.not_followed

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_target_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, Prepared
+from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, WholeRun, fields_of
 from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
 from scanlink.tl.interactions import INTERACTIONS
 from scanlink.tl.interactions.options import InteractionOptions
@@ -21,25 +21,17 @@ from scanlink.tl.screen.options import ScreenOptions
 from scanlink.tl.screen_links import SCREEN_LINKS
 from scanlink.tl.screen_links.options import ScreenLinksOptions
 
-__all__ = [
-    "SCREENING",
-    "GuideOptions",
-    "ScreenInputOptions",
-    "ScreenPairOptions",
-    "ScreenRunOptions",
-    "ScreenSliceOptions",
-    "prepare",
-]
+__all__ = ["SCREENING", "GuideOptions", "ScreenInputOptions", "ScreenPairOptions", "ScreenRunOptions", "prepare"]
 
 # Covariates that are computed where a formula asks for them.
 _CELL_CYCLE = ("s_score", "g2m_score")
 
 
-class ScreenInputOptions(Options):
+class ScreenInputOptions(InputFiles):
     """Where counts of genes and guides are: one file, or one file a modality and a table of cells."""
 
-    path: File = Field(None, description="one file with both modalities")
-    rna: File = Field(None, description="counts of genes")
+    modalities = ("rna", "guide")
+
     guide: File = Field(None, description="counts of guides")
     cells: File = Field(None, description="table of cells")
     guides: File = Field(None, description="table of guides: guide, target, and if known efficiency, chrom, start, end")
@@ -47,19 +39,6 @@ class ScreenInputOptions(Options):
     rna_key: str | None = Field(None, description="modality of the genes in a .h5mu; None finds it")
     guide_key: str | None = Field(None, description="modality of the guides in a .h5mu; None finds it")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
-
-    @property
-    def files(self) -> list[str]:
-        """List every file that is named."""
-        return [name for name in (self.path, self.rna, self.guide, self.cells, self.guides) if name is not None]
-
-    @model_validator(mode="after")
-    def _one_way(self) -> ScreenInputOptions:
-        if (self.path is None) == (self.rna is None and self.guide is None):
-            raise ValueError("give either one path, or rna and guide (and cells)")
-        if self.path is None and (self.rna is None or self.guide is None):
-            raise ValueError("rna and guide are both needed")
-        return self
 
 
 class GuideOptions(Options):
@@ -79,7 +58,7 @@ class ScreenPairOptions(Options):
     path: File = Field(None, description="a table of pairs (gene, target) instead")
 
 
-class ScreenRunOptions(Options):
+class ScreenRunOptions(WholeRun):
     """A whole run of a screen, as run.yaml gives it."""
 
     input: Annotated[ScreenInputOptions, PathOrTable] = Field(description="where the counts are")
@@ -95,12 +74,6 @@ class ScreenRunOptions(Options):
     report: bool = Field(True, description="whether a finished run leaves report.html")
     cluster: str = Field("local", description="'local', 'none', or the address of a running Dask scheduler")
 
-    @model_validator(mode="after")
-    def _genes_or_pairs(self) -> ScreenRunOptions:
-        if self.genes is None and self.pairs.path is None:
-            raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
-        return self
-
 
 class ScreenSliceOptions(Options):
     """What slices of a run of a screen use of its options."""
@@ -113,7 +86,9 @@ class ScreenSliceOptions(Options):
 def prepare(options: ScreenRunOptions, folder: Path) -> Prepared:
     """Read the files, say which cell has which guide, pair targets with genes, and write store and tables."""
     genes = genes_file(options.genes)
-    cell_cycle = [name for name in _CELL_CYCLE if any(_names(name, formula) for formula in _formulas(options))]
+    tests = [options.screen, *([] if options.interactions is None else [options.interactions])]
+    formulas = " ".join(test.formula for test in tests)
+    cell_cycle = [name for name in _CELL_CYCLE if re.search(rf"(?<![\w.]){name}(?![\w.])", formulas)]
     prepared = prepare_once(
         folder,
         sections={
@@ -128,15 +103,6 @@ def prepare(options: ScreenRunOptions, folder: Path) -> Prepared:
     )
     tables = {**prepared.tables, "guides": prepared.tables["guides"].set_index("guide")}
     return Prepared(prepared.store, tables, prepared.inputs)
-
-
-def _formulas(options: ScreenRunOptions) -> list[str]:
-    more = [] if options.interactions is None else [options.interactions.formula]
-    return [options.screen.formula, *more]
-
-
-def _names(name: str, formula: str) -> bool:
-    return re.search(rf"(?<![\w.]){name}(?![\w.])", formula) is not None
 
 
 def _read(options: ScreenRunOptions, genes: str | None, cell_cycle: list[str]) -> tuple[Any, dict[str, pd.DataFrame]]:
@@ -164,7 +130,7 @@ def _read(options: ScreenRunOptions, genes: str | None, cell_cycle: list[str]) -
 
 def _sections(options: Options) -> dict[str, Any]:
     """Give the sections by name; links are a file of another run."""
-    sections = {name: getattr(options, name) for name in type(options).model_fields}
+    sections = fields_of(options)
     links = sections.get("links")
     return {**sections, "screen_links": None if links is None else ScreenLinksOptions(path=links)}
 

@@ -21,7 +21,6 @@ from scanlink.pipeline.surroundings import claim, report_on
 from scanlink.run import FolderLock, Plan, RunStats, Work, run_work
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
-from scanlink.tl.analysis import Given
 from scanlink.tl.call import compute, work_of
 
 __all__ = ["compute_slice", "merge"]
@@ -36,35 +35,13 @@ def compute_slice(
     options_file: Path | None = None,
     changes: Sequence[str] = (),
 ) -> RunStats:
-    """Compute one slice of all analyses in this process, for job arrays.
+    """Compute one slice, ``(i, n)`` counted from 1, of all analyses in this process, for job arrays.
 
     What follows from a table, such as enhancer pairs, is sliced in the same way once every slice of that table is
     there: the same job array is submitted a second time, or :func:`merge` computes it.
 
-    Parameters
-    ----------
-    data
-        Scan store, or a .h5mu of raw counts, of which the slice makes its own store in ``out``.
-    pairs
-        Table of pairs, parquet or text.
-    out
-        Folder of all slices.
-    chunk
-        ``(i, n)``: the i-th of n slices, counted from 1.
-    options_file
-        File of options, as run.yaml; of its sections those of analyses and ``groups`` are used.
-    changes
-        Options that replace those of the file.
-
-    Returns
-    -------
-    RunStats
-        Blocks of this slice found finished and computed.
-
-    Raises
-    ------
-    ScanlinkError
-        If data or options cannot be used, or blocks failed.
+    ``data`` is a scan store, or a .h5mu of raw counts, of which the slice makes its own store in ``out``, the folder of
+    all slices. Of the sections of ``options_file``, as run.yaml, those of analyses and ``groups`` are used.
     """
     experiment, options = _slice_options(options_file, changes)
     table = experiment.read_pairs(pairs)
@@ -141,21 +118,7 @@ def _store(data: Path, folder: Path) -> Store:
 def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[str] = ()) -> Outcome:
     """Join the parts that slices left, compute what follows from them and is not there yet, and write all tables.
 
-    Parameters
-    ----------
-    folder
-        Folder that was given to every slice.
-    options_file
-        File of options; None takes those of the slices. How the slices tested, it cannot change.
-    changes
-        Options that replace those of the file.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no scan, or several.
-    RunError
-        If blocks are missing.
+    Without a file of options those of the slices are taken; how the slices tested, it cannot change.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out to the slices")
@@ -171,7 +134,7 @@ def merge(folder: Path, *, options_file: Path | None = None, changes: Sequence[s
     pairs = experiment.read_pairs(existing_file(folder / "pairs.parquet", "the pairs of the slices"))
     tables = {"pairs": pairs, **experiment.store_tables(store)}
     inputs: list[dict[str, Any]] = [{"path": str(store.path), "sha256": store.checksum}]
-    given: Given = experiment.given(options, Prepared(store, tables, inputs), folder)
+    given = experiment.given(options, Prepared(store, tables, inputs), folder)
     with FolderLock(folder) as lock:
         outcome = Outcome(folder)
         stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem)

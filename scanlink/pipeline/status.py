@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from scanlink.errors import InputError
-from scanlink.pipeline.experiments import EXPERIMENTS, experiment_with
+from scanlink.pipeline.experiments import ANALYSES, experiment_with
 from scanlink.pipeline.follow import FOLLOWED
+from scanlink.pipeline.record import read_record
 from scanlink.run import Plan
 from scanlink.run.progress import duration
 from scanlink.tl.analysis import Analysis
@@ -24,35 +24,20 @@ _SILENT, _NAMED = 120.0, 5
 
 
 def describe(folder: Path) -> list[str]:
-    """Say which stages are done, and how many blocks of each group.
-
-    Parameters
-    ----------
-    folder
-        Run folder, of a run that is going on, was stopped or is finished.
-
-    Returns
-    -------
-    list of str
-        To be printed.
-
-    Raises
-    ------
-    InputError
-        If the folder is none.
-    """
+    """Say which stages of a run, going on, stopped or finished, are done, and how many blocks of each group."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out")
     lines = [f"store and pairs   {_is_there(folder / 'pairs.parquet')}"]
-    every = [analysis for experiment in EXPERIMENTS for analysis in experiment.analyses]
-    plans = {a.name: [Plan(path.parent) for path in sorted(folder.glob(f"parts/{a.name}-*/plan.json"))] for a in every}
+    plans = {
+        a.name: [Plan(path.parent) for path in sorted(folder.glob(f"parts/{a.name}-*/plan.json"))] for a in ANALYSES
+    }
     if not any(plans.values()) and not (folder / "pairs.parquet").is_file():
         raise InputError(f"{folder} holds no run of scanlink: neither pairs.parquet nor parts/ is there")
-    for analysis in every:
+    for analysis in ANALYSES:
         if analysis.follows is None:
             for plan in plans[analysis.name]:
                 lines += _blocks(plan, analysis.name)
-                lines += [line for follower in every for line in _followed(plan, follower)]
+                lines += [line for follower in ANALYSES for line in _followed(plan, follower)]
     lines += _tables(folder, plans)
     record = folder / "provenance.json"
     if record.is_file():
@@ -101,9 +86,8 @@ def _blocks(plan: Plan, name: str) -> list[str]:
 
 def _followed(plan: Plan, follower: Analysis) -> list[str]:
     """Say what follows from the groups of a plan, group by group."""
-    try:
-        content: dict[str, dict[str, Any]] = json.loads((plan.folder / FOLLOWED).read_text())[follower.name]
-    except (OSError, ValueError, KeyError, TypeError):
+    content: dict[str, dict[str, Any]] | None = read_record(plan.folder / FOLLOWED).get(follower.name)
+    if content is None:
         return []
     whole = content.get("all", {}).get("plan")
     if whole and "all" not in plan.group_names:
@@ -129,11 +113,7 @@ def _followed(plan: Plan, follower: Analysis) -> list[str]:
     head = f"{follower.table.row} of {fingerprint}   {n_there} of {n_blocks} blocks{some}"
     # One driver computes all of them; the newest file says how far it is.
     newest = sorted(files, key=lambda file: file.stat().st_mtime)[-1:]
-    return [head, *lines, *_all(map(_driver, newest)), *failures]
-
-
-def _all(lines: Iterable[list[str]]) -> list[str]:
-    return [line for some in lines for line in some]
+    return [head, *lines, *(line for file in newest for line in _driver(file)), *failures]
 
 
 def _driver(file: Path) -> list[str]:
@@ -160,10 +140,7 @@ def _driver(file: Path) -> list[str]:
 
 
 def _failures(file: Path) -> list[str]:
-    try:
-        failed = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return []
+    failed = read_record(file)
     lines = [f"  block {number} was set aside: {failed[number]['reason']}" for number in list(failed)[:_NAMED]]
     return lines + ([f"  and {len(failed) - _NAMED} more, see {file}"] if len(failed) > _NAMED else [])
 

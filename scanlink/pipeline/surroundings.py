@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,33 +42,23 @@ def claim(folder: Path) -> None:
 def workers_of(profile: str, cost: float, workers: int | None, performance: Path | None) -> Iterator[Client | None]:
     """Open a client of the workers that a run asked for; None where it is computed in this process.
 
-    Parameters
-    ----------
-    profile
-        Profile of the cluster.
-    cost
-        Estimated seconds on one core: little work needs no workers, unless they are asked for.
-    workers
-        Local worker processes; None takes a worker a core.
-    performance
-        Where Dask's report of what workers and scheduler did goes, if it is wanted.
+    ``cost`` are the estimated seconds on one core: little work needs no workers, unless they are asked for. Without
+    ``workers`` there is one a core. Dask's report of what they did goes to ``performance``, if it is wanted.
     """
     if profile == "local" and cost < SMALL_SECONDS and workers is None:
         yield None
         return
     with cluster.client(profile, **({} if workers is None else {"n_workers": workers})) as client, ExitStack() as stack:
         if client is not None and performance is not None:
-            stack.enter_context(_report_to(performance))
+            if find_spec("bokeh") is None:
+                raise OptionError(
+                    "the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out"
+                )
+            from distributed import performance_report
+
+            performance.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(performance_report(filename=str(performance)))
         yield client
-
-
-def _report_to(path: Path) -> AbstractContextManager[None]:
-    if find_spec("bokeh") is None:
-        raise OptionError("the report of Dask's performance needs bokeh: pip install 'bokeh>=3.1', or leave it out")
-    from distributed import performance_report
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return performance_report(filename=str(path))
 
 
 @contextmanager
@@ -100,10 +90,9 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def report_on(folder: Path) -> Path | None:
     """Write the page about a finished run. The tables are there, so one that cannot be made is no reason to fail."""
     try:
-        from scanlink.pipeline.run_page import write_report
+        from scanlink.pipeline.finished import write_report
 
         return write_report(folder)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        log.error("no report was made (%s); try again: scanlink report %s", what, folder)
+        log.error("no report was made (%s: %s); try again: scanlink report %s", type(error).__name__, error, folder)
         return None

@@ -6,7 +6,6 @@ import json
 import zlib
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -29,35 +28,16 @@ _PIECE = 1 << 21
 
 
 def smallest_type(largest: int) -> np.dtype[Any]:
-    """Choose the smallest type of values on disk that holds a count.
-
-    Parameters
-    ----------
-    largest
-        The largest count of a modality.
-
-    Examples
-    --------
-    >>> [smallest_type(n).name for n in (255, 256, 65_536)]
-    ['uint8', 'uint16', 'int32']
-    """
+    """Choose the smallest type of values on disk that holds the largest count of a modality."""
     return np.dtype(next(kind for kind in _TYPES if largest <= np.iinfo(kind).max))
 
 
 class ColumnReader:
     """Columns of one modality of a store, read one at a time.
 
-    Files are opened at the first read and stay open in this process; nothing of them is kept in memory. Where the
-    file system lost track of one (a server that was started anew), all are opened once more.
-
-    Parameters
-    ----------
-    folder
-        The store.
-    modality
-        ``"rna"``, ``"atac"`` or ``"guide"``.
-    checksum
-        Checksum of the store, as its manifest has it; it must not have changed when files are opened again.
+    Files are opened at the first read and stay open in this process; nothing of them is kept in memory. Where the file
+    system lost track of one (a server that was started anew), all are opened once more, and the checksum of the store,
+    as its manifest has it, must not have changed.
     """
 
     def __init__(self, folder: Path, modality: Modality, checksum: str) -> None:
@@ -67,11 +47,8 @@ class ColumnReader:
     def read(self, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Read the cells in which a feature is non-zero, increasing, and its counts there. Shape ``(n_nonzero,)`` both.
 
-        Raises
-        ------
-        InputError
-            If what is read is not what was written. Not a RunError, which would end the run: another node may read
-            it well, and blocks of other features can be finished.
+        What is not as it was written is an InputError. Not a RunError, which would end the run: another node may read
+        it well, and blocks of other features can be finished.
         """
         try:
             try:
@@ -124,18 +101,8 @@ class ColumnReader:
 class ColumnWriter:
     """The files of one modality, written column after column, all from one end to the other.
 
-    Parameters
-    ----------
-    folder
-        The store.
-    modality
-        ``"rna"``, ``"atac"`` or ``"guide"``.
-    n_features, n_entries
-        How many columns there will be, and non-zero counts in all of them.
-    largest
-        The largest count, which says the type of the values.
-    levels
-        Columns of the table of cells by whose levels non-zero cells are counted.
+    ``n_entries`` are the non-zero counts of all columns; ``largest`` of them says the type of the values. ``levels``
+    are columns of the table of cells by whose levels non-zero cells are counted.
     """
 
     def __init__(
@@ -165,12 +132,8 @@ class ColumnWriter:
     def add(self, starts: NDArray[Any], cells: NDArray[Any], values: NDArray[Any]) -> None:
         """Append columns.
 
-        Parameters
-        ----------
-        starts
-            Where each begins in ``cells`` and ``values``, and the end. Shape ``(n_columns + 1,)``.
-        cells, values
-            Positions of cells, increasing within a column, and counts, not zero. Shape ``(n_entries,)``.
+        ``starts``, of shape ``(n_columns + 1,)``, says where each begins in ``cells`` and ``values``, and the end.
+        Positions of cells increase within a column, and counts are not zero: shape ``(n_entries,)`` both.
         """
         cells = np.ascontiguousarray(cells, dtype="<i4")
         values = np.ascontiguousarray(values, dtype=self._files["values"].dtype)
@@ -200,17 +163,13 @@ class ColumnWriter:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._abandon()
-            return
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            self.digests = {f"{self._name}_{part}.npy": file.close() for part, file in self._files.items()}
-        except BaseException:
+            if kind is None:
+                self.digests = {f"{self._name}_{part}.npy": file.close() for part, file in self._files.items()}
+        finally:
+            # Nothing happens to those that are closed.
             self._abandon()
-            raise
 
     def _abandon(self) -> None:
         for file in self._files.values():

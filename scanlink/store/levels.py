@@ -19,21 +19,11 @@ _SAMPLE = 10_000
 
 @dataclass(frozen=True, eq=False)
 class LevelColumn:
-    """A column of the table of cells that has few levels.
-
-    Attributes
-    ----------
-    name
-        Name of the column.
-    levels
-        Its values as text, sorted.
-    codes
-        Position of each cell's value in ``levels``; where it has none, ``len(levels)``. Shape ``(n_cells,)``.
-    """
+    """A column of the table of cells that has few levels."""
 
     name: str
-    levels: tuple[str, ...]
-    codes: NDArray[np.int16]
+    levels: tuple[str, ...]  # its values as text, sorted
+    codes: NDArray[np.int16]  # (n_cells,) position of each value in levels; where there is none, len(levels)
 
     @property
     def n_cells(self) -> list[int]:
@@ -45,21 +35,7 @@ class LevelColumn:
 def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
     """Find the columns that cells may be grouped by: texts of at most 256 values, whole numbers of at most 64.
 
-    Parameters
-    ----------
-    cells
-        The table of cells.
-
-    Returns
-    -------
-    tuple of LevelColumn
-        In the order of the table; not more than 2,000 levels in all.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"type": ["B", None, "A"], "depth": [0.5, 1.5, 2.5], "cluster": [2.0, 1.0, np.nan]})
-    >>> [(column.name, column.levels, column.codes.tolist()) for column in level_columns(table)]
-    [('type', ('A', 'B'), [1, 2, 0]), ('cluster', ('1', '2'), [1, 0, 2])]
+    They are in the order of the table, with not more than 2,000 levels in all.
     """
     columns: list[LevelColumn] = []
     room = _MOST_IN_ALL
@@ -87,27 +63,9 @@ def level_columns(cells: pd.DataFrame) -> tuple[LevelColumn, ...]:
 
 
 def count_levels(column: LevelColumn, starts: NDArray[np.int64], cells: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Count the entries of each feature by the level of their cells.
+    """Count the entries of each feature by the level of their cells. Shape ``(n_features, n_levels)``.
 
-    Parameters
-    ----------
-    column
-        Levels of the cells.
-    starts
-        Where each feature begins in ``cells``, and the end. Shape ``(n_features + 1,)``.
-    cells
-        Positions of the cells in which the features are non-zero. Shape ``(n_entries,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(n_features, n_levels)``.
-
-    Examples
-    --------
-    >>> column = level_columns(pd.DataFrame({"type": ["B", None, "A"]}))[0]
-    >>> count_levels(column, np.array([0, 2, 3]), np.array([0, 1, 2], dtype=np.int32)).tolist()
-    [[0, 1], [1, 0]]
+    ``starts``, of shape ``(n_features + 1,)``, says where each feature begins in ``cells``, and the end.
     """
     n_features, width = starts.size - 1, len(column.levels) + 1
     key = np.repeat(np.arange(0, n_features * width, width), np.diff(starts))

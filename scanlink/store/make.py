@@ -1,8 +1,12 @@
-"""From a dataset, in memory or on disk, to a scan store, in memory that does not grow with the number of cells."""
+"""From a dataset, in memory or on disk, to a scan store, in memory that does not grow with the number of cells.
+
+And from one store to another in which no gene has anything to do with a peak, or a guide: profiles dealt out anew.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,19 +15,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mudata import MuData
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_modalities
 from scanlink.io.disk import DiskCounts
 from scanlink.io.guides import GUIDE_COLUMNS
 from scanlink.io.raw_counts import CountsCheck
-from scanlink.store.columns import FEATURE, ColumnWriter
+from scanlink.store.columns import FEATURE
 from scanlink.store.new import new_store
 from scanlink.store.spool import ENTRIES, Spool
 from scanlink.store.store import MULTIOME, Modality, Store
 
-__all__ = ["counts_checks", "stored_guides", "write_store"]
+__all__ = ["counts_checks", "permuted", "stored_guides", "write_store"]
 
 _SCREEN: tuple[Modality, ...] = ("rna", "guide")
 
@@ -36,54 +40,19 @@ def write_store(
     entries: int = ENTRIES,
     chunk_rows: int | None = None,
 ) -> Store:
-    """Write the store of a dataset; it appears under its name only when complete.
+    """Write the store of a dataset, and open it; it appears under its name only when complete, and replaces another.
 
-    Parameters
-    ----------
-    mdata
-        Modalities ``rna`` and ``atac``, or ``rna`` and ``guide``, with the same cells, raw counts, in memory or on
-        disk. Of guides their targets, efficiencies, coordinates and thresholds are stored, too.
-    path
-        Folder to make. An existing store of that name is replaced.
-    modalities
-        Which are stored; None: ``rna`` and ``atac``, or where there is no ``atac``, ``rna`` and ``guide``.
-    entries
-        Non-zero counts that are sorted in memory at a time, at some 40 bytes each. What is more waits in a file beside
-        the store, which needs as much space again until the store is complete.
-    chunk_rows
-        Cells read together; None: by the number of counts.
+    The modalities ``rna`` and ``atac``, or where there is no ``atac``, ``rna`` and ``guide``, have the same cells and
+    raw counts, in memory or on disk. Of guides their targets, efficiencies, coordinates and thresholds are stored, too.
+    Cells are stored in order of barcode, so that neither the order of the cells in a file nor the way in which it was
+    read changes a result, or the checksum.
 
-    Returns
-    -------
-    Store
-        Opened.
+    ``entries`` non-zero counts are sorted in memory at a time, at some 40 bytes each. What is more waits in a file
+    beside the store, which needs as much space again until the store is complete. ``chunk_rows`` cells are read
+    together; None: by the number of counts.
 
-    Raises
-    ------
-    InputError
-        If modalities do not have the same cells, or values are no counts.
-    MissingKeyError
-        If a modality is not there.
-    OptionError
-        If ``modalities`` is empty, or names another.
-    RunError
-        If the folder cannot be written, or the disk is full.
-
-    Notes
-    -----
-    Cells are stored in order of barcode, so that neither the order of the cells in a file nor the way in which it
-    was read changes a result, or the checksum.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import scanlink as sl
-    >>> data = sl.ds.simulate(n_cells=300, n_genes=10, n_peaks=40, n_links=8, n_interactions=2, seed=1)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = write_store(data.mdata, f"{folder}/store")
-    ...     cells, counts = store.column("rna", 0)
-    ...     bool(counts.sum() == data.mdata["rna"][:, store.genes[0]].X.sum())
-    True
+    Data that are no counts, or whose modalities do not have the same cells, are an InputError; a folder that cannot be
+    written, or a full disk, is a RunError.
     """
     final, kinds = Path(path), _kinds(mdata, modalities)
     barcodes = mdata[kinds[0]].obs_names
@@ -120,27 +89,59 @@ def write_store(
         for spool in spools.values():
             spool.rest()
         for name in kinds:
-            with spools[name] as spool:
-                writer = ColumnWriter(
-                    made.folder,
-                    name,
-                    n_features=mdata[name].n_vars,
-                    n_entries=spool.n_entries,
-                    largest=spool.largest,
-                    levels=made.levels,
-                )
-                with writer:
-                    spool.give(writer.add)
-            made.digests |= writer.digests
+            with (
+                spools[name] as spool,
+                made.columns(
+                    name, n_features=mdata[name].n_vars, n_entries=spool.n_entries, largest=spool.largest
+                ) as writer,
+            ):
+                spool.give(writer.add)
     return Store.open(final)
+
+
+def permuted(store: Store, source: ArrayLike, path: str | os.PathLike[str], *, modality: Modality = "atac") -> Store:
+    """Write a store in which cells have the whole ATAC profiles of other cells; RNA and covariates stay.
+
+    ``source`` has the position in ``store.cells`` of the cell whose profile each cell gets, every cell once: shape
+    ``(n_cells,)``. What does not change is linked to ``store``, not copied, where the file system can. Of a screen,
+    ``modality="guide"`` deals out the guides.
+    """
+    rows, final = np.asarray(source), Path(path)
+    places = np.arange(store.n_cells, dtype=np.int32)
+    if not np.array_equal(np.sort(rows), places):
+        raise InputError(f"source has {rows.size} positions, expected each of 0 to {places.size - 1} once")
+    target = np.empty_like(places)
+    target[rows] = places
+    starts = store.starts(modality)
+    with new_store(final) as made:
+        for name in store.manifest["bytes"]:
+            if not name.startswith(f"{modality}_"):
+                _link(store.path / name, made.folder / name)
+        made.take_over(store)
+        largest = np.iinfo(store.value_type(modality)).max
+        sizes = {"n_features": starts.size - 1, "n_entries": int(starts[-1]), "largest": largest}
+        with made.columns(modality, **sizes) as writer:
+            for feature in range(starts.size - 1):
+                cells, values = store.column(modality, feature)
+                cells = target[cells]
+                order = np.argsort(cells)
+                writer.add(np.array([0, cells.size]), cells[order], values[order])
+    return Store.open(final)
+
+
+def _link(old: Path, new: Path) -> None:
+    """Give a file a second name, or copy it; stores are replaced and never written to, so that both stay."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
 
 
 def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:
     """Choose the modalities to store, in their order."""
-    wanted = modalities
-    if wanted is None:
-        wanted = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
-    chosen = list(wanted)
+    if modalities is None:
+        modalities = _SCREEN if "atac" not in mdata.mod and "guide" in mdata.mod else MULTIOME
+    chosen = list(modalities)
     if odd := [name for name in chosen if name not in FEATURE]:
         raise OptionError(f"modalities has {first_few(odd)}, expected some of {first_few(FEATURE)}")
     if not chosen:

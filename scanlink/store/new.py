@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, RunError
-from scanlink.store.columns import FEATURE, Modality
+from scanlink.store.columns import FEATURE, ColumnWriter, Modality
 from scanlink.store.levels import LevelColumn, level_columns
 from scanlink.store.npy import sync_folder
 from scanlink.store.store import BARCODE, FORMAT, FORMAT_OF_MODALITIES, MULTIOME, Store
@@ -32,24 +32,12 @@ _FORGOTTEN_SECONDS = 86_400.0
 
 @dataclass
 class NewStore:
-    """A store that is being made.
+    """A store that is being made."""
 
-    Attributes
-    ----------
-    folder
-        Where its files go.
-    about
-        What the manifest says besides sizes and checksums: modalities, shape and levels.
-    digests
-        SHA-256 of the contents of each file, by name.
-    levels
-        Columns of cells by whose levels non-zero cells are to be counted, once the tables are written.
-    """
-
-    folder: Path
-    about: dict[str, Any] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-    levels: tuple[LevelColumn, ...] = ()
+    folder: Path  # where its files go
+    about: dict[str, Any] = field(default_factory=dict)  # what the manifest says besides sizes and checksums
+    digests: dict[str, str] = field(default_factory=dict)  # SHA-256 of the contents of each file, by name
+    levels: tuple[LevelColumn, ...] = ()  # columns of cells by whose levels non-zero cells are to be counted
 
     def tables(self, cells: pd.DataFrame, features: Mapping[Modality, pd.DataFrame]) -> None:
         """Write the table of cells, whose index is the barcode, and that of each modality's features, by name."""
@@ -71,11 +59,21 @@ class NewStore:
             "levels": [{"column": c.name, "levels": list(c.levels), "n_cells": c.n_cells} for c in self.levels],
         }
 
-    def take_over(self, manifest: dict[str, Any]) -> None:
+    def take_over(self, store: Store) -> None:
         """Take modalities, shape, levels and checksums of another store, some of whose files are used."""
         anew = ("format", "bytes", "digests", "sha256")
-        self.about = {key: value for key, value in manifest.items() if key not in anew}
-        self.digests = dict(manifest["digests"])
+        self.about = {key: value for key, value in store.manifest.items() if key not in anew}
+        self.digests = dict(store.manifest["digests"])
+        self.levels = level_columns(store.cells)
+
+    @contextmanager
+    def columns(self, modality: Modality, *, n_features: int, n_entries: int, largest: int) -> Iterator[ColumnWriter]:
+        """Open the files of a modality for writing, and note their digests when they are complete."""
+        with ColumnWriter(
+            self.folder, modality, n_features=n_features, n_entries=n_entries, largest=largest, levels=self.levels
+        ) as writer:
+            yield writer
+        self.digests |= writer.digests
 
     def seal(self) -> str:
         """Write the manifest, bring everything to the disk, and give the checksum."""
@@ -107,10 +105,7 @@ def _content(modalities: Iterable[Modality]) -> list[str]:
 def new_store(final: Path) -> Iterator[NewStore]:
     """Make a folder to write a store to, which then gets its manifest and its name; sweep what killed makers left.
 
-    Raises
-    ------
-    RunError
-        If it cannot be written, or the disk is full; nothing is left of it.
+    Where it cannot be written, or the disk is full, nothing is left of it and a RunError says why.
     """
     work = final.with_name(f".{final.name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
@@ -183,10 +178,8 @@ def _sweep(final: Path) -> None:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

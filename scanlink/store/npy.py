@@ -22,27 +22,9 @@ _HEAD = 512
 class ArrayFile:
     """A ``.npy`` of one dimension, open for reading by position.
 
-    A read takes the bytes that are asked for into memory of the process and nothing else: no page of the file counts
-    as its memory, and a file that is cut short or lost is an error and not a signal. The place in the file is not
-    shared, so that threads, and children after a fork, may read at the same time.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened, or is no array.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
-    ...     np.save(file.name, np.arange(10))
-    ...     ArrayFile(Path(file.name)).read(3, 6).tolist()
-    [3, 4, 5]
+    A read takes the bytes that are asked for into memory of the process and nothing else: no page of the file counts as
+    its memory, and a file that is cut short or lost is an error (OSError) and not a signal. The place in the file is
+    not shared, so that threads, and children after a fork, may read at the same time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,13 +46,7 @@ class ArrayFile:
             os.close(handle)
 
     def read(self, first: int, last: int) -> NDArray[Any]:
-        """Read elements ``first`` to ``last``, half open. Shape ``(last - first,)``, read-only.
-
-        Raises
-        ------
-        OSError
-            If the disk does not give them, or there are no such elements.
-        """
+        """Read elements ``first`` to ``last``, half open. Shape ``(last - first,)``, read-only."""
         if not 0 <= first <= last <= self.size:
             raise OSError(errno.EINVAL, f"elements {first} to {last} of {self.size} do not exist", str(self.path))
         size = self.dtype.itemsize
@@ -87,32 +63,9 @@ class ArrayFile:
 
 
 class ArrayWriter:
-    """A ``.npy`` that is written piece after piece; its shape has to be known before.
+    """A ``.npy`` of a known shape that is written piece after piece.
 
-    Parameters
-    ----------
-    path
-        The file, which is replaced.
-    dtype
-        Type of the elements.
-    shape
-        Shape of the whole.
-
-    Raises
-    ------
-    OSError
-        On a full disk, at the latest when it is closed.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
-    ...     writer = ArrayWriter(Path(file.name), np.dtype(np.uint8), (3,))
-    ...     writer.add(np.array([1, 2], dtype=np.uint8))
-    ...     writer.add(np.array([3], dtype=np.uint8))
-    ...     _ = writer.close()
-    ...     np.load(file.name).tolist()
-    [1, 2, 3]
+    A full disk is an OSError, at the latest when it is closed.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +18,8 @@ __all__ = ["ENTRIES", "Spool"]
 
 # Non-zero counts that are sorted together. Some 40 bytes are needed for each at work.
 ENTRIES = 1 << 24
+# Where each feature begins and the end, cells, and counts.
+Columns = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,9 @@ class Spool:
     """Takes counts in any order and gives them back by feature, sorted by cell.
 
     What does not fit in memory goes to one file, in runs that are each sorted by feature; then of all runs the same
-    features are read and put together. The file is only appended to, and then read by position.
-
-    Parameters
-    ----------
-    path
-        The file, made if need be and deleted at the end.
-    n_features, n_cells
-        Shape of the whole.
-    entries
-        Counts that are sorted together; half as many while others are taken, which need room of their own. It changes
-        no result.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, Spool(Path(folder, "spool"), 2, 3, entries=2) as spool:
-    ...     for feature, cell, count in ((1, 2, 7), (0, 1, 5), (1, 0, 6)):
-    ...         spool.add(np.array([feature]), np.array([cell]), np.array([count]))
-    ...     spool.give(lambda *columns: print([part.tolist() for part in columns]))
-    [[0, 1], [1], [5]]
-    [[0, 2], [0, 2], [6, 7]]
+    features are read and put together. The file is only appended to, then read by position, and deleted at the end.
+    ``entries`` counts are sorted together, half as many while others are taken, which need room of their own; it
+    changes no result.
     """
 
     def __init__(self, path: Path, n_features: int, n_cells: int, *, entries: int = ENTRIES) -> None:
@@ -92,19 +75,16 @@ class Spool:
             self._flush()
             self._release()
 
-    def give(self, take: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], None]) -> None:
+    def give(self, take: Callable[[*Columns], None]) -> None:
         """Hand over all features in order, some at a time; the spool is empty afterwards.
 
-        Parameters
-        ----------
-        take
-            Called with where each feature begins (from 0) and the end, cells and values. What it is given is not kept
-            here, so that there is never more than one of them in memory.
+        ``take`` gets where each feature begins (from 0) and the end, cells, and values. What it gets is not kept
+        here, so that there is never more than one of them in memory.
         """
         if not self._runs:
             held = [self._held(ordered=True)]
             self._release()
-            take(*_parts(held.pop()))
+            take(*held.pop())
             return
         self.rest()
         total = np.concatenate([[0], np.cumsum(self._counts)])
@@ -112,20 +92,21 @@ class Spool:
         while first < n_features:
             room = int(total[first]) + self._entries
             last = max(first + 1, int(np.searchsorted(total, room, side="right")) - 1)
-            take(*_parts(self._gather(first, last, int(total[last] - total[first]))))
+            take(*self._gather(first, last, int(total[last] - total[first])))
             first = last
 
     def _by_feature(
         self, features: NDArray[Any], cells: NDArray[Any], values: NDArray[Any], *, rows: int, ordered: bool
-    ) -> Any:
-        """Make a CSR matrix, a row a feature; ``ordered``: with the cells of each in order."""
+    ) -> Columns:
+        """Put counts together by feature; ``ordered``: with the cells of each in order."""
         triplets: Any = sp.coo_array((values, (features, cells)), shape=(rows, self._shape[1]))
         # No cell is there twice, and what says so keeps scipy from sorting.
         triplets.has_canonical_format = not ordered
-        return triplets.tocsr()
+        matrix = triplets.tocsr()
+        return matrix.indptr, matrix.indices, matrix.data
 
-    def _held(self, *, ordered: bool) -> Any:
-        """Make a matrix of what is in memory."""
+    def _held(self, *, ordered: bool) -> Columns:
+        """Put together what is in memory."""
         part = slice(0, self._used)
         return self._by_feature(
             self._features[part], self._cells[part], self._values[part], rows=self._shape[0], ordered=ordered
@@ -136,16 +117,16 @@ class Spool:
             return
         if self._file is None:
             self._file = open(self._path, "w+b", buffering=0)  # noqa: SIM115 - closed by __exit__
-        held = self._held(ordered=False)
-        dtype = smallest_type(int(held.data.max(initial=0)))
+        starts, cells, values = self._held(ordered=False)
+        dtype = smallest_type(int(values.max(initial=0)))
         place = self._file.seek(0, os.SEEK_END)
-        for part in (held.indptr.astype(np.int64), held.indices.astype(np.int32, copy=False), held.data.astype(dtype)):
+        for part in (starts.astype(np.int64), cells.astype(np.int32, copy=False), values.astype(dtype)):
             _write(self._file, part)
-        self._counts += np.diff(held.indptr)
+        self._counts += np.diff(starts)
         self._runs.append(_Run(place, self._used, dtype))
         self._used = 0
 
-    def _gather(self, first: int, last: int, size: int) -> Any:
+    def _gather(self, first: int, last: int, size: int) -> Columns:
         features, cells = (np.empty(size, dtype=np.int32) for _ in range(2))
         values = np.empty(size, dtype=max((run.dtype for run in self._runs), key=lambda dtype: dtype.itemsize))
         done = 0
@@ -180,17 +161,11 @@ class Spool:
     def __enter__(self) -> Spool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._release()
         if self._file is not None:
             self._file.close()
             self._path.unlink(missing_ok=True)
-
-
-def _parts(columns: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    return columns.indptr, columns.indices, columns.data
 
 
 def _write(file: IO[bytes], array: NDArray[Any]) -> None:

@@ -36,11 +36,6 @@ class Store:
 
     It travels between processes as its path alone. Nothing of it is kept in memory that is as long as the features or
     the cells, unless it is asked for by name. docs/store.md has the format.
-
-    Attributes
-    ----------
-    path
-        Folder of the store.
     """
 
     path: Path
@@ -50,13 +45,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:
-        """Open a store that :func:`scanlink.store.make.write_store` made.
-
-        Raises
-        ------
-        InputError
-            If the folder is no store, or one of another format, or its files are not complete.
-        """
+        """Open a store that :func:`scanlink.store.make.write_store` made; one that is not whole is an InputError."""
         store = cls(Path(path))
         try:
             manifest = store.manifest
@@ -135,13 +124,7 @@ class Store:
         return self._table("guide").set_index("name").rename_axis(None)
 
     def features(self, modality: Modality) -> pd.Index:
-        """Give the names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``.
-
-        Raises
-        ------
-        MissingKeyError
-            If the store does not have the modality; names those that it has.
-        """
+        """Give the names of the features of a modality, in stored order: ``genes``, ``peaks`` or ``guides``."""
         self._need(modality)
         names: pd.Index = getattr(self, f"{FEATURE[modality]}s")
         return names
@@ -166,26 +149,9 @@ class Store:
         return {name: ColumnReader(self.path, name, self.checksum) for name in self.modalities}
 
     def column(self, modality: Modality, feature: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Read the cells in which a feature is non-zero, and its counts there.
+        """Read the positions in ``cells``, increasing, in which a feature is non-zero, and its counts there.
 
-        Parameters
-        ----------
-        modality
-            ``"rna"``, ``"atac"`` or ``"guide"``.
-        feature
-            Position in ``genes``, ``peaks`` or ``guides``.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Positions in ``cells``, increasing, and counts. Shape ``(n_nonzero,)`` both.
-
-        Raises
-        ------
-        InputError
-            If the file is damaged, which the column's checksum tells; names the file and the feature.
-        MissingKeyError
-            If the store does not have the modality.
+        Shape ``(n_nonzero,)`` both. A damaged file, which the column's checksum tells, is an InputError that names it.
         """
         if modality not in self._readers:
             self._need(modality)
@@ -205,18 +171,8 @@ class Store:
     def level_counts(self, modality: Modality, column: str) -> tuple[dict[str, int], NDArray[np.int32]] | None:
         """Read in how many cells of each level of a column every feature is non-zero, as counted by the maker.
 
-        Parameters
-        ----------
-        modality
-            ``"rna"``, ``"atac"`` or ``"guide"``.
-        column
-            Name of a column of the table of cells.
-
-        Returns
-        -------
-        tuple or None
-            Cells on each level, by its name, and counts. Shape ``(n_features, n_levels)``. None: the column has too
-            many levels, or is neither text, boolean nor whole number.
+        Gives the cells on each level by its name, and counts of shape ``(n_features, n_levels)``; None where the column
+        has too many levels, or is neither text, boolean nor whole number.
         """
         self._need(modality)
         for number, entry in enumerate(self.manifest["levels"]):
@@ -226,13 +182,7 @@ class Store:
         return None
 
     def positions(self, modality: Modality, names: pd.Series | pd.Index) -> NDArray[np.int32]:
-        """Find the positions of features by name.
-
-        Raises
-        ------
-        MissingKeyError
-            If some are not in the store, or the modality is not; names the first.
-        """
+        """Find the positions of features by name; a MissingKeyError names the first that are not there."""
         index = self.features(modality).get_indexer(pd.Index(names))
         if (index < 0).any():
             absent = pd.unique(pd.Index(names)[index < 0])

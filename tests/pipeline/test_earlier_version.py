@@ -15,8 +15,7 @@ import yaml
 from scanlink.errors import MissingKeyError
 from scanlink.pipeline import config, slices
 from scanlink.pipeline import run as pipeline
-from scanlink.pipeline.export import export_run
-from scanlink.pipeline.run_page import write_report
+from scanlink.pipeline.finished import export_run, write_report
 from scanlink.pipeline.status import describe
 
 ARCHIVES = Path(__file__).parent / "version_0_1_0"

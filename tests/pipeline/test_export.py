@@ -14,7 +14,7 @@ from scanlink.errors import OptionError
 from scanlink.io.opening import quiet
 from scanlink.io.parquet import read_shared
 from scanlink.io.uns import get_tables
-from scanlink.pipeline.export import export_run
+from scanlink.pipeline.finished import export_run
 
 
 @pytest.fixture

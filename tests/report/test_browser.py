@@ -12,7 +12,7 @@ import pytest
 from finished_runs import copied
 
 from scanlink.io.parquet import read_shared
-from scanlink.pipeline.run_page import write_report
+from scanlink.pipeline.finished import write_report
 
 LAPTOP, PHONE = (1366, 768), (390, 844)
 

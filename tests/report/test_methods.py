@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from scanlink.pipeline.run_page import experiment_in
+from scanlink.pipeline.finished import experiment_in
 from scanlink.report.folder import read_run
 from scanlink.report.page import methods_of, results_of
 from scanlink.report.references import REFERENCES

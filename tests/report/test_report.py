@@ -18,7 +18,7 @@ import yaml
 
 from scanlink.errors import InputError
 from scanlink.io.parquet import read_shared
-from scanlink.pipeline.run_page import write_report
+from scanlink.pipeline.finished import write_report
 from scanlink.report.counts import count_rows
 from scanlink.report.result_rows import result_table
 from scanlink.tl.scan.options import ScanOptions

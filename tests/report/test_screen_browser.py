@@ -12,7 +12,7 @@ from report.test_report import change
 from report.test_screen_report import untest
 
 from scanlink.io.parquet import read_shared
-from scanlink.pipeline.run_page import write_report
+from scanlink.pipeline.finished import write_report
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from report.test_report import change, read
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.parquet import read_shared
-from scanlink.pipeline.export import export_run
-from scanlink.pipeline.run_page import experiment_in, write_report
+from scanlink.pipeline.finished import experiment_in, export_run, write_report
 from scanlink.pipeline.status import describe
 from scanlink.report.folder import read_run
 from scanlink.report.page import methods_of, results_of

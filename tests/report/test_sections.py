@@ -19,7 +19,7 @@ import scanlink.report
 from scanlink.errors import InputError
 from scanlink.options import Options
 from scanlink.pipeline.experiments import EXPERIMENTS
-from scanlink.pipeline.run_page import experiment_in
+from scanlink.pipeline.finished import experiment_in
 from scanlink.report.counts import summary_lines
 from scanlink.report.page import write_page
 from scanlink.report.references import Method

@@ -15,8 +15,7 @@ from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.guides import guide_table
 from scanlink.io.opening import quiet
-from scanlink.store.make import stored_guides, write_store
-from scanlink.store.permute import permuted
+from scanlink.store.make import permuted, stored_guides, write_store
 from scanlink.store.store import Store
 
 

@@ -12,9 +12,8 @@ import pytest
 from scanlink import ds
 from scanlink.errors import InputError, MissingKeyError, RunError
 from scanlink.io.opening import quiet
-from scanlink.store.make import write_store
+from scanlink.store.make import permuted, write_store
 from scanlink.store.npy import ArrayWriter
-from scanlink.store.permute import permuted
 from scanlink.store.store import Store
 
 

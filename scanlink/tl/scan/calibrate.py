@@ -24,7 +24,7 @@ from scanlink.options import GroupOptions
 from scanlink.p_values import KINDS
 from scanlink.pp.groups import group_members, group_names
 from scanlink.run import check_client, client_for
-from scanlink.store.permute import permuted
+from scanlink.store.make import permuted
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Given
 from scanlink.tl.call import checked_options, compute

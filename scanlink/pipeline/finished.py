@@ -1,4 +1,4 @@
-"""The tables of a run folder, written for other programs."""
+"""What is made of a finished run folder: its page, and its tables for other programs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,50 @@ from scanlink.io.formats import keeps_tables
 from scanlink.io.opening import suffix_of
 from scanlink.io.uns import copy_with_tables
 from scanlink.pipeline.experiment import Experiment
-from scanlink.pipeline.experiments import EXPERIMENTS
-from scanlink.pipeline.run_page import experiment_in
-from scanlink.report.folder import Run, annotation_of, read_run
+from scanlink.pipeline.experiments import EXPERIMENTS, experiment_with
+from scanlink.report.folder import Run, annotation_of, read_options, read_run
+from scanlink.report.page import write_page
 from scanlink.tl.analysis import Analysis
 
-__all__ = ["export_run"]
+__all__ = ["experiment_in", "export_run", "write_report"]
 
 _IN_BROWSER = ("bedpe", "interact", "biginteract")
 _SUFFIX = {"bedpe": "bedpe", "interact": "interact", "biginteract": "bed", "scent": "txt", "capstone": "csv"}
+
+
+def write_report(folder: Path, *, rows: int = 5_000) -> Path:
+    """Write report.html and the pictures in plots/ from what lies in a run folder.
+
+    Parameters
+    ----------
+    folder
+        Run folder of a run that has come to its first table.
+    rows
+        Most rows in the tables that can be searched.
+
+    Returns
+    -------
+    pathlib.Path
+        report.html in the folder. It holds all that it shows, and asks nothing of a network.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no results, or a file in it is damaged.
+    RunError
+        If the folder cannot be written.
+    """
+    return write_page(Path(folder), experiment_in(Path(folder)).analyses, rows=rows)
+
+
+def experiment_in(folder: Path) -> Experiment:
+    """Tell which experiment a run folder is of.
+
+    Tables of another run may stand in it still: its options decide, or a table where they are lost.
+    """
+    sections = [name for name, section in read_options(folder / "config.yaml").items() if section is not None]
+    tables = [path.stem for path in folder.glob("*.parquet")]
+    return experiment_with(sections or tables)
 
 
 def export_run(
@@ -33,32 +68,12 @@ def export_run(
 ) -> list[Path]:
     """Write the links and enhancer pairs of a run for another program; of a screen its target-gene pairs.
 
-    Parameters
-    ----------
-    folder
-        Run folder.
-    format
-        As in :func:`scanlink.io.export`; of a screen only ``bedpe``, ``interact`` and ``biginteract``.
-    out
-        Folder of the files; None: ``exports/`` in the run folder. Of format ``h5mu`` it may be a file.
-    fdr
-        Only rows below this false discovery rate. None: in BEDPE and interact the links below the rate of the run, and
-        every tested pair of enhancers; elsewhere every row.
-    genes
-        Annotation; None: that of the run, if it is still there. What it lacks is placed by the distances of the links.
-    data
-        Of format ``h5mu``: the file that is copied; None: the input of the run, if that is one file.
-
-    Returns
-    -------
-    The files that were written.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no links, or a peak is no interval.
-    OptionError
-        If the format does not exist, or there is no table for it.
+    Formats are those of :func:`scanlink.io.export`; of a screen only ``bedpe``, ``interact`` and ``biginteract``.
+    ``out`` is the folder of the files, by default ``exports/`` in the run folder; of format ``h5mu`` it may be a file.
+    Without ``fdr``, BEDPE and interact have the links below the rate of the run and every tested pair of enhancers, the
+    others every row. ``genes`` is an annotation, by default that of the run, if it is still there; what it lacks is
+    placed by the distances of the links. ``data`` is the file that ``h5mu`` copies, by default the input of the run, if
+    that is one file.
     """
     chosen, experiment = format.lower(), experiment_in(folder)
     run = read_run(folder, experiment.analyses)
@@ -84,13 +99,7 @@ def export_run(
 
 
 def _with_format(experiment: Experiment, chosen: str, format: str, run: Run) -> list[Analysis]:
-    """List the analyses of a run that have a format and a table.
-
-    Raises
-    ------
-    OptionError
-        If there is none; names what the format is for.
-    """
+    """List the analyses of a run that have a format and a table; an error names what the format is for."""
     exported = [analysis for analysis in experiment.analyses if analysis.export is not None]
     having = [analysis for analysis in exported if analysis.export and chosen in analysis.export.formats]
     if not having and experiment is EXPERIMENTS[-1]:
