@@ -15,16 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scanlink.errors import RunError, first_few
+from scanlink.run.account import Order
 from scanlink.run.blocks import Block
 from scanlink.run.compute import Report, compute_block
-from scanlink.run.events import Done, Event, Failed, Tick
-from scanlink.run.order import Order
-from scanlink.run.work import Job, Work
+from scanlink.run.work import Done, Event, Failed, Job, Tick, Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["Farm", "compute_block"]
+__all__ = ["Farm"]
 
 log = logging.getLogger("scanlink")
 
@@ -39,18 +38,8 @@ _BLIND = 5
 class Farm:
     """Keeps the workers of a client busy, and reports what comes back; a context manager.
 
-    What was sent and not begun is cancelled when it is left by an exception.
-
-    Parameters
-    ----------
-    client
-        Dask client whose workers compute.
-    order
-        Order in which blocks are sent.
-    retries
-        Number of times that a block that raised is tried again.
-    problem
-        Function that is called now and then; a text stops the run.
+    What was sent and not begun is cancelled when it is left by an exception. A block that raised is tried ``retries``
+    times more. ``problem`` is called now and then; a text stops the run.
     """
 
     def __init__(
@@ -86,17 +75,9 @@ class Farm:
         self._last_sort = float("-inf")
 
     def step(self, *, wait: bool = True) -> Iterator[Event]:
-        """Send blocks, and yield what has ended, after a second at the latest.
+        """Send blocks, and yield what has ended: after a second at the latest, or where it does not wait at once.
 
-        Parameters
-        ----------
-        wait
-            Whether to wait for that second; else only what has ended already is yielded.
-
-        Raises
-        ------
-        RunError
-            If scheduler, lock or folder are lost, or the queue system gives no workers for good.
+        Raises RunError if scheduler, lock or folder are lost, or the queue system gives no workers for good.
         """
         now = time.monotonic()
         if now - self._last_look > _LOOK:

@@ -30,26 +30,16 @@ _ENDED = {
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock.
-
-    Attributes
-    ----------
-    host, pid, started
-        Host and number of the process, and its start in ticks since the host's: process numbers are used again.
-    machine
-        Boot and process namespace of the host: two containers may have the same name and not see each other.
-    job
-        Number and cluster of the Slurm job that the process is part of, such as ``1234@hpc``, or "".
-    token
-        Text that no other lock has.
-    """
+    """Who holds a lock."""
 
     host: str
     pid: int
-    started: int
-    machine: str
-    job: str
-    token: str
+    started: int  # Ticks since the host's start, because process numbers are used again.
+    machine: (
+        str  # Boot and process namespace of the host: two containers may have the same name and not see each other.
+    )
+    job: str  # Number and cluster of the Slurm job that the process is part of, such as ``1234@hpc``, or "".
+    token: str  # No other lock has it.
 
     @classmethod
     def me(cls) -> Owner:
@@ -64,34 +54,12 @@ class Owner:
 
 
 class FolderLock:
-    """Keeps other drivers off a folder, as a context manager.
+    """Keeps other drivers off an existing folder, as a context manager.
 
-    Parameters
-    ----------
-    folder
-        Path of an existing folder.
-    beat
-        Seconds after which the file is touched again and again, for drivers on other hosts to see.
-    patience
-        Seconds without a touch after which the owner on another host counts as dead.
-
-    Raises
-    ------
-    RunError
-        On entering, if another driver holds the folder; says which.
-
-    Notes
-    -----
-    The file appears by a hard link, which one process alone can make, on NFS as well. An owner on this host is looked
-    up; one in a Slurm job is asked for with ``squeue``; any other is watched. No clock of one host is compared with
-    that of another.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, FolderLock(Path(folder)) as lock:
-    ...     lock.problem() is None
-    True
+    The file appears by a hard link, which one process alone can make, on NFS as well. It is touched every ``beat``
+    seconds, for drivers on other hosts to see. An owner on this host is looked up; one in a Slurm job is asked for with
+    ``squeue``; any other is watched, and counts as dead after ``patience`` seconds without a touch. No clock of one
+    host is compared with that of another. Entering raises RunError if another driver holds the folder.
     """
 
     def __init__(self, folder: Path, *, beat: float = 10.0, patience: float = 90.0) -> None:
