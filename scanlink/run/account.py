@@ -41,16 +41,13 @@ class CostModel:
 
     def seconds(self, block: Block) -> float:
         """Estimate the seconds that a block will take."""
-        return block.cost * self.ratio(block.group)
+        took, cost = self._took[block.group], self._cost[block.group]
+        return block.cost * ((took + _WEIGHT * self.mean()) / (cost + _WEIGHT))
 
     def mean(self) -> float:
         """Return measured over estimated seconds of all blocks that are finished."""
         cost, took = sum(self._cost.values()), sum(self._took.values())
         return took / cost if cost > 0 and took > 0 else 1.0
-
-    def ratio(self, group: int) -> float:
-        """Return measured over estimated seconds of a group's blocks, drawn towards that of all."""
-        return (self._took[group] + _WEIGHT * self.mean()) / (self._cost[group] + _WEIGHT)
 
 
 class Account:

@@ -53,7 +53,6 @@ def compute_block(block: Block, *, task: Task, context: Any, parts: Parts, marke
 
 
 def _list_names(folder: Path) -> list[str]:
-    """List the names in a folder; none where it cannot be read."""
     try:
         return os.listdir(folder)
     except OSError:
@@ -79,7 +78,7 @@ def peak_mib() -> float:
 class Here:
     """Does what :class:`scanlink.run.farm.Farm` does without workers: one block after another, in this process."""
 
-    def __init__(self, order: Order, *, problem: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(self, order: Order, *, problem: Callable[[], str | None]) -> None:
         self._order, self._problem = order, problem
         self._queue: list[Job] = []
 
@@ -91,16 +90,14 @@ class Here:
 
     @property
     def busy(self) -> bool:
-        """Tell whether there is anything to compute."""
         return bool(self._queue)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take on further jobs."""
         self._queue.extend(jobs)
         self._order.sort(self._queue)
 
-    def step(self, *, wait: bool = True) -> Iterator[Event]:
-        """Compute one block. ``wait``: whether to wait a second if there is none."""
+    def step(self, *, wait: bool) -> Iterator[Event]:
+        """Compute one block, or wait a second if there is none."""
         if not self._queue:
             if wait:
                 time.sleep(1.0)

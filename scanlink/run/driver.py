@@ -84,17 +84,11 @@ def run_work(
     accounts: dict[Work, Account] = {}
     # Longest first, unless something waits for a group to be complete.
     order = Order(accounts, by_group=then is not None)
-    crew: Farm | Here
-    if client is None:
-        crew = Here(order, problem=problem)
-    else:
+    crew: Farm | Here = Here(order, problem=problem)
+    if client is not None:
         crew = Farm(client, order, retries=retries, problem=problem)
-    details = {
-        "pid": os.getpid(),
-        "job": os.environ.get("SLURM_JOB_ID"),
-        "dashboard": getattr(client, "dashboard_link", None),
-    }
-    with Progress(**details) as progress, crew:
+    job, dashboard = os.environ.get("SLURM_JOB_ID"), getattr(client, "dashboard_link", None)
+    with Progress(pid=os.getpid(), job=job, dashboard=dashboard) as progress, crew:
         driver = _Driver(crew, progress, accounts, then)
         driver.add(works)
         while crew.busy or driver.waiting:
@@ -140,7 +134,6 @@ class _Driver:
         self._check_ended()
 
     def record(self, event: Event) -> None:
-        """Record what happened."""
         if isinstance(event, Tick):
             self._workers, self._threads = event.workers, event.threads
             return
@@ -217,6 +210,5 @@ class _Driver:
             self._finish(account)
 
     def _finish(self, account: Account) -> None:
-        """Write down that a work is finished."""
         account.close()
         self._progress.finish(account.stats)

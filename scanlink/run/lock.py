@@ -10,9 +10,9 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from scanlink.errors import RunError
 
@@ -22,10 +22,11 @@ log = logging.getLogger("scanlink")
 
 NAME = ".lock"
 
-_ENDED = {
-    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
-    "TIMEOUT",
-}
+# States of Slurm's jobs that have ended.
+_ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
+_ENDED |= {"OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
+    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"]
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class Owner:
 
     @classmethod
     def me(cls) -> Owner:
-        """Describe this process."""
         number, cluster = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_CLUSTER_NAME", "")
         job = f"{number}@{cluster}" if number else ""
         return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), job, uuid.uuid4().hex)
@@ -89,9 +89,7 @@ class FolderLock:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -203,11 +201,9 @@ class FolderLock:
 
 def _started(pid: int) -> int:
     """Return the start of a process in ticks since boot; -1 if there is none, or no way to know."""
-    try:
+    with suppress(OSError, ValueError, IndexError):
         # The name, in brackets, may hold spaces.
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        pass
     if os.path.isdir("/proc/self"):
         return -1
     try:
@@ -215,22 +211,18 @@ def _started(pid: int) -> int:
     except ProcessLookupError:
         return -1
     except PermissionError:
-        return 0
+        pass
     return 0
 
 
 def _machine() -> str:
     """Name the boot and the process namespace of this host, as far as it has them."""
-    parts: list[str] = []
-    for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        lambda: os.readlink("/proc/self/ns/pid"),
-    ):
-        try:
-            parts.append(read())
-        except OSError:
-            parts.append("")
-    return " ".join(parts)
+    boot = namespace = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{boot} {namespace}"
 
 
 def _job_has_ended(job: str) -> bool:

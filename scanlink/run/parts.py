@@ -73,7 +73,7 @@ class Parts:
             return set()
 
     def inspect(self, blocks: Iterable[Block]) -> tuple[set[int], dict[int, str]]:
-        """Read every part that is there; return the blocks that are done, and what is wrong with the parts of others."""
+        """Read every part that is there; return the blocks that are done, and what is wrong with the other parts."""
         numbers = self.present()
         with_file = [block for block in blocks if block.number in numbers]
         with ThreadPoolExecutor(_THREADS) as pool:

@@ -9,7 +9,6 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from scanlink.files import replace_file
@@ -67,9 +66,7 @@ class Progress:
             self._write(file, "finished")
             self._files.remove(file)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._sink is not None:
             self._sink.close(self._n_done(), self._n_blocks(), self._describe())
         was_told = isinstance(error, (KeyboardInterrupt, SystemExit))
