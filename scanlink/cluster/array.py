@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scanlink.cluster.defaults import exports
 from scanlink.cluster.jobqueue import cluster_class, job_script
 from scanlink.cluster.profile import ArrayOptions, Profile
-from scanlink.cluster.queues import how_it_ended, is_passing, last_lines, list_jobs, run
+from scanlink.cluster.queues import how_it_ended, is_passing, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import RunError
 
@@ -38,15 +38,8 @@ _IDLE = "1h"
 def array_client(profile: Profile) -> Iterator[Client]:
     """Submit scheduler and workers, and connect; both are cancelled at the end.
 
-    Parameters
-    ----------
-    profile
-        Profile that has ``array``.
-
-    Raises
-    ------
-    RunError
-        If Slurm refuses a job, or the scheduler does not start in time: says what its job waits for or died of.
+    Raises RunError if Slurm refuses a job, or the scheduler does not start in time: says what its job waits for or died
+    of.
     """
     from distributed import Client
 
@@ -78,22 +71,7 @@ def array_client(profile: Profile) -> Iterator[Client]:
 
 
 def worker_script(profile: Profile, file: Path) -> str:
-    """Write the job script of the array.
-
-    Parameters
-    ----------
-    profile
-        Profile that has ``array``.
-    file
-        Scheduler file.
-
-    Examples
-    --------
-    >>> from scanlink.cluster.profile import load_profile
-    >>> script = worker_script(load_profile("slurm-array", jobs=2, log_directory="."), Path("s.json"))
-    >>> [line for line in script.splitlines() if "--array" in line]
-    ['#SBATCH --array=0-199%2']
-    """
+    """Write the job script of the array; ``file`` is the scheduler file."""
     options, array = dict(profile.options), profile.array
     assert array is not None
     options["job_extra_directives"] = [
@@ -106,15 +84,7 @@ def worker_script(profile: Profile, file: Path) -> str:
 
 
 def scheduler_script(profile: Profile, file: Path) -> str:
-    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``.
-
-    Parameters
-    ----------
-    profile
-        Profile that has ``array``, with a job for the scheduler.
-    file
-        Scheduler file.
-    """
+    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``."""
     options, array = profile.options, profile.array
     assert array is not None
     header = {key: options[key] for key in ("queue", "account", "log_directory", "shebang") if options.get(key)}
@@ -181,8 +151,7 @@ def _wait(file: Path, job: str, seconds: float) -> None:
             states = list_jobs("slurm")
             state = None if states is None else states.get(job)
             if states is not None and state is None and not file.is_file():
-                ended = how_it_ended("slurm", job)
-                raise RunError(f"the job of the Dask scheduler, {job}, {ended}; {last_lines(ended.log, ended.text)}")
+                raise RunError(_how_scheduler_ended(job))
             now = "it cannot be seen" if state is None else f"it is {state.state} ({state.reason})"
             if waited >= seconds:
                 raise RunError(
@@ -195,6 +164,11 @@ def _wait(file: Path, job: str, seconds: float) -> None:
                 log.info("the Dask scheduler has not started yet: its job is %s, and %s", job, now)
             next_look = waited + min(_PAUSE, max(2.0, 0.2 * waited))
         time.sleep(0.2)
+
+
+def _how_scheduler_ended(job: str) -> str:
+    ended = how_it_ended("slurm", job)
+    return f"the job of the Dask scheduler, {job}, {ended}; {ended.last_lines}"
 
 
 @dataclass
@@ -218,9 +192,7 @@ class _Watch:
         if states is None:
             return None
         if self.scheduler is not None and self.scheduler not in states:
-            ended = how_it_ended("slurm", self.scheduler)
-            lines = last_lines(ended.log, ended.text)
-            return f"the job of the Dask scheduler, {self.scheduler}, {ended}; {lines}"
+            return _how_scheduler_ended(self.scheduler)
         if any(job.partition("_")[0] == self.workers for job in states):
             return None
         with suppress(OSError):
@@ -229,5 +201,5 @@ class _Watch:
         ended = how_it_ended("slurm", self.workers)
         return (
             f"all elements of the array {self.workers} have ended, the last one {ended}; "
-            f"{last_lines(ended.log, ended.text)}\nGive scanlink.array a larger size if they had work to do"
+            f"{ended.last_lines}\nGive scanlink.array a larger size if they had work to do"
         )

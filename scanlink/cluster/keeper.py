@@ -35,33 +35,18 @@ class _Life:
 
 @dataclass
 class Keeper:
-    """Replaces the jobs of a cluster, within the cluster's loop.
+    """Replaces the jobs of a cluster, whose class is from :func:`~scanlink.cluster.jobqueue.cluster_class`.
 
-    Parameters
-    ----------
-    cluster
-        Cluster of a class that :func:`~scanlink.cluster.jobqueue.cluster_class` returns.
-    profile
-        Profile that says what the jobs are.
-    pace
-        How fast it acts.
-
-    Attributes
-    ----------
-    wanted
-        The number of jobs that is kept.
-
-    Notes
-    -----
-    A job is dropped when it was refused, when it has no worker and the queue has it no more, or when its workers have
-    been away for a while. It has failed if it was refused, or ended without a worker or soon after one, unless it was
-    taken away from outside (cancelled, preempted, node lost). Jobs that have not failed are replaced at once.
+    It acts within the cluster's loop. A job is dropped when it was refused, when it has no worker and the queue has it
+    no more, or when its workers have been away for a while. It has failed if it was refused, or ended without a worker
+    or soon after one, unless it was taken away from outside (cancelled, preempted, node lost). Jobs that have not
+    failed are replaced at once.
     """
 
     cluster: Any
     profile: Profile
     pace: Pace = field(default_factory=lambda: PACE)
-    wanted: int = 0
+    wanted: int = 0  # Number of jobs that is kept.
     _lives: dict[str, _Life] = field(default_factory=dict)
     _failures: Failures = field(default_factory=Failures)
     _problem: str | None = None
@@ -91,13 +76,7 @@ class Keeper:
         return counts
 
     async def start(self) -> None:
-        """Submit the first jobs, and look after them from now on.
-
-        Raises
-        ------
-        RunError
-            If the queue refuses them all for good.
-        """
+        """Submit the first jobs, and look after them from now on; RunError if the queue refuses them all for good."""
         self.wanted = self.profile.jobs.minimum
         self._list_pause = self.pace.ask
         await self._submit()

@@ -25,8 +25,6 @@ NAME = ".lock"
 # States of Slurm's jobs that have ended.
 _ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
 _ENDED |= {"OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
-    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"]
-)
 
 
 @dataclass(frozen=True)

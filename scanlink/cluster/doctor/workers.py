@@ -7,14 +7,11 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from scanlink.cluster.doctor import probe
-from scanlink.cluster.doctor.case import Case, Finding, call_here, fault, ok, warning
-from scanlink.cluster.doctor.report import gib
+from scanlink.cluster.doctor.report import Case, Finding, call_here, fault, gib, ok, warning
 from scanlink.errors import first_few
 
 # MiB/s below which a scan waits for the reading of its store, and seconds by which clocks may differ.
@@ -126,7 +123,7 @@ def check_shared_folder(case: Case) -> Finding | None:
     if case.folder is None:
         return None
     folder, host = case.folder, _host(case)
-    with _files(folder, "question", "reply") as (question, reply):
+    with probe.files_in(folder, "question", "reply") as (question, reply):
         # Its absence is known here now, which NFS may remember for a while after it has appeared.
         assert not reply.exists()
         text = uuid.uuid4().hex
@@ -157,7 +154,7 @@ def check_shared_folder(case: Case) -> Finding | None:
 def check_speed(case: Case) -> Finding | None:
     if case.folder is None:
         return None
-    with _files(case.folder, "ours", "theirs") as (ours, theirs):
+    with probe.files_in(case.folder, "ours", "theirs") as (ours, theirs):
         write_here = probe.write_speed(str(ours))
         write_there = case.ask(probe.write_speed, str(theirs))
         read_there = case.ask(probe.read_speed, str(ours))
@@ -204,16 +201,3 @@ def check_memory_used(case: Case) -> Finding | None:
 
 def _host(case: Case) -> str:
     return str(case.worker["host"] + (f" ({case.worker['node']})" if case.worker["node"] else ""))
-
-
-@contextmanager
-def _files(folder: Path, *names: str) -> Iterator[list[Path]]:
-    """Choose names of files that nobody else has, and remove the files at the end."""
-    stem = f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
-    files = [folder / f"{stem}-{name}" for name in names]
-    try:
-        yield files
-    finally:
-        for file in files:
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
