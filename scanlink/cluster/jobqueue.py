@@ -167,7 +167,7 @@ class JobAdaptive(Adaptive):
 
     @property
     def observed(self) -> set[Any]:
-        return set(self.keeper.workers)
+        return set(self.keeper.at_work)
 
     async def target(self) -> int:
         """Count the jobs that the work needs."""

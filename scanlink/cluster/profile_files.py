@@ -43,7 +43,8 @@ def find_profile(name: str | Path) -> Path | None:
     if path.is_file():
         return path
     if path.name == str(name) and not path.suffix:
-        folders = [Path("cluster_configs"), _user_folder()]
+        user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "scanlink"
+        folders = [Path("cluster_configs"), user]
         for folder in folders + ([] if path.name == "local" else [shipped_profiles()]):
             if (folder / f"{name}.yaml").is_file():
                 return folder / f"{name}.yaml"
@@ -71,10 +72,6 @@ def read_profile(path: Path) -> dict[str, Any]:
         raise OptionError(f"profile {path}: expected sections such as jobqueue or local; found {content!r}")
     filled_in: dict[str, Any] = expand_environment_variables(content)
     return filled_in
-
-
-def _user_folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "scanlink"
 
 
 def refuse_unknown(keys: Iterable[object], allowed: Iterable[str], *, where: str) -> None:

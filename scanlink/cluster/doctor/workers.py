@@ -71,10 +71,8 @@ def check_threads(case: Case) -> Finding:
             f"job-script-prologue: export {' '.join(f'{name}=1' for name in threads)}",
         )
     if case.worker["nthreads"] != 1:
-        number = case.worker["nthreads"]
-        return warning(
-            f"{number} threads in one process of the worker: they wait for each other", "processes: as many as cores"
-        )
+        many = f"{case.worker['nthreads']} threads in one process of the worker: they wait for each other"
+        return warning(many, "processes: as many as cores")
     return ok("one a process, for numba and BLAS as well")
 
 
@@ -99,9 +97,8 @@ def check_scratch(case: Case) -> Finding:
         remedy = "local-directory: a folder of the node that you may write"
         return fault(f"{folder} cannot be written on the worker: {error}", remedy)
     if free < 2**30:
-        return warning(
-            f"{folder} on the worker has {gib(free)} free", "local-directory: a folder of the node with more room"
-        )
+        remedy = "local-directory: a folder of the node with more room"
+        return warning(f"{folder} on the worker has {gib(free)} free", remedy)
     return ok(f"{folder} on the worker can be written, {gib(free)} free")
 
 
@@ -151,9 +148,8 @@ def check_shared_folder(case: Case) -> Finding | None:
     return warning(both, "a mount with a shorter actimeo (ask the staff)") if delay > 30 else ok(both)
 
 
-def check_speed(case: Case) -> Finding | None:
-    if case.folder is None:
-        return None
+def check_speed(case: Case) -> Finding:
+    assert case.folder is not None
     with probe.files_in(case.folder, "ours", "theirs") as (ours, theirs):
         write_here = probe.write_speed(str(ours))
         write_there = case.ask(probe.write_speed, str(theirs))
