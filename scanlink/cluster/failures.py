@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scanlink.cluster.queues import Ended
 from scanlink.cluster.schedulers import LIMIT
 
-__all__ = ["Failures", "Pace", "explain", "is_limit"]
+__all__ = ["PACE", "Failures", "Pace", "explain", "is_limit"]
 
 log = logging.getLogger("scanlink")
 
@@ -34,6 +34,9 @@ class Pace:
     hint: float = 30.0  # Without any worker for so long, it is said, once, what the jobs wait for.
     attempts: int = 4  # Failures in a row, without a worker in between, after which no more is submitted.
     at_once: int = 20  # Jobs that are submitted at one look.
+
+
+PACE = Pace()
 
 
 @dataclass

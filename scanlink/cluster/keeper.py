@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from scanlink.cluster.failures import Failures, Pace, explain, is_limit
+from scanlink.cluster.failures import PACE, Failures, Pace, explain, is_limit
 from scanlink.cluster.jobqueue import job_of
 from scanlink.cluster.queues import JobState, how_it_ended, is_passing, list_jobs, logs_of
 from scanlink.cluster.schedulers import SCHEDULERS
@@ -45,7 +45,7 @@ class Keeper:
 
     cluster: Any
     profile: Profile
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = field(default_factory=lambda: PACE)
     wanted: int = 0  # Number of jobs that is kept.
     problem: str | None = None  # Why no more jobs are submitted; None while all is well.
     _lives: dict[str, _Life] = field(default_factory=dict)
