@@ -33,12 +33,7 @@ FLOORS = (
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {"distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "jinja2", "torch"}
 # Rooms that are imported for nothing but what is heavy in them, and files whose classes are Dask's.
-MAY_BE_HEAVY = {
-    "pl": {"matplotlib"},
-    "report": {"jinja2"},
-    "cluster/adaptive.py": {"distributed"},
-    "cluster/jobqueue.py": {"distributed"},
-}
+MAY_BE_HEAVY = {"pl": {"matplotlib"}, "report": {"jinja2"}, "cluster/jobqueue.py": {"distributed"}}
 STATISTICS = {"numpy", "scipy", "numba"}
 
 # Once for each rule: what breaks it today. An array library other than numpy is asked for in one place, by `device=`.

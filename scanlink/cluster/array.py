@@ -8,15 +8,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.defaults import exports
 from scanlink.cluster.jobqueue import cluster_class, job_script
-from scanlink.cluster.profile import ArrayOptions, Profile
-from scanlink.cluster.queues import how_it_ended, is_passing, last_lines, list_jobs, run
+from scanlink.cluster.profile import Profile
+from scanlink.cluster.queues import how_it_ended, is_passing, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import RunError
 
@@ -38,19 +38,13 @@ _IDLE = "1h"
 def array_client(profile: Profile) -> Iterator[Client]:
     """Submit scheduler and workers, and connect; both are cancelled at the end.
 
-    Parameters
-    ----------
-    profile
-        Profile that has ``array``.
-
-    Raises
-    ------
-    RunError
-        If Slurm refuses a job, or the scheduler does not start in time: says what its job waits for or died of.
+    Raises RunError if Slurm refuses a job, or the scheduler does not start in time: says what its job waits for or died
+    of.
     """
     from distributed import Client
 
-    array: ArrayOptions = profile.array  # type: ignore[assignment]
+    array = profile.array
+    assert array is not None
     folder = array.folder or Path(profile.options["log_directory"])
     folder.mkdir(parents=True, exist_ok=True)
     file = folder.resolve() / f"scheduler-{uuid.uuid4().hex[:8]}.json"
@@ -60,10 +54,10 @@ def array_client(profile: Profile) -> Iterator[Client]:
             stack.enter_context(_scheduler_here(profile, file))
             scheduler = None
         else:
-            scheduler = _submit_until_the_end(stack, scheduler_script(profile, file))
+            scheduler = _submit(stack, scheduler_script(profile, file))
             log.info("submitted to slurm: %s, the Dask scheduler", scheduler)
             _wait(file, scheduler, array.wait)
-        workers = _submit_until_the_end(stack, worker_script(profile, file))
+        workers = _submit(stack, worker_script(profile, file))
         log.info("submitted to slurm: %s, an array of %d, %d at once", workers, array.size, profile.jobs.maximum)
         try:
             client: Any = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
@@ -78,43 +72,18 @@ def array_client(profile: Profile) -> Iterator[Client]:
 
 
 def worker_script(profile: Profile, file: Path) -> str:
-    """Write the job script of the array.
-
-    Parameters
-    ----------
-    profile
-        Profile that has ``array``.
-    file
-        Scheduler file.
-
-    Examples
-    --------
-    >>> from scanlink.cluster.profile import load_profile
-    >>> script = worker_script(load_profile("slurm-array", jobs=2, log_directory="."), Path("s.json"))
-    >>> [line for line in script.splitlines() if "--array" in line]
-    ['#SBATCH --array=0-199%2']
-    """
+    """Write the job script of the array; ``file`` is the scheduler file."""
     options, array = dict(profile.options), profile.array
     assert array is not None
-    options["job_extra_directives"] = [
-        *options["job_extra_directives"],
-        f"--array=0-{array.size - 1}%{profile.jobs.maximum}",
-    ]
+    elements = f"--array=0-{array.size - 1}%{profile.jobs.maximum}"
+    options["job_extra_directives"] = [*options["job_extra_directives"], elements]
     # Slurm's variables are filled in by the job's shell. Without a letter Dask would read 27_0 as the number 270.
     name = '"element-${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
     return job_script("slurm", options, scheduler=f"--scheduler-file {shlex.quote(str(file))}", name=name)
 
 
 def scheduler_script(profile: Profile, file: Path) -> str:
-    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``.
-
-    Parameters
-    ----------
-    profile
-        Profile that has ``array``, with a job for the scheduler.
-    file
-        Scheduler file.
-    """
+    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``."""
     options, array = profile.options, profile.array
     assert array is not None
     header = {key: options[key] for key in ("queue", "account", "log_directory", "shebang") if options.get(key)}
@@ -137,15 +106,20 @@ def scheduler_script(profile: Profile, file: Path) -> str:
     return "\n".join([str(job.shebang), "", *lines, ""])
 
 
-def _submit(script: str) -> str:
-    """Hand a job script to Slurm, and return the number of the job; a controller that is away is waited for."""
+def _submit(stack: ExitStack, script: str) -> str:
+    """Hand a job script to Slurm, and return the number of the job, which is cancelled with the stack.
+
+    A controller that is away is waited for.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as handle:
         handle.write(script)
         handle.flush()
         for attempt in range(_ATTEMPTS):
             code, out, err = run("sbatch", "--parsable", handle.name)
             if code == 0:
-                return out.strip().split(";")[0]
+                job = out.strip().split(";")[0]
+                stack.callback(run, "scancel", job)
+                return job
             if not is_passing(err):
                 break
             if attempt == 0:
@@ -154,22 +128,14 @@ def _submit(script: str) -> str:
     raise RunError(f"slurm refuses a job: {err.strip() or out.strip()}. Change the profile")
 
 
-def _submit_until_the_end(stack: ExitStack, script: str) -> str:
-    job = _submit(script)
-    stack.callback(run, "scancel", job)
-    return job
-
-
-@contextmanager
-def _scheduler_here(profile: Profile, file: Path) -> Iterator[None]:
+def _scheduler_here(profile: Profile, file: Path) -> AbstractContextManager[Any]:
     from distributed import Scheduler, SpecCluster
 
     options = {"scheduler_file": str(file), "dashboard": True, **profile.options.get("scheduler_options", {})}
     if "host" not in options:
         options.setdefault("interface", profile.options.get("interface"))
     spec = {"cls": Scheduler, "options": options}
-    with SpecCluster(workers={}, scheduler=spec, silence_logs="critical", name="scanlink"):
-        yield
+    return SpecCluster(workers={}, scheduler=spec, silence_logs="critical", name="scanlink")
 
 
 def _wait(file: Path, job: str, seconds: float) -> None:
@@ -181,8 +147,7 @@ def _wait(file: Path, job: str, seconds: float) -> None:
             states = list_jobs("slurm")
             state = None if states is None else states.get(job)
             if states is not None and state is None and not file.is_file():
-                ended = how_it_ended("slurm", job)
-                raise RunError(f"the job of the Dask scheduler, {job}, {ended}; {last_lines(ended.log, ended.text)}")
+                raise RunError(_how_scheduler_ended(job))
             now = "it cannot be seen" if state is None else f"it is {state.state} ({state.reason})"
             if waited >= seconds:
                 raise RunError(
@@ -195,6 +160,11 @@ def _wait(file: Path, job: str, seconds: float) -> None:
                 log.info("the Dask scheduler has not started yet: its job is %s, and %s", job, now)
             next_look = waited + min(_PAUSE, max(2.0, 0.2 * waited))
         time.sleep(0.2)
+
+
+def _how_scheduler_ended(job: str) -> str:
+    ended = how_it_ended("slurm", job)
+    return f"the job of the Dask scheduler, {job}, {ended}; {ended.last_lines}"
 
 
 @dataclass
@@ -218,9 +188,7 @@ class _Watch:
         if states is None:
             return None
         if self.scheduler is not None and self.scheduler not in states:
-            ended = how_it_ended("slurm", self.scheduler)
-            lines = last_lines(ended.log, ended.text)
-            return f"the job of the Dask scheduler, {self.scheduler}, {ended}; {lines}"
+            return _how_scheduler_ended(self.scheduler)
         if any(job.partition("_")[0] == self.workers for job in states):
             return None
         with suppress(OSError):
@@ -229,5 +197,5 @@ class _Watch:
         ended = how_it_ended("slurm", self.workers)
         return (
             f"all elements of the array {self.workers} have ended, the last one {ended}; "
-            f"{last_lines(ended.log, ended.text)}\nGive scanlink.array a larger size if they had work to do"
+            f"{ended.last_lines}\nGive scanlink.array a larger size if they had work to do"
         )

@@ -127,8 +127,7 @@ def _open_queue(profile: Profile) -> Iterator[Client]:
         return
     from distributed import Client
 
-    from scanlink.cluster.adaptive import JobAdaptive
-    from scanlink.cluster.jobqueue import cluster_class
+    from scanlink.cluster.jobqueue import JobAdaptive, cluster_class
     from scanlink.cluster.keeper import Keeper
 
     with ExitStack() as stack:
@@ -183,13 +182,7 @@ def _open_local(profile: Profile) -> Iterator[Client]:
 
 @contextmanager
 def environment_kept(*names: str) -> Iterator[None]:
-    """Put variables of this process's environment back at the end of a ``with`` block.
-
-    Parameters
-    ----------
-    names
-        Names of the variables.
-    """
+    """Put variables of this process's environment back at the end of a ``with`` block."""
     before = {name: os.environ.get(name) for name in names}
     try:
         yield

@@ -28,33 +28,11 @@ _LEAST_MEMORY = 256 * 2**20
 
 
 def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """Complete the options of a queue with everything that a scan needs.
+    """Complete the options of a queue, keywords of dask-jobqueue's class, with everything that a scan needs.
 
-    Parameters
-    ----------
-    kind
-        Name of the queue.
-    options
-        Keywords of dask-jobqueue's class, as the user wrote them.
-    where
-        File and section, for messages.
-
-    Returns
-    -------
-    dict
-        The same with processes (one a core), wall time, lifetime and stagger, one thread for numba and BLAS, no requeue
-        by the queue itself, folder of logs, name, interpreter and death timeout, wherever they were not there.
-
-    Raises
-    ------
-    OptionError
-        If memory, cores or wall time are missing or impossible, or workers would outlive their job.
-
-    Examples
-    --------
-    >>> done = complete("slurm", {"cores": 2, "memory": "8GiB", "walltime": "04:00:00"}, where="mine.yaml")
-    >>> done["processes"], done["job_extra_directives"], done["worker_extra_args"]
-    (2, ['--no-requeue'], ['--lifetime', '12436s', '--lifetime-stagger', '1244s'])
+    These are, wherever they were not there: processes (one a core), wall time, lifetime and stagger, one thread for
+    numba and BLAS, no requeue by the queue itself, folder of logs, name, interpreter and death timeout. Raises
+    OptionError if memory, cores or wall time are missing or impossible, or workers would outlive their job.
     """
     scheduler = SCHEDULERS[kind]
     done = {key: value for key, value in options.items() if value is not None}
@@ -82,12 +60,7 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
 
 
 def exports(config: dict[str, Any]) -> list[str]:
-    """Write the lines of a job script that give the Dask of that job some settings.
-
-    Parameters
-    ----------
-    config
-        Settings of Dask, by dotted name.
+    """Write the lines of a job script that give the Dask of that job some settings, by dotted name.
 
     Examples
     --------
@@ -128,13 +101,9 @@ def _bytes(memory: Any, *, where: str) -> int:
     except (ValueError, TypeError, AttributeError) as error:
         raise OptionError(f"{where}: {memory!r} is not an amount of memory; expected such as 4GiB") from error
     if re.fullmatch(r"\s*[\d.]+\s*[kMGTP]B?\s*", str(memory)):
-        log.warning(
-            "%s: %s are powers of ten, %.1f GiB, which the queue is given rounded: write %s",
-            where,
-            memory,
-            size / 2**30,
-            re.sub(r"\s*([kMGTP])B?\s*$", lambda unit: unit[1].upper() + "iB", str(memory)),
-        )
+        meant = re.sub(r"\s*([kMGTP])B?\s*$", lambda unit: unit[1].upper() + "iB", str(memory))
+        message = "%s: %s are powers of ten, %.1f GiB, which the queue is given rounded: write %s"
+        log.warning(message, where, memory, size / 2**30, meant)
     return size
 
 

@@ -1,8 +1,9 @@
-"""dask-jobqueue's clusters, without the faults that would end a scan."""
+"""Dask's clusters of jobs, without the faults that would end a scan, and its Adaptive in units of jobs."""
 
 from __future__ import annotations
 
 import importlib
+import math
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from distributed.core import Status
+from distributed.deploy.adaptive import Adaptive
 from distributed.deploy.cluster import Cluster
 
 from scanlink.cluster.schedulers import SCHEDULERS
@@ -20,7 +22,7 @@ from scanlink.cluster.schedulers import SCHEDULERS
 if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
 
-__all__ = ["cluster_class", "import_jobqueue", "job_of", "job_script"]
+__all__ = ["JobAdaptive", "cluster_class", "import_jobqueue", "job_of", "job_script"]
 
 # Options that are for the cluster, and not for its jobs.
 _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
@@ -29,16 +31,8 @@ _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
 def import_jobqueue() -> Any:
     """Import dask-jobqueue, without what its import does besides.
 
-    Notes
-    -----
     Version 0.9 puts its own handler of Ctrl-C in place, fails in any thread but the main one for that reason, and
     writes a file to ``~/.config/dask``.
-
-    Examples
-    --------
-    >>> before = signal.getsignal(signal.SIGINT)
-    >>> import_jobqueue().SLURMCluster.__name__, signal.getsignal(signal.SIGINT) is before
-    ('SLURMCluster', True)
     """
     if "dask_jobqueue" in sys.modules:
         return sys.modules["dask_jobqueue"]
@@ -64,18 +58,7 @@ def _without_side_effects() -> Iterator[None]:
 
 @cache
 def cluster_class(kind: str) -> type[Any]:
-    """Make dask-jobqueue's class for a queue fit for a :class:`~scanlink.cluster.keeper.Keeper`.
-
-    Parameters
-    ----------
-    kind
-        Name of the queue.
-
-    Examples
-    --------
-    >>> cluster_class("slurm").__name__
-    'SLURMCluster'
-    """
+    """Make dask-jobqueue's class for a queue fit for a :class:`~scanlink.cluster.keeper.Keeper`."""
     scheduler = SCHEDULERS[kind]
     base = getattr(import_jobqueue(), scheduler.dask_class)
     job = type(base.job_cls.__name__, (_KeptJob, base.job_cls), {})
@@ -84,32 +67,19 @@ def cluster_class(kind: str) -> type[Any]:
 
 
 def job_script(kind: str, options: dict[str, Any], *, scheduler: str, name: str) -> str:
-    """Write the script of a job that starts workers.
+    """Write the script of a job that starts workers, by the complete options of a profile.
 
-    Parameters
-    ----------
-    kind
-        Name of the queue.
-    options
-        Complete options of a profile.
-    scheduler
-        Address of the Dask scheduler, or the options by which a worker finds it.
-    name
-        Name of the worker.
+    ``scheduler`` is the address of the Dask scheduler, or the options by which a worker finds it; ``name`` the
+    worker's.
     """
     keywords = {key: value for key, value in options.items() if key not in _OF_CLUSTER}
     return str(cluster_class(kind).job_cls(scheduler, name=name, **keywords).job_script())
 
 
 def job_of(worker: Any, cluster: Any) -> str | None:
-    """Find the name of the job that a worker belongs to.
+    """Find the name of the cluster's job that a worker belongs to; None if there is none.
 
-    Parameters
-    ----------
-    worker
-        Name of the worker: that of its job, with a number behind it where a job has several processes.
-    cluster
-        The cluster that may have that job.
+    A worker is called as its job, with a number behind it where a job has several processes.
     """
     if worker in cluster.worker_spec:
         return str(worker)
@@ -118,18 +88,10 @@ def job_of(worker: Any, cluster: Any) -> str | None:
 
 
 class _KeptJob:
-    """A job whose submission may fail without an end of the cluster.
+    """A job whose submission may fail without an end of the cluster."""
 
-    Attributes
-    ----------
-    refused
-        What the queue said when it did not take the job.
-    submitted
-        When it was handed in, by ``time.monotonic``.
-    """
-
-    refused: str | None = None
-    submitted: float = 0.0
+    refused: str | None = None  # What the queue said when it did not take the job.
+    submitted: float = 0.0  # When it was handed in, by ``time.monotonic``.
 
     async def start(self) -> None:
         try:
@@ -179,3 +141,62 @@ class _KeptCluster:
                 await self.job_cls._call([self.job_cls.cancel_command, *ids])
         for job in self.workers.values():
             job.job_id = None
+
+
+class JobAdaptive(Adaptive):
+    """Changes the number of jobs that a keeper keeps; ``options`` are those of Dask's class, in numbers of jobs.
+
+    Dask's own counts workers. Where a job has several it takes one that is late for a reason to cancel its job, with
+    the others that run in it, and it does not see that a job is lost.
+    """
+
+    cluster: Any
+
+    def __init__(self, cluster: Any, keeper: Keeper, **options: Any) -> None:
+        self.keeper = keeper
+        self.processes = int(keeper.profile.options["processes"])
+        super().__init__(cluster, **options)
+
+    @property
+    def plan(self) -> set[Any]:
+        return set(self.cluster.worker_spec)
+
+    @property
+    def requested(self) -> set[Any]:
+        return set(self.cluster.workers) & set(self.cluster.worker_spec)
+
+    @property
+    def observed(self) -> set[Any]:
+        return set(self.keeper.at_work)
+
+    async def target(self) -> int:
+        """Count the jobs that the work needs."""
+        return math.ceil(await super().target() / self.processes)
+
+    async def recommendations(self, target: int) -> dict[str, Any]:
+        # A lost job is replaced only if the work still needs it.
+        self.keeper.wanted = max(target, len(self.plan))
+        advice: dict[str, Any] = await super().recommendations(target)
+        return advice
+
+    async def workers_to_close(self, target: int) -> list[Any]:
+        """Choose the jobs to end: those whose workers are idle."""
+        scheduler, cluster = self.cluster.scheduler, self.cluster
+        # The scheduler is in this process, and is asked directly: the function would not travel.
+        names = scheduler.workers_to_close(
+            target=target * self.processes, key=lambda state: job_of(state.name, cluster), attribute="name"
+        )
+        busy = {job_of(state.name, cluster) for state in scheduler.workers.values() if state.processing}
+        return [name for name in {job_of(name, cluster) for name in names} if name is not None and name not in busy]
+
+    async def scale_up(self, n: int) -> None:  # type: ignore[override]
+        self.keeper.wanted = n
+
+    async def scale_down(self, workers: list[Any]) -> None:  # type: ignore[override]
+        """End jobs, after their results have been handed on."""
+        jobs = set(workers)
+        self.keeper.wanted = max(self.minimum, len(self.plan - jobs))
+        names = [s.name for s in self.cluster.scheduler.workers.values() if job_of(s.name, self.cluster) in jobs]
+        if names:
+            await self.scheduler.retire_workers(names=names, remove=True, close_workers=True)
+        await self.keeper.drop(jobs)

@@ -35,36 +35,21 @@ class _Life:
 
 @dataclass
 class Keeper:
-    """Replaces the jobs of a cluster, within the cluster's loop.
+    """Replaces the jobs of a cluster, whose class is from :func:`~scanlink.cluster.jobqueue.cluster_class`.
 
-    Parameters
-    ----------
-    cluster
-        Cluster of a class that :func:`~scanlink.cluster.jobqueue.cluster_class` returns.
-    profile
-        Profile that says what the jobs are.
-    pace
-        How fast it acts.
-
-    Attributes
-    ----------
-    wanted
-        The number of jobs that is kept.
-
-    Notes
-    -----
-    A job is dropped when it was refused, when it has no worker and the queue has it no more, or when its workers have
-    been away for a while. It has failed if it was refused, or ended without a worker or soon after one, unless it was
-    taken away from outside (cancelled, preempted, node lost). Jobs that have not failed are replaced at once.
+    It acts within the cluster's loop. A job is dropped when it was refused, when it has no worker and the queue has it
+    no more, or when its workers have been away for a while. It has failed if it was refused, or ended without a worker
+    or soon after one, unless it was taken away from outside (cancelled, preempted, node lost). Jobs that have not
+    failed are replaced at once.
     """
 
     cluster: Any
     profile: Profile
     pace: Pace = field(default_factory=lambda: PACE)
-    wanted: int = 0
+    wanted: int = 0  # Number of jobs that is kept.
+    problem: str | None = None  # Why no more jobs are submitted; None while all is well.
     _lives: dict[str, _Life] = field(default_factory=dict)
     _failures: Failures = field(default_factory=Failures)
-    _problem: str | None = None
     _states: dict[str, JobState] | None = None
     _list_at: float = 0.0
     _listed_at: float = 0.0
@@ -76,28 +61,13 @@ class Keeper:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def problem(self) -> str | None:
-        """Why no more jobs are submitted; None while all is well."""
-        return self._problem
-
-    @property
-    def workers(self) -> dict[str, int]:
-        """Workers of each job that has any."""
-        counts: dict[str, int] = {}
-        for state in self.cluster.scheduler.workers.values():
-            name = job_of(state.name, self.cluster)
-            if name is not None:
-                counts[name] = counts.get(name, 0) + 1
-        return counts
+    def at_work(self) -> set[str]:
+        """Names of the jobs that have workers."""
+        names = (job_of(state.name, self.cluster) for state in self.cluster.scheduler.workers.values())
+        return {name for name in names if name is not None}
 
     async def start(self) -> None:
-        """Submit the first jobs, and look after them from now on.
-
-        Raises
-        ------
-        RunError
-            If the queue refuses them all for good.
-        """
+        """Submit the first jobs, and look after them from now on; RunError if the queue refuses them all for good."""
         self.wanted = self.profile.jobs.minimum
         self._list_pause = self.pace.ask
         await self._submit()
@@ -137,7 +107,7 @@ class Keeper:
         """Look at workers and jobs, drop what is gone, and submit what is missing."""
         now = time.monotonic()
         lost = self._note_workers(now)
-        alone = [name for name in self.cluster.workers if name not in self.workers]
+        alone = [name for name in self.cluster.workers if name not in self.at_work]
         if lost or (alone and now >= self._list_at):
             # Jobs that have lost their workers are on their way out; the others may be in the queue for long.
             leaving = any(name in self._lives for name in alone)
@@ -150,13 +120,13 @@ class Keeper:
             await self._note_gone(gone)
             await self.drop(gone)
         self._forget_or_give_up()
-        if self._problem is None and time.monotonic() >= self._failures.not_before:
+        if self.problem is None and time.monotonic() >= self._failures.not_before:
             await self._submit()
         self._say_what_jobs_wait_for()
 
     def _note_workers(self, now: float) -> bool:
         """Write down which jobs have workers, and say whether one has lost its last since the look before."""
-        present = self.workers
+        present = self.at_work
         for name in present:
             self._lives.setdefault(name, _Life(now, now)).last = now
         if present and not self._had_worker:
@@ -168,7 +138,7 @@ class Keeper:
         job = self.cluster.workers[name]
         if job.refused is not None:
             return True
-        if name in self.workers:
+        if name in self.at_work:
             return False
         if self._states is not None and job.job_id not in self._states and job.submitted < self._listed_at:
             return True
@@ -219,12 +189,12 @@ class Keeper:
         if any(job is not None and job.submitted > failures.when for job in grown):
             failures.count = 0
         if failures.count >= self.pace.attempts and not self.cluster.worker_spec:
-            self._problem = f"no worker has come in {failures.count} attempts: {failures.why}"
+            self.problem = f"no worker has come in {failures.count} attempts: {failures.why}"
         reasons = self._reasons()
         never = SCHEDULERS[self.profile.kind].never
         if 0 < len(reasons) == len(self.cluster.workers) and all(reason in never for reason in reasons.values()):
             job, reason = next(iter(reasons.items()))
-            self._problem = f"{len(reasons)} jobs pend and will never start: {reason} (job {job}). Change the profile"
+            self.problem = f"{len(reasons)} jobs pend and will never start: {reason} (job {job}). Change the profile"
 
     def _reasons(self) -> dict[str, str]:
         """Say why each job pends that the queue was asked about."""
@@ -233,12 +203,8 @@ class Keeper:
         return {i: states[i].reason for i in ids if i in states and states[i].pending}
 
     def _say_what_jobs_wait_for(self) -> None:
-        if (
-            self._said_what_jobs_wait_for
-            or self._had_worker
-            or time.monotonic() - self._begin < self.pace.hint
-            or not self.cluster.workers
-        ):
+        early = time.monotonic() - self._begin < self.pace.hint
+        if self._said_what_jobs_wait_for or self._had_worker or early or not self.cluster.workers:
             return
         self._said_what_jobs_wait_for = True
         reasons = self._reasons()

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from scanlink.cluster.defaults import complete, exports
-from scanlink.cluster.keys import distributed_keys, local_keys, queue_keys, refuse_unknown
-from scanlink.cluster.profile_files import find_profile, read_profile
+from scanlink.cluster.profile_files import (
+    distributed_keys,
+    find_profile,
+    local_keys,
+    queue_keys,
+    read_profile,
+    refuse_unknown,
+)
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import seconds_of
 from scanlink.errors import OptionError

@@ -14,18 +14,7 @@ from typing import Any
 
 from scanlink.cluster.schedulers import PASSING, SCHEDULERS
 
-__all__ = [
-    "Ended",
-    "JobState",
-    "how_it_ended",
-    "is_passing",
-    "last_lines",
-    "list_jobs",
-    "logs_of",
-    "parse_states",
-    "run",
-    "tail",
-]
+__all__ = ["Ended", "JobState", "how_it_ended", "is_passing", "list_jobs", "logs_of", "parse_states", "run"]
 
 # Seconds after which a command of the queue is given up; the next look asks again.
 _PATIENCE = 60.0
@@ -33,46 +22,22 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class JobState:
-    """What the queue says of a job that it has.
+    """What the queue says of a job that it has."""
 
-    Attributes
-    ----------
-    state
-        As the queue writes it: ``PENDING``, ``Q``, ``qw``, ``PEND``, ``RUNNING``, ...
-    reason
-        Why a job is pending, where the queue says so.
-    pending
-        Whether it waits to be started.
-    """
-
-    state: str
-    reason: str = ""
+    state: str  # As the queue writes it: ``PENDING``, ``Q``, ``qw``, ``PEND``, ``RUNNING``, ...
+    reason: str = ""  # Why a job is pending, where the queue says so.
     pending: bool = False
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job has ended.
+    """How a job has ended."""
 
-    Attributes
-    ----------
-    state
-        ``FAILED``, ``TIMEOUT``, ``CANCELLED``, ``NODE_FAIL``, ``PREEMPTED``, ...; empty where it is not known.
-    code
-        Exit code, as the queue writes it.
-    node
-        Node on which it ran.
-    log
-        File of what it printed to the error stream.
-    text
-        The end of that file.
-    """
-
-    state: str = ""
-    code: str = ""
+    state: str = ""  # ``FAILED``, ``TIMEOUT``, ``CANCELLED``, ``NODE_FAIL``, ...; empty where it is not known.
+    code: str = ""  # As the queue writes it.
     node: str = ""
-    log: Path | None = None
-    text: str = ""
+    log: Path | None = None  # File of what it printed to the error stream.
+    text: str = ""  # The end of that file.
 
     @property
     def from_outside(self) -> bool:
@@ -82,6 +47,13 @@ class Ended:
         taken = self.state == "COMPLETING" and words is not None and "TIME LIMIT" not in words[1]
         return taken or self.state in ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REVOKED")
 
+    @property
+    def last_lines(self) -> str:
+        """The last lines of the log, for a message; empty if there are none."""
+        lines = [line.rstrip() for line in self.text.splitlines() if line.strip()]
+        quoted = "\n".join(f"  {line[:300]}" for line in lines[-5:])
+        return f"the last lines of {self.log}:\n{quoted}" if lines else ""
+
     def __str__(self) -> str:
         where = f"on {self.node} " if self.node else ""
         if self.state == "RUNNING":
@@ -90,39 +62,12 @@ class Ended:
 
 
 def is_passing(message: str) -> bool:
-    """Whether a command failed only because the queue could not be reached.
-
-    Examples
-    --------
-    >>> is_passing("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)")
-    True
-    >>> is_passing("sbatch: error: Batch job submission failed: Invalid partition name specified")
-    False
-    """
+    """Whether a command failed only because the queue could not be reached."""
     return bool(PASSING.search(message))
 
 
 def parse_states(kind: str, text: str) -> dict[str, JobState]:
-    """Read the list of jobs that a queue prints.
-
-    Parameters
-    ----------
-    kind
-        Name of a queue whose jobs can be listed, such as ``slurm``.
-    text
-        What its command printed; headings are passed over.
-
-    Returns
-    -------
-    dict
-        State of each job that is not over, by id.
-
-    Examples
-    --------
-    >>> parse_states("slurm", "12|RUNNING|None\\n13_2|PENDING|Resources\\n11|COMPLETING|None\\n")
-    {'12': JobState(state='RUNNING', reason='None', pending=False),
-     '13_2': JobState(state='PENDING', reason='Resources', pending=True)}
-    """
+    """Read the list of jobs that a queue prints: the state of each that is not over, by id. Headings are left out."""
     jobs = SCHEDULERS[kind].jobs
     assert jobs is not None, f"jobs of {kind} cannot be listed"
     states = {}
@@ -139,13 +84,7 @@ def parse_states(kind: str, text: str) -> dict[str, JobState]:
 
 
 def run(*command: str) -> tuple[int, str, str]:
-    """Run a command, and return its exit code, output and error text; one that does not exist has exit code 127.
-
-    Examples
-    --------
-    >>> run("echo", "12")
-    (0, '12\\n', '')
-    """
+    """Run a command, and return its exit code, output and error text; one that does not exist has exit code 127."""
     try:
         done = subprocess.run(
             command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PATIENCE, errors="replace"
@@ -158,18 +97,7 @@ def run(*command: str) -> tuple[int, str, str]:
 
 
 def list_jobs(kind: str) -> dict[str, JobState] | None:
-    """List the jobs of this user that the queue has.
-
-    Parameters
-    ----------
-    kind
-        Name of the queue.
-
-    Returns
-    -------
-    dict or None
-        State of each job, by id; None where the queue cannot be asked, now or at all.
-    """
+    """List the jobs of this user that the queue has, by id; None where it cannot be asked, now or at all."""
     jobs = SCHEDULERS[kind].jobs
     if jobs is None:
         return None
@@ -178,17 +106,7 @@ def list_jobs(kind: str) -> dict[str, JobState] | None:
 
 
 def how_it_ended(kind: str, job: str, *, logs: Iterable[Path] = ()) -> Ended:
-    """Find out how a job has ended, as far as the queue still knows; only Slurm is asked.
-
-    Parameters
-    ----------
-    kind
-        Name of the queue.
-    job
-        Number of the job.
-    logs
-        Files that may hold what it printed, where the queue does not say.
-    """
+    """Ask how a job has ended; ``logs`` may hold what it printed, where the queue does not say."""
     code, out, _ = run("scontrol", "show", "job", "--oneliner", job) if kind == "slurm" else (1, "", "")
     # Of an array all elements are shown, the newest first.
     words = out.splitlines()[0].split() if code == 0 and out else []
@@ -207,13 +125,7 @@ def logs_of(options: dict[str, Any], job: str) -> list[Path]:
 
 
 def tail(files: Iterable[Path | None]) -> tuple[Path | None, str]:
-    """Read the end of the first of these files that has any text: its name and at most 8 kB.
-
-    Examples
-    --------
-    >>> tail([None, Path("there-is-none.err")])
-    (None, '')
-    """
+    """Read the end of the first of these files that has any text: its name and at most 8 kB."""
     for file in files:
         with suppress(OSError):
             if file is not None and file.is_file():
@@ -223,16 +135,3 @@ def tail(files: Iterable[Path | None]) -> tuple[Path | None, str]:
                 if text.strip():
                     return file, text
     return None, ""
-
-
-def last_lines(file: Path | None, text: str, *, most: int = 5) -> str:
-    """Quote the last lines of a text for a message; empty if there are none.
-
-    Examples
-    --------
-    >>> print(last_lines(Path("a.err"), "one\\n\\ntwo\\n", most=1))
-    the last lines of a.err:
-      two
-    """
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return f"the last lines of {file}:\n" + "\n".join(f"  {line[:300]}" for line in lines[-most:]) if lines else ""

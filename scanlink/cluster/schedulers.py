@@ -22,53 +22,27 @@ LIMIT = re.compile(r"limit|policy|quota|too many", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class WalltimeFormat:
-    """How a queue writes wall times: the queues differ in what a lone number or one colon means.
+    """How a queue writes wall times: the queues differ in what a lone number or one colon means."""
 
-    Attributes
-    ----------
-    units
-        Seconds of each field, by the number of colons.
-    days
-        The same where a number of days and a hyphen stand before them; None where that is not understood.
-    example
-        A wall time, for messages.
-    """
-
+    # Seconds of each field, by the number of colons.
     units: Mapping[int, tuple[int, ...]]
+    # The same where a number of days and a hyphen stand before them; None where that is not understood.
     days: Mapping[int, tuple[int, ...]] | None = None
     example: str = '"04:00:00"'
 
 
 @dataclass(frozen=True)
 class JobList:
-    """A command that lists the jobs of a user, a line a job.
+    """A command that lists the jobs of a user, a line a job."""
 
-    Attributes
-    ----------
-    command
-        Its words; the user follows.
-    separator
-        What stands between the columns; None for white space.
-    state, reason
-        Columns with the state of a job, and with what it waits for; None where the queue does not say.
-    pending
-        States of jobs that wait to be started.
-    over
-        States of jobs that have ended, though they are still listed.
-    user_number
-        Whether the user is given by number.
-    empty
-        What it says, as an error, where there is no job; empty where that is no error.
-    """
-
-    command: tuple[str, ...]
-    separator: str | None
-    state: int
-    reason: int | None = None
-    pending: tuple[str, ...] = ()
-    over: tuple[str, ...] = ()
-    user_number: bool = False
-    empty: str = ""
+    command: tuple[str, ...]  # Its words; the user follows.
+    separator: str | None  # Between the columns; None for white space.
+    state: int  # Column with the state of a job.
+    reason: int | None = None  # Column with what it waits for; None where the queue does not say.
+    pending: tuple[str, ...] = ()  # States of jobs that wait to be started.
+    over: tuple[str, ...] = ()  # States of jobs that have ended, though they are still listed.
+    user_number: bool = False  # Whether the user is given by number.
+    empty: str = ""  # What it says, as an error, where there is no job; empty where that is no error.
 
 
 _HOURS = {0: (1,), 1: (60, 1), 2: (3600, 60, 1)}
@@ -76,42 +50,19 @@ _HOURS = {0: (1,), 1: (60, 1), 2: (3600, 60, 1)}
 
 @dataclass(frozen=True)
 class Scheduler:
-    """What is known of a queue system.
+    """What is known of a queue system."""
 
-    Attributes
-    ----------
-    dask_class
-        Class of dask-jobqueue that writes its job scripts.
-    submit
-        Command that takes a job script.
-    cancels_many
-        Whether the command that cancels jobs takes many numbers.
-    no_requeue
-        Directive without which the queue might start a job again by itself; None where there is none.
-    requeue
-        Pattern of the directives that say so, or the opposite.
-    walltime
-        How it writes wall times; None where jobs have none.
-    needs
-        What a profile has to say of the size of a job, each with an example.
-    directives
-        Type of ``job-extra-directives``.
-    jobs
-        How its jobs are listed; None where it is not asked.
-    never
-        What jobs wait for that never start.
-    """
-
-    dask_class: str
-    submit: str
-    cancels_many: bool = False
-    no_requeue: str | None = None
-    requeue: str = "-r"
-    walltime: WalltimeFormat | None = WalltimeFormat(_HOURS)
+    dask_class: str  # Class of dask-jobqueue that writes its job scripts.
+    submit: str  # Command that takes a job script.
+    cancels_many: bool = False  # Whether the command that cancels jobs takes many numbers.
+    no_requeue: str | None = None  # Directive without which the queue might start a job again by itself, if any.
+    requeue: str = "-r"  # Pattern of the directives that say so, or the opposite.
+    walltime: WalltimeFormat | None = WalltimeFormat(_HOURS)  # None where jobs have no wall time.
+    # What a profile has to say of the size of a job, each with an example.
     needs: tuple[tuple[str, str], ...] = (("cores", "1"), ("memory", "4GiB"))
-    directives: type[list[str]] | type[dict[str, str]] = list
-    jobs: JobList | None = None
-    never: tuple[str, ...] = ()
+    directives: type[list[str]] | type[dict[str, str]] = list  # Type of ``job-extra-directives``.
+    jobs: JobList | None = None  # How its jobs are listed; None where it is not asked.
+    never: tuple[str, ...] = ()  # What jobs wait for that never start.
 
     @property
     def section(self) -> str:

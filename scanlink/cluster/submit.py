@@ -21,18 +21,7 @@ __all__ = ["DriverJob", "driver_job", "job_name", "submit", "waiting_or_running"
 
 
 def job_name(folder: Path) -> str:
-    """Name a run's driver jobs after its folder, with a hash of the whole path.
-
-    Parameters
-    ----------
-    folder
-        Run folder.
-
-    Examples
-    --------
-    >>> job_name(Path("/data/my run"))
-    'scanlink-my-run-7b70a9'
-    """
+    """Name a run's driver jobs after its folder, with a hash of the whole path."""
     path = folder.resolve()
     word = re.sub(r"[^A-Za-z0-9_.]+", "-", path.name).strip("-.")[:40] or "run"
     return f"scanlink-{word}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
@@ -111,22 +100,9 @@ def driver_job(
 
 
 def waiting_or_running(name: str) -> list[tuple[str, str]]:
-    """List the jobs of a name in the queue, whoever submitted them.
+    """List the jobs of a name in the queue, whoever submitted them: number, and state such as ``pending (Dependency)``.
 
-    Parameters
-    ----------
-    name
-        Name of the jobs, from :func:`job_name`.
-
-    Returns
-    -------
-    list of tuple
-        Number of the job, and its state with the reason, such as ``"pending (Dependency)"``.
-
-    Raises
-    ------
-    RunError
-        If Slurm does not answer.
+    Raises RunError if Slurm does not answer.
     """
     lines = _slurm("squeue", "--noheader", f"--name={name}", "--format=%i|%T|%r").splitlines()
     jobs = []

@@ -113,17 +113,9 @@ exit "$code"
 
 
 def mebibytes(memory: str) -> int:
-    """Convert an amount of memory to MiB, rounded up.
+    """Convert an amount of memory to MiB, rounded up: ``4GiB``, ``500MB`` or, as Slurm has it, ``4G`` for 4 GiB.
 
-    Parameters
-    ----------
-    memory
-        Amount with its unit: ``4GiB``, ``500MB`` or, as Slurm has it, ``4G`` for 4 GiB.
-
-    Raises
-    ------
-    OptionError
-        If it is no amount of memory.
+    Raises OptionError if it is no amount of memory.
 
     Examples
     --------
@@ -140,64 +132,27 @@ def mebibytes(memory: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class DriverJob:
-    """A job that runs ``scanlink run``, alone or as a chain of links.
+    """A job that runs ``scanlink run``, alone or as a chain of links."""
 
-    Attributes
-    ----------
-    name
-        Name of the job, equal for all links, and for no other run.
-    folder
-        Run folder, absolute.
-    command
-        Words of the command; ``$SLURM_CPUS_PER_TASK`` stands for the cores of the job.
-    workdir
-        Working directory of the command.
-    walltime
-        Wall time of one job, as Slurm writes it.
-    memory
-        Memory of one job, MiB.
-    cores
-        Cores of one job.
-    queue, account
-        Partition and account; None for those that Slurm takes by itself.
-    links
-        Most jobs of the chain; None for a single job.
-    extra
-        More options of sbatch.
-    scheduler
-        Name of the queue that it is for.
-
-    Examples
-    --------
-    >>> job = DriverJob(name="scanlink-a", folder=Path("/data/my run"), command=["scanlink", "run"], workdir=Path("/"))
-    >>> print(job.script())
-    #!/usr/bin/env bash
-    ...
-    #SBATCH --output='/data/my run/logs/driver-1-%j.log'
-    ...
-    """
-
-    name: str
-    folder: Path
-    command: Sequence[str]
+    name: str  # Equal for all links, and for no other run.
+    folder: Path  # Run folder, absolute.
+    command: Sequence[str]  # ``$SLURM_CPUS_PER_TASK`` stands for the cores of the job.
     workdir: Path
-    walltime: str = "04:00:00"
-    memory: int = 4096
+    walltime: str = "04:00:00"  # Of one job, as Slurm writes it.
+    memory: int = 4096  # Of one job, MiB.
     cores: int = 1
-    queue: str | None = None
+    queue: str | None = None  # None for the partition, and the account, that Slurm takes by itself.
     account: str | None = None
-    links: int | None = None
-    extra: Sequence[str] = ()
-    scheduler: str = "slurm"
+    links: int | None = None  # Most jobs of the chain; None for a single job.
+    extra: Sequence[str] = ()  # More options of sbatch.
+    scheduler: str = "slurm"  # Queue that it is for.
 
     @property
     def logs(self) -> Path:
-        """Folder of the job's script and logs."""
         return self.folder / "logs"
 
     @property
     def path(self) -> Path:
-        """The job's script."""
         return self.logs / "driver.sh"
 
     @property
@@ -206,13 +161,7 @@ class DriverJob:
         return int(min(300, max(30, seconds_of(self.walltime, "slurm", where="--walltime") // 10)))
 
     def script(self) -> str:
-        """Write the script as text.
-
-        Raises
-        ------
-        OptionError
-            If the folder's name has a character that Slurm's file names cannot have.
-        """
+        """Write the script as text; raises OptionError where Slurm's file names cannot have what the folder's has."""
         if re.search(r"[\n\\]", str(self.folder)):
             raise OptionError(
                 f"run folder {str(self.folder)!r}: Slurm cannot write logs where a name has \\ or a new line"
@@ -221,6 +170,7 @@ class DriverJob:
         log_names = str(self.logs).replace("%", "%%")
         chain = self.links is not None
         folder = shlex.quote(str(self.folder))
+        command = " ".join(f'"{word}"' if word == CORES else shlex.quote(word) for word in self.command)
         directives = [
             f"job-name={self.name}",
             f"output={shlex.quote(f'{log_names}/driver-1-%j.log')}",
@@ -255,12 +205,8 @@ class DriverJob:
             "",
             "# One thread a process: the blocks run side by side, and each is single-threaded.",
             _THREADS,
-            f"command=({' '.join(map(_quoted, self.command))})",
+            f"command=({command})",
             "",
             _CHAIN if chain else _SINGLE,
         ]
         return "\n".join(lines)
-
-
-def _quoted(word: str) -> str:
-    return f'"{word}"' if word == CORES else shlex.quote(word)

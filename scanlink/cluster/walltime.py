@@ -15,14 +15,9 @@ __all__ = ["Lifetime", "format_walltime", "lifetime_for", "lifetime_of", "second
 
 @dataclass(frozen=True)
 class Lifetime:
-    """How long workers take new work.
+    """How long workers take new work: mean and stagger, in seconds.
 
-    Attributes
-    ----------
-    seconds
-        Mean lifetime, seconds.
-    stagger
-        Each worker lives up to so much shorter or longer, drawn at random, seconds: so that not all leave at once.
+    Each lives up to the stagger shorter or longer, drawn at random, so that not all leave at once.
     """
 
     seconds: float
@@ -30,36 +25,14 @@ class Lifetime:
 
     @property
     def arguments(self) -> list[str]:
-        """The same as arguments of ``dask worker``."""
         return ["--lifetime", f"{self.seconds:.0f}s", "--lifetime-stagger", f"{self.stagger:.0f}s"]
 
 
 def seconds_of(walltime: Any, kind: str, *, where: str) -> float:
-    """Read a wall time as its queue does.
+    """Read a wall time, such as ``04:00:00``, ``2-00:00:00`` (Slurm) or ``04:00`` (LSF), as its queue does.
 
-    Parameters
-    ----------
-    walltime
-        Text such as ``04:00:00``, ``2-00:00:00`` (Slurm) or ``04:00`` (LSF).
-    kind
-        Name of the queue, such as ``slurm``.
-    where
-        File and key, for the message.
-
-    Returns
-    -------
-    float
-        Seconds.
-
-    Raises
-    ------
-    OptionError
-        If it is no wall time of that queue, or not text: YAML reads 12:00:00 without quotes as the number 43200.
-
-    Examples
-    --------
-    >>> seconds_of("1-12", "slurm", where=""), seconds_of("4:30", "lsf", where="")
-    (129600, 16200)
+    Raises OptionError, which begins with ``where``, if it is no wall time of that queue, or not text: YAML reads
+    12:00:00 without quotes as the number 43200.
     """
     if not isinstance(walltime, str):
         raise OptionError(f'{where}: found the number {walltime!r}: write the time in quotes, such as "04:00:00"')
@@ -77,13 +50,7 @@ def seconds_of(walltime: Any, kind: str, *, where: str) -> float:
 
 
 def format_walltime(seconds: float, kind: str) -> str:
-    """Write a wall time of at least so many seconds as the queue does.
-
-    Examples
-    --------
-    >>> format_walltime(5400, "slurm"), format_walltime(5401, "lsf")
-    ('01:30:00', '01:31')
-    """
+    """Write a wall time of at least so many seconds as the queue does."""
     minutes = math.ceil(seconds / 60)
     text = f"{minutes // 60:02d}:{minutes % 60:02d}"
     return f"{text}:00" if 2 in _format_of(kind).units else text
@@ -98,21 +65,9 @@ def _format_of(kind: str) -> WalltimeFormat:
 def lifetime_for(walltime: float) -> Lifetime:
     """Derive the lifetime that a wall time leaves: the last worker is gone a while before its job is killed.
 
-    Parameters
-    ----------
-    walltime
-        Wall time of the job, seconds.
-
-    Notes
-    -----
     With m = 5 min, or 5 % of the wall time w where that is more, or w / 4 where w is shorter than 20 min, the longest
     life is w - m, and the mean one (w - m) / 1.1 with a stagger of a tenth of itself. A job of 4 h has workers that
     leave after 3 h 7 min to 3 h 48 min. The clock of a worker starts when it has been imported, that of its job before.
-
-    Examples
-    --------
-    >>> lifetime_for(4 * 3600).arguments
-    ['--lifetime', '12436s', '--lifetime-stagger', '1244s']
     """
     margin = min(max(300.0, 0.05 * walltime), 0.25 * walltime)
     mean = (walltime - margin) / 1.1
@@ -120,13 +75,7 @@ def lifetime_for(walltime: float) -> Lifetime:
 
 
 def walltime_for(lifetime: Lifetime) -> float:
-    """Derive the wall time, in seconds, that a lifetime needs.
-
-    Examples
-    --------
-    >>> walltime_for(Lifetime(3600, 360)) / 60
-    71.0
-    """
+    """Derive the wall time, in seconds, that a lifetime needs."""
     longest = lifetime.seconds + lifetime.stagger
     return longest + min(max(300.0, 0.05 * longest), longest / 3)
 
@@ -134,10 +83,7 @@ def walltime_for(lifetime: Lifetime) -> float:
 def lifetime_of(arguments: list[str], *, where: str) -> Lifetime | None:
     """Read the lifetime from the arguments of ``dask worker``; None where there is none.
 
-    Raises
-    ------
-    OptionError
-        If it is not a time.
+    Raises OptionError if it is not a time.
 
     Examples
     --------

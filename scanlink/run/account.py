@@ -1,4 +1,4 @@
-"""The driver's account of one work: what is finished, what is left, and what went wrong."""
+"""The driver's account of works: what is finished, what is left and how long it will take, and what is begun next."""
 
 from __future__ import annotations
 
@@ -6,51 +6,56 @@ import json
 import logging
 import time
 from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 
 from scanlink.errors import RunError, first_few
 from scanlink.files import replace_file
 from scanlink.run.blocks import Block
-from scanlink.run.costs import CostModel
-from scanlink.run.events import Done, Failed
-from scanlink.run.work import Job, RunStats, Work
+from scanlink.run.work import Done, Failed, Job, RunStats, Work
 
-__all__ = ["Account"]
+__all__ = ["Account", "CostModel", "Order"]
 
 log = logging.getLogger("scanlink")
 
 # When so many blocks failed and none did not, the rest would do the same.
 _HOPELESS = 20
+# Seconds of estimated cost that a group needs before its own ratio counts as much as that of all groups.
+_WEIGHT = 30.0
+
+
+class CostModel:
+    """Ratio of measured to estimated seconds, by group, drawn towards that of all groups.
+
+    ``seconds = cost * (took_g + w r) / (cost_g + w)`` with ``r = took / cost`` over all groups: groups differ in how
+    well they are estimated, and a group of which little is known yet is taken to be like the others.
+    """
+
+    def __init__(self) -> None:
+        self._cost: dict[int, float] = defaultdict(float)
+        self._took: dict[int, float] = defaultdict(float)
+
+    def observe(self, block: Block, seconds: float) -> None:
+        """Take note that a block took so many seconds."""
+        self._cost[block.group] += block.cost
+        self._took[block.group] += seconds
+
+    def seconds(self, block: Block) -> float:
+        """Estimate the seconds that a block will take."""
+        took, cost = self._took[block.group], self._cost[block.group]
+        return block.cost * ((took + _WEIGHT * self.mean()) / (cost + _WEIGHT))
+
+    def mean(self) -> float:
+        """Return measured over estimated seconds of all blocks that are finished."""
+        cost, took = sum(self._cost.values()), sum(self._took.values())
+        return took / cost if cost > 0 and took > 0 else 1.0
 
 
 class Account:
     """The driver's account of one work; making it reads every part that the work has already.
 
     A group is open until its blocks are done or set aside and the driver has closed it; the work is finished when all
-    its groups are closed.
-
-    Parameters
-    ----------
-    work
-        Work that is accounted for.
-    place
-        Number of works that came before it.
-    depth
-        0 for a work that was given, 1 for one that followed from it, and so on.
-
-    Attributes
-    ----------
-    stats
-        Figures for the caller in the end, and for those who watch meanwhile.
-    model
-        Model of how long its blocks take; two tasks may be estimated on different scales.
-    left
-        Estimated seconds of blocks that are neither done nor set aside.
-    pending
-        Jobs of the blocks that were not done when it began.
-    open
-        Numbers of the groups that are not closed.
-    rank
-        Place of each group among those of the work: the one with the most to do comes first.
+    its groups are closed. ``place`` is the number of works that came before it; ``depth`` is 0 for a work that was
+    given, 1 for one that followed from it, and so on.
     """
 
     def __init__(self, work: Work, *, place: int = 0, depth: int = 0) -> None:
@@ -62,17 +67,21 @@ class Account:
             log.info("%d of %d blocks are finished already", len(finished), len(work.blocks))
         for number, fault in damaged.items():
             log.warning("the part of block %d is damaged and computed anew: %s", number, fault)
+        # Two tasks may be estimated on different scales.
         self.model = CostModel()
+        # Jobs of the blocks that were not done when it began, and estimated seconds of those that still are not.
         self.pending = [Job(work, block) for block in work.blocks if block.number not in finished]
         self.left = sum(job.block.cost for job in self.pending)
         self._groups: dict[int, list[Block]] = {number: [] for number in work.groups}
         for block in work.blocks:
             self._groups.setdefault(block.group, []).append(block)
+        # Numbers of the groups that are not closed.
         self.open = set(self._groups)
         self._n_unfinished = Counter(job.block.group for job in self.pending)
         cost: dict[int, float] = defaultdict(float)
         for _, block in self.pending:
             cost[block.group] += block.cost
+        # The group with the most to do comes first.
         ordered = sorted(self._groups, key=lambda number: (-cost[number], number))
         self.rank = {number: rank for rank, number in enumerate(ordered)}
         self._computed: set[int] = set()
@@ -80,13 +89,7 @@ class Account:
         self._traces: dict[int, str] = {}
 
     def record(self, event: Done | Failed) -> None:
-        """Record what became of a block.
-
-        Raises
-        ------
-        RunError
-            If every one of the first blocks failed.
-        """
+        """Record what became of a block; raises RunError if every one of the first blocks failed."""
         block, stats = event.job.block, self.stats
         self._n_unfinished[block.group] -= 1
         self.left -= block.cost
@@ -157,3 +160,37 @@ class Account:
         }
         text = json.dumps(content, indent=1)
         replace_file(path, lambda temporary: temporary.write_text(text))
+
+
+class Order:
+    """Order in which blocks are begun; accounts may be added to it, and ``by_group`` is whether something follows from
+    groups.
+
+    Where nothing does, the longest first, so that no long one is left when the others are done.
+
+    Where something does, the longest first would end all groups together, near the end, and what follows would wait for
+    nearly everything. So group after group: what follows from a group before other groups, within a work the group with
+    the most to do first, and in a group the longest first. A block that takes more than half of the time that the rest
+    will take on these threads is begun before all others, so that no long one is left here either.
+    """
+
+    def __init__(self, accounts: Mapping[Work, Account], *, by_group: bool) -> None:
+        self._accounts, self._by_group = accounts, by_group
+
+    def sort(self, jobs: list[Job], *, threads: int = 0, late: Collection[Job] = ()) -> None:
+        """Sort jobs in place; the next one is the last, from where it is taken.
+
+        ``threads`` share them; 0 if there is one, or none yet. Jobs that are ``late`` come when the rest is done.
+        """
+        seconds = {job: self._accounts[job.work].model.seconds(job.block) for job in jobs}
+        long = sum(seconds.values()) / threads / 2 if threads else float("inf")
+
+        def key(job: Job) -> tuple[bool, float, int, int, int, float, int]:
+            account, took = self._accounts[job.work], seconds[job]
+            if not self._by_group:
+                return job in late, 0.0, 0, 0, 0, -took, job.block.number
+            urgent = -took if took > long else 0.0
+            rank = account.rank[job.block.group]
+            return job in late, urgent, -account.depth, account.place, rank, -took, job.block.number
+
+        jobs.sort(key=key, reverse=True)

@@ -13,25 +13,13 @@ __all__ = ["Block", "cut"]
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of work: some consecutive rows of one group's list of items.
+    """Some consecutive rows of one group's list of items: what one task computes."""
 
-    Attributes
-    ----------
-    number
-        Position of the block in the plan, from 0; names the part that it leaves.
-    group
-        Number of the group, from 0.
-    first, last
-        Rows of the list, half open.
-    cost
-        Estimated seconds; only their order and sums matter.
-    """
-
-    number: int
-    group: int
-    first: int
+    number: int  # Position in the plan, from 0; names the part that the block leaves.
+    group: int  # From 0.
+    first: int  # Rows of the list, half open.
     last: int
-    cost: float
+    cost: float  # Estimated seconds; only their order and sums matter.
 
 
 def cut(
@@ -41,24 +29,13 @@ def cut(
     target: float | None = None,
     owners_per_block: int | None = None,
 ) -> list[Block]:
-    """Cut every group's items into blocks of whole owners (genes).
+    """Cut every group's items into blocks of whole owners (genes), numbered in order of group and row.
 
-    Parameters
-    ----------
-    owners
-        Owner of each item; the items of an owner stand together. Shape ``(n_items,)``.
-    costs
-        Estimated seconds of each item, one array a group. Shape ``(n_items,)`` each.
-    target
-        Seconds that a block may take, unless a single owner takes longer. None: 10, or less where that would make
-        fewer than about 100 blocks; the number of workers has no part in it, so that any number finds the same blocks.
-    owners_per_block
-        Number of owners of every block, in place of a target.
-
-    Returns
-    -------
-    list of Block
-        Numbered in order of group and row.
+    ``owners`` has the owner of each item, shape ``(n_items,)``; the items of an owner stand together. ``costs`` has the
+    estimated seconds of each item, one array of that shape a group. ``target`` is the seconds that a block may take,
+    unless a single owner takes longer. None: 10, or less where that would make fewer than about 100 blocks; the number
+    of workers has no part in it, so that any number finds the same blocks. ``owners_per_block`` takes the place of a
+    target.
 
     Examples
     --------

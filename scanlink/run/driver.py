@@ -14,15 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanlink.errors import RunError, first_few
-from scanlink.run.account import Account
+from scanlink.run.account import Account, Order
 from scanlink.run.blocks import Block
-from scanlink.run.events import Event, Tick
+from scanlink.run.compute import Here
 from scanlink.run.farm import Farm
-from scanlink.run.here import Here
-from scanlink.run.order import Order
 from scanlink.run.parts import PartError, Parts
 from scanlink.run.progress import Progress
-from scanlink.run.work import RunStats, Task, Then, Work
+from scanlink.run.work import Event, RunStats, Task, Then, Tick, Work
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,25 +44,10 @@ def run_blocks(
     problem: Callable[[], str | None] = lambda: None,
     name: str = "",
 ) -> RunStats:
-    """Compute the blocks whose parts are not there yet.
+    """Compute the blocks of one work whose parts are not there yet, as :func:`run_work` does.
 
-    Parameters
-    ----------
-    task, context, blocks, parts, name
-        As in :class:`scanlink.run.Work`.
-    client, retries, problem
-        As in :func:`run_work`.
-
-    Returns
-    -------
-    RunStats
-        Counts, times and memory, and what was set aside: a block that fails again and again does not keep the others
-        from being computed. Its reason is in the log, and with its traceback in ``failed.json``.
-
-    Raises
-    ------
-    RunError
-        As in :func:`run_work`.
+    A block that fails again and again is set aside, and does not keep the others from being computed. Its reason is in
+    the log and in what is returned, and with its traceback in ``failed.json``.
     """
     work = Work(task, context, blocks, parts, name)
     return run_work([work], client=client, retries=retries, problem=problem)[work]
@@ -80,53 +63,32 @@ def run_work(
 ) -> dict[Work, RunStats]:
     """Compute the blocks of some works whose parts are not there yet, and of the works that follow from their groups.
 
-    Parameters
-    ----------
-    works
-        Works that are to be computed, each with parts of its own.
-    client
-        Dask client; None computes in this process, one block after another. Workers may come and go, and there need
-        be none at first.
-    retries
-        Number of times that a block that raised is tried again, on a client.
-    problem
-        Function that is called now and then, such as :meth:`FolderLock.problem`; a text stops the run.
-    then
-        Function that is called as ``then(work, group)`` in this process, once for each group of each work that is no
-        leaf, when all blocks of that group have their parts and these are seen here: found finished, or computed.
-        Returns further works, or none. Their blocks are computed while those of other groups still are. The workers
-        have something to do meanwhile, but nothing is sent to them: it may take seconds, not minutes.
+    Without a client they are computed in this process, one after another. Workers may come and go, and there need be
+    none at first; a block that raised there is tried ``retries`` times more. ``problem`` is called now and then, such
+    as :meth:`FolderLock.problem`; a text stops the run.
 
-    Returns
-    -------
-    dict
-        What was done for each work, in the order in which they became known. A group of which blocks were set aside is
-        not gone on from, because what follows would be of a part of it only; ``unfollowed`` says so, and the same
-        command goes on from it once the blocks succeed.
+    ``then(work, group)`` is called in this process, once for each group of each work that is no leaf, when all blocks
+    of that group have their parts and these are seen here: found finished, or computed. It returns further works, or
+    none, whose blocks are computed while those of other groups still are. The workers have something to do meanwhile,
+    but nothing is sent to them: it may take seconds, not minutes.
 
-    Raises
-    ------
-    RunError
-        If the run cannot go on: the folder is lost or full, the scheduler or all workers are lost for good, or every
-        one of the first blocks of a work fails. What is finished is kept.
-    Exception
-        What ``then`` raises ends the run in the same way; but a :class:`PartError`, where parts of that group were
-        altered since they were written, has these computed anew and ``then`` called again, once.
+    Returns what was done for each work, in the order in which they became known. A group of which blocks were set aside
+    is not gone on from, because what follows would be of a part of it only; ``unfollowed`` says so, and the same
+    command goes on from it once the blocks succeed.
+
+    Raises RunError if the run cannot go on: the folder is lost or full, the scheduler or all workers are lost for good,
+    or every one of the first blocks of a work fails. What is finished is kept. What ``then`` raises ends the run in the
+    same way; but a :class:`PartError`, where parts of that group were altered since they were written, has these
+    computed anew and ``then`` called again, once.
     """
     accounts: dict[Work, Account] = {}
     # Longest first, unless something waits for a group to be complete.
     order = Order(accounts, by_group=then is not None)
-    crew: Farm | Here
-    if client is None:
-        crew = Here(order, problem=problem)
-    else:
+    crew: Farm | Here = Here(order, problem=problem)
+    if client is not None:
         crew = Farm(client, order, retries=retries, problem=problem)
-    details = {
-        "pid": os.getpid(),
-        "job": os.environ.get("SLURM_JOB_ID"),
-        "dashboard": getattr(client, "dashboard_link", None),
-    }
-    with Progress(**details) as progress, crew:
+    job, dashboard = os.environ.get("SLURM_JOB_ID"), getattr(client, "dashboard_link", None)
+    with Progress(pid=os.getpid(), job=job, dashboard=dashboard) as progress, crew:
         driver = _Driver(crew, progress, accounts, then)
         driver.add(works)
         while crew.busy or driver.waiting:
@@ -172,7 +134,6 @@ class _Driver:
         self._check_ended()
 
     def record(self, event: Event) -> None:
-        """Record what happened."""
         if isinstance(event, Tick):
             self._workers, self._threads = event.workers, event.threads
             return
@@ -249,6 +210,5 @@ class _Driver:
             self._finish(account)
 
     def _finish(self, account: Account) -> None:
-        """Write down that a work is finished."""
         account.close()
         self._progress.finish(account.stats)

@@ -15,16 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scanlink.errors import RunError, first_few
+from scanlink.run.account import Order
 from scanlink.run.blocks import Block
 from scanlink.run.compute import Report, compute_block
-from scanlink.run.events import Done, Event, Failed, Tick
-from scanlink.run.order import Order
-from scanlink.run.work import Job, Work
+from scanlink.run.work import Done, Event, Failed, Job, Tick, Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["Farm", "compute_block"]
+__all__ = ["Farm"]
 
 log = logging.getLogger("scanlink")
 
@@ -39,23 +38,11 @@ _BLIND = 5
 class Farm:
     """Keeps the workers of a client busy, and reports what comes back; a context manager.
 
-    What was sent and not begun is cancelled when it is left by an exception.
-
-    Parameters
-    ----------
-    client
-        Dask client whose workers compute.
-    order
-        Order in which blocks are sent.
-    retries
-        Number of times that a block that raised is tried again.
-    problem
-        Function that is called now and then; a text stops the run.
+    What was sent and not begun is cancelled when it is left by an exception. A block that raised is tried ``retries``
+    times more. ``problem`` is called now and then; a text stops the run.
     """
 
-    def __init__(
-        self, client: Client, order: Order, *, retries: int = 2, problem: Callable[[], str | None] = lambda: None
-    ) -> None:
+    def __init__(self, client: Client, order: Order, *, retries: int, problem: Callable[[], str | None]) -> None:
         self.client = client
         self._order, self._retries, self._problem = order, retries, problem
         self._queue: list[Job] = []
@@ -77,26 +64,16 @@ class Farm:
 
     @property
     def busy(self) -> bool:
-        """Tell whether there is anything to compute, or under way."""
         return bool(self._queue or self._running)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take on further jobs."""
         self._queue.extend(jobs)
         self._last_sort = float("-inf")
 
-    def step(self, *, wait: bool = True) -> Iterator[Event]:
-        """Send blocks, and yield what has ended, after a second at the latest.
+    def step(self, *, wait: bool) -> Iterator[Event]:
+        """Send blocks, and yield what has ended: after a second at the latest, or where it does not wait at once.
 
-        Parameters
-        ----------
-        wait
-            Whether to wait for that second; else only what has ended already is yielded.
-
-        Raises
-        ------
-        RunError
-            If scheduler, lock or folder are lost, or the queue system gives no workers for good.
+        Raises RunError if scheduler, lock or folder are lost, or the queue system gives no workers for good.
         """
         now = time.monotonic()
         if now - self._last_look > _LOOK:
@@ -128,8 +105,8 @@ class Farm:
         room = max(4, 2 * self._threads + 2) - len(self._running)
         if self.client.status != "running" or room <= 0 or not self._queue:
             return
+        # Not one by one: many are sent for little more than one.
         if room < self._threads // 20 and room < len(self._queue):
-            # Not one by one: many are sent for little more than one.
             return
         if time.monotonic() - self._last_sort > _SORT:
             self._order.sort(self._queue, threads=self._threads, late=self._second_chance)
@@ -142,7 +119,6 @@ class Farm:
             self._send_blocks(work, blocks)
 
     def _send_blocks(self, work: Work, blocks: list[Block]) -> None:
-        """Send some blocks of one work."""
         keys = [f"block-{block.number}-{self._name}-{self._sent + i}" for i, block in enumerate(blocks)]
         self._sent += len(blocks)
         futures = self.client.map(
@@ -161,7 +137,6 @@ class Farm:
             future.add_done_callback(lambda done: self._ready.put(done.key))
 
     def _wait_for_keys(self, seconds: float) -> list[str]:
-        """Return keys of what has ended, after so many seconds at the latest."""
         keys: list[str] = []
         try:
             keys.append(self._ready.get(timeout=seconds))

@@ -28,13 +28,7 @@ def available_cores() -> int:
 
 
 def check_client(client: object) -> None:
-    """Refuse what is no Dask client before anything is computed.
-
-    Raises
-    ------
-    InputError
-        If it is neither None nor a client.
-    """
+    """Refuse what is no Dask client with an InputError, before anything is computed."""
     if client is not None and not hasattr(client, "submit"):
         raise InputError(
             f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
@@ -45,17 +39,9 @@ def check_client(client: object) -> None:
 def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]:
     """Yield the caller's client, or a local cluster's that is closed again, or None for small work.
 
-    Parameters
-    ----------
-    client
-        Client of the caller, which is left open; None if there is none.
-    cost
-        Estimated seconds of all the work on one core.
-
-    Notes
-    -----
-    The workers are threads of this process, because worker processes would import the caller's script once more,
-    which fails where that has no ``if __name__ == "__main__"``. The kernels run without the interpreter lock.
+    ``cost`` is the estimated seconds of all the work on one core. The workers are threads of this process, because
+    worker processes would import the caller's script once more, which fails where that has no ``if __name__ ==
+    "__main__"``. The kernels run without the interpreter lock.
     """
     cores = available_cores()
     if client is not None or cost < SMALL_SECONDS or cores == 1:

@@ -10,9 +10,9 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from scanlink.errors import RunError
 
@@ -22,38 +22,26 @@ log = logging.getLogger("scanlink")
 
 NAME = ".lock"
 
-_ENDED = {
-    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
-    "TIMEOUT",
-}
+# States of Slurm's jobs that have ended.
+_ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
+_ENDED |= {"OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock.
-
-    Attributes
-    ----------
-    host, pid, started
-        Host and number of the process, and its start in ticks since the host's: process numbers are used again.
-    machine
-        Boot and process namespace of the host: two containers may have the same name and not see each other.
-    job
-        Number and cluster of the Slurm job that the process is part of, such as ``1234@hpc``, or "".
-    token
-        Text that no other lock has.
-    """
+    """Who holds a lock."""
 
     host: str
     pid: int
-    started: int
-    machine: str
-    job: str
-    token: str
+    started: int  # Ticks since the host's start, because process numbers are used again.
+    machine: (
+        str  # Boot and process namespace of the host: two containers may have the same name and not see each other.
+    )
+    job: str  # Number and cluster of the Slurm job that the process is part of, such as ``1234@hpc``, or "".
+    token: str  # No other lock has it.
 
     @classmethod
     def me(cls) -> Owner:
-        """Describe this process."""
         number, cluster = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_CLUSTER_NAME", "")
         job = f"{number}@{cluster}" if number else ""
         return cls(socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), job, uuid.uuid4().hex)
@@ -64,34 +52,12 @@ class Owner:
 
 
 class FolderLock:
-    """Keeps other drivers off a folder, as a context manager.
+    """Keeps other drivers off an existing folder, as a context manager.
 
-    Parameters
-    ----------
-    folder
-        Path of an existing folder.
-    beat
-        Seconds after which the file is touched again and again, for drivers on other hosts to see.
-    patience
-        Seconds without a touch after which the owner on another host counts as dead.
-
-    Raises
-    ------
-    RunError
-        On entering, if another driver holds the folder; says which.
-
-    Notes
-    -----
-    The file appears by a hard link, which one process alone can make, on NFS as well. An owner on this host is looked
-    up; one in a Slurm job is asked for with ``squeue``; any other is watched. No clock of one host is compared with
-    that of another.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, FolderLock(Path(folder)) as lock:
-    ...     lock.problem() is None
-    True
+    The file appears by a hard link, which one process alone can make, on NFS as well. It is touched every ``beat``
+    seconds, for drivers on other hosts to see. An owner on this host is looked up; one in a Slurm job is asked for with
+    ``squeue``; any other is watched, and counts as dead after ``patience`` seconds without a touch. No clock of one
+    host is compared with that of another. Entering raises RunError if another driver holds the folder.
     """
 
     def __init__(self, folder: Path, *, beat: float = 10.0, patience: float = 90.0) -> None:
@@ -121,9 +87,7 @@ class FolderLock:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -235,11 +199,9 @@ class FolderLock:
 
 def _started(pid: int) -> int:
     """Return the start of a process in ticks since boot; -1 if there is none, or no way to know."""
-    try:
+    with suppress(OSError, ValueError, IndexError):
         # The name, in brackets, may hold spaces.
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        pass
     if os.path.isdir("/proc/self"):
         return -1
     try:
@@ -247,22 +209,18 @@ def _started(pid: int) -> int:
     except ProcessLookupError:
         return -1
     except PermissionError:
-        return 0
+        pass
     return 0
 
 
 def _machine() -> str:
     """Name the boot and the process namespace of this host, as far as it has them."""
-    parts: list[str] = []
-    for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        lambda: os.readlink("/proc/self/ns/pid"),
-    ):
-        try:
-            parts.append(read())
-        except OSError:
-            parts.append("")
-    return " ".join(parts)
+    boot = namespace = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{boot} {namespace}"
 
 
 def _job_has_ended(job: str) -> bool:

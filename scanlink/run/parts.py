@@ -34,18 +34,10 @@ class PartError(RunError):
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one plan.
-
-    Attributes
-    ----------
-    folder
-        Folder that holds the parts.
-    fingerprint
-        Fingerprint of the plan: data, options and blocks. A part of another plan does not count.
-    """
+    """The parts of one plan."""
 
     folder: Path
-    fingerprint: str
+    fingerprint: str  # Of the plan: data, options and blocks. A part of another plan does not count.
 
     def path(self, block: Block) -> Path:
         """Return the file of a block's part."""
@@ -81,13 +73,7 @@ class Parts:
             return set()
 
     def inspect(self, blocks: Iterable[Block]) -> tuple[set[int], dict[int, str]]:
-        """Read every part that is there.
-
-        Returns
-        -------
-        tuple
-            Numbers of the blocks that are done, and what is wrong with each part that does not count.
-        """
+        """Read every part that is there; return the blocks that are done, and what is wrong with the other parts."""
         numbers = self.present()
         with_file = [block for block in blocks if block.number in numbers]
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -96,13 +82,7 @@ class Parts:
         return done, {number: fault for number, fault in faults.items() if fault}
 
     def read(self, blocks: Iterable[Block]) -> pa.Table:
-        """Read all parts, in the order of ``blocks``.
-
-        Raises
-        ------
-        PartError
-            If a part is missing, cannot be read, or is not as it was written.
-        """
+        """Read all parts, in the order of ``blocks``; raises PartError if one is missing or not as it was written."""
 
         def load(block: Block) -> pa.Table:
             try:

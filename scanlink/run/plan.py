@@ -32,13 +32,7 @@ AnyPlan = TypeVar("AnyPlan", bound="Plan")
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows that have been checked and cut into blocks.
-
-    Attributes
-    ----------
-    folder
-        Folder of the plan, and of the parts that its blocks leave.
-    """
+    """Rows that have been checked and cut into blocks; its folder holds the parts that the blocks leave as well."""
 
     folder: Path
 
@@ -91,18 +85,7 @@ class Plan:
         return sum(block.cost for block in self.blocks)
 
     def finished(self, *, set_aside: Collection[int] = ()) -> list[Block]:
-        """List all blocks but those that were set aside.
-
-        Parameters
-        ----------
-        set_aside
-            Numbers of blocks that failed.
-
-        Raises
-        ------
-        RunError
-            If one of the others has left no part; names the first.
-        """
+        """List all blocks but those that were set aside; raises RunError if one of these has left no part."""
         present = self.parts.present()
         blocks = [block for block in self.blocks if block.number not in set_aside]
         missing = [block.number for block in blocks if block.number not in present]
@@ -136,35 +119,14 @@ def write_plan(
     group_arrays: Collection[Arrays] = (),
     **more: Any,
 ) -> AnyPlan:
-    """Write a plan below a folder; the same input gives the same plan, whose parts count.
+    """Write a plan of the class ``kind``; the same input gives the same plan, whose parts count.
 
-    Parameters
-    ----------
-    kind
-        Class of the plan.
-    name
-        Name of the analysis; the plan's folder is called so, with the fingerprint.
-    folder
-        Folder of all plans.
-    about
-        What else the parts depend on, such as options; can be written as JSON.
-    groups
-        What is told of each group, its ``name`` at least, in the order of the table. It is not digested.
-    digested
-        Arrays that enter the fingerprint, by name, but are not written, such as the cells of each group.
-    rows
-        Arrays that say what each row is of, each in a file of its own.
-    blocks
-        All blocks.
-    group_arrays
-        Arrays that a block needs of its group, in the order of the groups.
-    more
-        Further fields of the class, all of them paths.
-
-    Returns
-    -------
-    Plan
-        Of the class ``kind``.
+    Its folder is called after ``name``, that of the analysis, and the fingerprint, and lies in ``folder``. ``about`` is
+    what else the parts depend on, such as options; it can be written as JSON. ``groups`` tells of each group, in the
+    order of the table, its ``name`` at least; it is not digested. Arrays in ``digested`` enter the fingerprint and are
+    not written, such as the cells of each group. Those in ``rows`` say what each row is of, and have a file each. Those
+    in ``group_arrays`` are what a block needs of its group, in the order of the groups. ``more`` are further fields of
+    the class, all of them paths.
     """
     cut_at = np.array([(block.group, block.first, block.last, block.cost) for block in blocks], dtype=_BLOCK)
     content = {"version": __version__, **about, "n_blocks": len(blocks)}

@@ -9,12 +9,12 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from scanlink.files import replace_file
+from scanlink.run.work import RunStats
 
-__all__ = ["Counts", "Progress", "duration"]
+__all__ = ["Progress", "duration"]
 
 log = logging.getLogger("scanlink")
 
@@ -22,38 +22,14 @@ log = logging.getLogger("scanlink")
 _LINE, _FILE = 10.0, 10.0
 
 
-class Counts(Protocol):
-    """Those of the driver's figures that are reported."""
-
-    n_blocks: int
-    n_found: int
-    n_computed: int
-    failed: dict[int, str]
-
-
 class Progress:
-    """Reports how far the blocks are, as a context manager.
-
-    Parameters
-    ----------
-    details
-        Further fields of the files, such as the link of the dashboard.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> counts = SimpleNamespace(n_blocks=2, n_found=0, n_computed=0, failed={})
-    >>> with Progress() as progress:
-    ...     progress.add(counts)
-    ...     counts.n_computed = 2
-    ...     progress.report(workers=1, threads=1, seconds_left=0.0)
-    """
+    """Reports how far the blocks are, as a context manager; ``details`` are further fields of the files."""
 
     def __init__(self, **details: Any) -> None:
         self._details = details
         self._begin = self._last_shown = self._last_written = time.monotonic()
-        self._counts: list[Counts] = []
-        self._files: list[tuple[Counts, Path, float]] = []
+        self._counts: list[RunStats] = []
+        self._files: list[tuple[RunStats, Path, float]] = []
         self._seconds_left: float | None = None
         self._workers = self._threads = 0
         self._last_done = -1
@@ -62,16 +38,8 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def add(self, counts: Counts, file: Path | None = None) -> None:
-        """Report on a further work.
-
-        Parameters
-        ----------
-        counts
-            Figures of the driver, which change as it goes on.
-        file
-            Path of a file that is written now and every ten seconds, for ``scanlink status``; None writes none.
-        """
+    def add(self, counts: RunStats, file: Path | None = None) -> None:
+        """Report on a further work, and write its file now and every ten seconds, for ``scanlink status``."""
         self._counts.append(counts)
         if self._sink is None and self._n_blocks() > self._n_done():
             self._sink = _make_sink()
@@ -80,15 +48,7 @@ class Progress:
             self._write(self._files[-1], "running")
 
     def report(self, *, workers: int, threads: int, seconds_left: float | None) -> None:
-        """Show the figures as they are now.
-
-        Parameters
-        ----------
-        workers, threads
-            Number of workers that are there, and of their threads.
-        seconds_left
-            Seconds that the rest of everything that is known will take; None if that is not known.
-        """
+        """Show the figures as they are now, with the seconds that the rest of all works will take, if that is known."""
         self._workers, self._threads, self._seconds_left = workers, threads, seconds_left
         time_now, n_done = time.monotonic(), self._n_done()
         all_done = n_done == self._n_blocks() and n_done != self._last_done
@@ -100,15 +60,13 @@ class Progress:
             for file in self._files:
                 self._write(file, "running")
 
-    def finish(self, counts: Counts) -> None:
+    def finish(self, counts: RunStats) -> None:
         """Write down that one of the works is finished."""
         for file in [file for file in self._files if file[0] is counts]:
             self._write(file, "finished")
             self._files.remove(file)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._sink is not None:
             self._sink.close(self._n_done(), self._n_blocks(), self._describe())
         was_told = isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -123,15 +81,12 @@ class Progress:
             log.debug("progress cannot be written: %s", second)
 
     def _n_blocks(self) -> int:
-        """Count the blocks of all works."""
         return sum(counts.n_blocks for counts in self._counts)
 
     def _n_done(self) -> int:
-        """Count the blocks that are finished."""
         return sum(counts.n_found + counts.n_computed for counts in self._counts)
 
     def _describe(self) -> str:
-        """Describe in a line how far it is."""
         n_failed = sum(len(counts.failed) for counts in self._counts)
         failed = f", {n_failed} set aside" if n_failed else ""
         remaining = "" if self._seconds_left is None else f", about {duration(self._seconds_left)} left"
@@ -140,8 +95,7 @@ class Progress:
             f"{remaining}, {self._workers} workers"
         )
 
-    def _write(self, file: tuple[Counts, Path, float], state: str, **fields: Any) -> None:
-        """Write the file of one work."""
+    def _write(self, file: tuple[RunStats, Path, float], state: str, **fields: Any) -> None:
         counts, path, begin = file
         content = {
             "state": state,
@@ -184,8 +138,6 @@ class _Lines:
 
 
 class _Bar:
-    """A bar on a terminal."""
-
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn

@@ -31,16 +31,6 @@ def stop_on_signals() -> Iterator[None]:
 
     Queue systems send a signal more than once, and to every process of a job; a second one must not break off the
     tidying up.
-
-    Examples
-    --------
-    >>> import os
-    >>> try:
-    ...     with stop_on_signals():
-    ...         os.kill(os.getpid(), signal.SIGTERM)
-    ... except Stopped as stopped:
-    ...     print(stopped.signal_name, stopped.code)
-    SIGTERM 75
     """
     if threading.current_thread() is not threading.main_thread():
         yield

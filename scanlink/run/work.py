@@ -1,4 +1,4 @@
-"""What is to be computed: a task, its blocks and where their parts go; and what came of it."""
+"""What is to be computed: a task, its blocks and where their parts go; and what is reported of it."""
 
 from __future__ import annotations
 
@@ -13,42 +13,23 @@ from scanlink.errors import RunError, first_few
 from scanlink.run.blocks import Block
 from scanlink.run.parts import Parts
 
-__all__ = ["Job", "RunStats", "Task", "Then", "Work"]
+__all__ = ["Done", "Event", "Failed", "Job", "RunStats", "Task", "Then", "Tick", "Work"]
 
 Task = Callable[[Any, Block], pa.Table]
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One task on some blocks. Two works are the same only if they are one object.
+    """One task on some blocks. Two works are the same only if they are one object."""
 
-    Attributes
-    ----------
-    task
-        Function that is called as ``task(context, block)`` and returns the block's table of numbers, booleans and
-        texts.
-    context
-        First argument of the task, small and picklable: paths and options, never matrices.
-    blocks
-        Blocks that are wanted, finished or not.
-    parts
-        Parts into which their tables go.
-    name
-        Name of this share of the blocks, if several drivers have one each: ``progress.json`` and ``failed.json``
-        beside the parts, which say how far it is and what was set aside, are called after it.
-    groups
-        Numbers of groups that are there although they may have no block; those of the blocks need not be named.
-    leaf
-        Whether nothing follows from its groups.
-    """
-
-    task: Task
-    context: Any
-    blocks: Sequence[Block]
+    task: Task  # Called as ``task(context, block)``; returns the block's table of numbers, booleans and texts.
+    context: Any  # Small and picklable: paths and options, never matrices.
+    blocks: Sequence[Block]  # Those that are wanted, finished or not.
     parts: Parts
+    # Share of the blocks, if several drivers have one each: ``progress.json`` and ``failed.json`` are called after it.
     name: str = ""
-    groups: Collection[int] = ()
-    leaf: bool = False
+    groups: Collection[int] = ()  # Groups that are there although they may have no block; the others need no naming.
+    leaf: bool = False  # Whether nothing follows from its groups.
 
     @property
     def marker(self) -> Path:
@@ -72,39 +53,17 @@ class Job(NamedTuple):
 
 @dataclass
 class RunStats:
-    """What was done for one work.
+    """What was done for one work: figures for the caller in the end, and for those who watch meanwhile."""
 
-    Attributes
-    ----------
-    n_blocks
-        Blocks of the plan that were asked for.
-    n_found
-        Blocks of these whose part was there already.
-    n_computed
-        Blocks of these that this call computed.
-    damaged
-        Fault of each part that was there and was computed anew, by number of its block.
-    failed
-        Reason of each block that failed, by number.
-    unfollowed
-        Reason why a group was not gone on from, by number of the group.
-    seconds
-        Wall time, seconds.
-    task_seconds
-        Sum of the seconds that the tasks took.
-    peak_mib
-        Largest resident memory of a process that computed a block, MiB.
-    """
-
-    n_blocks: int = 0
-    n_found: int = 0
-    n_computed: int = 0
-    seconds: float = 0.0
-    task_seconds: float = 0.0
-    peak_mib: float = 0.0
-    damaged: dict[int, str] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
-    unfollowed: dict[int, str] = field(default_factory=dict)
+    n_blocks: int = 0  # Blocks that were asked for.
+    n_found: int = 0  # Blocks of these whose part was there already.
+    n_computed: int = 0  # Blocks of these that this call computed.
+    seconds: float = 0.0  # Wall time.
+    task_seconds: float = 0.0  # Sum over the tasks.
+    peak_mib: float = 0.0  # Largest resident memory of a process that computed a block.
+    damaged: dict[int, str] = field(default_factory=dict)  # Fault of each part that was computed anew, by block.
+    failed: dict[int, str] = field(default_factory=dict)  # Reason of each block that failed.
+    unfollowed: dict[int, str] = field(default_factory=dict)  # Reason why a group was not gone on from.
 
     def add(self, later: RunStats) -> None:
         """Add what another call on the same blocks did."""
@@ -116,16 +75,41 @@ class RunStats:
         self.failed = later.failed
 
     def raise_failures(self) -> None:
-        """Raise what was set aside.
-
-        Raises
-        ------
-        RunError
-            If blocks failed; names the first.
-        """
+        """Raise RunError with the first reasons if blocks failed."""
         if self.failed:
             names = [f"block {number}: {reason}" for number, reason in sorted(self.failed.items())]
             raise RunError(
                 f"{len(self.failed)} of {self.n_blocks} blocks failed: {first_few(names, most=3)}. "
                 "The others are finished and kept; the same command tries only these again"
             )
+
+
+@dataclass(frozen=True)
+class Done:
+    """A block has its part."""
+
+    job: Job
+    seconds: float | None = None  # None if that was lost with a worker.
+    mib: float = 0.0  # Largest resident memory so far of the process that computed it.
+    found_finished: bool = False  # Its part was there already, left by a worker that died before it could say so.
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A block is set aside; ``trace`` is the traceback of what was raised, if it was."""
+
+    job: Job
+    reason: str
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Nothing happened; so many workers with so many threads are there."""
+
+    workers: int
+    threads: int
+
+
+# What those who compute blocks report to the driver.
+Event = Done | Failed | Tick

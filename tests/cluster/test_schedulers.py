@@ -11,7 +11,7 @@ import yaml
 import scanlink
 from scanlink.cluster import load_profile
 from scanlink.cluster.jobqueue import import_jobqueue, job_script
-from scanlink.cluster.keys import queue_keys
+from scanlink.cluster.profile_files import queue_keys
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.submit import driver_job, submit
 from scanlink.errors import OptionError

@@ -16,9 +16,9 @@ import pytest
 
 from scanlink import cluster
 from scanlink.errors import RunError
-from scanlink.run import Parts, cut, run_blocks
+from scanlink.run import Block, Parts, cut, run_blocks
+from scanlink.run.account import CostModel
 from scanlink.run.compute import compute_block
-from scanlink.run.costs import CostModel
 
 
 @dataclass(frozen=True)
@@ -164,3 +164,5 @@ def test_cost_model__learns_the_groups_apart():
     assert model.seconds(quick) == pytest.approx(0.5, rel=0.1)
     assert model.seconds(slow) == pytest.approx(4.0, rel=0.1)
     assert model.mean() == pytest.approx(2.25)
+    # A group of which nothing is known is like the others.
+    assert model.seconds(Block(100, 2, 0, 1, 3.0)) == pytest.approx(3 * 2.25)

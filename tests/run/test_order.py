@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from scanlink.run import Block, Parts, Work, cut
-from scanlink.run.account import Account
-from scanlink.run.events import Done
-from scanlink.run.order import Order
+from scanlink.run import Block, Parts, RunStats, Work, cut
+from scanlink.run.account import Account, Order
 from scanlink.run.progress import Progress
-from scanlink.run.work import Job
+from scanlink.run.work import Done, Job
 
 
 def never(context: object, block: Block) -> pa.Table:
@@ -97,14 +94,6 @@ def test_account__of_parts_that_are_there(tmp_path):
     assert account.unseen_parts(0) == []
 
 
-@dataclass
-class Counts:
-    n_blocks: int
-    n_found: int = 0
-    n_computed: int = 0
-    failed: dict[int, str] = field(default_factory=dict)
-
-
 def state(path: Path) -> tuple[str, int]:
     progress = json.loads(path.read_text())
     return progress["state"], progress["computed"]
@@ -117,7 +106,7 @@ def test_progress__a_file_for_each_work_and_one_line_for_all(tmp_path, caplog):
         pytest.raises(KeyboardInterrupt),
         Progress(pid=7) as progress,
     ):
-        scan, follow = Counts(4, n_found=1), Counts(3)
+        scan, follow = RunStats(4, n_found=1), RunStats(3)
         progress.add(scan, first)
         scan.n_computed = 3
         progress.add(follow, second)
@@ -125,7 +114,7 @@ def test_progress__a_file_for_each_work_and_one_line_for_all(tmp_path, caplog):
         follow.n_computed = 3
         progress.report(workers=2, threads=4, seconds_left=0.0)
         progress.report(workers=2, threads=4, seconds_left=0.0)
-        progress.add(Counts(5, failed={1: "why"}), third)
+        progress.add(RunStats(5, failed={1: "why"}), third)
         assert json.loads(third.read_text())["pid"] == 7
         raise KeyboardInterrupt
     # The second is told to be finished by nobody.

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scanlink.cluster.doctor import host, probe, slurm, workers
-from scanlink.cluster.doctor.case import Case, Row, walk
-from scanlink.cluster.doctor.report import Check, Report
+from scanlink.cluster.doctor.report import Case, Check, Report, Row, walk
 from scanlink.cluster.doctor.start import start, workers_of
 from scanlink.cluster.profile import Profile, load_profile
 from scanlink.cluster.schedulers import SCHEDULERS

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import uuid
 from pathlib import Path
 from typing import Any
 
-from scanlink.cluster.doctor.case import Case, Finding, fault, ok, warning
-from scanlink.cluster.doctor.probe import compile_kernels, mount_of, try_to_write, write_speed
-from scanlink.cluster.doctor.report import gib
+from scanlink.cluster.doctor.probe import compile_kernels, files_in, mount_of, try_to_write, write_speed
+from scanlink.cluster.doctor.report import Case, Finding, fault, gib, ok, warning
 from scanlink.cluster.walltime import lifetime_of
 from scanlink.errors import first_few
 
@@ -105,7 +103,8 @@ def check_network(case: Case) -> Finding:
         )
     address = str(networks[name] if name else scheduler.get("host") or get_ip())
     where = f"{name} ({address})" if name else address
-    others = case.other_hosts()
+    here = socket.gethostname().partition(".")[0]
+    others = [node.name for node in case.nodes if node.host.partition(".")[0] != here]
     if address.startswith("127.") and others:
         return fault(
             f"the scheduler would listen on {where}, out of reach of {first_few(others, most=3)}",
@@ -135,13 +134,10 @@ def check_inputs(case: Case) -> Finding | None:
 def check_folder(case: Case) -> Finding | None:
     if case.folder is None:
         return None
-    file = case.folder / f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
     try:
         case.folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with files_in(case.folder, "speed") as (file,):
             rate = write_speed(str(file))
-        finally:
-            file.unlink(missing_ok=True)
     except OSError as error:
         remedy = "name another folder with --out, or change its rights"
         return fault(f"{case.folder} cannot be written here: {error.strerror or error}", remedy)

@@ -9,7 +9,8 @@ import socket
 import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,19 @@ def describe_process() -> dict[str, Any]:
         "scratch_error": scratch_error,
         "scratch_free": shutil.disk_usage(scratch).free if scratch.is_dir() else 0,
     }
+
+
+@contextmanager
+def files_in(folder: Path, *names: str) -> Iterator[list[Path]]:
+    """Choose names of files in a folder that nobody else has, and remove the files at the end."""
+    stem = f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
+    files = [folder / f"{stem}-{name}" for name in names]
+    try:
+        yield files
+    finally:
+        for file in files:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def try_to_write(folder: Path) -> None:

@@ -1,51 +1,18 @@
-"""What the doctor found, how it is printed, and what to change where a job says why it did not start."""
+"""What the doctor examines, how it walks through its table of checks, and how what it found is printed."""
 
 from __future__ import annotations
 
-import re
-import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from scanlink.cluster.profile import Profile
-from scanlink.cluster.queues import Ended, last_lines
-
-__all__ = ["Check", "Report", "State", "gib", "last_words", "line", "remedy_for", "remedy_for_reason"]
 
 State = Literal["ok", "warning", "fault", "untried"]
 
 _MARKS = {"ok": "ok", "warning": "WARNING", "fault": "FAULT", "untried": "-"}
-_LONGER = "wait longer (--wait), or ask for less of cores, memory and walltime"
-# What the last words of a job mean, and what to change; the first that fits.
-_LAST_WORDS = {
-    r"No module named '?(distributed|dask|tornado|msgpack)": "python: an interpreter that has scanlink and Dask, such "
-    "as {here}; the profile's is {python}",
-    r"is not a valid network interface": "interface: one that the nodes have too; they have those that the line lists",
-    r"(Timed out|timed out|Connection refused|No route to host|unreachable|Name or service not known)": "interface: a "
-    "network that nodes and this host share (ib0, eno1, ...); or ask whether a firewall closes the ports between them, "
-    "and run the driver in a job then (scanlink submit)",
-    r"(MemoryError|\boom|OOM|Out Of Memory|memory limit|Cannot allocate memory|\bKilled\b)": "memory: more; what takes "
-    "more than its job asked for is killed",
-    r"(No such file or directory|not found|Permission denied|cannot execute)": "python: one that the nodes can start, "
-    "on a file system that they share; here {here} runs. If the line names another file, correct job-script-prologue",
-}
-# What Slurm says of a job that waits, and what to change.
-_REASONS = {
-    "Resources": f"the nodes are busy: {_LONGER}",
-    "Priority": f"other jobs go first: {_LONGER}",
-    "PartitionDown": "queue: another partition; this one is down",
-    "PartitionInactive": "queue: another partition; this one is inactive",
-    "PartitionTimeLimit": "walltime: less than the partition allows",
-    "ReqNodeNotAvail": "nodes are away or reserved, for maintenance perhaps (scontrol show reservation): a shorter "
-    "walltime may fit before it",
-    "BadConstraints": "job-extra-directives: what they ask for is on no node",
-    "InvalidAccount": "account: one of yours",
-    "InvalidQOS": "job-extra-directives: a --qos of yours",
-}
-# How Python says what went wrong: the cause stands above what followed from it.
-_ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Killed\w*): .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -149,63 +116,72 @@ def _wrapped(text: str, indent: str) -> str:
 
 
 def gib(size: float) -> str:
-    """Write a number of bytes for people.
-
-    Examples
-    --------
-    >>> gib(4 * 2**30), gib(350 * 2**20)
-    ('4.0 GiB', '350 MiB')
-    """
+    """Write a number of bytes for people: ``4.0 GiB``, ``350 MiB``."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
-def last_words(ended: Ended) -> str:
-    """Quote the lines of a job's log that say what went wrong, or if none does its last ones; empty without a log.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> log = "Traceback ...\\n  File ...\\nValueError: 'ib0' is not there\\n\\nRuntimeError: Nanny failed to start.\\n"
-    >>> print(last_words(Ended("FAILED", "1:0", "n1", Path("a.err"), log)))
-    its log, a.err, says:
-      ValueError: 'ib0' is not there
-      RuntimeError: Nanny failed to start.
-    """
-    errors = list(dict.fromkeys(_ERROR.findall(ended.text)))
-    if not errors:
-        return last_lines(ended.log, ended.text)
-    return f"its log, {ended.log}, says:\n" + "\n".join(f"  {line[:200]}" for line in errors[-4:])
+# What a check has to say: the state, what was found, and what to change.
+Finding = tuple[State, str, str]
 
 
-def remedy_for(words: str, profile: Profile) -> str:
-    """Say what to change, from the log of a job.
-
-    Examples
-    --------
-    >>> remedy_for("OSError: [Errno 12] Cannot allocate memory", Profile("slurm", None, "slurm"))
-    'memory: more; what takes more than its job asked for is killed'
-    """
-    for pattern, remedy in _LAST_WORDS.items():
-        if re.search(pattern, words):
-            return remedy.format(here=sys.executable, python=profile.options.get("python"))
-    if not words:
-        return f"log-directory: a folder that the nodes see too; it is {profile.options.get('log_directory')}"
-    return "what the last lines of its log say"
+def call_here(function: Callable[..., Any], *words: Any) -> Any:
+    return function(*words)
 
 
-def remedy_for_reason(reason: str) -> str:
-    """Say what to change, from the reason for which Slurm lets a job wait.
+def ok(found: str) -> Finding:
+    return "ok", found, ""
 
-    Examples
-    --------
-    >>> remedy_for_reason("PartitionDown")
-    'queue: another partition; this one is down'
-    """
-    for word, remedy in _REASONS.items():
-        if word in reason:
-            return remedy
-    if re.search(r"QOS|Assoc|Limit", reason):
-        return (
-            "jobs, cores or memory: fewer; a limit of your account is reached (sacctmgr show associations user=$USER)"
-        )
-    return "man squeue, JOB REASON CODES, says what it means"
+
+def warning(found: str, remedy: str = "") -> Finding:
+    return "warning", found, remedy
+
+
+def fault(found: str, remedy: str) -> Finding:
+    return "fault", found, remedy
+
+
+class Node(NamedTuple):
+    """A node of a partition: its cores, its memory (bytes), its state and the host that it is."""
+
+    name: str
+    cores: int
+    memory: int
+    state: str
+    host: str
+
+
+@dataclass
+class Case:
+    """A profile under examination, and what its checks have learned so far."""
+
+    profile: Profile
+    report: Report
+    folder: Path | None = None
+    files: list[str] = field(default_factory=list)
+    # Slurm's partitions by name, and that of the profile, with the fields of ``scontrol show partition``; its nodes.
+    partitions: dict[str, dict[str, str]] = field(default_factory=dict)
+    partition: dict[str, str] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    # Runs a function on the worker that is looked at; and what ``probe.describe_process`` says of that worker.
+    ask: Callable[..., Any] = call_here
+    worker: dict[str, Any] = field(default_factory=dict)
+
+
+class Row(NamedTuple):
+    """A check: its name and function, the kinds of profiles it is for, and the check that must have been passed."""
+
+    name: str
+    check: Callable[[Case], Finding | None]
+    kinds: Collection[str] = ()
+    after: str = ""
+
+
+def walk(rows: Iterable[Row], case: Case) -> None:
+    """Make the checks of a table that fit a case, and add them to its report."""
+    for row in rows:
+        states = {check.name: check.state for check in case.report.checks}
+        fits = not row.kinds or case.profile.kind in row.kinds
+        if fits and (not row.after or states.get(row.after) in ("ok", "warning")):
+            finding = row.check(case)
+            if finding is not None:
+                case.report.add(finding[0], row.name, *finding[1:])

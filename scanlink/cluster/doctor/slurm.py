@@ -6,8 +6,7 @@ import re
 import shutil
 import subprocess
 
-from scanlink.cluster.doctor.case import Case, Finding, Node, fault, ok
-from scanlink.cluster.doctor.report import gib
+from scanlink.cluster.doctor.report import Case, Finding, Node, fault, gib, ok
 from scanlink.cluster.walltime import format_walltime, seconds_of
 from scanlink.errors import OptionError, first_few
 

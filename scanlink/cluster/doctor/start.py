@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanlink.cluster.client import client as open_client
 from scanlink.cluster.client import environment_kept, problem
-from scanlink.cluster.doctor.report import Report, last_words, remedy_for, remedy_for_reason
+from scanlink.cluster.doctor.report import Report
 from scanlink.cluster.doctor.slurm import run
 from scanlink.cluster.profile import Profile, load_profile
 from scanlink.cluster.queues import Ended, how_it_ended, logs_of
@@ -23,10 +25,39 @@ from scanlink.errors import OptionError, RunError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["start", "workers_of"]
+__all__ = ["last_words", "remedy_for", "remedy_for_reason", "start", "workers_of"]
 
 _WALLTIME = 600
 _DEATH_TIMEOUT = 45
+_LONGER = "wait longer (--wait), or ask for less of cores, memory and walltime"
+# What the last words of a job mean, and what to change; the first that fits.
+_LAST_WORDS = {
+    r"No module named '?(distributed|dask|tornado|msgpack)": "python: an interpreter that has scanlink and Dask, such "
+    "as {here}; the profile's is {python}",
+    r"is not a valid network interface": "interface: one that the nodes have too; they have those that the line lists",
+    r"(Timed out|timed out|Connection refused|No route to host|unreachable|Name or service not known)": "interface: a "
+    "network that nodes and this host share (ib0, eno1, ...); or ask whether a firewall closes the ports between them, "
+    "and run the driver in a job then (scanlink submit)",
+    r"(MemoryError|\boom|OOM|Out Of Memory|memory limit|Cannot allocate memory|\bKilled\b)": "memory: more; what takes "
+    "more than its job asked for is killed",
+    r"(No such file or directory|not found|Permission denied|cannot execute)": "python: one that the nodes can start, "
+    "on a file system that they share; here {here} runs. If the line names another file, correct job-script-prologue",
+}
+# What Slurm says of a job that waits, and what to change.
+_REASONS = {
+    "Resources": f"the nodes are busy: {_LONGER}",
+    "Priority": f"other jobs go first: {_LONGER}",
+    "PartitionDown": "queue: another partition; this one is down",
+    "PartitionInactive": "queue: another partition; this one is inactive",
+    "PartitionTimeLimit": "walltime: less than the partition allows",
+    "ReqNodeNotAvail": "nodes are away or reserved, for maintenance perhaps (scontrol show reservation): a shorter "
+    "walltime may fit before it",
+    "BadConstraints": "job-extra-directives: what they ask for is on no node",
+    "InvalidAccount": "account: one of yours",
+    "InvalidQOS": "job-extra-directives: a --qos of yours",
+}
+# How Python says what went wrong: the cause stands above what followed from it.
+_ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Killed\w*): .*$", re.MULTILINE)
 
 
 @contextmanager
@@ -43,17 +74,15 @@ def start(profile: Profile, report: Report, *, wait: float, workers: int) -> Ite
         begin = time.monotonic()
         client = None
         try:
-            client = stack.enter_context(_open_small(profile, workers))
-            fault = _wait(client, name, report, begin, wait, workers, profile)
+            opened = stack.enter_context(_open_small(profile, workers))
+            fault = _wait(opened, name, report, begin, wait, workers, profile)
             if fault is not None:
-                client = None
                 report.add("fault", "start", *fault)
             else:
-                number = len(workers_of(client))
+                client, number = opened, len(workers_of(opened))
                 came = f"{number} worker{'' if number == 1 else 's'} {time.monotonic() - begin:.1f} s after submission"
                 report.add("ok", "start", came)
         except (OptionError, RunError) as error:
-            client = None
             report.add("fault", "start", str(error), "mend the profile as the message says")
         yield client
 
@@ -155,3 +184,43 @@ def _of_late(jobs: list[_Job], profile: Profile, waited: float) -> tuple[str, st
         "start workers: dask worker ADDRESS" if profile.kind == "running" else "look into the queue and at its logs"
     )
     return f"no worker has come in {waited:.0f} s", remedy
+
+
+def last_words(ended: Ended) -> str:
+    """Quote the lines of a job's log that say what went wrong, or if none does its last ones; empty without a log.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> log = "Traceback ...\\n  File ...\\nValueError: 'ib0' is not there\\n\\nRuntimeError: Nanny failed to start.\\n"
+    >>> print(last_words(Ended("FAILED", "1:0", "n1", Path("a.err"), log)))
+    its log, a.err, says:
+      ValueError: 'ib0' is not there
+      RuntimeError: Nanny failed to start.
+    """
+    errors = list(dict.fromkeys(_ERROR.findall(ended.text)))
+    if not errors:
+        return ended.last_lines
+    return f"its log, {ended.log}, says:\n" + "\n".join(f"  {line[:200]}" for line in errors[-4:])
+
+
+def remedy_for(words: str, profile: Profile) -> str:
+    """Say what to change, from the log of a job."""
+    for pattern, remedy in _LAST_WORDS.items():
+        if re.search(pattern, words):
+            return remedy.format(here=sys.executable, python=profile.options.get("python"))
+    if not words:
+        return f"log-directory: a folder that the nodes see too; it is {profile.options.get('log_directory')}"
+    return "what the last lines of its log say"
+
+
+def remedy_for_reason(reason: str) -> str:
+    """Say what to change, from the reason for which Slurm lets a job wait."""
+    for word, remedy in _REASONS.items():
+        if word in reason:
+            return remedy
+    if re.search(r"QOS|Assoc|Limit", reason):
+        return (
+            "jobs, cores or memory: fewer; a limit of your account is reached (sacctmgr show associations user=$USER)"
+        )
+    return "man squeue, JOB REASON CODES, says what it means"

@@ -7,14 +7,11 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from scanlink.cluster.doctor import probe
-from scanlink.cluster.doctor.case import Case, Finding, call_here, fault, ok, warning
-from scanlink.cluster.doctor.report import gib
+from scanlink.cluster.doctor.report import Case, Finding, call_here, fault, gib, ok, warning
 from scanlink.errors import first_few
 
 # MiB/s below which a scan waits for the reading of its store, and seconds by which clocks may differ.
@@ -74,10 +71,8 @@ def check_threads(case: Case) -> Finding:
             f"job-script-prologue: export {' '.join(f'{name}=1' for name in threads)}",
         )
     if case.worker["nthreads"] != 1:
-        number = case.worker["nthreads"]
-        return warning(
-            f"{number} threads in one process of the worker: they wait for each other", "processes: as many as cores"
-        )
+        many = f"{case.worker['nthreads']} threads in one process of the worker: they wait for each other"
+        return warning(many, "processes: as many as cores")
     return ok("one a process, for numba and BLAS as well")
 
 
@@ -102,9 +97,8 @@ def check_scratch(case: Case) -> Finding:
         remedy = "local-directory: a folder of the node that you may write"
         return fault(f"{folder} cannot be written on the worker: {error}", remedy)
     if free < 2**30:
-        return warning(
-            f"{folder} on the worker has {gib(free)} free", "local-directory: a folder of the node with more room"
-        )
+        remedy = "local-directory: a folder of the node with more room"
+        return warning(f"{folder} on the worker has {gib(free)} free", remedy)
     return ok(f"{folder} on the worker can be written, {gib(free)} free")
 
 
@@ -126,7 +120,7 @@ def check_shared_folder(case: Case) -> Finding | None:
     if case.folder is None:
         return None
     folder, host = case.folder, _host(case)
-    with _files(folder, "question", "reply") as (question, reply):
+    with probe.files_in(folder, "question", "reply") as (question, reply):
         # Its absence is known here now, which NFS may remember for a while after it has appeared.
         assert not reply.exists()
         text = uuid.uuid4().hex
@@ -154,10 +148,9 @@ def check_shared_folder(case: Case) -> Finding | None:
     return warning(both, "a mount with a shorter actimeo (ask the staff)") if delay > 30 else ok(both)
 
 
-def check_speed(case: Case) -> Finding | None:
-    if case.folder is None:
-        return None
-    with _files(case.folder, "ours", "theirs") as (ours, theirs):
+def check_speed(case: Case) -> Finding:
+    assert case.folder is not None
+    with probe.files_in(case.folder, "ours", "theirs") as (ours, theirs):
         write_here = probe.write_speed(str(ours))
         write_there = case.ask(probe.write_speed, str(theirs))
         read_there = case.ask(probe.read_speed, str(ours))
@@ -204,16 +197,3 @@ def check_memory_used(case: Case) -> Finding | None:
 
 def _host(case: Case) -> str:
     return str(case.worker["host"] + (f" ({case.worker['node']})" if case.worker["node"] else ""))
-
-
-@contextmanager
-def _files(folder: Path, *names: str) -> Iterator[list[Path]]:
-    """Choose names of files that nobody else has, and remove the files at the end."""
-    stem = f".scanlink-doctor-{uuid.uuid4().hex[:8]}"
-    files = [folder / f"{stem}-{name}" for name in names]
-    try:
-        yield files
-    finally:
-        for file in files:
-            with suppress(OSError):
-                file.unlink(missing_ok=True)

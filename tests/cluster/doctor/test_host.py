@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scanlink.cluster.doctor.case import Case, Node
 from scanlink.cluster.doctor.host import check_network
-from scanlink.cluster.doctor.report import Report
+from scanlink.cluster.doctor.report import Case, Node, Report
 from scanlink.cluster.profile import load_profile
 
 

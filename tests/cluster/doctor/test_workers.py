@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanlink.cluster.doctor.case import Case, call_here
 from scanlink.cluster.doctor.probe import describe_process
-from scanlink.cluster.doctor.report import Report
+from scanlink.cluster.doctor.report import Case, Report, call_here
 from scanlink.cluster.doctor.workers import check_limits, check_scratch, check_threads, compare_versions, versions
 from scanlink.cluster.profile import load_profile
 

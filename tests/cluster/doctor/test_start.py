@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanlink.cluster.doctor.report import remedy_for, remedy_for_reason
+from scanlink.cluster.doctor.start import remedy_for, remedy_for_reason
 from scanlink.cluster.profile import load_profile
 
 
