@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, inlined
 from scanlink.stats._newton import CONVERGED, factor, newton, solve_factored
+from scanlink.stats._types import Bools, Floats
 from scanlink.stats._vector import linear_predictor
-
-Floats = NDArray[np.float64]
 
 # Stop when a Newton step would change the log likelihood by less than half of this: of a pair, and of a peak.
 _TOLERANCE, _TOLERANCE_PEAK = 1e-9, 1e-14
@@ -140,7 +138,7 @@ def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, me
 
 
 @compiled
-def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> NDArray[np.bool_]:
+def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> Bools:
     """Fill in a basis of the covariates with ``sum_i v_i q_i q_i' = 1``; return which columns earlier ones explain.
 
     These are left 0.

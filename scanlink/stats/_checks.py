@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import DesignError, InputError, OptionError
+from scanlink.stats._types import Floats
 
 __all__ = [
     "checked_cells",
@@ -16,8 +17,6 @@ __all__ = [
     "checked_theta",
     "checked_weights",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def checked_cells(

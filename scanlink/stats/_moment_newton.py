@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, compiled_contracted
+from scanlink.stats._types import Floats, Ints, Singles
 from scanlink.stats._vector import exponential
-
-Floats = NDArray[np.float64]
 
 # Replicates that are solved at once.
 _LANES = 64
@@ -32,19 +31,19 @@ _SIGMAS = 8.0
 def solve(
     data: Floats,
     moments: Floats,
-    fluctuations: NDArray[np.float32],
+    fluctuations: Singles,
     class_design: Floats,
     start: Floats,
-    parent: NDArray[np.int64],
-    axis: NDArray[np.int64],
-    exponent: NDArray[np.int64],
-    up: NDArray[np.int64],
-    prefix: NDArray[np.int64],
+    parent: Ints,
+    axis: Ints,
+    exponent: Ints,
+    up: Ints,
+    prefix: Ints,
     degree: int,
     fluctuation_degree: int,
     norms: Floats,
     furthest: Floats,
-    targets: NDArray[np.int64],
+    targets: Ints,
     n_replicates: int,
     coef: Floats,
     error: Floats,

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, compiled_contracted
-
-Floats = NDArray[np.float64]
+from scanlink.stats._types import Floats, Ints, Singles
 
 # Replicates that are summed at once: the weights of so many stand together, cell by cell, and stay in the cache.
 LANES = 64
@@ -19,9 +18,7 @@ LANES = 64
 
 # Multiplication and addition in one instruction nearly double the speed, and leave the order of the sums alone.
 @compiled_contracted
-def weighted_sums(
-    weights: NDArray[np.uint8], cells: NDArray[np.int64], features: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
+def weighted_sums(weights: NDArray[np.uint8], cells: Ints, features: Singles, out: Singles) -> None:
     """Sum over cells: ``out[k, r] = sum of (weight - 1) features[cell, k]``, in the order of ``cells``.
 
     Replicate ``r`` has the weights ``weights[r // LANES, :, r % LANES]``.
@@ -63,14 +60,7 @@ def weighted_sums(
 
 
 @compiled
-def cell_features(
-    covariates: Floats,
-    counts: Floats,
-    mu: Floats,
-    parent: NDArray[np.int64],
-    axis: NDArray[np.int64],
-    out: NDArray[np.float32],
-) -> None:
+def cell_features(covariates: Floats, counts: Floats, mu: Floats, parent: Ints, axis: Ints, out: Singles) -> None:
     """Fill the columns of ``out``: ``mu_i Z_i^a`` for the monomials of ``parent`` and ``axis``, then ``y_i``."""
     n_monomials = parent.size
     row = np.empty(n_monomials)
@@ -84,14 +74,7 @@ def cell_features(
 
 
 @compiled
-def class_moments(
-    covariates: Floats,
-    scale: Floats,
-    cells: NDArray[np.int64],
-    parent: NDArray[np.int64],
-    axis: NDArray[np.int64],
-    out: Floats,
-) -> None:
+def class_moments(covariates: Floats, scale: Floats, cells: Ints, parent: Ints, axis: Ints, out: Floats) -> None:
     """Sum over cells: ``out[a] = sum of scale_i Z_i^a``."""
     row = np.empty(parent.size)
     out[:] = 0.0
@@ -105,12 +88,12 @@ def class_moments(
 
 @compiled
 def sum_counts(
-    fluctuations: NDArray[np.float32],
-    slope_fluctuations: NDArray[np.float32],
+    fluctuations: Singles,
+    slope_fluctuations: Singles,
     counted: Floats,
     slopes: Floats,
     class_design: Floats,
-    level_of_class: NDArray[np.int64],
+    level_of_class: Ints,
     data: Floats,
     at_level: Floats,
 ) -> None:
@@ -147,8 +130,8 @@ def sum_counts(
 def remainder_norms(
     covariates: Floats,
     scale: Floats,
-    cells: NDArray[np.int64],
-    clusters: NDArray[np.int64] | None,
+    cells: Ints,
+    clusters: Ints | None,
     order: int,
     fluctuation_order: int,
     out: Floats,
@@ -168,13 +151,7 @@ def remainder_norms(
 
 @compiled
 def _remainder_norms(
-    covariates: Floats,
-    scale: Floats,
-    cells: NDArray[np.int64],
-    cluster_of: NDArray[np.int64],
-    order: int,
-    fluctuation_order: int,
-    out: Floats,
+    covariates: Floats, scale: Floats, cells: Ints, cluster_of: Ints, order: int, fluctuation_order: int, out: Floats
 ) -> None:
     """Compute :func:`remainder_norms` with a cluster for each of ``cells``."""
     q = covariates.shape[1]

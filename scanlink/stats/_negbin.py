@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._gamma import log_rise, slope_rise
-from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
+from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, factor, glm_path, solve_factored
+from scanlink.stats._types import Bools, Floats, Repeats
 from scanlink.stats._vector import linear_predictor
 
 # THETA_LIMIT: some loop ended by its limit, where R warns. THETA_UNDEFINED: no count at all, or theta fell to 0.
@@ -29,9 +29,7 @@ _THETA_STEP = 2.220446049250313e-16**0.25
 
 
 @compiled
-def log_likelihood(
-    counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats, added: float
-) -> float:
+def log_likelihood(counts: Floats, weights: Repeats, mu: Floats, alpha: float, times: Floats, added: float) -> float:
     """Compute the log likelihood, with all its constants."""
     total = 0.0
     rising = 0.0
@@ -52,9 +50,7 @@ def log_likelihood(
 
 
 @compiled
-def theta_newton(
-    counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats, added: float
-) -> tuple[int, float, float]:
+def theta_newton(counts: Floats, weights: Repeats, mu: Floats, times: Floats, added: float) -> tuple[int, float, float]:
     """Maximise the likelihood of theta at given expected counts, by the steps of R's ``theta.ml``.
 
     Newton's method from the moment estimate, until a step is below ``eps ** 0.25``. In underdispersed data the
@@ -113,13 +109,13 @@ def irls(
     counts: Floats,
     design: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
+    weights: Repeats,
     alpha: float,
     eta: Floats,
     coef: Floats,
     target: int,
     factored: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` does.
 
@@ -168,7 +164,7 @@ def first_predictor(counts: Floats, eta: Floats) -> None:
 
 
 @compiled
-def count_times(counts: Floats, weights: NDArray[np.generic], added: float) -> Floats:
+def count_times(counts: Floats, weights: Repeats, added: float) -> Floats:
     """Count how many cells, repeated by their weights, have each count, apart from what was added."""
     times = np.zeros(int((counts.max() if counts.size > 0 else 0.0) - added + 0.5) + 1)
     for i in range(counts.size):
@@ -185,7 +181,7 @@ def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floa
 
 
 @compiled
-def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Floats) -> float:
+def deviance(counts: Floats, weights: Repeats, alpha: float, eta: Floats) -> float:
     """Compute twice the distance of the log likelihood from that of the saturated model at the same theta.
 
     As in R, counts below 1 are taken for 1 in one of its logarithms, which adds a constant.
@@ -210,12 +206,12 @@ def alternate(
     counts: Floats,
     design: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
+    weights: Repeats,
     coef: Floats,
     target: int,
     mu: Floats,
     factored: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
     added: float,
 ) -> tuple[int, int, int, float, float, float, float]:
     """Fit coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
@@ -264,7 +260,7 @@ def alternate(
 
 @compiled
 def refit_alternate(
-    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int, added: float
+    counts: Floats, design: Floats, offset: Floats, weights: Repeats, target: int, added: float
 ) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights``, theta estimated in each; NaN where it is undefined."""
     p = design.shape[1]

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
+from scanlink.stats._types import Bools, Floats, Repeats
 from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
-
-Floats = NDArray[np.float64]
 
 CONVERGED, NOT_CONVERGED, ALIASED = 0, 1, 2
 
@@ -28,7 +26,7 @@ _LOG_MU_MIN = -36.04365338911715
 
 
 @compiled
-def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
+def factor(hessian: Floats, aliased: Bools) -> None:
     """Factor by Cholesky in the lower triangle, in place; mark and leave out columns that earlier ones explain."""
     p = hessian.shape[0]
     for k in range(p):
@@ -54,7 +52,7 @@ def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
 
 
 @compiled
-def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) -> None:
+def solve_factored(cholesky: Floats, right: Floats, aliased: Bools) -> None:
     """Solve in place with the factor of :func:`factor`; left-out columns get 0."""
     p = cholesky.shape[0]
     for i in range(p):
@@ -75,9 +73,7 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
         right[i] = value / cholesky[i, i]
 
 
-def inverse_information(
-    factored: Floats, aliased: NDArray[np.bool_], product: Callable[[Floats, Floats], Floats]
-) -> Floats:
+def inverse_information(factored: Floats, aliased: Bools, product: Callable[[Floats, Floats], Floats]) -> Floats:
     """Invert the matrix that :func:`factor` took apart: NaN for left-out columns.
 
     ``product`` is how two matrices are multiplied, on which the last bits depend.
@@ -132,7 +128,7 @@ def newton(
     tol: float,
     max_iter: int,
     factored: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
 ) -> tuple[int, int, float]:
     """Maximise the likelihood of weighted Poisson regression from ``coef``, in place.
 
@@ -183,11 +179,11 @@ def glm_path(
     counts: Floats,
     design: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
+    weights: Repeats,
     coef: Floats,
     target: int,
     factored: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
 
@@ -235,7 +231,7 @@ def glm_path(
 
 
 @compiled
-def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int) -> Floats:
+def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: Repeats, target: int) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
     p = design.shape[1]
     result = np.empty(weights.shape[0])

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from scanlink.stats._compile import compiled
 from scanlink.stats._draw import _philox
 from scanlink.stats._newton import factor
+from scanlink.stats._types import Bools, Floats, Ints
 from scanlink.stats._vector import weighted_products
 
 __all__ = ["LANES", "base_statistics", "draw_images", "orthonormal_terms", "running_sums"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Columns of a table that are added up together.
 LANES = 4
@@ -84,7 +83,7 @@ def draw_images(
 
 
 @compiled
-def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
+def orthonormal_terms(terms: Floats, weight: Floats) -> Bools:
     """Make rows orthonormal with these weights, in place; return which ones earlier ones explain (left 0)."""
     q = terms.shape[0]
     root, aliased = np.zeros((q, q)), np.zeros(q, dtype=np.bool_)

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, inlined
 from scanlink.stats._permute import LANES, running_sums
+from scanlink.stats._types import Floats, Ints
 
 __all__ = ["interaction_statistics"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # A share that counts as nothing.
 _NOTHING = 1e-10

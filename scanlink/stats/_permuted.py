@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._permute import base_statistics
 from scanlink.stats._permute_pair import interaction_statistics
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.gene_score import GeneScore
 from scanlink.stats.images import Images, Perturbed, Runs
 
 __all__ = ["Plan", "levels", "observed_statistics", "statistics"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Plan(NamedTuple):

@@ -6,11 +6,11 @@ As in ``_newton``: no interpreter lock, one thread, sums in a fixed order.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import first_predictor, irls
-from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
+from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, factor, glm_path, solve_factored
+from scanlink.stats._types import Bools, Floats, Ints, Repeats
 from scanlink.stats._vector import linear_predictor
 
 
@@ -20,8 +20,8 @@ def score_pass(
     design: Floats,
     products: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
-    drawn_cells: NDArray[np.int64],
+    weights: Repeats,
+    drawn_cells: Ints,
     alpha: float,
     coef: Floats,
     gradient: Floats,
@@ -54,8 +54,8 @@ def newton(
     design: Floats,
     products: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
-    drawn_cells: NDArray[np.int64],
+    weights: Repeats,
+    drawn_cells: Ints,
     alpha: float,
     coef: Floats,
     target: int,
@@ -63,7 +63,7 @@ def newton(
     max_passes: int,
     gradient: Floats,
     packed: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
 ) -> int:
     """Maximise the likelihood at a held theta from ``coef``, in place; stop as ``_newton.newton`` does.
 
@@ -110,7 +110,7 @@ def newton(
     return NOT_CONVERGED
 
 
-def two_levels(column: Floats) -> tuple[NDArray[np.int64], int]:
+def two_levels(column: Floats) -> tuple[Ints, int]:
     """Find which of its two values a column has in each row, and return 2; zeros and 0 where it has more."""
     high = column == column.max(initial=-np.inf)
     if (high | (column == column.min(initial=np.inf))).all():
@@ -123,11 +123,11 @@ def refit(
     counts: Floats,
     design: Floats,
     offset: Floats,
-    weights: NDArray[np.generic],
+    weights: Repeats,
     alpha: float,
     start: Floats,
-    targets: NDArray[np.int64],
-    level: NDArray[np.int64],
+    targets: Ints,
+    level: Ints,
     n_levels: int,
     tol: float,
     max_passes: int,

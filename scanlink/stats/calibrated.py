@@ -6,16 +6,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
 from scanlink.stats._calibrated import gene_residuals, orthonormal, pair, propensity
 from scanlink.stats._checks import checked_cells
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.design import rescale
 
 __all__ = ["GeneNull", "PeakNull", "calibrated_p", "gene_null", "peak_null", "robust_p"]
 
-Floats = NDArray[np.float64]
 
 # More levels than this are merged into the last, so that their powers stay within the range of a double.
 _TOP = 50
@@ -71,7 +71,7 @@ class PeakNull:
         Whether the peak varies and the fit converged.
     """
 
-    cells: NDArray[np.int64] | None
+    cells: Ints | None
     level: Floats
     null: Floats
     basis: Floats

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError, OptionError
 from scanlink.stats._combine import FLOOR, maximise
 from scanlink.stats._negbin import count_times
 from scanlink.stats._newton import CONVERGED, glm_path
+from scanlink.stats._types import Floats
 from scanlink.stats.negbin import checked_whole
 
 __all__ = ["CombinedFit", "LinkComparison", "compare_links", "fit_combined"]
 
-Floats = NDArray[np.float64]
 Link = Literal["log", "identity"]
 Family = Literal["negbin", "poisson"]
 

@@ -7,16 +7,14 @@ from functools import cached_property
 from itertools import combinations_with_replacement
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.errors import DesignError
 from scanlink.stats._moments import weighted_sums
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.arrays import Sums
 
 __all__ = ["Covariates", "Monomials"]
 
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
 
 # By number of continuous covariates: degree of the expansion of what all replicates share, and of what is a
 # replicate's own. Beyond, there would be more monomials than it costs to refit.
@@ -42,11 +40,11 @@ class Monomials:
         Degree of the expansion of what replicates share, and of what is their own.
     """
 
-    parent: NDArray[np.int64]
-    axis: NDArray[np.int64]
-    exponent: NDArray[np.int64]
-    up: NDArray[np.int64]
-    prefix: NDArray[np.int64]
+    parent: Ints
+    axis: Ints
+    exponent: Ints
+    up: Ints
+    prefix: Ints
     degree: int
     fluctuation_degree: int
 
@@ -106,16 +104,16 @@ class Covariates:
 
     design: Floats
     offset: Floats
-    stratum: Cells
+    stratum: Ints
     stratum_design: Floats
     continuous: Floats
-    clusters: Cells | None
+    clusters: Ints | None
     sums: Sums
     expandable: bool
 
     @classmethod
     def of(
-        cls, design: Floats, offset: Floats, *, clusters: Cells | None = None, sums: Sums = weighted_sums
+        cls, design: Floats, offset: Floats, *, clusters: Ints | None = None, sums: Sums = weighted_sums
     ) -> Covariates:
         """Take a design apart.
 
@@ -174,7 +172,7 @@ class Covariates:
         )
 
     @cached_property
-    def cells(self) -> list[Cells]:
+    def cells(self) -> list[Ints]:
         """Return the cells of each stratum."""
         return [np.flatnonzero(self.stratum == s) for s in range(self.stratum_design.shape[0])]
 

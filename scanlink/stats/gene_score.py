@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
 from scanlink.stats._checks import checked_regression, checked_theta
 from scanlink.stats._permute import LANES, orthonormal_terms
+from scanlink.stats._types import Floats
 from scanlink.stats.negbin import fit_negbin
 from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["GeneScore"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

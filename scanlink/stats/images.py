@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError
 from scanlink.stats._permute import draw_images
+from scanlink.stats._types import Floats, Ints
 
 __all__ = ["Images", "Permutations", "Perturbed", "Runs"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Permutations that are drawn and kept together.
 _TOGETHER = 512

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cooks_distance"]
+from scanlink.stats._types import Floats
 
-Floats = NDArray[np.float64]
+__all__ = ["cooks_distance"]
 
 
 def cooks_distance(

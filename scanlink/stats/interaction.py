@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from scanlink.errors import InputError
 from scanlink.stats._checks import checked_regression
 from scanlink.stats._compile import compiled
+from scanlink.stats._types import Floats
 from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["interaction_p", "score_p"]
 
-Floats = NDArray[np.float64]
 
 # Nearer to its mean than so many standard deviations, the score is taken as normal: the correction is 0 / 0 there.
 _CENTRE = 1e-3

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
 from scanlink.errors import InputError
+from scanlink.stats._types import Floats
 
 __all__ = ["kendall_tau"]
-
-Floats = NDArray[np.float64]
 
 
 def kendall_tau(expression: ArrayLike, opened: csr_matrix) -> Floats:

@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 
 from scanlink.stats._moment_newton import SOLVED, solve
 from scanlink.stats._moments import LANES, cell_features, class_moments, remainder_norms, sum_counts
+from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats.covariates import Covariates
 
 __all__ = ["GeneMoments", "PairMoments"]
-
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
 
 
 class GeneMoments:
@@ -45,7 +43,7 @@ class GeneMoments:
             class_moments(z, self.mu, cells, monomials.parent, monomials.axis, self.moments[s])
             remainder_norms(z, self.mu, cells, covariates.clusters, *monomials.left_out, self.norms[s])
 
-    def features(self) -> NDArray[np.float32]:
+    def features(self) -> Singles:
         """Compute what weighted sums are taken of: monomials times expected counts, then counts.
 
         Shape ``(n_cells, n_summed + 1)``.
@@ -56,7 +54,7 @@ class GeneMoments:
         cell_features(z, self.counts, self.mu, monomials.parent[:n_summed], monomials.axis[:n_summed], out)
         return out
 
-    def sums(self, weights: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def sums(self, weights: NDArray[np.uint8], features: Singles) -> Singles:
         """Sum what all pairs of the gene share of a block of replicates: fluctuations over each stratum.
 
         Parameters
@@ -97,7 +95,7 @@ class PairMoments:
     """
 
     def __init__(
-        self, gene: GeneMoments, level: Cells, level_design: Floats, coef: Floats, covariate_coef: Floats
+        self, gene: GeneMoments, level: Ints, level_design: Floats, coef: Floats, covariate_coef: Floats
     ) -> None:
         covariates = gene.covariates
         monomials, z = covariates.monomials, covariates.continuous
@@ -107,10 +105,10 @@ class PairMoments:
         self.targets = np.arange(r, r + n_targets, dtype=np.int64)
         shift = covariates.solver_terms(covariate_coef) - gene.null
         self.start = np.concatenate([shift[:r], coef, shift[r:]])
-        self.classes: list[tuple[int, Cells | None]] = []
+        self.classes: list[tuple[int, Ints | None]] = []
         self.level_design = level_design
         level_of_class: list[int] = []
-        members_of: list[Cells] = []
+        members_of: list[Ints] = []
         design, moments, norms = [], [], []
         for s, members in enumerate(covariates.cells):
             present, size = np.unique(level[members], return_counts=True)
@@ -136,8 +134,8 @@ class PairMoments:
         self.slopes_data = np.einsum("i,ij->j", gene.counts, z)
 
     def replicates(
-        self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
-    ) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+        self, weights: NDArray[np.uint8], features: Singles, shared: Singles, n_replicates: int
+    ) -> tuple[Floats, Floats, Bools, Floats]:
         """Solve the coefficients of a block of replicates.
 
         Parameters

@@ -27,10 +27,10 @@ from scanlink.stats._negbin import (
 )
 from scanlink.stats._newton import CONVERGED, inverse_information
 from scanlink.stats._refit import refit, two_levels
+from scanlink.stats._types import Floats
 
 __all__ = ["NegbinFit", "fit_negbin", "refit_negbin"]
 
-Floats = NDArray[np.float64]
 
 # Theta is fitted by way of a table of this many counts at most.
 _MOST = 1_000_000

@@ -12,10 +12,10 @@ from scanlink.errors import OptionError
 from scanlink.stats._checks import checked_regression, checked_rows, checked_start, checked_target, checked_weights
 from scanlink.stats._newton import CONVERGED, glm_path, inverse_information, newton, refit_like_r
 from scanlink.stats._refit import refit, two_levels
+from scanlink.stats._types import Floats
 
 __all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
 
-Floats = NDArray[np.float64]
 Path = Literal["glm", "newton"]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scanlink.stats._types import Floats, Singles
 from scanlink.stats.covariates import Covariates
 from scanlink.stats.moments import GeneMoments, PairMoments
 from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
@@ -15,7 +16,6 @@ from scanlink.stats.resample import WeightBlock
 
 __all__ = ["LOOSE", "GeneReplicates", "PairReplicates", "RefittedPair", "Shared", "in_pieces"]
 
-Floats = NDArray[np.float64]
 
 # A replicate that may be wrong by more than this share of the standard error is refitted, wherever it lies.
 LOOSE = 0.25
@@ -28,8 +28,8 @@ class Shared:
     """What the pairs of a gene share of a block of replicates."""
 
     block: WeightBlock
-    features: NDArray[np.float32] | None = None
-    sums: NDArray[np.float32] | None = None
+    features: Singles | None = None
+    sums: Singles | None = None
 
 
 class GeneReplicates:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import OptionError
+from scanlink.stats._types import Floats
 
 __all__ = ["SandwichKind", "sandwich_influence", "sandwich_se"]
 
 SandwichKind = Literal["HC0", "HC2", "HC3"]
-Floats = NDArray[np.float64]
 
 # Closer to 1 than this a leverage leaves no residual.
 _ROOM = 1e-6
@@ -23,7 +23,7 @@ def sandwich_se(
     counts: ArrayLike,
     fitted: ArrayLike,
     design: ArrayLike,
-    covariance: NDArray[np.float64],
+    covariance: Floats,
     *,
     target: int | ArrayLike,
     kind: SandwichKind = "HC3",
@@ -99,7 +99,7 @@ def sandwich_influence(
     counts: ArrayLike,
     fitted: ArrayLike,
     design: ArrayLike,
-    covariance: NDArray[np.float64],
+    covariance: Floats,
     *,
     target: int | ArrayLike,
     kind: SandwichKind = "HC3",

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from scanlink.stats._moment_newton import SOLVED, solve
 from scanlink.stats._moments import LANES, class_moments, remainder_norms, sum_counts
+from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats.moments import GeneMoments
 
 __all__ = ["Solved", "StateMoments", "StateSums"]
-
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class StateSums:
         Number of replicates; further columns are padding.
     """
 
-    fluctuations: NDArray[np.float32]
-    slopes: NDArray[np.float32]
+    fluctuations: Singles
+    slopes: Singles
     counted: Floats
     n_replicates: int
 
@@ -53,7 +51,7 @@ class Solved:
 
     coef: Floats
     error: Floats
-    converged: NDArray[np.bool_]
+    converged: Bools
 
 
 class StateMoments:
@@ -69,13 +67,13 @@ class StateMoments:
         Number of states.
     """
 
-    def __init__(self, gene: GeneMoments, state: Cells, n_states: int) -> None:
+    def __init__(self, gene: GeneMoments, state: Ints, n_states: int) -> None:
         covariates = gene.covariates
         z, monomials = covariates.continuous, covariates.monomials
         q = z.shape[1]
         self.gene, self.n_states = gene, n_states
-        self.cells: list[Cells | None] = []
-        self.expressed: list[Cells] = []
+        self.cells: list[Ints | None] = []
+        self.expressed: list[Ints] = []
         stratum_of: list[int] = []
         state_of: list[int] = []
         moments, norms, counted, slopes = [], [], [], []
@@ -106,9 +104,7 @@ class StateMoments:
         """Estimate how many bytes are kept."""
         return sum(cells.nbytes for cells in (*self.cells, *self.expressed) if cells is not None)
 
-    def sums(
-        self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
-    ) -> StateSums:
+    def sums(self, weights: NDArray[np.uint8], features: Singles, shared: Singles, n_replicates: int) -> StateSums:
         """Sum over the classes with the weights of a block.
 
         Parameters

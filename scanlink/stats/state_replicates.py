@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._refit import refit
+from scanlink.stats._types import Bools, Floats
 from scanlink.stats.moments import GeneMoments
 from scanlink.stats.replicates import LOOSE, Shared, in_pieces
 from scanlink.stats.resample import WeightBlock
@@ -17,15 +18,13 @@ from scanlink.stats.states_fit import StatesFit, SubFit
 
 __all__ = ["StateReplicates"]
 
-Floats = NDArray[np.float64]
-
 
 class _Contrasts(NamedTuple):
     """Contrasts of a block of replicates, what they may be wrong by, and which are not known at all."""
 
     values: Floats
     error: Floats
-    unknown: NDArray[np.bool_]
+    unknown: Bools
 
 
 class StateReplicates:

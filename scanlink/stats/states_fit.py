@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.influence import cooks_distance
 from scanlink.stats.negbin import NegbinFit
 from scanlink.stats.poisson import PoissonFit
 from scanlink.stats.robust import SandwichKind, sandwich_influence
 
 __all__ = ["StatesFit", "SubFit", "interaction_signs", "state_names"]
-
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
 
 
 def state_names(n_enhancers: int) -> list[str]:
@@ -61,7 +59,7 @@ class SubFit:
         Inverse dispersion of a negative binomial fit; None of a Poisson fit, and where there is no overdispersion.
     """
 
-    cells: Cells | None
+    cells: Ints | None
     counts: Floats
     design: Floats
     offset: Floats
@@ -98,8 +96,8 @@ class StatesFit:
 
     coef: Floats
     parts: tuple[SubFit, ...]
-    state: Cells
-    clusters: Cells | None
+    state: Ints
+    clusters: Ints | None
     scale: Floats
 
     @property

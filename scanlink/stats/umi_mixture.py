@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
 from scanlink.stats._compile import compiled, inlined
+from scanlink.stats._types import Floats
 
 __all__ = ["UmiMixture", "fit_umi_mixture"]
 
-Floats = NDArray[np.float64]
 
 _MAX_ITERATIONS = 2_000
 _TOLERANCE = 1e-10
