@@ -31,7 +31,7 @@ def gene_residuals(
     factored = np.empty((q, q))
     aliased = np.zeros(q, dtype=np.bool_)
     coef = np.zeros(q)
-    state, _, _ = newton(counts, covariates, offset, np.ones(n), coef, -1, 1e-12, 60, factored, aliased)
+    state, _, _ = newton((counts, covariates, offset), np.ones(n), coef, -1, 1e-12, 60, factored, aliased)
     excess = 0.0
     square = 0.0
     linear_predictor(covariates.T, offset, coef, signal)

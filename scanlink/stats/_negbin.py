@@ -15,7 +15,7 @@ import numpy as np
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._gamma import log_rise, slope_rise
-from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, factor, glm_path, solve_factored
+from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
 from scanlink.stats._types import Bools, Floats, Repeats
 from scanlink.stats._vector import linear_predictor
 
@@ -106,21 +106,13 @@ def theta_newton(counts: Floats, weights: Repeats, mu: Floats, times: Floats, ad
 
 @compiled
 def irls(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: Repeats,
-    alpha: float,
-    eta: Floats,
-    coef: Floats,
-    target: int,
-    factored: Floats,
-    aliased: Bools,
+    data: Data, weights: Repeats, alpha: float, eta: Floats, coef: Floats, target: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` does.
 
     Returns state, iterations and deviance; ``factored`` holds the factor of the last working weights.
     """
+    counts, design, offset = data
     n, p = design.shape
     right = np.empty(p)
     previous = deviance(counts, weights, alpha, eta)
@@ -203,16 +195,7 @@ def deviance(counts: Floats, weights: Repeats, alpha: float, eta: Floats) -> flo
 
 @compiled
 def alternate(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: Repeats,
-    coef: Floats,
-    target: int,
-    mu: Floats,
-    factored: Floats,
-    aliased: Bools,
-    added: float,
+    data: Data, weights: Repeats, coef: Floats, target: int, mu: Floats, factored: Floats, aliased: Bools, added: float
 ) -> tuple[int, int, int, float, float, float, float]:
     """Fit coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
 
@@ -220,9 +203,10 @@ def alternate(
     anew at the expected counts of the round before. Returns state of the coefficients, state of theta (the worst of
     all rounds), rounds, theta, its standard error, log likelihood and deviance; ``coef`` and ``mu`` in place.
     """
+    counts, design, offset = data
     eta = np.empty(counts.size)
     times = count_times(counts, weights, added)
-    state, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
+    state, _, dev = glm_path(data, weights, coef, target, factored, aliased)
     if state == ALIASED:
         return state, THETA_UNDEFINED, 0, np.nan, np.nan, np.nan, dev
     expected(design, offset, coef, eta, mu)
@@ -238,7 +222,7 @@ def alternate(
         rounds += 1
         for i in range(eta.size):
             eta[i] = np.log(mu[i])
-        state, _, dev = irls(counts, design, offset, weights, 1.0 / theta, eta, coef, target, factored, aliased)
+        state, _, dev = irls(data, weights, 1.0 / theta, eta, coef, target, factored, aliased)
         theta_state, following, error = theta_newton(counts, weights, mu, times, added)
         expected(design, offset, coef, eta, mu)
         worst = max(worst, theta_state)
@@ -250,7 +234,7 @@ def alternate(
             return state, worst, rounds, theta, error, likelihood, dev
         if not np.isfinite(dev + likelihood):
             # Steps too long for these data, or theta at 0, where R stops with an error: the Poisson fit stands in.
-            _, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
+            _, _, dev = glm_path(data, weights, coef, target, factored, aliased)
             expected(design, offset, coef, eta, mu)
             return NOT_CONVERGED, THETA_UNDEFINED, rounds, np.nan, np.nan, np.nan, dev
     if rounds == _ROUNDS:
@@ -259,10 +243,9 @@ def alternate(
 
 
 @compiled
-def refit_alternate(
-    counts: Floats, design: Floats, offset: Floats, weights: Repeats, target: int, added: float
-) -> Floats:
+def refit_alternate(data: Data, weights: Repeats, target: int, added: float) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights``, theta estimated in each; NaN where it is undefined."""
+    counts, design, offset = data
     p = design.shape[1]
     result = np.empty(weights.shape[0])
     coef = np.empty(p)
@@ -272,17 +255,7 @@ def refit_alternate(
     for r in range(weights.shape[0]):
         # A third of the cells are not drawn: worth leaving out once for the many passes.
         drawn_cells = np.flatnonzero(weights[r])
-        outcome = alternate(
-            counts[drawn_cells],
-            design[drawn_cells],
-            offset[drawn_cells],
-            weights[r][drawn_cells],
-            coef,
-            target,
-            mu,
-            factored,
-            aliased,
-            added,
-        )
+        drawn = (counts[drawn_cells], design[drawn_cells], offset[drawn_cells])
+        outcome = alternate(drawn, weights[r][drawn_cells], coef, target, mu, factored, aliased, added)
         result[r] = np.nan if outcome[0] == ALIASED else coef[target]
     return result

@@ -16,6 +16,9 @@ from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_
 
 CONVERGED, NOT_CONVERGED, ALIASED = 0, 1, 2
 
+# Counts, design (a row a cell) and offset.
+Data = tuple[Floats, Floats, Floats]
+
 # A pivot this small against its own diagonal means that the column is a combination of earlier ones.
 _PIVOT = 1e-13
 # exp() of more than this overflows; the likelihood is then as bad as it gets.
@@ -119,16 +122,7 @@ def score_pass(
 
 @compiled
 def newton(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: Floats,
-    coef: Floats,
-    target: int,
-    tol: float,
-    max_iter: int,
-    factored: Floats,
-    aliased: Bools,
+    data: Data, weights: Floats, coef: Floats, target: int, tol: float, max_iter: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Maximise the likelihood of weighted Poisson regression from ``coef``, in place.
 
@@ -136,6 +130,7 @@ def newton(
     is left is of the order of ``tol`` standard errors. Returns state, iterations, log likelihood before the last
     step; ``factored`` holds the Cholesky factor of the information there.
     """
+    counts, design, offset = data
     n, p = design.shape
     terms = np.ascontiguousarray(design.T)
     work = np.empty((3, n))
@@ -176,20 +171,14 @@ def newton(
 
 @compiled
 def glm_path(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: Repeats,
-    coef: Floats,
-    target: int,
-    factored: Floats,
-    aliased: Bools,
+    data: Data, weights: Repeats, coef: Floats, target: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
 
     Where the likelihood has no maximum (separated data) the estimate is wherever this path stops. Returns state,
     iterations and deviance; ``factored`` holds the factor of the last working weights, as R's standard errors do.
     """
+    counts, design, offset = data
     n, p = design.shape
     terms = np.ascontiguousarray(design.T)
     eta, mu, saturated, scratch, weight = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
@@ -231,14 +220,14 @@ def glm_path(
 
 
 @compiled
-def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: Repeats, target: int) -> Floats:
+def refit_like_r(data: Data, weights: Repeats, target: int) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
-    p = design.shape[1]
+    p = data[1].shape[1]
     result = np.empty(weights.shape[0])
     factored = np.empty((p, p))
     aliased = np.zeros(p, dtype=np.bool_)
     coef = np.empty(p)
     for r in range(weights.shape[0]):
-        state, _, _ = glm_path(counts, design, offset, weights[r], coef, target, factored, aliased)
+        state, _, _ = glm_path(data, weights[r], coef, target, factored, aliased)
         result[r] = np.nan if state == ALIASED else coef[target]
     return result

@@ -9,25 +9,23 @@ import numpy as np
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import first_predictor, irls
-from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, factor, glm_path, solve_factored
+from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
 from scanlink.stats._types import Bools, Floats, Ints, Repeats
 from scanlink.stats._vector import linear_predictor
+
+# Counts, design, its columns' products two by two, offset, and 1 / theta.
+Terms = tuple[Floats, Floats, Floats, Floats, float]
+
+# The last step is the one whose Newton decrement is below this; it leaves about as many standard errors.
+_TOLERANCE, _MAX_PASSES = 1e-10, 60
 
 
 @compiled
 def score_pass(
-    counts: Floats,
-    design: Floats,
-    products: Floats,
-    offset: Floats,
-    weights: Repeats,
-    drawn_cells: Ints,
-    alpha: float,
-    coef: Floats,
-    gradient: Floats,
-    packed: Floats,
+    terms: Terms, weights: Repeats, drawn_cells: Ints, coef: Floats, gradient: Floats, packed: Floats
 ) -> bool:
     """Compute score and observed information at ``coef``, in one pass; False where ``exp`` overflows."""
+    counts, design, products, offset, alpha = terms
     p = design.shape[1]
     gradient[:] = 0.0
     packed[:] = 0.0
@@ -50,17 +48,11 @@ def score_pass(
 
 @compiled
 def newton(
-    counts: Floats,
-    design: Floats,
-    products: Floats,
-    offset: Floats,
+    terms: Terms,
     weights: Repeats,
     drawn_cells: Ints,
-    alpha: float,
     coef: Floats,
     target: int,
-    tol: float,
-    max_passes: int,
     gradient: Floats,
     packed: Floats,
     aliased: Bools,
@@ -70,12 +62,12 @@ def newton(
     ``gradient`` and ``packed`` hold score and information at ``coef``. The likelihood is concave, so that a step is
     too long exactly where the slope at its end points back: neither the likelihood nor its logarithms are needed.
     """
-    p = design.shape[1]
+    p = coef.size
     factored = np.empty((p, p))
     step = np.empty(p)
     trial = np.empty(p)
     passes = 0
-    while passes < max_passes:
+    while passes < _MAX_PASSES:
         for k in range(p):
             step[k] = gradient[k]
             for m in range(k + 1):
@@ -89,16 +81,16 @@ def newton(
             decrement += step[k] * gradient[k]
         if not np.isfinite(decrement):
             return NOT_CONVERGED
-        if decrement < tol:
+        if decrement < _TOLERANCE:
             for k in range(p):
                 coef[k] += step[k]
             return CONVERGED
         scale = 1.0
-        while passes < max_passes:
+        while passes < _MAX_PASSES:
             passes += 1
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            if score_pass(counts, design, products, offset, weights, drawn_cells, alpha, trial, gradient, packed):
+            if score_pass(terms, weights, drawn_cells, trial, gradient, packed):
                 slope = 0.0
                 for k in range(p):
                     slope += step[k] * gradient[k]
@@ -120,23 +112,14 @@ def two_levels(column: Floats) -> tuple[Ints, int]:
 
 @compiled
 def refit(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: Repeats,
-    alpha: float,
-    start: Floats,
-    targets: Ints,
-    level: Ints,
-    n_levels: int,
-    tol: float,
-    max_passes: int,
+    data: Data, weights: Repeats, alpha: float, start: Floats, targets: Ints, level: Ints, n_levels: int
 ) -> Floats:
     """Fit coefficients ``targets`` to every row of ``weights`` at a held theta; NaN where they are undefined.
 
     Where one of the ``n_levels`` of cells has no count they are infinite, and follow R's path. Shape
     ``(n_replicates, n_targets)``.
     """
+    counts, design, offset = data
     n, p = design.shape
     # Products of the terms, two by two; rows padded to whole vectors of the processor.
     products = np.zeros((n, (p * (p + 1) // 2 + 3) // 4 * 4))
@@ -150,10 +133,9 @@ def refit(
     ones = np.ones(n)
     cells = np.arange(n)
     origin = start.copy()
-    if score_pass(counts, design, products, offset, ones, cells, alpha, origin, gradient, packed):
-        newton(
-            counts, design, products, offset, ones, cells, alpha, origin, -1, tol, max_passes, gradient, packed, aliased
-        )
+    terms = (counts, design, products, offset, alpha)
+    if score_pass(terms, ones, cells, origin, gradient, packed):
+        newton(terms, ones, cells, origin, -1, gradient, packed, aliased)
     # All replicates start at the same place: what their first pass needs of each cell is the same too.
     eta = np.empty(n)
     linear_predictor(design.T, offset, origin, eta)
@@ -190,31 +172,16 @@ def refit(
                 for k in range(packed.size):
                     packed[k] += weight * products[i, k]
             coef[:] = origin
-            state = newton(
-                counts,
-                design,
-                products,
-                offset,
-                w,
-                drawn_cells,
-                alpha,
-                coef,
-                target,
-                tol,
-                max_passes,
-                gradient,
-                packed,
-                aliased,
-            )
+            state = newton(terms, w, drawn_cells, coef, target, gradient, packed, aliased)
             if state == CONVERGED and aliased.any():
                 # A left-out column kept its starting value; the others are right only with it at 0.
                 state = NOT_CONVERGED
         if state == NOT_CONVERGED:
             if alpha == 0.0:
-                state, _, _ = glm_path(counts, design, offset, w, coef, target, factored, aliased)
+                state, _, _ = glm_path(data, w, coef, target, factored, aliased)
             else:
                 first_predictor(counts, eta)
-                state, _, _ = irls(counts, design, offset, w, alpha, eta, coef, target, factored, aliased)
+                state, _, _ = irls(data, w, alpha, eta, coef, target, factored, aliased)
         for k in range(targets.size):
             undefined = state == ALIASED or (target < 0 and aliased[targets[k]])
             result[r, k] = np.nan if undefined else coef[targets[k]]

@@ -228,7 +228,7 @@ def _fit(
     silent = not y.any()
     if multiplicative is None:
         coef = np.zeros(size)
-        glm_path(y, np.ascontiguousarray(terms.T), o, np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
+        glm_path((y, np.ascontiguousarray(terms.T), o), np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
         if not np.isfinite(coef).all() or np.abs(coef).max() > 1e3:
             coef = np.zeros(size)
     else:

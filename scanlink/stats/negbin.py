@@ -161,12 +161,12 @@ def fit_negbin(
     aliased = np.zeros(p, dtype=np.bool_)
     if theta is None:
         state, theta_state, n_iter, theta_fitted, se_theta, loglik, deviance = alternate(
-            y, z, o, w, coef, -1, fitted, factored, aliased, added
+            (y, z, o), w, coef, -1, fitted, factored, aliased, added
         )
     else:
         theta_fitted, se_theta, theta_state = checked_theta(theta), np.nan, THETA_FOUND
         first_predictor(y, fitted)
-        state, n_iter, deviance = irls(y, z, o, w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
+        state, n_iter, deviance = irls((y, z, o), w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
         fitted = np.exp(fitted)
         loglik = log_likelihood(y, w, fitted, 1.0 / theta_fitted, count_times(y, w, added), added)
     covariance = inverse_information(factored, aliased, lambda a, b: np.einsum("ij,jk->ik", a, b))
@@ -254,7 +254,7 @@ def refit_negbin(
     w = checked_rows(weights, z.shape[0])
     checked_target(target, z.shape[1])
     if reestimate:
-        return refit_alternate(y, z, o, w, target, added)
+        return refit_alternate((y, z, o), w, target, added)
     if theta is None:
         unweighted = fit_negbin(counts, z, offset=o, pseudocount=added)
         theta, start = unweighted.theta, unweighted.coef if start is None else start
@@ -266,7 +266,7 @@ def refit_negbin(
     else:
         first_coef = checked_start(start, z.shape[1])
     start = np.nan_to_num(first_coef)
-    return refit(y, z, o, w, 1.0 / held, start, np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[:, 0]
+    return refit((y, z, o), w, 1.0 / held, start, np.array([target]), *two_levels(z[:, target]))[:, 0]
 
 
 def checked_whole(

@@ -110,9 +110,9 @@ def fit_poisson(
     coef = np.zeros(p)
     factored = np.empty((p, p))
     aliased = np.zeros(p, dtype=np.bool_)
-    state, n_iter, _ = glm_path(y, z, o, w, coef, -1, factored, aliased)
+    state, n_iter, _ = glm_path((y, z, o), w, coef, -1, factored, aliased)
     if path == "newton":
-        newton_state, newton_steps, _ = newton(y, z, o, w, coef, -1, 1e-18, 50, factored, aliased)
+        newton_state, newton_steps, _ = newton((y, z, o), w, coef, -1, 1e-18, 50, factored, aliased)
         state, n_iter = newton_state, n_iter + newton_steps
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     fitted = np.exp(np.einsum("ij,j->i", z, coef) + o)
@@ -185,7 +185,5 @@ def refit_poisson(
     checked_target(target, z.shape[1])
     first_coef = fit_poisson(y, z, offset=o).coef if start is None else checked_start(start, z.shape[1])
     if path == "glm":
-        return refit_like_r(y, z, o, w, target)
-    return refit(y, z, o, w, 0.0, np.nan_to_num(first_coef), np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[
-        :, 0
-    ]
+        return refit_like_r((y, z, o), w, target)
+    return refit((y, z, o), w, 0.0, np.nan_to_num(first_coef), np.array([target]), *two_levels(z[:, target]))[:, 0]

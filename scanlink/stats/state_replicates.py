@@ -154,16 +154,7 @@ def _refit_part(part: SubFit, fit: StatesFit, weights: NDArray[np.uint16]) -> Fl
         weights = np.ascontiguousarray(weights[:, part.cells])
     state = fit.state if part.cells is None else fit.state[part.cells]
     level = np.searchsorted(np.array((0, *part.states)), state)
-    return refit(
-        part.counts,
-        part.design,
-        part.offset,
-        weights,
-        0.0 if part.theta is None else 1.0 / part.theta,
-        np.nan_to_num(part.fit.coef),
-        np.array(part.targets),
-        level,
-        len(part.states) + 1,
-        1e-10,
-        60,
-    )
+    data = (part.counts, part.design, part.offset)
+    alpha = 0.0 if part.theta is None else 1.0 / part.theta
+    start = np.nan_to_num(part.fit.coef)
+    return refit(data, weights, alpha, start, np.array(part.targets), level, len(part.states) + 1)
