@@ -1,7 +1,6 @@
 """Compiled inner loops of the calibrated test: null fits of the gene and of the peak, and the saddlepoint of a pair.
 
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
-gives the same bits in any process of one machine. Numbers of equations are those of :func:`calibrated_p`.
+Numbers of equations are those of :func:`calibrated_p`.
 """
 
 from __future__ import annotations
@@ -28,12 +27,9 @@ def gene_residuals(
 ) -> tuple[bool, float]:
     """Fill in residuals (1) of the null Poisson fit and weighted counts; return whether it converged, and phi."""
     n, q = covariates.shape
-    factored = np.empty((q, q))
-    aliased = np.zeros(q, dtype=np.bool_)
-    coef = np.zeros(q)
+    coef, factored, aliased = np.zeros(q), np.empty((q, q)), np.zeros(q, dtype=np.bool_)
     state, _, _ = newton((counts, covariates, offset), np.ones(n), coef, -1, 1e-12, 60, factored, aliased)
-    excess = 0.0
-    square = 0.0
+    excess = square = 0.0
     linear_predictor(covariates.T, offset, coef, signal)
     for i in range(n):
         mu = math.exp(signal[i])
@@ -52,9 +48,7 @@ def gene_residuals(
 @inlined
 def _moments(u: float, base: Floats) -> tuple[float, float, float]:
     """Sum ``h_k u^k``, ``k h_k u^k`` and ``k^2 h_k u^k`` over the levels."""
-    a = 0.0
-    b = 0.0
-    c = 0.0
+    a = b = c = 0.0
     for j in range(base.size):
         k = base.size - 1 - j
         a = a * u + base[k]
@@ -139,10 +133,7 @@ def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, me
 
 @compiled
 def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> Bools:
-    """Fill in a basis of the covariates with ``sum_i v_i q_i q_i' = 1``; return which columns earlier ones explain.
-
-    These are left 0.
-    """
+    """Fill in a basis with ``sum_i v_i q_i q_i' = 1``; return which columns earlier ones explain: they are left 0."""
     n, q = covariates.shape
     hessian, unused = np.zeros((q, q)), np.zeros(q)
     aliased = np.zeros(q, dtype=np.bool_)

@@ -7,16 +7,14 @@ depends on which others are computed beside it.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, compiled_contracted
-from scanlink.stats._types import Floats, Ints, Singles
+from scanlink.stats._moments import Monomials
+from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats._vector import exponential
 
 # Replicates that are solved at once.
 _LANES = 64
-
-SOLVED, UNSOLVED = 0, 1
 
 # Newton decrement (squared standard errors) at which the last step is taken: convergence is quadratic, so that no more
 # than about as many standard errors are left.
@@ -34,28 +32,20 @@ def solve(
     fluctuations: Singles,
     class_design: Floats,
     start: Floats,
-    parent: Ints,
-    axis: Ints,
-    exponent: Ints,
-    up: Ints,
-    prefix: Ints,
-    degree: int,
-    fluctuation_degree: int,
+    monomials: Monomials,
     norms: Floats,
     furthest: Floats,
     targets: Ints,
     n_replicates: int,
-    coef: Floats,
-    error: Floats,
-    state: NDArray[np.uint8],
-) -> None:
+) -> tuple[Floats, Floats, Bools]:
     """Solve the moments of every replicate by Newton's method.
 
     Parameters are ``r`` of the classes' linear part and ``q`` slopes ``d``. ``data`` (r + q, R) holds the weighted
     sums of counts times design; ``moments`` (classes, monomials) and ``fluctuations`` (classes, fewer monomials, R)
-    add up to those of a replicate. ``coef`` and ``error`` (targets, R) get the coefficients and what they may be
-    wrong by.
+    add up to those of a replicate. Returns coefficients and what they may be wrong by, (targets, R), and which
+    replicates arrived, (R,).
     """
+    parent, axis, exponent, up, prefix, degree, fluctuation_degree = monomials
     n_classes, r = class_design.shape
     q = up.shape[0]
     p = r + q
@@ -64,22 +54,15 @@ def solve(
     # Monomials of degree up to k come first: prefix[k] of them.
     terms = (prefix[degree], prefix[max(degree - 1, 0)], prefix[max(degree - 2, 0)])
     loose = (prefix[fluctuation_degree], prefix[max(fluctuation_degree - 1, 0)], prefix[max(fluctuation_degree - 2, 0)])
-    theta = np.empty((p, width))
-    powers = np.empty((n_monomials, width))
-    gradient = np.empty((p, width))
-    hessian = np.empty((p, p, width))
-    row = np.empty((p, width))
-    total = np.empty(width)
-    inverse = np.empty((p, width))
-    scratch = np.empty(width)
-    bits = scratch.view(np.int64)
-    level = np.empty((n_classes, width))
-    decrement = np.empty(width)
-    reached = np.empty(width)
-    settled = np.empty(width, dtype=np.bool_)
-    last_factor = np.empty((p, p, width))
-    influence = np.empty(p)
-    slopes = np.empty(q)
+    coef, error = np.empty((targets.size, n_replicates)), np.empty((targets.size, n_replicates))
+    arrived = np.ones(n_replicates, dtype=np.bool_)
+    theta, gradient = np.empty((p, width)), np.empty((p, width))
+    hessian, last_factor = np.empty((p, p, width)), np.empty((p, p, width))
+    row, inverse = np.empty((p, width)), np.empty((p, width))
+    powers, level = np.empty((n_monomials, width)), np.empty((n_classes, width))
+    total, scratch, decrement, reached = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
+    bits, settled = scratch.view(np.int64), np.empty(width, dtype=np.bool_)
+    influence, slopes = np.empty(p), np.empty(q)
 
     for first in range(0, n_replicates, width):
         for k in range(p):
@@ -227,31 +210,20 @@ def solve(
                     influence[k] = row[k, v]
                 for k in range(q):
                     slopes[k] = abs(theta[r + k, v])
-                bound = _left_out(
-                    class_design, level[:, v], influence, slopes, norms, furthest, degree, fluctuation_degree
-                )
+                bound = _left_out(class_design, level[:, v], influence, slopes, norms, furthest, monomials)
                 coef[t, first + v] = theta[targets[t], v]
                 error[t, first + v] = bound + (_ROUNDING + reached[v]) * np.sqrt(row[targets[t], v])
-                solved = reached[v] <= _SETTLED and np.isfinite(error[t, first + v])
-                if t == 0:
-                    state[first + v] = SOLVED
-                if not solved:
-                    state[first + v] = UNSOLVED
+                if not (reached[v] <= _SETTLED and np.isfinite(error[t, first + v])):
+                    arrived[first + v] = False
+    return coef, error, arrived
 
 
 @compiled
 def _left_out(
-    class_design: Floats,
-    level: Floats,
-    influence: Floats,
-    slopes: Floats,
-    norms: Floats,
-    furthest: Floats,
-    degree: int,
-    fluctuation_degree: int,
+    design: Floats, level: Floats, influence: Floats, slopes: Floats, norms: Floats, furthest: Floats, powers: Monomials
 ) -> float:
     """Bound what the terms that the expansions leave out can do to a coefficient."""
-    n_classes, r = class_design.shape
+    n_classes, r = design.shape
     q = slopes.size
     reach = 0.0
     for k in range(q):
@@ -262,7 +234,7 @@ def _left_out(
             weight = 0.0
             if j == 0:
                 for k in range(r):
-                    weight += class_design[c, k] * influence[k]
+                    weight += design[c, k] * influence[k]
             else:
                 weight = influence[r + j - 1]
             length = 0.0
@@ -271,11 +243,11 @@ def _left_out(
                 length += slopes[k] * norms[c, 0, j, k]
                 spread += slopes[k] * norms[c, 1, j, k]
             high = 1.0
-            for m in range(degree + (j == 0)):
+            for m in range(powers.degree + (j == 0)):
                 high *= length / (m + 1)
             low = _SIGMAS
-            for m in range(fluctuation_degree + (j == 0)):
+            for m in range(powers.fluctuation_degree + (j == 0)):
                 low *= spread / (m + 1)
             bound += abs(weight) * level[c] * (high + low)
     # x^k / k! + x^(k+1) / (k+1)! + ... is at most x^k / k! exp(x / (k + 1)).
-    return bound * np.exp(reach / (fluctuation_degree + 1))
+    return bound * np.exp(reach / (powers.fluctuation_degree + 1))

@@ -1,6 +1,6 @@
 """Compiled inner loops of negative binomial regression: coefficients at a given theta, theta, and both in turn.
 
-As in ``_newton``: no interpreter lock, one thread, sums in a fixed order. The family enters as ``alpha = 1 / theta``,
+The family enters as ``alpha = 1 / theta``,
 so that ``alpha = 0`` is Poisson. Counts enter the likelihood of theta through ``times[y]``, how many cells have ``y``:
 ``digamma(y + theta) - digamma(theta)`` is the sum of ``1 / (theta + j)`` over ``j < y``, with nothing to cancel.
 A pseudocount ``added`` to all counts is a first step from ``theta`` to ``theta + added``, the same for all cells; then
@@ -31,8 +31,7 @@ _THETA_STEP = 2.220446049250313e-16**0.25
 @compiled
 def log_likelihood(counts: Floats, weights: Repeats, mu: Floats, alpha: float, times: Floats, added: float) -> float:
     """Compute the log likelihood, with all its constants."""
-    total = 0.0
-    rising = 0.0
+    total = rising = 0.0
     for y in range(1, times.size):
         # log gamma(theta + y) - log gamma(theta) - log gamma(y + 1) - y log(theta), which stays small for any theta.
         rising += math.log1p((y - 1 + added) * alpha) - math.log(y + added)
@@ -57,8 +56,7 @@ def theta_newton(counts: Floats, weights: Repeats, mu: Floats, times: Floats, ad
     likelihood rises without end; R stops after the 24th step, and the value is no estimate. Returns state, theta and
     its standard error.
     """
-    n = 0.0
-    spread = 0.0
+    n = spread = 0.0
     for i in range(counts.size):
         if weights[i] > 0:
             n += weights[i]
@@ -73,10 +71,7 @@ def theta_newton(counts: Floats, weights: Repeats, mu: Floats, times: Floats, ad
     while iteration < _ROUNDS and abs(step) > _THETA_STEP:
         theta = abs(theta)
         inverse = 1.0 / theta
-        score = 0.0
-        information = 0.0
-        first = 0.0
-        second = 0.0
+        score = information = first = second = 0.0
         for y in range(1, times.size):
             r = 1.0 / (theta + (y - 1 + added))
             first += r
@@ -247,11 +242,8 @@ def refit_alternate(data: Data, weights: Repeats, target: int, added: float) -> 
     """Fit coefficient ``target`` to every row of ``weights``, theta estimated in each; NaN where it is undefined."""
     counts, design, offset = data
     p = design.shape[1]
-    result = np.empty(weights.shape[0])
-    coef = np.empty(p)
-    mu = np.empty(counts.size)
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
+    result, coef, mu = np.empty(weights.shape[0]), np.empty(p), np.empty(counts.size)
+    factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
         # A third of the cells are not drawn: worth leaving out once for the many passes.
         drawn_cells = np.flatnonzero(weights[r])

@@ -1,8 +1,4 @@
-"""Compiled inner loops of Poisson regression: one pass over the cells, one linear solve, one Newton iteration.
-
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
-gives the same bits in any process of one machine.
-"""
+"""Compiled inner loops of Poisson regression: one pass over the cells, one linear solve, one Newton iteration."""
 
 from __future__ import annotations
 
@@ -133,10 +129,7 @@ def newton(
     counts, design, offset = data
     n, p = design.shape
     terms = np.ascontiguousarray(design.T)
-    work = np.empty((3, n))
-    gradient = np.empty(p)
-    step = np.empty(p)
-    trial = coef.copy()
+    work, gradient, step, trial = np.empty((3, n)), np.empty(p), np.empty(p), coef.copy()
     best = score_pass(counts, terms, offset, weights, coef, gradient, factored, work)
     for iteration in range(1, max_iter + 1):
         factor(factored, aliased)
@@ -223,10 +216,8 @@ def glm_path(
 def refit_like_r(data: Data, weights: Repeats, target: int) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
     p = data[1].shape[1]
-    result = np.empty(weights.shape[0])
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
-    coef = np.empty(p)
+    result, coef = np.empty(weights.shape[0]), np.empty(p)
+    factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
         state, _, _ = glm_path(data, weights[r], coef, target, factored, aliased)
         result[r] = np.nan if state == ALIASED else coef[target]

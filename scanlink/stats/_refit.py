@@ -1,7 +1,4 @@
-"""Compiled refits to many rows of weights: Poisson (``alpha = 0``) or negative binomial at a held theta.
-
-As in ``_newton``: no interpreter lock, one thread, sums in a fixed order.
-"""
+"""Compiled refits to many rows of weights: Poisson (``alpha = 0``) or negative binomial at a held theta."""
 
 from __future__ import annotations
 
@@ -63,9 +60,7 @@ def newton(
     too long exactly where the slope at its end points back: neither the likelihood nor its logarithms are needed.
     """
     p = coef.size
-    factored = np.empty((p, p))
-    step = np.empty(p)
-    trial = np.empty(p)
+    factored, step, trial = np.empty((p, p)), np.empty(p), np.empty(p)
     passes = 0
     while passes < _MAX_PASSES:
         for k in range(p):
@@ -127,12 +122,8 @@ def refit(
         for k in range(p):
             for m in range(k + 1):
                 products[i, k * (k + 1) // 2 + m] = design[i, k] * design[i, m]
-    gradient = np.empty(p)
-    packed = np.empty(products.shape[1])
-    aliased = np.zeros(p, dtype=np.bool_)
-    ones = np.ones(n)
-    cells = np.arange(n)
-    origin = start.copy()
+    gradient, packed, aliased = np.empty(p), np.empty(products.shape[1]), np.zeros(p, dtype=np.bool_)
+    ones, cells, origin = np.ones(n), np.arange(n), start.copy()
     terms = (counts, design, products, offset, alpha)
     if score_pass(terms, ones, cells, origin, gradient, packed):
         newton(terms, ones, cells, origin, -1, gradient, packed, aliased)
@@ -146,8 +137,7 @@ def refit(
     # A single target without which there is nothing to estimate is given up early.
     target = targets[0] if targets.size == 1 else -1
     result = np.empty((weights.shape[0], targets.size))
-    factored = np.empty((p, p))
-    coef = np.empty(p)
+    factored, coef = np.empty((p, p)), np.empty(p)
     for r in range(weights.shape[0]):
         w = weights[r]
         gradient[:] = 0.0

@@ -1,8 +1,7 @@
 """Compiled inner loops of the bootstrap tail: one pass over the cells, one Newton step of the saddle point.
 
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
-gives the same bits in any process of one machine. Cells are taken in blocks whose lanes are summed side by side, which
-lets the compiler use vector instructions without reordering a sum.
+Cells are taken in blocks whose lanes are summed side by side, which lets the compiler use vector instructions without
+reordering a sum.
 """
 
 from __future__ import annotations

@@ -7,9 +7,6 @@ import math
 from scanlink.stats._compile import compiled, compiled_reassociated
 from scanlink.stats._types import Floats, Ints
 
-__all__ = ["dot", "exponential", "linear_predictor", "weighted_products"]
-
-
 _LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 # Adding it leaves the rounded integer in the low bits of a double.
 _MAGIC = 6755399441055744.0

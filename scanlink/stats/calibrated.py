@@ -121,11 +121,9 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
     ----------
     accessibility
         Whole numbers from 0: closed and open, or counts. Shape ``(n_cells,)``. Counts above 50 are taken as 50.
-    covariates
-        The design that :func:`gene_null` got. Shape ``(n_cells, n_terms)``.
-    offset
-        The offset that :func:`gene_null` got: it joins the covariates, because depth opens peaks also where the gene's
-        share of it is taken as known. Shape ``(n_cells,)``.
+    covariates, offset
+        Those that :func:`gene_null` got. The offset joins the covariates, because depth opens peaks also where the
+        gene's share of it is taken as known.
 
     Raises
     ------

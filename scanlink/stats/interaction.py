@@ -29,16 +29,10 @@ def interaction_p(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    state
-        Which enhancers are open in a cell, bit j for enhancer j + 1. Shape ``(n_cells,)``.
-    design
-        Intercept and covariates. Shape ``(n_cells, n_terms)``.
+    counts, state, design, offset
+        As in :func:`fit_states`.
     n_enhancers
         k: the interaction of all of them is tested, with everything below it in the model.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Returns
     -------
@@ -90,14 +84,12 @@ def score_p(counts: ArrayLike, tested: ArrayLike, design: ArrayLike, *, offset: 
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    counts, offset
+        As in :func:`fit_poisson`.
     tested
         The column, any numbers: of two perturbations' interaction the product of both. Shape ``(n_cells,)``.
     design
         Intercept, covariates and, for an interaction, its main effects. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Returns
     -------

@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.stats._checks import (
-    checked_regression,
-    checked_rows,
-    checked_start,
-    checked_target,
-    checked_theta,
-    checked_weights,
-)
+from scanlink.stats._checks import checked_regression, checked_replicates, checked_start, checked_theta, checked_weights
 from scanlink.stats._negbin import (
     THETA_FOUND,
     alternate,
@@ -98,14 +91,8 @@ def fit_negbin(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
-    weights
-        How many times each cell counts, as in a bootstrap resample. Shape ``(n_cells,)``; 1 when left out.
+    counts, design, offset, weights
+        As in :func:`fit_poisson`.
     theta
         Inverse dispersion, if known; ``inf`` is Poisson. Estimated by maximum likelihood when left out.
     pseudocount
@@ -155,10 +142,8 @@ def fit_negbin(
     y, z, o, added = checked_whole(counts, design, offset, pseudocount)
     n, p = z.shape
     w = checked_weights(weights, n)
-    coef = np.zeros(p)
-    fitted = np.zeros(n)
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
+    coef, fitted = np.zeros(p), np.zeros(n)
+    factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     if theta is None:
         state, theta_state, n_iter, theta_fitted, se_theta, loglik, deviance = alternate(
             (y, z, o), w, coef, -1, fitted, factored, aliased, added
@@ -201,18 +186,8 @@ def refit_negbin(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
-    weights
-        How often each replicate drew each cell. Shape ``(n_replicates, n_cells)``.
-    target
-        Column of ``design`` whose coefficient is wanted.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``.
-    start
-        Coefficients of the unweighted fit, from which every replicate starts. Shape ``(n_terms,)``.
+    counts, design, weights, target, offset, start
+        As in :func:`refit_poisson`.
     theta
         Inverse dispersion, the same for all replicates; that of the unweighted fit when left out.
     reestimate
@@ -224,8 +199,7 @@ def refit_negbin(
     Returns
     -------
     numpy.ndarray
-        Shape ``(n_replicates,)``. NaN where the replicate leaves the term undefined (peak open, or closed, in every
-        cell that was drawn), as in R.
+        As of :func:`refit_poisson`.
 
     Raises
     ------
@@ -251,8 +225,7 @@ def refit_negbin(
     array([0.6931, 1.3863])
     """
     y, z, o, added = checked_whole(counts, design, offset, pseudocount)
-    w = checked_rows(weights, z.shape[0])
-    checked_target(target, z.shape[1])
+    w = checked_replicates(weights, target, z)
     if reestimate:
         return refit_alternate((y, z, o), w, target, added)
     if theta is None:
@@ -262,11 +235,9 @@ def refit_negbin(
             raise InputError("the counts have no theta (all are 0, or nearly): give one, or use refit_poisson")
     held = checked_theta(theta)
     if start is None:
-        first_coef = fit_negbin(counts, z, offset=o, theta=held, pseudocount=added).coef
-    else:
-        first_coef = checked_start(start, z.shape[1])
-    start = np.nan_to_num(first_coef)
-    return refit((y, z, o), w, 1.0 / held, start, np.array([target]), *two_levels(z[:, target]))[:, 0]
+        start = fit_negbin(counts, z, offset=o, theta=held, pseudocount=added).coef
+    first_coef = np.nan_to_num(checked_start(start, z.shape[1]))
+    return refit((y, z, o), w, 1.0 / held, first_coef, np.array([target]), *two_levels(z[:, target]))[:, 0]
 
 
 def checked_whole(
@@ -275,10 +246,8 @@ def checked_whole(
     """Return counts with the pseudocount, design, offset and pseudocount, once they are found to be sound."""
     y, z, o = checked_regression(counts, design, offset)
     if (y != np.floor(y)).any():
-        first = y[y != np.floor(y)][0]
-        raise InputError(
-            f"counts must be whole numbers for a negative binomial fit, found {first:g}: use raw UMI counts"
-        )
+        bad = y[y != np.floor(y)][0]
+        raise InputError(f"counts must be whole numbers for a negative binomial fit, found {bad:g}: use raw UMI counts")
     if y.max() > _MOST:
         raise InputError(f"the largest count is {y.max():.0f}, more than a negative binomial fit takes ({_MOST:,})")
     if not 0.0 <= pseudocount < np.inf:

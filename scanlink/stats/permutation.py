@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from scanlink.errors import InputError, OptionError
-from scanlink.stats._permuted import Plan, levels, observed_statistics, statistics
+from scanlink.stats._permute import Plan
 from scanlink.stats._types import Floats, Ints
 from scanlink.stats.bootstrap import Ladder
-from scanlink.stats.gene_score import GeneScore
+from scanlink.stats.gene_score import GeneScore, levels, observed_statistics, statistics
 from scanlink.stats.images import Permutations, Perturbed
 
 __all__ = ["GeneScore", "PermutedTests", "interaction_permutation_p", "permutation_p"]

@@ -70,16 +70,12 @@ def bootstrap_tail(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    counts, design, offset
+        As in :func:`fit_poisson`.
     target
         Column of ``design`` whose coefficient is tested.
     estimate
         Coefficient b of that column in the unweighted fit, natural logarithm.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
     start
         Coefficients of the unweighted fit, NaN for terms left out. Shape ``(n_terms,)``. Fitted when left out.
     theta
