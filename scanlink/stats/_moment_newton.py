@@ -13,6 +13,9 @@ from scanlink.stats._moments import Monomials
 from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats._vector import exponential
 
+# Moments (classes, monomials) and the powers that they are of; what bounds the terms left out: norms, furthest values.
+Expansion = tuple[Floats, Monomials, Floats, Floats]
+
 # Replicates that are solved at once.
 _LANES = 64
 
@@ -27,26 +30,18 @@ _SIGMAS = 8.0
 
 @compiled_contracted
 def solve(
-    data: Floats,
-    moments: Floats,
-    fluctuations: Singles,
-    class_design: Floats,
-    start: Floats,
-    monomials: Monomials,
-    norms: Floats,
-    furthest: Floats,
-    targets: Ints,
-    n_replicates: int,
+    data: Floats, fluctuations: Singles, design: Floats, start: Floats, expansion: Expansion, targets: Ints, n: int
 ) -> tuple[Floats, Floats, Bools]:
     """Solve the moments of every replicate by Newton's method.
 
     Parameters are ``r`` of the classes' linear part and ``q`` slopes ``d``. ``data`` (r + q, R) holds the weighted
-    sums of counts times design; ``moments`` (classes, monomials) and ``fluctuations`` (classes, fewer monomials, R)
-    add up to those of a replicate. Returns coefficients and what they may be wrong by, (targets, R), and which
+    sums of counts times ``design`` (classes, r); the moments and ``fluctuations`` (classes, fewer monomials, R) add up
+    to those of each of ``n`` replicates. Returns coefficients and what they may be wrong by, (targets, R), and which
     replicates arrived, (R,).
     """
+    moments, monomials, _, _ = expansion
     parent, axis, exponent, up, prefix, degree, fluctuation_degree = monomials
-    n_classes, r = class_design.shape
+    n_classes, r = design.shape
     q = up.shape[0]
     p = r + q
     n_monomials = parent.size
@@ -54,8 +49,8 @@ def solve(
     # Monomials of degree up to k come first: prefix[k] of them.
     terms = (prefix[degree], prefix[max(degree - 1, 0)], prefix[max(degree - 2, 0)])
     loose = (prefix[fluctuation_degree], prefix[max(fluctuation_degree - 1, 0)], prefix[max(fluctuation_degree - 2, 0)])
-    coef, error = np.empty((targets.size, n_replicates)), np.empty((targets.size, n_replicates))
-    arrived = np.ones(n_replicates, dtype=np.bool_)
+    coef, error = np.empty((targets.size, n)), np.empty((targets.size, n))
+    arrived = np.ones(n, dtype=np.bool_)
     theta, gradient = np.empty((p, width)), np.empty((p, width))
     hessian, last_factor = np.empty((p, p, width)), np.empty((p, p, width))
     row, inverse = np.empty((p, width)), np.empty((p, width))
@@ -64,7 +59,7 @@ def solve(
     bits, settled = scratch.view(np.int64), np.empty(width, dtype=np.bool_)
     influence, slopes = np.empty(p), np.empty(q)
 
-    for first in range(0, n_replicates, width):
+    for first in range(0, n, width):
         for k in range(p):
             for v in range(width):
                 theta[k, v] = start[k]
@@ -86,7 +81,7 @@ def solve(
                 for v in range(width):
                     total[v] = 0.0
                 for k in range(r):
-                    g = class_design[c, k]
+                    g = design[c, k]
                     if g != 0.0:
                         for v in range(width):
                             total[v] += g * theta[k, v]
@@ -104,12 +99,12 @@ def solve(
                 for v in range(width):
                     total[v] *= level[c, v]
                 for k in range(r):
-                    g = class_design[c, k]
+                    g = design[c, k]
                     if g != 0.0:
                         for v in range(width):
                             gradient[k, v] -= g * total[v]
                         for m in range(k + 1):
-                            gg = g * class_design[c, m]
+                            gg = g * design[c, m]
                             if gg != 0.0:
                                 for v in range(width):
                                     hessian[k, m, v] += gg * total[v]
@@ -129,7 +124,7 @@ def solve(
                         total[v] *= level[c, v]
                         gradient[r + j, v] -= total[v]
                     for k in range(r):
-                        g = class_design[c, k]
+                        g = design[c, k]
                         if g != 0.0:
                             for v in range(width):
                                 hessian[r + j, k, v] += g * total[v]
@@ -205,12 +200,12 @@ def solve(
                         row[i, v] -= last_factor[m, i, v] * row[m, v]
                 for v in range(width):
                     row[i, v] *= last_factor[i, i, v]
-            for v in range(min(width, n_replicates - first)):
+            for v in range(min(width, n - first)):
                 for k in range(p):
                     influence[k] = row[k, v]
                 for k in range(q):
                     slopes[k] = abs(theta[r + k, v])
-                bound = _left_out(class_design, level[:, v], influence, slopes, norms, furthest, monomials)
+                bound = _left_out(design, level[:, v], influence, slopes, expansion)
                 coef[t, first + v] = theta[targets[t], v]
                 error[t, first + v] = bound + (_ROUNDING + reached[v]) * np.sqrt(row[targets[t], v])
                 if not (reached[v] <= _SETTLED and np.isfinite(error[t, first + v])):
@@ -219,10 +214,9 @@ def solve(
 
 
 @compiled
-def _left_out(
-    design: Floats, level: Floats, influence: Floats, slopes: Floats, norms: Floats, furthest: Floats, powers: Monomials
-) -> float:
+def _left_out(design: Floats, level: Floats, influence: Floats, slopes: Floats, expansion: Expansion) -> float:
     """Bound what the terms that the expansions leave out can do to a coefficient."""
+    _, powers, norms, furthest = expansion
     n_classes, r = design.shape
     q = slopes.size
     reach = 0.0

@@ -85,20 +85,13 @@ def inverse_information(factored: Floats, aliased: Bools, product: Callable[[Flo
 
 
 @compiled
-def score_pass(
-    counts: Floats,
-    terms: Floats,
-    offset: Floats,
-    weights: Floats,
-    coef: Floats,
-    gradient: Floats,
-    hessian: Floats,
-    work: Floats,
-) -> float:
+def score_pass(data: Data, weights: Floats, coef: Floats, gradient: Floats, hessian: Floats, work: Floats) -> float:
     """Compute log likelihood, score and information of weighted Poisson regression at ``coef``.
 
-    ``terms`` has a row a term, because the loops over the cells then run along the memory. ``work`` is scratch space.
+    Of ``data`` the design has a row a term here, because the loops over the cells then run along the memory. ``work``
+    is scratch space.
     """
+    counts, terms, offset = data
     eta, mu, scratch = work[0], work[1], work[2]
     linear_predictor(terms, offset, coef, eta)
     if not eta.max() <= _ETA_MAX:
@@ -128,9 +121,9 @@ def newton(
     """
     counts, design, offset = data
     n, p = design.shape
-    terms = np.ascontiguousarray(design.T)
+    by_term = (counts, np.ascontiguousarray(design.T), offset)
     work, gradient, step, trial = np.empty((3, n)), np.empty(p), np.empty(p), coef.copy()
-    best = score_pass(counts, terms, offset, weights, coef, gradient, factored, work)
+    best = score_pass(by_term, weights, coef, gradient, factored, work)
     for iteration in range(1, max_iter + 1):
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
@@ -151,7 +144,7 @@ def newton(
         for _ in range(30):
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            likelihood = score_pass(counts, terms, offset, weights, trial, gradient, factored, work)
+            likelihood = score_pass(by_term, weights, trial, gradient, factored, work)
             # Rounding alone may lower the likelihood next to the optimum.
             if likelihood >= best - 1e-9 * (1.0 + abs(best)):
                 break

@@ -85,12 +85,10 @@ def gene_null(counts: ArrayLike, covariates: ArrayLike, *, offset: ArrayLike | N
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    counts, offset
+        As in :func:`fit_poisson`.
     covariates
         Design with the intercept and without a peak. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Raises
     ------
@@ -206,14 +204,10 @@ def calibrated_p(counts: ArrayLike, design: ArrayLike, *, target: int, offset: A
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    counts, design, offset
+        As in :func:`fit_poisson`.
     target
         Column of ``design`` that holds the peak, whole numbers from 0.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Returns
     -------

@@ -136,16 +136,6 @@ class PairMoments:
             data,
             counted,
         )
-        coef, error, arrived = solve(
-            data,
-            self.moments,
-            fluctuations,
-            self.design,
-            self.start,
-            monomials,
-            self.norms,
-            covariates.furthest,
-            self.targets,
-            n_replicates,
-        )
-        return coef, error, arrived, counted[:, :n_replicates]
+        expansion = (self.moments, monomials, self.norms, covariates.furthest)
+        solved = solve(data, fluctuations, self.design, self.start, expansion, self.targets, n_replicates)
+        return *solved, counted[:, :n_replicates]

@@ -35,13 +35,11 @@ class NegbinFit:
 
     Attributes
     ----------
-    coef
-        Coefficients, natural logarithm. Shape ``(n_terms,)``; NaN for a term that the others explain.
+    coef, fitted
+        As of :class:`PoissonFit`.
     covariance
         Inverse Fisher information of the coefficients, theta taken as known, as in R's ``summary``. Shape
         ``(n_terms, n_terms)``.
-    fitted
-        Expected counts. Shape ``(n_cells,)``.
     theta
         Inverse dispersion. NaN where there is none, and the rest is the Poisson fit: no cell has a count, or the steps
         of R break down, on outliers mostly, where R stops with an error; then ``converged`` is False.

@@ -135,10 +135,8 @@ def interaction_permutation_p(
 
     Raises
     ------
-    InputError
-        If gene and permutations have different numbers of cells, or a target is not a pair.
-    OptionError
-        If the ladder is unknown, or its stages do not rise.
+    InputError, OptionError
+        As :func:`permutation_p`, here of a target that is not a pair.
 
     Warnings
     --------

@@ -130,17 +130,5 @@ class StateMoments:
             data,
             counted,
         )
-        return Solved(
-            *solve(
-                data,
-                self.moments[used],
-                fluctuations,
-                design,
-                start,
-                monomials,
-                self.norms[used],
-                covariates.furthest,
-                targets,
-                n_replicates,
-            )
-        )
+        expansion = (self.moments[used], monomials, self.norms[used], covariates.furthest)
+        return Solved(*solve(data, fluctuations, design, start, expansion, targets, n_replicates))

@@ -88,18 +88,10 @@ class StateReplicates:
         )
 
     def replicates(self, shared: Shared) -> Floats:
-        """Compute contrasts, interaction and RERI in every replicate of a block.
+        """Compute contrasts, interaction and RERI in every replicate of a block, from :meth:`GeneReplicates.shared`.
 
-        Parameters
-        ----------
-        shared
-            What the gene's tests share of the block, from :meth:`scanlink.stats.GeneReplicates.shared`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape ``(n_states + 1, n_replicates)``. Each on the same side of twice its estimate as the full refit. NaN
-            where the refit is undefined.
+        Shape ``(n_states + 1, n_replicates)``. Each on the same side of twice its estimate as the full refit; NaN where
+        that is undefined.
         """
         block = shared.block
         if self._states is None or shared.features is None or shared.sums is None:
