@@ -13,7 +13,6 @@ from scanlink.stats.resample import WeightBlock, Weights
 
 __all__ = ["Ladder", "basic_p", "climb", "climb_all"]
 
-
 _BLOCK_BYTES = 2**25
 
 

@@ -16,7 +16,6 @@ from scanlink.stats.design import rescale
 
 __all__ = ["GeneNull", "PeakNull", "calibrated_p", "gene_null", "peak_null", "robust_p"]
 
-
 # More levels than this are merged into the last, so that their powers stay within the range of a double.
 _TOP = 50
 # Cells whose accessibility the covariates leave less variance than this tell nothing, and would spoil determinants.

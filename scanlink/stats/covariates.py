@@ -14,7 +14,6 @@ from scanlink.stats.arrays import Sums
 
 __all__ = ["Covariates"]
 
-
 # By number of continuous covariates: degree of the expansion of what all replicates share, and of what is a
 # replicate's own. Beyond, there would be more monomials than it costs to refit.
 _DEGREES = {0: (0, 0), 1: (8, 3), 2: (6, 3), 3: (6, 3), 4: (5, 3), 5: (5, 3), 6: (4, 3), 7: (4, 3), 8: (4, 3)}

@@ -11,7 +11,6 @@ from scanlink.stats._types import Floats
 
 __all__ = ["culprit", "dependent_columns", "rescale"]
 
-
 # Share of a column's length that the columns before it leave unexplained; R's glm uses 1e-11 on the same scale.
 _TOLERANCE = 1e-9
 

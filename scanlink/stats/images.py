@@ -16,7 +16,6 @@ from scanlink.stats._types import Floats, Ints
 
 __all__ = ["Images", "Permutations", "Perturbed", "Runs"]
 
-
 # Permutations that are drawn and kept together.
 _TOGETHER = 512
 

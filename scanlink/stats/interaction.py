@@ -16,7 +16,6 @@ from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["interaction_p", "score_p"]
 
-
 # Nearer to its mean than so many standard deviations, the score is taken as normal: the correction is 0 / 0 there.
 _CENTRE = 1e-3
 _MAX_STEPS = 200

@@ -24,7 +24,6 @@ from scanlink.stats._types import Floats
 
 __all__ = ["NegbinFit", "fit_negbin", "refit_negbin"]
 
-
 # Theta is fitted by way of a table of this many counts at most.
 _MOST = 1_000_000
 

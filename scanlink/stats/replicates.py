@@ -16,7 +16,6 @@ from scanlink.stats.resample import WeightBlock
 
 __all__ = ["LOOSE", "GeneReplicates", "PairReplicates", "RefittedPair", "Shared", "in_pieces"]
 
-
 # A replicate that may be wrong by more than this share of the standard error is refitted, wherever it lies.
 LOOSE = 0.25
 # Estimates of separated data lie beyond, wherever the iterations stop; so which side of the boundary is certain.

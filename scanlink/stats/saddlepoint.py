@@ -19,7 +19,6 @@ from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["TailP", "bootstrap_tail", "tail_log_p"]
 
-
 # How a path ended: at the boundary; short of it; where it began, because the boundary is next to the estimate.
 REACHED, STOPPED, NEAR = 0, 1, 2
 _MAX_PASSES, _SHORTEST = 400, 1e-3

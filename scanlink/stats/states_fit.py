@@ -121,9 +121,9 @@ class StatesFit:
     def of(self, contrasts: Floats) -> Floats:
         """Compute contrasts as reported, interaction, and RERI, of one set of contrasts or of many.
 
-        ``contrasts``, natural logarithm, are against the first state: from shape ``(n_states - 1,)`` or ``(n_states -
-        1, n_replicates)`` comes one more row for each of the two. RERI is on the additive scale, ``exp(b11) - exp(b10)
-        - exp(b01) + 1`` for two enhancers, whatever the scale of the others.
+        ``contrasts``, natural logarithm, are against the first state. Shape ``(n_states - 1,)`` or ``(n_states - 1,
+        n_replicates)``, and of the result ``n_states + 1`` in place of ``n_states - 1``. RERI is on the additive scale,
+        ``exp(b11) - exp(b10) - exp(b01) + 1`` for two enhancers, whatever the scale of the others.
         """
         signs = interaction_signs(self.n_enhancers)
         with np.errstate(over="ignore", invalid="ignore"):

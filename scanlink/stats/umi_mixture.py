@@ -14,7 +14,6 @@ from scanlink.stats._types import Floats
 
 __all__ = ["UmiMixture", "fit_umi_mixture"]
 
-
 _MAX_ITERATIONS = 2_000
 _TOLERANCE = 1e-10
 # Counts up to these are ambient where the iterations begin; the best of their ends is taken.
