@@ -17,11 +17,6 @@ from scanlink.stats._newton import _ETA_MAX, CONVERGED, NOT_CONVERGED, factor, s
 from scanlink.stats._types import Bools, Floats, Ints
 from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
 
-# Counts; terms, a row a term, those of the perturbations last; offset.
-Data = tuple[Floats, Floats, Floats]
-# Cells of either perturbation; the sum of each cell; scratch space; each term's slope, at first a copy of the terms.
-Space = tuple[Ints, Floats, Floats, Floats]
-
 # Sums stay above this, and a step takes none to less than this part of itself: to the bound the slope is not defined.
 FLOOR = 1e-9
 _PART = 0.05
@@ -30,9 +25,10 @@ _PROMISE, _ROUNDS = 1e-12, 50
 
 
 @compiled
-def _expect(data: Data, alpha: float, additive: bool, coef: Floats, g: Floats, work: Floats) -> float:
+def _expect(
+    counts: Floats, terms: Floats, offset: Floats, alpha: float, additive: bool, coef: Floats, g: Floats, work: Floats
+) -> float:
     """Fill in expected counts (``work[1]``) and sums (``g``); return the log likelihood but for what theta adds."""
-    counts, terms, offset = data
     eta, mu, scratch = work[0], work[1], work[2]
     p = coef.size - (2 if additive else 0)
     linear_predictor(terms[:p], offset, coef[:p], eta)
@@ -109,9 +105,18 @@ def _bounded(terms: Floats, g: Floats, touched: Ints, factored: Floats, aliased:
 
 
 @compiled
-def _curve(counts: Floats, alpha: float, additive: bool, observed: bool, space: Space, information: Floats) -> None:
+def _curve(
+    counts: Floats,
+    alpha: float,
+    additive: bool,
+    observed: bool,
+    touched: Ints,
+    g: Floats,
+    work: Floats,
+    slopes: Floats,
+    information: Floats,
+) -> None:
     """Fill in the lower triangle of the observed or Fisher's information, and each cell's score (``work[3]``)."""
-    touched, _, work, slopes = space
     mu, residual, weight = work[1], work[3], work[4]
     for i in range(mu.size):
         shrink = 1.0 / (1.0 + alpha * mu[i])
@@ -133,25 +138,34 @@ def _curve(counts: Floats, alpha: float, additive: bool, observed: bool, space: 
 
 @compiled
 def fit_coefficients(
-    data: Data, alpha: float, additive: bool, coef: Floats, aliased: Bools, space: Space
+    counts: Floats,
+    terms: Floats,
+    offset: Floats,
+    touched: Ints,
+    alpha: float,
+    additive: bool,
+    coef: Floats,
+    aliased: Bools,
+    g: Floats,
+    work: Floats,
+    slopes: Floats,
 ) -> tuple[int, int]:
     """Fit the coefficients at a given theta, in place, as far as they go; return state and steps.
 
-    ``work[1]`` gets the expected counts.
+    ``terms`` has a row a term, those of the perturbations last; ``slopes`` begins as its copy. ``work[1]`` gets the
+    expected counts.
     """
-    counts, terms, _ = data
-    touched, g, work, slopes = space
     size = coef.size
     gradient, step, trial = np.empty(size), np.empty(size), np.empty(size)
     observed, fisher, factored = np.zeros((size, size)), np.zeros((size, size)), np.zeros((size, size))
     dependent = np.zeros(size, dtype=np.bool_)
-    best = _expect(data, alpha, additive, coef, g, work)
+    best = _expect(counts, terms, offset, alpha, additive, coef, g, work)
     for iteration in range(1, _ROUNDS + 1):
         if additive:
             for k in range(size - 2, size):
                 for i in touched:
                     slopes[k, i] = terms[k, i] / g[i]
-        _curve(counts, alpha, additive, True, space, observed)
+        _curve(counts, alpha, additive, True, touched, g, work, slopes, observed)
         for k in range(size):
             gradient[k] = dot(work[3], slopes[k])
         factored[:] = observed
@@ -159,7 +173,7 @@ def fit_coefficients(
         if aliased.any():
             # Columns that others explain, or a likelihood that curves up, as it may far from its maximum and on a
             # bound: Fisher's information tells which, and as little of it as serves is mixed in.
-            _curve(counts, alpha, additive, False, space, fisher)
+            _curve(counts, alpha, additive, False, touched, g, work, slopes, fisher)
             factored[:] = fisher
             factor(factored, dependent)
             for share in (0.0, 1e-3, 1e-2, 1e-1, 1.0):
@@ -178,13 +192,13 @@ def fit_coefficients(
         for _ in range(40):
             for k in range(size):
                 trial[k] = coef[k] + scale * step[k]
-            likelihood = _expect(data, alpha, additive, trial, g, work)
+            likelihood = _expect(counts, terms, offset, alpha, additive, trial, g, work)
             # Rounding alone may lower the likelihood next to the optimum.
             if likelihood >= best + 1e-4 * scale * promise - 1e-12 * (1.0 + abs(best)):
                 break
             scale *= 0.5
         else:
-            likelihood = _expect(data, alpha, additive, coef, g, work)
+            likelihood = _expect(counts, terms, offset, alpha, additive, coef, g, work)
             return (CONVERGED if promise < 1e-8 else NOT_CONVERGED), iteration
         best = likelihood
         coef[:] = trial
@@ -241,30 +255,42 @@ def fit_alpha(counts: Floats, mu: Floats, times: Floats, alpha: float) -> float:
 
 @compiled
 def maximise(
-    data: Data, times: Floats, negbin: bool, additive: bool, alpha: float, coef: Floats, aliased: Bools, mu: Floats
+    counts: Floats,
+    terms: Floats,
+    offset: Floats,
+    times: Floats,
+    overdispersed: bool,
+    additive: bool,
+    alpha: float,
+    coef: Floats,
+    aliased: Bools,
+    mu: Floats,
 ) -> tuple[int, int, float, float, float]:
     """Fit coefficients and theta in turn until neither moves.
 
     Returns state, steps, alpha, log likelihood and the least sum. ``coef`` (its sums above their bounds) is where to
     start, and becomes the fit; ``mu`` gets the expected counts.
     """
-    counts, terms, _ = data
     n, size = counts.size, coef.size
     touched = np.flatnonzero((terms[size - 2] != 0.0) | (terms[size - 1] != 0.0))
-    g, ones, work = np.ones(n), np.ones(n), np.empty((5, n))
-    space = (touched, g, work, terms.copy())
+    g = np.ones(n)
+    work = np.empty((5, n))
+    slopes = terms.copy()
+    ones = np.ones(n)
     likelihood = -np.inf
     steps = 0
     state = NOT_CONVERGED
     for _ in range(_ROUNDS):
-        state, new_steps = fit_coefficients(data, alpha, additive, coef, aliased, space)
+        state, new_steps = fit_coefficients(
+            counts, terms, offset, touched, alpha, additive, coef, aliased, g, work, slopes
+        )
         steps += new_steps
         previous, previous_alpha = likelihood, alpha
-        if negbin:
+        if overdispersed:
             alpha = fit_alpha(counts, work[1], times, alpha)
         likelihood = log_likelihood(counts, ones, work[1], alpha, times, 0.0)
         alpha_stays = abs(alpha - previous_alpha) <= 1e-8 * alpha + 1e-10
-        if not negbin or (alpha_stays and abs(likelihood - previous) < 1e-9 * (1.0 + abs(likelihood))):
+        if not overdispersed or (alpha_stays and abs(likelihood - previous) < 1e-9 * (1.0 + abs(likelihood))):
             break
     else:
         state = NOT_CONVERGED

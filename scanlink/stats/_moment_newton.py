@@ -39,7 +39,7 @@ def solve(
     to those of each of ``n`` replicates. Returns coefficients and what they may be wrong by, (targets, R), and which
     replicates arrived, (R,).
     """
-    moments, monomials, _, _ = expansion
+    moments, monomials, norms, furthest = expansion
     parent, axis, exponent, up, prefix, degree, fluctuation_degree = monomials
     n_classes, r = design.shape
     q = up.shape[0]
@@ -205,7 +205,7 @@ def solve(
                     influence[k] = row[k, v]
                 for k in range(q):
                     slopes[k] = abs(theta[r + k, v])
-                bound = _left_out(design, level[:, v], influence, slopes, expansion)
+                bound = _left_out(design, level[:, v], influence, slopes, norms, furthest, degree, fluctuation_degree)
                 coef[t, first + v] = theta[targets[t], v]
                 error[t, first + v] = bound + (_ROUNDING + reached[v]) * np.sqrt(row[targets[t], v])
                 if not (reached[v] <= _SETTLED and np.isfinite(error[t, first + v])):
@@ -214,10 +214,14 @@ def solve(
 
 
 @compiled
-def _left_out(design: Floats, level: Floats, influence: Floats, slopes: Floats, expansion: Expansion) -> float:
-    """Bound what the terms that the expansions leave out can do to a coefficient."""
-    _, powers, norms, furthest = expansion
-    n_classes, r = design.shape
+def _left_out(
+    z: Floats, level: Floats, influence: Floats, slopes: Floats, norms: Floats, furthest: Floats, degree: int, own: int
+) -> float:
+    """Bound what the terms that the expansions leave out can do to a coefficient.
+
+    ``own`` is the degree of the expansion of the fluctuations.
+    """
+    n_classes, r = z.shape
     q = slopes.size
     reach = 0.0
     for k in range(q):
@@ -228,7 +232,7 @@ def _left_out(design: Floats, level: Floats, influence: Floats, slopes: Floats, 
             weight = 0.0
             if j == 0:
                 for k in range(r):
-                    weight += design[c, k] * influence[k]
+                    weight += z[c, k] * influence[k]
             else:
                 weight = influence[r + j - 1]
             length = 0.0
@@ -237,11 +241,11 @@ def _left_out(design: Floats, level: Floats, influence: Floats, slopes: Floats, 
                 length += slopes[k] * norms[c, 0, j, k]
                 spread += slopes[k] * norms[c, 1, j, k]
             high = 1.0
-            for m in range(powers.degree + (j == 0)):
+            for m in range(degree + (j == 0)):
                 high *= length / (m + 1)
             low = _SIGMAS
-            for m in range(powers.fluctuation_degree + (j == 0)):
+            for m in range(own + (j == 0)):
                 low *= spread / (m + 1)
             bound += abs(weight) * level[c] * (high + low)
     # x^k / k! + x^(k+1) / (k+1)! + ... is at most x^k / k! exp(x / (k + 1)).
-    return bound * np.exp(reach / (powers.fluctuation_degree + 1))
+    return bound * np.exp(reach / (own + 1))

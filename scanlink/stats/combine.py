@@ -233,7 +233,7 @@ def _fit(
         coef[-2:] *= min(1.0, 0.95 / max(-sums.min(), 1e-9))
         alpha = 0.0 if silent else 1.0 / multiplicative.theta
     state, steps, alpha, loglik, smallest_sum = maximise(
-        (y, terms, o), times, family == "negbin" and not silent, multiplicative is not None, alpha, coef, aliased, mu
+        y, terms, o, times, family == "negbin" and not silent, multiplicative is not None, alpha, coef, aliased, mu
     )
     n_parameters = int(size - aliased.sum()) + (family == "negbin")
     coef[aliased] = np.nan
