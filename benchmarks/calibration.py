@@ -66,7 +66,7 @@ def wald(y, design, null, out):
     """Model-based and HC3 p-values; returns the estimate."""
     n, p = design.shape
     half, aliased, coef = np.empty((p, p)), np.zeros(p, dtype=np.bool_), np.append(null, 0.0)
-    newton(y, design, np.zeros(n), np.ones(n), coef, p - 1, 1e-10, 60, half, aliased)
+    newton((y, design, np.zeros(n)), np.ones(n), coef, p - 1, 1e-10, 60, half, aliased)
     z = np.empty(p)
     robust = 0.0
     for i in range(n):
@@ -94,7 +94,7 @@ def bootstrap_tail(y, design, null, b):
     q = p - 1
     covariates, x = design[:, :q].copy(), design[:, q].copy()
     offset, hessian, aliased, coef = 2 * b * x, np.empty((q, q)), np.zeros(q, dtype=np.bool_), null.copy()
-    newton(y, covariates, offset, np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
+    newton((y, covariates, offset), np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
     mu, along = np.empty(n), np.zeros(q)
     hessian[:] = 0.0
     for i in range(n):
@@ -176,7 +176,7 @@ def run_sets(seed, n, gene, peak, cloglog, dispersion, effect, depth_sd, out, z_
             design[:, :3] = covariates
             design[:, 3] = level
             coef = np.zeros(3)
-            newton(y, covariates, np.zeros(n), np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
+            newton((y, covariates, np.zeros(n)), np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
             b = wald(y, design, coef, out[done])
             out[done, 2] = bootstrap_tail(y, design, coef, b)
         done += 1

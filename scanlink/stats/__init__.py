@@ -9,7 +9,6 @@ from scanlink.stats.design import culprit, dependent_columns, rescale
 from scanlink.stats.detectable import null_se, smallest_effect
 from scanlink.stats.fdr import adjust
 from scanlink.stats.images import Permutations, Perturbed
-from scanlink.stats.influence import cooks_distance
 from scanlink.stats.interaction import interaction_p, score_p
 from scanlink.stats.negbin import NegbinFit, fit_negbin, refit_negbin
 from scanlink.stats.permutation import GeneScore, interaction_permutation_p, permutation_p
@@ -17,7 +16,7 @@ from scanlink.stats.perturbation import perturbation_probability
 from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
 from scanlink.stats.replicates import GeneReplicates, PairReplicates, RefittedPair
 from scanlink.stats.resample import WeightBlock, Weights, case_weights, resample_key, weights_from_indices
-from scanlink.stats.robust import sandwich_influence, sandwich_se
+from scanlink.stats.robust import cooks_distance, sandwich_influence, sandwich_se
 from scanlink.stats.saddlepoint import TailP, bootstrap_tail
 from scanlink.stats.state_replicates import StateReplicates
 from scanlink.stats.states import fit_states

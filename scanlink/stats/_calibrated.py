@@ -1,7 +1,6 @@
 """Compiled inner loops of the calibrated test: null fits of the gene and of the peak, and the saddlepoint of a pair.
 
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
-gives the same bits in any process of one machine. Numbers of equations are those of :func:`calibrated_p`.
+Numbers of equations are those of :func:`calibrated_p`.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, inlined
 from scanlink.stats._newton import CONVERGED, factor, newton, solve_factored
+from scanlink.stats._types import Bools, Floats
 from scanlink.stats._vector import linear_predictor
-
-Floats = NDArray[np.float64]
 
 # Stop when a Newton step would change the log likelihood by less than half of this: of a pair, and of a peak.
 _TOLERANCE, _TOLERANCE_PEAK = 1e-9, 1e-14
@@ -30,12 +27,9 @@ def gene_residuals(
 ) -> tuple[bool, float]:
     """Fill in residuals (1) of the null Poisson fit and weighted counts; return whether it converged, and phi."""
     n, q = covariates.shape
-    factored = np.empty((q, q))
-    aliased = np.zeros(q, dtype=np.bool_)
-    coef = np.zeros(q)
-    state, _, _ = newton(counts, covariates, offset, np.ones(n), coef, -1, 1e-12, 60, factored, aliased)
-    excess = 0.0
-    square = 0.0
+    coef, factored, aliased = np.zeros(q), np.empty((q, q)), np.zeros(q, dtype=np.bool_)
+    state, _, _ = newton((counts, covariates, offset), np.ones(n), coef, -1, 1e-12, 60, factored, aliased)
+    excess = square = 0.0
     linear_predictor(covariates.T, offset, coef, signal)
     for i in range(n):
         mu = math.exp(signal[i])
@@ -54,9 +48,7 @@ def gene_residuals(
 @inlined
 def _moments(u: float, base: Floats) -> tuple[float, float, float]:
     """Sum ``h_k u^k``, ``k h_k u^k`` and ``k^2 h_k u^k`` over the levels."""
-    a = 0.0
-    b = 0.0
-    c = 0.0
+    a = b = c = 0.0
     for j in range(base.size):
         k = base.size - 1 - j
         a = a * u + base[k]
@@ -140,11 +132,8 @@ def propensity(level: Floats, covariates: Floats, base: Floats, odds: Floats, me
 
 
 @compiled
-def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> NDArray[np.bool_]:
-    """Fill in a basis of the covariates with ``sum_i v_i q_i q_i' = 1``; return which columns earlier ones explain.
-
-    These are left 0.
-    """
+def orthonormal(covariates: Floats, variance: Floats, basis: Floats) -> Bools:
+    """Fill in a basis with ``sum_i v_i q_i q_i' = 1``; return which columns earlier ones explain: they are left 0."""
     n, q = covariates.shape
     hessian, unused = np.zeros((q, q)), np.zeros(q)
     aliased = np.zeros(q, dtype=np.bool_)

@@ -6,18 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import DesignError, InputError, OptionError
-
-__all__ = [
-    "checked_cells",
-    "checked_regression",
-    "checked_rows",
-    "checked_start",
-    "checked_target",
-    "checked_theta",
-    "checked_weights",
-]
-
-Floats = NDArray[np.float64]
+from scanlink.stats._types import Floats
 
 
 def checked_cells(
@@ -62,18 +51,15 @@ def checked_weights(weights: ArrayLike | None, n_cells: int) -> Floats:
     return w
 
 
-def checked_rows(weights: NDArray[np.uint16], n_cells: int) -> NDArray[np.uint16]:
-    """Return the weights of many replicates, a row each, as a contiguous array."""
+def checked_replicates(weights: NDArray[np.uint16], target: int, design: Floats) -> NDArray[np.uint16]:
+    """Return the weights of many replicates, a row each, as a contiguous array; refuse a target that is no column."""
     w = np.ascontiguousarray(weights, dtype=np.uint16)
+    n_cells, n_terms = design.shape
     if w.ndim != 2 or w.shape[1] != n_cells:
         raise InputError(f"weights have shape {w.shape}, expected (n_replicates, {n_cells})")
-    return w
-
-
-def checked_target(target: int, n_terms: int) -> None:
-    """Refuse a target that is no column of the design."""
     if not 0 <= target < n_terms:
         raise OptionError(f"target {target} is not a column of the design, which has {n_terms}")
+    return w
 
 
 def checked_start(start: ArrayLike, n_terms: int) -> Floats:

@@ -2,7 +2,7 @@
 
 ``mu = exp(offset + covariates) * g``, with ``g = exp(a x1 + b x2)`` or ``g = 1 + a x1 + b x2``, by Newton's method on
 ``log mu``, whose slope along ``a`` is ``x1``, or ``x1 / g``; where the likelihood curves up, with some of Fisher's
-scoring. As in ``_newton``: no interpreter lock, one thread, sums in a fixed order; ``alpha = 1 / theta``.
+scoring. ``alpha = 1 / theta``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import log_likelihood
-from scanlink.stats._newton import _ETA_MAX, CONVERGED, NOT_CONVERGED, Floats, factor, solve_factored
+from scanlink.stats._newton import _ETA_MAX, CONVERGED, NOT_CONVERGED, factor, solve_factored
+from scanlink.stats._types import Bools, Floats, Ints
 from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
 
 # Sums stay above this, and a step takes none to less than this part of itself: to the bound the slope is not defined.
@@ -53,7 +53,7 @@ def _expect(
 
 
 @compiled
-def _tightest(terms: Floats, g: Floats, touched: NDArray[np.int64], step: Floats) -> tuple[int, float]:
+def _tightest(terms: Floats, g: Floats, touched: Ints, step: Floats) -> tuple[int, float]:
     """Find the cell whose sum a step takes furthest below its bound, and how far, as part of the way; -1: none."""
     p = step.size - 2
     worst, share = -1, 1.0 + 1e-9
@@ -66,9 +66,7 @@ def _tightest(terms: Floats, g: Floats, touched: NDArray[np.int64], step: Floats
 
 
 @compiled
-def _bounded(
-    terms: Floats, g: Floats, touched: NDArray[np.int64], factored: Floats, aliased: NDArray[np.bool_], step: Floats
-) -> None:
+def _bounded(terms: Floats, g: Floats, touched: Ints, factored: Floats, aliased: Bools, step: Floats) -> None:
     """Shorten a step to the best one that keeps all sums above their bounds (Lagrange).
 
     It goes along one bound, or into the corner of two. Where efficiencies make many bounds, whatever is left to bound
@@ -112,7 +110,7 @@ def _curve(
     alpha: float,
     additive: bool,
     observed: bool,
-    touched: NDArray[np.int64],
+    touched: Ints,
     g: Floats,
     work: Floats,
     slopes: Floats,
@@ -143,11 +141,11 @@ def fit_coefficients(
     counts: Floats,
     terms: Floats,
     offset: Floats,
-    touched: NDArray[np.int64],
+    touched: Ints,
     alpha: float,
     additive: bool,
     coef: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
     g: Floats,
     work: Floats,
     slopes: Floats,
@@ -265,7 +263,7 @@ def maximise(
     additive: bool,
     alpha: float,
     coef: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
     mu: Floats,
 ) -> tuple[int, int, float, float, float]:
     """Fit coefficients and theta in turn until neither moves.

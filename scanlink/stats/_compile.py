@@ -1,5 +1,8 @@
 """Compilation of the inner loops, and where their machine code is kept between processes.
 
+They all run without the interpreter lock, on one thread, and sum in a fixed order, so that the same input gives the
+same bits in any process of one machine.
+
 Compiling them all takes some twenty seconds, and every worker of a cluster would do it anew. numba's own cache lies
 beside the sources, often on a network file system, where processes that write at once get in each other's way. So the
 code is kept below the machine's folder for temporary files, in a folder that only its owner can write, with a name that
@@ -20,8 +23,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
-
-__all__ = ["cache_folder", "compiled", "compiled_contracted", "compiled_reassociated", "inlined"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

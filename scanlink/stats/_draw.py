@@ -1,4 +1,4 @@
-"""Compiled multinomial draws from a counter-based generator: Philox4x32-10 with the replicate number in the counter.
+"""Compiled multinomial draws, and permutations, from Philox4x32-10 with the replicate number in the counter.
 
 Of every replicate the words come in rounds. A word of 32 bits gives one draw, or, where there are few cells, each of
 its halves does; what would make some cells likelier than others is rejected. The first ``n`` draws that are not count.
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._moments import LANES
+from scanlink.stats._types import Ints
 
-__all__ = ["draw_cells", "draw_rows"]
+Unsigned = NDArray[np.unsignedinteger]
+# The generator's first words and later ones, the cells that they draw, and whether they count.
+Buffers = tuple[NDArray[np.uint32], NDArray[np.uint32], Unsigned, NDArray[np.uint8]]
 
 # Multipliers and Weyl constants of Philox4x32 (Salmon et al. 2011, Table 2 and its reference implementation).
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -59,9 +62,7 @@ def _words(k0: np.uint32, k1: np.uint32, number: np.uint64, first: int, words: N
 
 
 @compiled
-def _places(
-    words: NDArray[np.uint32], n: int, cells: NDArray[np.unsignedinteger], accepted: NDArray[np.uint8], narrow: bool
-) -> int:
+def _places(words: NDArray[np.uint32], n: int, cells: Unsigned, accepted: NDArray[np.uint8], narrow: bool) -> int:
     """Find which cell each word, or half of one, draws, and whether that counts (Lemire 2019); return how many."""
     if narrow:
         halves = words.reshape(-1).view(np.uint16)
@@ -83,7 +84,7 @@ def _places(
 
 
 @compiled
-def _add(row: NDArray[np.unsignedinteger], cells: NDArray[np.unsignedinteger], accepted: NDArray[np.uint8]) -> int:
+def _add(row: Unsigned, cells: Unsigned, accepted: NDArray[np.uint8]) -> int:
     """Add draws to a row; return how many counted."""
     count = 0
     for i in range(cells.size):
@@ -96,18 +97,10 @@ def _add(row: NDArray[np.unsignedinteger], cells: NDArray[np.unsignedinteger], a
 
 @compiled
 def _draw_row(
-    k0: np.uint32,
-    k1: np.uint32,
-    number: np.uint64,
-    n: int,
-    row: NDArray[np.unsignedinteger],
-    words: NDArray[np.uint32],
-    later_words: NDArray[np.uint32],
-    cells: NDArray[np.unsignedinteger],
-    accepted: NDArray[np.uint8],
-    narrow: bool,
+    k0: np.uint32, k1: np.uint32, number: np.uint64, n: int, row: Unsigned, buffers: Buffers, narrow: bool
 ) -> None:
     """Add ``n`` draws of replicate ``number`` to a row."""
+    words, later_words, cells, accepted = buffers
     _words(k0, k1, number, 0, words)
     size = _places(words, n, cells, accepted, narrow)
     block, n_left, position = words.shape[1], n, 0
@@ -123,7 +116,7 @@ def _draw_row(
 
 
 @compiled
-def draw_rows(k0: np.uint32, k1: np.uint32, first: int, n: int, out: NDArray[np.unsignedinteger]) -> None:
+def draw_rows(k0: np.uint32, k1: np.uint32, first: int, n: int, out: Unsigned) -> None:
     """Add ``n`` draws of replicates ``first``, ``first + 1``, ... to the first ``n`` columns of the rows of ``out``."""
     narrow = n <= _NARROW
     per_block = 8 if narrow else 4
@@ -134,11 +127,11 @@ def draw_rows(k0: np.uint32, k1: np.uint32, first: int, n: int, out: NDArray[np.
     if narrow:
         short = np.empty(buffer_size, dtype=np.uint16)
         for r in range(out.shape[0]):
-            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, later_words, short, accepted, narrow)
+            _draw_row(k0, k1, np.uint64(first + r), n, out[r], (words, later_words, short, accepted), narrow)
     else:
         long = np.empty(buffer_size, dtype=np.uint32)
         for r in range(out.shape[0]):
-            _draw_row(k0, k1, np.uint64(first + r), n, out[r], words, later_words, long, accepted, narrow)
+            _draw_row(k0, k1, np.uint64(first + r), n, out[r], (words, later_words, long, accepted), narrow)
 
 
 @compiled
@@ -181,3 +174,51 @@ def _turn(rows: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
                 a, b = upper[word], lower[word]
                 out[k, word] = (a & low) | ((b & low) << half)
                 out[k + apart, word] = ((a >> half) & low) | (b & ~low)
+
+
+@compiled
+def draw_images(
+    k0: np.uint32, k1: np.uint32, first: int, cells: Unsigned, strata: Ints, begins: Ints, out: Unsigned
+) -> None:
+    """Draw the first cells of permutations ``first``, ``first + 1``, ... of each stratum: a row a permutation.
+
+    ``cells`` are the cells stratum by stratum, from ``strata[s]`` on; of stratum s the row holds the columns from
+    ``begins[s]`` on. Swaps from the front (Fisher and Yates; Durstenfeld 1964, Comm ACM 7:420), so that a longer row
+    begins with the shorter one; bounded integers without bias (Lemire 2019). The second word of the counter, which is
+    0 for bootstrap weights, is the number of the stratum from 1.
+    """
+    words = np.empty(4, dtype=np.uint32)
+    swapped = np.empty(out.shape[1], dtype=np.int64)
+    for r in range(out.shape[0]):
+        number = np.uint64(first + r)
+        low, high = np.uint32(number & _LOW), np.uint32(number >> _SHIFT)
+        for s in range(strata.size - 1):
+            base, begin, n = strata[s], begins[s], strata[s + 1] - strata[s]
+            block, word = 0, 4
+            for j in range(begins[s + 1] - begin):
+                n_left = np.uint64(n - j)
+                while True:
+                    if word == 4:
+                        w0, w1, w2, w3 = _philox(np.uint32(block), np.uint32(s + 1), low, high, k0, k1)
+                        words[0] = w0
+                        words[1] = w1
+                        words[2] = w2
+                        words[3] = w3
+                        block, word = block + 1, 0
+                    product = np.uint64(words[word]) * n_left
+                    word += 1
+                    if (product & _LOW) >= n_left or (product & _LOW) >= (np.uint64(1) << _SHIFT) % n_left:
+                        break
+                partner = base + j + np.int64(product >> _SHIFT)
+                cell = cells[partner]
+                cells[partner] = cells[base + j]
+                cells[base + j] = cell
+                out[r, begin + j] = cell
+                swapped[begin + j] = partner
+            # Back to where it was, so that no permutation depends on the one before.
+            for k in range(begins[s + 1] - begin):
+                j = begins[s + 1] - begin - 1 - k
+                partner = swapped[begin + j]
+                cell = cells[partner]
+                cells[partner] = cells[base + j]
+                cells[base + j] = cell

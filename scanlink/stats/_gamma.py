@@ -11,8 +11,6 @@ import math
 
 from scanlink.stats._compile import compiled
 
-__all__ = ["log_rise", "slope_rise"]
-
 # From here on Stirling's series is right to the last digit with the terms below; below it whole steps lead up to it.
 _STIRLING = 16.0
 

@@ -7,17 +7,17 @@ depends on which others are computed beside it.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, compiled_contracted
+from scanlink.stats._moments import Monomials
+from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats._vector import exponential
 
-Floats = NDArray[np.float64]
+# Moments (classes, monomials) and the powers that they are of; what bounds the terms left out: norms, furthest values.
+Expansion = tuple[Floats, Monomials, Floats, Floats]
 
 # Replicates that are solved at once.
 _LANES = 64
-
-SOLVED, UNSOLVED = 0, 1
 
 # Newton decrement (squared standard errors) at which the last step is taken: convergence is quadratic, so that no more
 # than about as many standard errors are left.
@@ -30,34 +30,18 @@ _SIGMAS = 8.0
 
 @compiled_contracted
 def solve(
-    data: Floats,
-    moments: Floats,
-    fluctuations: NDArray[np.float32],
-    class_design: Floats,
-    start: Floats,
-    parent: NDArray[np.int64],
-    axis: NDArray[np.int64],
-    exponent: NDArray[np.int64],
-    up: NDArray[np.int64],
-    prefix: NDArray[np.int64],
-    degree: int,
-    fluctuation_degree: int,
-    norms: Floats,
-    furthest: Floats,
-    targets: NDArray[np.int64],
-    n_replicates: int,
-    coef: Floats,
-    error: Floats,
-    state: NDArray[np.uint8],
-) -> None:
+    data: Floats, fluctuations: Singles, design: Floats, start: Floats, expansion: Expansion, targets: Ints, n: int
+) -> tuple[Floats, Floats, Bools]:
     """Solve the moments of every replicate by Newton's method.
 
     Parameters are ``r`` of the classes' linear part and ``q`` slopes ``d``. ``data`` (r + q, R) holds the weighted
-    sums of counts times design; ``moments`` (classes, monomials) and ``fluctuations`` (classes, fewer monomials, R)
-    add up to those of a replicate. ``coef`` and ``error`` (targets, R) get the coefficients and what they may be
-    wrong by.
+    sums of counts times ``design`` (classes, r); the moments and ``fluctuations`` (classes, fewer monomials, R) add up
+    to those of each of ``n`` replicates. Returns coefficients and what they may be wrong by, (targets, R), and which
+    replicates arrived, (R,).
     """
-    n_classes, r = class_design.shape
+    moments, monomials, norms, furthest = expansion
+    parent, axis, exponent, up, prefix, degree, fluctuation_degree = monomials
+    n_classes, r = design.shape
     q = up.shape[0]
     p = r + q
     n_monomials = parent.size
@@ -65,24 +49,17 @@ def solve(
     # Monomials of degree up to k come first: prefix[k] of them.
     terms = (prefix[degree], prefix[max(degree - 1, 0)], prefix[max(degree - 2, 0)])
     loose = (prefix[fluctuation_degree], prefix[max(fluctuation_degree - 1, 0)], prefix[max(fluctuation_degree - 2, 0)])
-    theta = np.empty((p, width))
-    powers = np.empty((n_monomials, width))
-    gradient = np.empty((p, width))
-    hessian = np.empty((p, p, width))
-    row = np.empty((p, width))
-    total = np.empty(width)
-    inverse = np.empty((p, width))
-    scratch = np.empty(width)
-    bits = scratch.view(np.int64)
-    level = np.empty((n_classes, width))
-    decrement = np.empty(width)
-    reached = np.empty(width)
-    settled = np.empty(width, dtype=np.bool_)
-    last_factor = np.empty((p, p, width))
-    influence = np.empty(p)
-    slopes = np.empty(q)
+    coef, error = np.empty((targets.size, n)), np.empty((targets.size, n))
+    arrived = np.ones(n, dtype=np.bool_)
+    theta, gradient = np.empty((p, width)), np.empty((p, width))
+    hessian, last_factor = np.empty((p, p, width)), np.empty((p, p, width))
+    row, inverse = np.empty((p, width)), np.empty((p, width))
+    powers, level = np.empty((n_monomials, width)), np.empty((n_classes, width))
+    total, scratch, decrement, reached = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
+    bits, settled = scratch.view(np.int64), np.empty(width, dtype=np.bool_)
+    influence, slopes = np.empty(p), np.empty(q)
 
-    for first in range(0, n_replicates, width):
+    for first in range(0, n, width):
         for k in range(p):
             for v in range(width):
                 theta[k, v] = start[k]
@@ -104,7 +81,7 @@ def solve(
                 for v in range(width):
                     total[v] = 0.0
                 for k in range(r):
-                    g = class_design[c, k]
+                    g = design[c, k]
                     if g != 0.0:
                         for v in range(width):
                             total[v] += g * theta[k, v]
@@ -122,12 +99,12 @@ def solve(
                 for v in range(width):
                     total[v] *= level[c, v]
                 for k in range(r):
-                    g = class_design[c, k]
+                    g = design[c, k]
                     if g != 0.0:
                         for v in range(width):
                             gradient[k, v] -= g * total[v]
                         for m in range(k + 1):
-                            gg = g * class_design[c, m]
+                            gg = g * design[c, m]
                             if gg != 0.0:
                                 for v in range(width):
                                     hessian[k, m, v] += gg * total[v]
@@ -147,7 +124,7 @@ def solve(
                         total[v] *= level[c, v]
                         gradient[r + j, v] -= total[v]
                     for k in range(r):
-                        g = class_design[c, k]
+                        g = design[c, k]
                         if g != 0.0:
                             for v in range(width):
                                 hessian[r + j, k, v] += g * total[v]
@@ -223,36 +200,28 @@ def solve(
                         row[i, v] -= last_factor[m, i, v] * row[m, v]
                 for v in range(width):
                     row[i, v] *= last_factor[i, i, v]
-            for v in range(min(width, n_replicates - first)):
+            for v in range(min(width, n - first)):
                 for k in range(p):
                     influence[k] = row[k, v]
                 for k in range(q):
                     slopes[k] = abs(theta[r + k, v])
-                bound = _left_out(
-                    class_design, level[:, v], influence, slopes, norms, furthest, degree, fluctuation_degree
-                )
+                bound = _left_out(design, level[:, v], influence, slopes, norms, furthest, degree, fluctuation_degree)
                 coef[t, first + v] = theta[targets[t], v]
                 error[t, first + v] = bound + (_ROUNDING + reached[v]) * np.sqrt(row[targets[t], v])
-                solved = reached[v] <= _SETTLED and np.isfinite(error[t, first + v])
-                if t == 0:
-                    state[first + v] = SOLVED
-                if not solved:
-                    state[first + v] = UNSOLVED
+                if not (reached[v] <= _SETTLED and np.isfinite(error[t, first + v])):
+                    arrived[first + v] = False
+    return coef, error, arrived
 
 
 @compiled
 def _left_out(
-    class_design: Floats,
-    level: Floats,
-    influence: Floats,
-    slopes: Floats,
-    norms: Floats,
-    furthest: Floats,
-    degree: int,
-    fluctuation_degree: int,
+    z: Floats, level: Floats, influence: Floats, slopes: Floats, norms: Floats, furthest: Floats, degree: int, own: int
 ) -> float:
-    """Bound what the terms that the expansions leave out can do to a coefficient."""
-    n_classes, r = class_design.shape
+    """Bound what the terms that the expansions leave out can do to a coefficient.
+
+    ``own`` is the degree of the expansion of the fluctuations.
+    """
+    n_classes, r = z.shape
     q = slopes.size
     reach = 0.0
     for k in range(q):
@@ -263,7 +232,7 @@ def _left_out(
             weight = 0.0
             if j == 0:
                 for k in range(r):
-                    weight += class_design[c, k] * influence[k]
+                    weight += z[c, k] * influence[k]
             else:
                 weight = influence[r + j - 1]
             length = 0.0
@@ -275,8 +244,8 @@ def _left_out(
             for m in range(degree + (j == 0)):
                 high *= length / (m + 1)
             low = _SIGMAS
-            for m in range(fluctuation_degree + (j == 0)):
+            for m in range(own + (j == 0)):
                 low *= spread / (m + 1)
             bound += abs(weight) * level[c] * (high + low)
     # x^k / k! + x^(k+1) / (k+1)! + ... is at most x^k / k! exp(x / (k + 1)).
-    return bound * np.exp(reach / (fluctuation_degree + 1))
+    return bound * np.exp(reach / (own + 1))

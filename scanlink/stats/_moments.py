@@ -6,29 +6,71 @@ depend on which others are computed beside it.
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, compiled_contracted
-
-Floats = NDArray[np.float64]
+from scanlink.stats._types import Floats, Ints, Singles
 
 # Replicates that are summed at once: the weights of so many stand together, cell by cell, and stay in the cache.
 LANES = 64
 
 
+class Monomials(NamedTuple):
+    """Products of powers of ``q`` covariates, by increasing degree."""
+
+    # Each monomial is its parent times covariate ``axis``, whose power is then ``exponent``. Shape (n_monomials,).
+    parent: Ints
+    axis: Ints
+    exponent: Ints
+    # Position of each monomial times covariate j, -1 beyond the degree. Shape (q, n_monomials).
+    up: Ints
+    # Number of monomials of degree up to k. Shape (degree + 1,).
+    prefix: Ints
+    # Degree of the expansion of what replicates share, and of what is their own.
+    degree: int
+    fluctuation_degree: int
+
+    @classmethod
+    def upto(cls, q: int, degree: int, fluctuation_degree: int) -> Monomials:
+        """Make all monomials of ``q`` covariates up to a degree."""
+        monomials = [powers for k in range(degree + 1) for powers in combinations_with_replacement(range(q), k)]
+        position = {powers: a for a, powers in enumerate(monomials)}
+        up = np.full((q, len(monomials)), -1, dtype=np.int64)
+        for powers, a in position.items():
+            for j in range(q):
+                up[j, a] = position.get(tuple(sorted((*powers, j))), -1)
+        return cls(
+            np.array([position[powers[:-1]] for powers in monomials], dtype=np.int64),
+            np.array([powers[-1] if powers else 0 for powers in monomials], dtype=np.int64),
+            np.array([powers.count(powers[-1]) if powers else 1 for powers in monomials], dtype=np.int64),
+            up,
+            np.array([sum(len(powers) <= k for powers in monomials) for k in range(degree + 1)], dtype=np.int64),
+            degree,
+            fluctuation_degree,
+        )
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """Return the degrees of the first terms that the two expansions leave out."""
+        return self.degree + 1, self.fluctuation_degree + 1
+
+    @property
+    def n_summed(self) -> int:
+        """Count the monomials that are summed for every replicate."""
+        return int(self.prefix[self.fluctuation_degree])
+
+
 # Multiplication and addition in one instruction nearly double the speed, and leave the order of the sums alone.
 @compiled_contracted
-def weighted_sums(
-    weights: NDArray[np.uint8], cells: NDArray[np.int64], features: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
+def weighted_sums(weights: NDArray[np.uint8], cells: Ints, features: Singles, out: Singles) -> None:
     """Sum over cells: ``out[k, r] = sum of (weight - 1) features[cell, k]``, in the order of ``cells``.
 
-    Replicate ``r`` has the weights ``weights[r // LANES, :, r % LANES]``.
-
-    There may be more features than rows of ``out``: the first ones are taken.
-
-    Around their expectation the sums are small, so that single precision is enough.
+    Replicate ``r`` has the weights ``weights[r // LANES, :, r % LANES]``. Features beyond the rows of ``out`` are left
+    aside. Around their expectation the sums are small, so that single precision is enough.
     """
     n_columns = out.shape[0]
     sums = np.empty((n_columns, LANES), dtype=np.float32)
@@ -63,14 +105,7 @@ def weighted_sums(
 
 
 @compiled
-def cell_features(
-    covariates: Floats,
-    counts: Floats,
-    mu: Floats,
-    parent: NDArray[np.int64],
-    axis: NDArray[np.int64],
-    out: NDArray[np.float32],
-) -> None:
+def cell_features(covariates: Floats, counts: Floats, mu: Floats, parent: Ints, axis: Ints, out: Singles) -> None:
     """Fill the columns of ``out``: ``mu_i Z_i^a`` for the monomials of ``parent`` and ``axis``, then ``y_i``."""
     n_monomials = parent.size
     row = np.empty(n_monomials)
@@ -84,14 +119,7 @@ def cell_features(
 
 
 @compiled
-def class_moments(
-    covariates: Floats,
-    scale: Floats,
-    cells: NDArray[np.int64],
-    parent: NDArray[np.int64],
-    axis: NDArray[np.int64],
-    out: Floats,
-) -> None:
+def class_moments(covariates: Floats, scale: Floats, cells: Ints, parent: Ints, axis: Ints, out: Floats) -> None:
     """Sum over cells: ``out[a] = sum of scale_i Z_i^a``."""
     row = np.empty(parent.size)
     out[:] = 0.0
@@ -105,12 +133,12 @@ def class_moments(
 
 @compiled
 def sum_counts(
-    fluctuations: NDArray[np.float32],
-    slope_fluctuations: NDArray[np.float32],
+    fluctuations: Singles,
+    slope_fluctuations: Singles,
     counted: Floats,
     slopes: Floats,
     class_design: Floats,
-    level_of_class: NDArray[np.int64],
+    level_of_class: Ints,
     data: Floats,
     at_level: Floats,
 ) -> None:
@@ -144,39 +172,17 @@ def sum_counts(
                 row[v] += fluctuation[v]
 
 
+@compiled
 def remainder_norms(
-    covariates: Floats,
-    scale: Floats,
-    cells: NDArray[np.int64],
-    clusters: NDArray[np.int64] | None,
-    order: int,
-    fluctuation_order: int,
-    out: Floats,
+    covariates: Floats, scale: Floats, cells: Ints, cluster_of: Ints, order: int, fluctuation_order: int, out: Floats
 ) -> None:
     """Compute what bounds the terms that the expansions leave out, for one class of cells.
 
     ``out[0, j, k]`` is the norm of covariate ``k`` of order ``order - (j > 0)`` under the measure ``mu |Z_j|`` with
     ``Z_0 = 1``; by Minkowski, ``sum mu |Z_j| |Z d|^m <= (sum_k |d_k| norm_k)^m``. ``out[1, j, k]`` bounds in the same
     way the standard deviation over resamples of what is left out of order ``fluctuation_order``: sums over clusters of
-    cells, squared, where whole clusters are resampled.
+    cells, squared, where whole clusters are resampled; ``cluster_of`` is that of each of ``cells``.
     """
-    if clusters is None:
-        _remainder_norms(covariates, scale, cells, np.arange(cells.size), order, fluctuation_order, out)
-    else:
-        _remainder_norms(covariates, scale, cells, clusters[cells], order, fluctuation_order, out)
-
-
-@compiled
-def _remainder_norms(
-    covariates: Floats,
-    scale: Floats,
-    cells: NDArray[np.int64],
-    cluster_of: NDArray[np.int64],
-    order: int,
-    fluctuation_order: int,
-    out: Floats,
-) -> None:
-    """Compute :func:`remainder_norms` with a cluster for each of ``cells``."""
     q = covariates.shape[1]
     n_clusters = cluster_of.max() + 1
     inner = np.zeros((n_clusters, q + 1, q))

@@ -1,6 +1,6 @@
 """Compiled inner loops of negative binomial regression: coefficients at a given theta, theta, and both in turn.
 
-As in ``_newton``: no interpreter lock, one thread, sums in a fixed order. The family enters as ``alpha = 1 / theta``,
+The family enters as ``alpha = 1 / theta``,
 so that ``alpha = 0`` is Poisson. Counts enter the likelihood of theta through ``times[y]``, how many cells have ``y``:
 ``digamma(y + theta) - digamma(theta)`` is the sum of ``1 / (theta + j)`` over ``j < y``, with nothing to cancel.
 A pseudocount ``added`` to all counts is a first step from ``theta`` to ``theta + added``, the same for all cells; then
@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._gamma import log_rise, slope_rise
-from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
+from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
+from scanlink.stats._types import Bools, Floats, Repeats
 from scanlink.stats._vector import linear_predictor
 
 # THETA_LIMIT: some loop ended by its limit, where R warns. THETA_UNDEFINED: no count at all, or theta fell to 0.
@@ -29,12 +29,9 @@ _THETA_STEP = 2.220446049250313e-16**0.25
 
 
 @compiled
-def log_likelihood(
-    counts: Floats, weights: NDArray[np.generic], mu: Floats, alpha: float, times: Floats, added: float
-) -> float:
+def log_likelihood(counts: Floats, weights: Repeats, mu: Floats, alpha: float, times: Floats, added: float) -> float:
     """Compute the log likelihood, with all its constants."""
-    total = 0.0
-    rising = 0.0
+    total = rising = 0.0
     for y in range(1, times.size):
         # log gamma(theta + y) - log gamma(theta) - log gamma(y + 1) - y log(theta), which stays small for any theta.
         rising += math.log1p((y - 1 + added) * alpha) - math.log(y + added)
@@ -52,17 +49,14 @@ def log_likelihood(
 
 
 @compiled
-def theta_newton(
-    counts: Floats, weights: NDArray[np.generic], mu: Floats, times: Floats, added: float
-) -> tuple[int, float, float]:
+def theta_newton(counts: Floats, weights: Repeats, mu: Floats, times: Floats, added: float) -> tuple[int, float, float]:
     """Maximise the likelihood of theta at given expected counts, by the steps of R's ``theta.ml``.
 
     Newton's method from the moment estimate, until a step is below ``eps ** 0.25``. In underdispersed data the
     likelihood rises without end; R stops after the 24th step, and the value is no estimate. Returns state, theta and
     its standard error.
     """
-    n = 0.0
-    spread = 0.0
+    n = spread = 0.0
     for i in range(counts.size):
         if weights[i] > 0:
             n += weights[i]
@@ -77,10 +71,7 @@ def theta_newton(
     while iteration < _ROUNDS and abs(step) > _THETA_STEP:
         theta = abs(theta)
         inverse = 1.0 / theta
-        score = 0.0
-        information = 0.0
-        first = 0.0
-        second = 0.0
+        score = information = first = second = 0.0
         for y in range(1, times.size):
             r = 1.0 / (theta + (y - 1 + added))
             first += r
@@ -110,21 +101,13 @@ def theta_newton(
 
 @compiled
 def irls(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    alpha: float,
-    eta: Floats,
-    coef: Floats,
-    target: int,
-    factored: Floats,
-    aliased: NDArray[np.bool_],
+    data: Data, weights: Repeats, alpha: float, eta: Floats, coef: Floats, target: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` does.
 
     Returns state, iterations and deviance; ``factored`` holds the factor of the last working weights.
     """
+    counts, design, offset = data
     n, p = design.shape
     right = np.empty(p)
     previous = deviance(counts, weights, alpha, eta)
@@ -168,7 +151,7 @@ def first_predictor(counts: Floats, eta: Floats) -> None:
 
 
 @compiled
-def count_times(counts: Floats, weights: NDArray[np.generic], added: float) -> Floats:
+def count_times(counts: Floats, weights: Repeats, added: float) -> Floats:
     """Count how many cells, repeated by their weights, have each count, apart from what was added."""
     times = np.zeros(int((counts.max() if counts.size > 0 else 0.0) - added + 0.5) + 1)
     for i in range(counts.size):
@@ -185,7 +168,7 @@ def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floa
 
 
 @compiled
-def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Floats) -> float:
+def deviance(counts: Floats, weights: Repeats, alpha: float, eta: Floats) -> float:
     """Compute twice the distance of the log likelihood from that of the saturated model at the same theta.
 
     As in R, counts below 1 are taken for 1 in one of its logarithms, which adds a constant.
@@ -207,16 +190,7 @@ def deviance(counts: Floats, weights: NDArray[np.generic], alpha: float, eta: Fl
 
 @compiled
 def alternate(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    coef: Floats,
-    target: int,
-    mu: Floats,
-    factored: Floats,
-    aliased: NDArray[np.bool_],
-    added: float,
+    data: Data, weights: Repeats, coef: Floats, target: int, mu: Floats, factored: Floats, aliased: Bools, added: float
 ) -> tuple[int, int, int, float, float, float, float]:
     """Fit coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
 
@@ -224,9 +198,10 @@ def alternate(
     anew at the expected counts of the round before. Returns state of the coefficients, state of theta (the worst of
     all rounds), rounds, theta, its standard error, log likelihood and deviance; ``coef`` and ``mu`` in place.
     """
+    counts, design, offset = data
     eta = np.empty(counts.size)
     times = count_times(counts, weights, added)
-    state, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
+    state, _, dev = glm_path(data, weights, coef, target, factored, aliased)
     if state == ALIASED:
         return state, THETA_UNDEFINED, 0, np.nan, np.nan, np.nan, dev
     expected(design, offset, coef, eta, mu)
@@ -242,7 +217,7 @@ def alternate(
         rounds += 1
         for i in range(eta.size):
             eta[i] = np.log(mu[i])
-        state, _, dev = irls(counts, design, offset, weights, 1.0 / theta, eta, coef, target, factored, aliased)
+        state, _, dev = irls(data, weights, 1.0 / theta, eta, coef, target, factored, aliased)
         theta_state, following, error = theta_newton(counts, weights, mu, times, added)
         expected(design, offset, coef, eta, mu)
         worst = max(worst, theta_state)
@@ -254,7 +229,7 @@ def alternate(
             return state, worst, rounds, theta, error, likelihood, dev
         if not np.isfinite(dev + likelihood):
             # Steps too long for these data, or theta at 0, where R stops with an error: the Poisson fit stands in.
-            _, _, dev = glm_path(counts, design, offset, weights, coef, target, factored, aliased)
+            _, _, dev = glm_path(data, weights, coef, target, factored, aliased)
             expected(design, offset, coef, eta, mu)
             return NOT_CONVERGED, THETA_UNDEFINED, rounds, np.nan, np.nan, np.nan, dev
     if rounds == _ROUNDS:
@@ -263,30 +238,16 @@ def alternate(
 
 
 @compiled
-def refit_alternate(
-    counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int, added: float
-) -> Floats:
+def refit_alternate(data: Data, weights: Repeats, target: int, added: float) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights``, theta estimated in each; NaN where it is undefined."""
+    counts, design, offset = data
     p = design.shape[1]
-    result = np.empty(weights.shape[0])
-    coef = np.empty(p)
-    mu = np.empty(counts.size)
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
+    result, coef, mu = np.empty(weights.shape[0]), np.empty(p), np.empty(counts.size)
+    factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
         # A third of the cells are not drawn: worth leaving out once for the many passes.
         drawn_cells = np.flatnonzero(weights[r])
-        outcome = alternate(
-            counts[drawn_cells],
-            design[drawn_cells],
-            offset[drawn_cells],
-            weights[r][drawn_cells],
-            coef,
-            target,
-            mu,
-            factored,
-            aliased,
-            added,
-        )
+        drawn = (counts[drawn_cells], design[drawn_cells], offset[drawn_cells])
+        outcome = alternate(drawn, weights[r][drawn_cells], coef, target, mu, factored, aliased, added)
         result[r] = np.nan if outcome[0] == ALIASED else coef[target]
     return result

@@ -1,22 +1,19 @@
-"""Compiled inner loops of Poisson regression: one pass over the cells, one linear solve, one Newton iteration.
-
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
-gives the same bits in any process of one machine.
-"""
+"""Compiled inner loops of Poisson regression: one pass over the cells, one linear solve, one Newton iteration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
+from scanlink.stats._types import Bools, Floats, Repeats
 from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
 
-Floats = NDArray[np.float64]
-
 CONVERGED, NOT_CONVERGED, ALIASED = 0, 1, 2
+
+# Counts, design (a row a cell) and offset.
+Data = tuple[Floats, Floats, Floats]
 
 # A pivot this small against its own diagonal means that the column is a combination of earlier ones.
 _PIVOT = 1e-13
@@ -28,7 +25,7 @@ _LOG_MU_MIN = -36.04365338911715
 
 
 @compiled
-def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
+def factor(hessian: Floats, aliased: Bools) -> None:
     """Factor by Cholesky in the lower triangle, in place; mark and leave out columns that earlier ones explain."""
     p = hessian.shape[0]
     for k in range(p):
@@ -54,7 +51,7 @@ def factor(hessian: Floats, aliased: NDArray[np.bool_]) -> None:
 
 
 @compiled
-def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) -> None:
+def solve_factored(cholesky: Floats, right: Floats, aliased: Bools) -> None:
     """Solve in place with the factor of :func:`factor`; left-out columns get 0."""
     p = cholesky.shape[0]
     for i in range(p):
@@ -75,9 +72,7 @@ def solve_factored(cholesky: Floats, right: Floats, aliased: NDArray[np.bool_]) 
         right[i] = value / cholesky[i, i]
 
 
-def inverse_information(
-    factored: Floats, aliased: NDArray[np.bool_], product: Callable[[Floats, Floats], Floats]
-) -> Floats:
+def inverse_information(factored: Floats, aliased: Bools, product: Callable[[Floats, Floats], Floats]) -> Floats:
     """Invert the matrix that :func:`factor` took apart: NaN for left-out columns.
 
     ``product`` is how two matrices are multiplied, on which the last bits depend.
@@ -90,20 +85,13 @@ def inverse_information(
 
 
 @compiled
-def score_pass(
-    counts: Floats,
-    terms: Floats,
-    offset: Floats,
-    weights: Floats,
-    coef: Floats,
-    gradient: Floats,
-    hessian: Floats,
-    work: Floats,
-) -> float:
+def score_pass(data: Data, weights: Floats, coef: Floats, gradient: Floats, hessian: Floats, work: Floats) -> float:
     """Compute log likelihood, score and information of weighted Poisson regression at ``coef``.
 
-    ``terms`` has a row a term, because the loops over the cells then run along the memory. ``work`` is scratch space.
+    Of ``data`` the design has a row a term here, because the loops over the cells then run along the memory. ``work``
+    is scratch space.
     """
+    counts, terms, offset = data
     eta, mu, scratch = work[0], work[1], work[2]
     linear_predictor(terms, offset, coef, eta)
     if not eta.max() <= _ETA_MAX:
@@ -123,16 +111,7 @@ def score_pass(
 
 @compiled
 def newton(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: Floats,
-    coef: Floats,
-    target: int,
-    tol: float,
-    max_iter: int,
-    factored: Floats,
-    aliased: NDArray[np.bool_],
+    data: Data, weights: Floats, coef: Floats, target: int, tol: float, max_iter: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Maximise the likelihood of weighted Poisson regression from ``coef``, in place.
 
@@ -140,13 +119,11 @@ def newton(
     is left is of the order of ``tol`` standard errors. Returns state, iterations, log likelihood before the last
     step; ``factored`` holds the Cholesky factor of the information there.
     """
+    counts, design, offset = data
     n, p = design.shape
-    terms = np.ascontiguousarray(design.T)
-    work = np.empty((3, n))
-    gradient = np.empty(p)
-    step = np.empty(p)
-    trial = coef.copy()
-    best = score_pass(counts, terms, offset, weights, coef, gradient, factored, work)
+    by_term = (counts, np.ascontiguousarray(design.T), offset)
+    work, gradient, step, trial = np.empty((3, n)), np.empty(p), np.empty(p), coef.copy()
+    best = score_pass(by_term, weights, coef, gradient, factored, work)
     for iteration in range(1, max_iter + 1):
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
@@ -167,7 +144,7 @@ def newton(
         for _ in range(30):
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            likelihood = score_pass(counts, terms, offset, weights, trial, gradient, factored, work)
+            likelihood = score_pass(by_term, weights, trial, gradient, factored, work)
             # Rounding alone may lower the likelihood next to the optimum.
             if likelihood >= best - 1e-9 * (1.0 + abs(best)):
                 break
@@ -180,20 +157,14 @@ def newton(
 
 @compiled
 def glm_path(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    coef: Floats,
-    target: int,
-    factored: Floats,
-    aliased: NDArray[np.bool_],
+    data: Data, weights: Repeats, coef: Floats, target: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
 
     Where the likelihood has no maximum (separated data) the estimate is wherever this path stops. Returns state,
     iterations and deviance; ``factored`` holds the factor of the last working weights, as R's standard errors do.
     """
+    counts, design, offset = data
     n, p = design.shape
     terms = np.ascontiguousarray(design.T)
     eta, mu, saturated, scratch, weight = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
@@ -235,14 +206,12 @@ def glm_path(
 
 
 @compiled
-def refit_like_r(counts: Floats, design: Floats, offset: Floats, weights: NDArray[np.generic], target: int) -> Floats:
+def refit_like_r(data: Data, weights: Repeats, target: int) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights`` by R's path; NaN where the row leaves it undefined."""
-    p = design.shape[1]
-    result = np.empty(weights.shape[0])
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
-    coef = np.empty(p)
+    p = data[1].shape[1]
+    result, coef = np.empty(weights.shape[0]), np.empty(p)
+    factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
-        state, _, _ = glm_path(counts, design, offset, weights[r], coef, target, factored, aliased)
+        state, _, _ = glm_path(data, weights[r], coef, target, factored, aliased)
         result[r] = np.nan if state == ALIASED else coef[target]
     return result

@@ -1,90 +1,60 @@
-"""Compiled loops of the permutation tests: which cells stand in for the perturbed ones, sums over them, the base test.
+"""Sums over the cells that stand in for the perturbed ones, where they are read, and the base test: compiled loops.
 
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order: along the permuted cells
-of a stratum from the first on. What is read off a running sum does not depend on what else is read off it.
+Sums go along the permuted cells of a stratum from the first on. What is read off a running sum does not depend on what
+else is read off it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
-from scanlink.stats._draw import _philox
 from scanlink.stats._newton import factor
+from scanlink.stats._types import Bools, Floats, Ints
 from scanlink.stats._vector import weighted_products
-
-__all__ = ["LANES", "base_statistics", "draw_images", "orthonormal_terms", "running_sums"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from scanlink.stats.images import Images, Perturbed
 
 # Columns of a table that are added up together.
 LANES = 4
-_LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
-_ONE, _FOUR = np.uint64(1), 4
 # A column that the covariates leave less than this share of has no variance of its own.
 _NOTHING = 1e-10
 
 
-@compiled
-def draw_images(
-    k0: np.uint32,
-    k1: np.uint32,
-    first: int,
-    cells: NDArray[np.unsignedinteger],
-    strata: Ints,
-    begins: Ints,
-    out: NDArray[np.unsignedinteger],
-) -> None:
-    """Draw the first cells of permutations ``first``, ``first + 1``, ... of each stratum: a row a permutation.
+class Plan(NamedTuple):
+    """Where running sums are read, and what of them makes up each target."""
 
-    ``cells`` are the cells stratum by stratum, from ``strata[s]`` on; of stratum s the row holds the columns from
-    ``begins[s]`` on. Swaps from the front (Fisher and Yates; Durstenfeld 1964, Comm ACM 7:420), so that a longer row
-    begins with the shorter one; bounded integers without bias (Lemire 2019). The second word of the counter, which is
-    0 for bootstrap weights, is the number of the stratum from 1.
-    """
-    words = np.empty(_FOUR, dtype=np.uint32)
-    swapped = np.empty(out.shape[1], dtype=np.int64)
-    for r in range(out.shape[0]):
-        number = np.uint64(first + r)
-        low, high = np.uint32(number & _LOW), np.uint32(number >> _SHIFT)
-        for s in range(strata.size - 1):
-            base, begin, n = strata[s], begins[s], strata[s + 1] - strata[s]
-            block, word = 0, _FOUR
-            for j in range(begins[s + 1] - begin):
-                n_left = np.uint64(n - j)
-                while True:
-                    if word == _FOUR:
-                        w0, w1, w2, w3 = _philox(np.uint32(block), np.uint32(s + 1), low, high, k0, k1)
-                        words[0] = w0
-                        words[1] = w1
-                        words[2] = w2
-                        words[3] = w3
-                        block, word = block + 1, 0
-                    product = np.uint64(words[word]) * n_left
-                    word += 1
-                    if (product & _LOW) >= n_left or (product & _LOW) >= (_ONE << _SHIFT) % n_left:
-                        break
-                partner = base + j + np.int64(product >> _SHIFT)
-                cell = cells[partner]
-                cells[partner] = cells[base + j]
-                cells[base + j] = cell
-                out[r, begin + j] = cell
-                swapped[begin + j] = partner
-            # Back to where it was, so that no permutation depends on the one before.
-            for k in range(begins[s + 1] - begin):
-                j = begins[s + 1] - begin - 1 - k
-                partner = swapped[begin + j]
-                cell = cells[partner]
-                cells[partner] = cells[base + j]
-                cells[base + j] = cell
+    # First read of each stratum (n_strata + 1,), and the cells of the stratum after which its sums are read (n_reads,).
+    read_of: Ints
+    reads: Ints
+    # Rows of the sums between which a run of cells lies (0: none yet), and its level. Shape (n_pieces, 3).
+    pieces: Ints
+    # First piece and first level of each target. Shape (n_targets + 1,).
+    piece_of: Ints
+    level_of: Ints
+
+    @classmethod
+    def of(cls, targets: Sequence[Perturbed], runs: Sequence[Ints], n_strata: int) -> Plan:
+        """Make the plan for some targets with their :attr:`Runs.runs`."""
+        all_runs = np.concatenate(list(runs))
+        sizes = np.array([len(target_runs) for target_runs in runs])
+        piece_of = np.append(0, np.cumsum(sizes))
+        level_of = np.append(0, np.cumsum([len(target.values) for target in targets]))
+        base = int(all_runs[:, 2].max()) + 1
+        codes, stop = np.unique(all_runs[:, 0] * base + all_runs[:, 2], return_inverse=True)
+        # Where its stratum begins there is nothing to take away.
+        start = np.where(all_runs[:, 1] > 0, np.searchsorted(codes, all_runs[:, 0] * base + all_runs[:, 1]) + 1, 0)
+        pieces = np.column_stack([start, stop.reshape(-1) + 1, all_runs[:, 3] + np.repeat(level_of[:-1], sizes)])
+        read_of = np.searchsorted(codes, np.arange(n_strata + 1) * base)
+        return cls(read_of, codes % base, np.ascontiguousarray(pieces), piece_of, level_of)
 
 
 @compiled
-def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
+def orthonormal_terms(terms: Floats, weight: Floats) -> Bools:
     """Make rows orthonormal with these weights, in place; return which ones earlier ones explain (left 0)."""
     q = terms.shape[0]
     root, aliased = np.zeros((q, q)), np.zeros(q, dtype=np.bool_)
@@ -106,9 +76,9 @@ def orthonormal_terms(terms: Floats, weight: Floats) -> NDArray[np.bool_]:
 def running_sums(
     table: Floats, image: NDArray[np.unsignedinteger], begins: Ints, read_of: Ints, reads: Ints, sums: Floats
 ) -> None:
-    """Sum the table's columns over the first ``reads[u]`` cells of a stratum, into row u + 1; row 0 is left alone.
+    """Sum the columns of a table over the first ``reads[u]`` cells of a stratum, into row u + 1; row 0 is left alone.
 
-    ``table`` has shape ``(n_groups, n_cells, 4)``; the reads of stratum s, which rise, begin at ``read_of[s]``.
+    ``table`` has shape ``(n_groups, n_cells, 4)``; the reads of a stratum rise.
     """
     for group in range(table.shape[0]):
         column = LANES * group
@@ -131,25 +101,15 @@ def running_sums(
 
 
 @compiled
-def base_statistics(
-    table: Floats,
-    intercept: float,
-    images: NDArray[np.unsignedinteger],
-    begins: Ints,
-    read_of: Ints,
-    reads: Ints,
-    pieces: Ints,
-    piece_of: Ints,
-    values: Floats,
-    out: Floats,
-) -> None:
+def base_statistics(table: Floats, intercept: float, permuted: Images, plan: Plan, values: Floats, out: Floats) -> None:
     """Compute equation 1 of :func:`scanlink.stats.permutation_p` for each row of images and each target.
 
-    A piece is a run of cells of one stratum and one value: the rows of the running sums between which it lies, and
-    the row of ``values``. Those of target t begin at ``piece_of[t]``. Columns of the table are residual, weight and
-    the rest of the covariates' basis, the intercept left out: it is the weight's sum times ``sqrt(intercept)``.
-    ``out`` has shape ``(n_images, n_targets)``.
+    A piece is a run of cells of one stratum and one of ``values``. Columns of the table are residual, weight and the
+    rest of the covariates' basis, the intercept left out: it is the weight's sum times ``sqrt(intercept)``. ``out``
+    has shape ``(n_images, n_targets)``.
     """
+    images, begins = permuted
+    read_of, reads, pieces, piece_of, _ = plan
     width = LANES * table.shape[0]
     sums = np.zeros((reads.size + 1, width))
     total = np.empty(width)

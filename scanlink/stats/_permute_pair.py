@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled, inlined
-from scanlink.stats._permute import LANES, running_sums
-
-__all__ = ["interaction_statistics"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from scanlink.stats._permute import LANES, Plan, running_sums
+from scanlink.stats._types import Floats
+from scanlink.stats.images import Images
 
 # A share that counts as nothing.
 _NOTHING = 1e-10
@@ -28,25 +24,15 @@ _MOST_STEPS = 60
 
 @compiled
 def interaction_statistics(
-    table: Floats,
-    totals: Floats,
-    phi: float,
-    images: NDArray[np.unsignedinteger],
-    begins: Ints,
-    read_of: Ints,
-    reads: Ints,
-    pieces: Ints,
-    piece_of: Ints,
-    values: Floats,
-    value_of: Ints,
-    out: Floats,
+    table: Floats, totals: Floats, phi: float, permuted: Images, plan: Plan, values: Floats, out: Floats
 ) -> None:
     """Compute equations 2 to 4 of :func:`scanlink.stats.interaction_permutation_p`, a row of images a row.
 
-    Pieces are as in the base test; the rows of ``values`` of target pair t begin at ``value_of[t]``. Columns of the
-    table are ``v y``, ``v m``, ``v^2 m`` and ``v^2 m^2`` with counts y, expected counts m without perturbation, and
-    weights v; ``totals`` are their sums.
+    Columns of the table are ``v y``, ``v m``, ``v^2 m`` and ``v^2 m^2`` with counts y, expected counts m without
+    perturbation, and weights v; ``totals`` are their sums.
     """
+    images, begins = permuted
+    read_of, reads, pieces, piece_of, value_of = plan
     max_levels = 1
     for t in range(value_of.size - 1):
         max_levels = max(max_levels, value_of[t + 1] - value_of[t] + 1)

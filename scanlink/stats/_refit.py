@@ -1,33 +1,28 @@
-"""Compiled refits to many rows of weights: Poisson (``alpha = 0``) or negative binomial at a held theta.
-
-As in ``_newton``: no interpreter lock, one thread, sums in a fixed order.
-"""
+"""Compiled refits to many rows of weights: Poisson (``alpha = 0``) or negative binomial at a held theta."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import first_predictor, irls
-from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Floats, factor, glm_path, solve_factored
+from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
+from scanlink.stats._types import Bools, Floats, Ints, Repeats
 from scanlink.stats._vector import linear_predictor
+
+# Counts, design, its columns' products two by two, offset, and 1 / theta.
+Terms = tuple[Floats, Floats, Floats, Floats, float]
+
+# The last step is the one whose Newton decrement is below this; it leaves about as many standard errors.
+_TOLERANCE, _MAX_PASSES = 1e-10, 60
 
 
 @compiled
 def score_pass(
-    counts: Floats,
-    design: Floats,
-    products: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    drawn_cells: NDArray[np.int64],
-    alpha: float,
-    coef: Floats,
-    gradient: Floats,
-    packed: Floats,
+    terms: Terms, weights: Repeats, drawn_cells: Ints, coef: Floats, gradient: Floats, packed: Floats
 ) -> bool:
     """Compute score and observed information at ``coef``, in one pass; False where ``exp`` overflows."""
+    counts, design, products, offset, alpha = terms
     p = design.shape[1]
     gradient[:] = 0.0
     packed[:] = 0.0
@@ -50,32 +45,24 @@ def score_pass(
 
 @compiled
 def newton(
-    counts: Floats,
-    design: Floats,
-    products: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    drawn_cells: NDArray[np.int64],
-    alpha: float,
+    terms: Terms,
+    weights: Repeats,
+    drawn_cells: Ints,
     coef: Floats,
     target: int,
-    tol: float,
-    max_passes: int,
     gradient: Floats,
     packed: Floats,
-    aliased: NDArray[np.bool_],
+    aliased: Bools,
 ) -> int:
     """Maximise the likelihood at a held theta from ``coef``, in place; stop as ``_newton.newton`` does.
 
     ``gradient`` and ``packed`` hold score and information at ``coef``. The likelihood is concave, so that a step is
     too long exactly where the slope at its end points back: neither the likelihood nor its logarithms are needed.
     """
-    p = design.shape[1]
-    factored = np.empty((p, p))
-    step = np.empty(p)
-    trial = np.empty(p)
+    p = coef.size
+    factored, step, trial = np.empty((p, p)), np.empty(p), np.empty(p)
     passes = 0
-    while passes < max_passes:
+    while passes < _MAX_PASSES:
         for k in range(p):
             step[k] = gradient[k]
             for m in range(k + 1):
@@ -89,16 +76,16 @@ def newton(
             decrement += step[k] * gradient[k]
         if not np.isfinite(decrement):
             return NOT_CONVERGED
-        if decrement < tol:
+        if decrement < _TOLERANCE:
             for k in range(p):
                 coef[k] += step[k]
             return CONVERGED
         scale = 1.0
-        while passes < max_passes:
+        while passes < _MAX_PASSES:
             passes += 1
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            if score_pass(counts, design, products, offset, weights, drawn_cells, alpha, trial, gradient, packed):
+            if score_pass(terms, weights, drawn_cells, trial, gradient, packed):
                 slope = 0.0
                 for k in range(p):
                     slope += step[k] * gradient[k]
@@ -110,7 +97,7 @@ def newton(
     return NOT_CONVERGED
 
 
-def two_levels(column: Floats) -> tuple[NDArray[np.int64], int]:
+def two_levels(column: Floats) -> tuple[Ints, int]:
     """Find which of its two values a column has in each row, and return 2; zeros and 0 where it has more."""
     high = column == column.max(initial=-np.inf)
     if (high | (column == column.min(initial=np.inf))).all():
@@ -120,23 +107,14 @@ def two_levels(column: Floats) -> tuple[NDArray[np.int64], int]:
 
 @compiled
 def refit(
-    counts: Floats,
-    design: Floats,
-    offset: Floats,
-    weights: NDArray[np.generic],
-    alpha: float,
-    start: Floats,
-    targets: NDArray[np.int64],
-    level: NDArray[np.int64],
-    n_levels: int,
-    tol: float,
-    max_passes: int,
+    data: Data, weights: Repeats, alpha: float, start: Floats, targets: Ints, level: Ints, n_levels: int
 ) -> Floats:
     """Fit coefficients ``targets`` to every row of ``weights`` at a held theta; NaN where they are undefined.
 
     Where one of the ``n_levels`` of cells has no count they are infinite, and follow R's path. Shape
     ``(n_replicates, n_targets)``.
     """
+    counts, design, offset = data
     n, p = design.shape
     # Products of the terms, two by two; rows padded to whole vectors of the processor.
     products = np.zeros((n, (p * (p + 1) // 2 + 3) // 4 * 4))
@@ -144,16 +122,11 @@ def refit(
         for k in range(p):
             for m in range(k + 1):
                 products[i, k * (k + 1) // 2 + m] = design[i, k] * design[i, m]
-    gradient = np.empty(p)
-    packed = np.empty(products.shape[1])
-    aliased = np.zeros(p, dtype=np.bool_)
-    ones = np.ones(n)
-    cells = np.arange(n)
-    origin = start.copy()
-    if score_pass(counts, design, products, offset, ones, cells, alpha, origin, gradient, packed):
-        newton(
-            counts, design, products, offset, ones, cells, alpha, origin, -1, tol, max_passes, gradient, packed, aliased
-        )
+    gradient, packed, aliased = np.empty(p), np.empty(products.shape[1]), np.zeros(p, dtype=np.bool_)
+    ones, cells, origin = np.ones(n), np.arange(n), start.copy()
+    terms = (counts, design, products, offset, alpha)
+    if score_pass(terms, ones, cells, origin, gradient, packed):
+        newton(terms, ones, cells, origin, -1, gradient, packed, aliased)
     # All replicates start at the same place: what their first pass needs of each cell is the same too.
     eta = np.empty(n)
     linear_predictor(design.T, offset, origin, eta)
@@ -164,8 +137,7 @@ def refit(
     # A single target without which there is nothing to estimate is given up early.
     target = targets[0] if targets.size == 1 else -1
     result = np.empty((weights.shape[0], targets.size))
-    factored = np.empty((p, p))
-    coef = np.empty(p)
+    factored, coef = np.empty((p, p)), np.empty(p)
     for r in range(weights.shape[0]):
         w = weights[r]
         gradient[:] = 0.0
@@ -190,31 +162,16 @@ def refit(
                 for k in range(packed.size):
                     packed[k] += weight * products[i, k]
             coef[:] = origin
-            state = newton(
-                counts,
-                design,
-                products,
-                offset,
-                w,
-                drawn_cells,
-                alpha,
-                coef,
-                target,
-                tol,
-                max_passes,
-                gradient,
-                packed,
-                aliased,
-            )
+            state = newton(terms, w, drawn_cells, coef, target, gradient, packed, aliased)
             if state == CONVERGED and aliased.any():
                 # A left-out column kept its starting value; the others are right only with it at 0.
                 state = NOT_CONVERGED
         if state == NOT_CONVERGED:
             if alpha == 0.0:
-                state, _, _ = glm_path(counts, design, offset, w, coef, target, factored, aliased)
+                state, _, _ = glm_path(data, w, coef, target, factored, aliased)
             else:
                 first_predictor(counts, eta)
-                state, _, _ = irls(counts, design, offset, w, alpha, eta, coef, target, factored, aliased)
+                state, _, _ = irls(data, w, alpha, eta, coef, target, factored, aliased)
         for k in range(targets.size):
             undefined = state == ALIASED or (target < 0 and aliased[targets[k]])
             result[r, k] = np.nan if undefined else coef[targets[k]]

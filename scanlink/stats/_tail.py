@@ -1,8 +1,7 @@
 """Compiled inner loops of the bootstrap tail: one pass over the cells, one Newton step of the saddle point.
 
-Everything here runs without the interpreter lock, on one thread, and sums in a fixed order, so that the same input
-gives the same bits in any process of one machine. Cells are taken in blocks whose lanes are summed side by side, which
-lets the compiler use vector instructions without reordering a sum.
+Cells are taken in blocks whose lanes are summed side by side, which lets the compiler use vector instructions without
+reordering a sum.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.stats._compile import compiled
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats._vector import exponential
 
-Floats = NDArray[np.float64]
 # Counts; terms, a row each; offset; theta; cluster of each cell; number of clusters; scratch space: see `tail_log_p`.
-Data = tuple[Floats, Floats, Floats, float, NDArray[np.int64], int, Floats]
+Data = tuple[Floats, Floats, Floats, float, Ints, int, Floats]
 
 _BLOCK = 256
 _LOG_SQRT_2PI = 0.9189385332046727

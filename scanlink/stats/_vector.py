@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scanlink.stats._compile import compiled, compiled_reassociated
-
-__all__ = ["dot", "exponential", "linear_predictor", "weighted_products"]
-
-Floats = NDArray[np.float64]
+from scanlink.stats._types import Floats, Ints
 
 _LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 # Adding it leaves the rounded integer in the low bits of a double.
@@ -20,7 +14,7 @@ _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factoria
 
 
 @compiled
-def exponential(x: Floats, out: Floats, power: Floats, bits: NDArray[np.int64]) -> None:
+def exponential(x: Floats, out: Floats, power: Floats, bits: Ints) -> None:
     """Compute exp from -700 to 700, to one unit in the last place; ``bits`` is ``power`` (scratch) seen as integers."""
     for j in range(x.size):
         power[j] = min(max(x[j], -700.0), 700.0) * _LOG2E + _MAGIC

@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 
 from scanlink.errors import OptionError
 from scanlink.stats._moments import LANES, weighted_sums
+from scanlink.stats._types import Ints, Singles
 
 __all__ = ["ArraySums", "Sums", "sums_on"]
-
-Single = NDArray[np.float32]
 
 
 class Sums(Protocol):
     """How weighted sums over cells are taken: ``out[k, r] = sum of (weight - 1) features[cell, k]`` over ``cells``."""
 
-    def __call__(
-        self, weights: NDArray[np.uint8], cells: NDArray[np.int64], features: Single, out: Single, /
-    ) -> None: ...
+    def __call__(self, weights: NDArray[np.uint8], cells: Ints, features: Singles, out: Singles, /) -> None: ...
 
 
 class ArraySums:
@@ -55,9 +52,9 @@ class ArraySums:
         self.namespace, self.device = namespace, device
         # The last weights and features, as they were given and as they are on the device.
         self._weights: tuple[NDArray[np.uint8], Any] | None = None
-        self._features: tuple[Single, Any] | None = None
+        self._features: tuple[Singles, Any] | None = None
 
-    def __call__(self, weights: NDArray[np.uint8], cells: NDArray[np.int64], features: Single, out: Single, /) -> None:
+    def __call__(self, weights: NDArray[np.uint8], cells: Ints, features: Singles, out: Singles, /) -> None:
         """Fill ``out``, of shape ``(n_columns, n_tiles * LANES)``, from the first columns of ``features``."""
         xp = self.namespace
         if self._weights is None or self._weights[0] is not weights:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.ladder import Ladder
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.resample import WeightBlock, Weights
 
 __all__ = ["Ladder", "basic_p", "climb", "climb_all"]
-
-Floats = NDArray[np.float64]
 
 _BLOCK_BYTES = 2**25
 
@@ -111,7 +109,7 @@ def climb_all(
     weights: Weights,
     *,
     block: int | None = None,
-) -> list[list[tuple[Floats, NDArray[np.int64]]]]:
+) -> list[list[tuple[Floats, Ints]]]:
     """Climb as :func:`climb` does, for pairs of several coefficients each, which share their replicates.
 
     Parameters
@@ -161,7 +159,7 @@ def climb_all(
     return results
 
 
-def _count_crossed(estimate: float | Floats, replicates: Floats) -> NDArray[np.int64]:
+def _count_crossed(estimate: float | Floats, replicates: Floats) -> Ints:
     """Count the replicates of each coefficient that lie at or beyond twice its estimate. Shape ``(n_coefs,)``."""
     estimates, rows = np.atleast_1d(estimate), np.atleast_2d(replicates)
     return np.count_nonzero(2.0 * estimates[:, None] - rows <= 0, axis=1)

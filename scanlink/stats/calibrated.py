@@ -6,16 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
 from scanlink.stats._calibrated import gene_residuals, orthonormal, pair, propensity
 from scanlink.stats._checks import checked_cells
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.design import rescale
 
 __all__ = ["GeneNull", "PeakNull", "calibrated_p", "gene_null", "peak_null", "robust_p"]
-
-Floats = NDArray[np.float64]
 
 # More levels than this are merged into the last, so that their powers stay within the range of a double.
 _TOP = 50
@@ -71,7 +70,7 @@ class PeakNull:
         Whether the peak varies and the fit converged.
     """
 
-    cells: NDArray[np.int64] | None
+    cells: Ints | None
     level: Floats
     null: Floats
     basis: Floats
@@ -85,12 +84,10 @@ def gene_null(counts: ArrayLike, covariates: ArrayLike, *, offset: ArrayLike | N
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    counts, offset
+        As in :func:`fit_poisson`.
     covariates
         Design with the intercept and without a peak. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Raises
     ------
@@ -121,11 +118,9 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
     ----------
     accessibility
         Whole numbers from 0: closed and open, or counts. Shape ``(n_cells,)``. Counts above 50 are taken as 50.
-    covariates
-        The design that :func:`gene_null` got. Shape ``(n_cells, n_terms)``.
-    offset
-        The offset that :func:`gene_null` got: it joins the covariates, because depth opens peaks also where the gene's
-        share of it is taken as known. Shape ``(n_cells,)``.
+    covariates, offset
+        Those that :func:`gene_null` got. The offset joins the covariates, because depth opens peaks also where the
+        gene's share of it is taken as known.
 
     Raises
     ------
@@ -208,14 +203,10 @@ def calibrated_p(counts: ArrayLike, design: ArrayLike, *, target: int, offset: A
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    counts, design, offset
+        As in :func:`fit_poisson`.
     target
         Column of ``design`` that holds the peak, whole numbers from 0.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Returns
     -------

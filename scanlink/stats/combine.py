@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError, OptionError
 from scanlink.stats._combine import FLOOR, maximise
 from scanlink.stats._negbin import count_times
 from scanlink.stats._newton import CONVERGED, glm_path
+from scanlink.stats._types import Floats
 from scanlink.stats.negbin import checked_whole
 
 __all__ = ["CombinedFit", "LinkComparison", "compare_links", "fit_combined"]
 
-Floats = NDArray[np.float64]
 Link = Literal["log", "identity"]
 Family = Literal["negbin", "poisson"]
 
@@ -114,14 +114,12 @@ def fit_combined(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    counts, offset
+        As in :func:`fit_poisson`.
     x1, x2
         How far each cell is perturbed at either enhancer, from 0 to 1. Shape ``(n_cells,)``.
     design
         Intercept and covariates, without the perturbations. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
     link
         ``"log"``: effects multiply; ``"identity"``: they add up.
     family
@@ -221,14 +219,11 @@ def _fit(
     y: Floats, terms: Floats, o: Floats, times: Floats, family: Family, multiplicative: CombinedFit | None
 ) -> CombinedFit:
     """Fit the multiplicative model; or the additive one, which starts at the fit of the ``multiplicative`` one."""
-    size = terms.shape[0]
-    aliased = np.zeros(size, dtype=np.bool_)
-    mu = np.empty(y.size)
-    alpha = 0.0
-    silent = not y.any()
+    size, alpha, silent = terms.shape[0], 0.0, not y.any()
+    aliased, mu = np.zeros(size, dtype=np.bool_), np.empty(y.size)
     if multiplicative is None:
         coef = np.zeros(size)
-        glm_path(y, np.ascontiguousarray(terms.T), o, np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
+        glm_path((y, np.ascontiguousarray(terms.T), o), np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
         if not np.isfinite(coef).all() or np.abs(coef).max() > 1e3:
             coef = np.zeros(size)
     else:

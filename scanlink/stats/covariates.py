@@ -4,80 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations_with_replacement
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.errors import DesignError
-from scanlink.stats._moments import weighted_sums
+from scanlink.stats._moments import Monomials, weighted_sums
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.arrays import Sums
 
-__all__ = ["Covariates", "Monomials"]
-
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
+__all__ = ["Covariates"]
 
 # By number of continuous covariates: degree of the expansion of what all replicates share, and of what is a
 # replicate's own. Beyond, there would be more monomials than it costs to refit.
 _DEGREES = {0: (0, 0), 1: (8, 3), 2: (6, 3), 3: (6, 3), 4: (5, 3), 5: (5, 3), 6: (4, 3), 7: (4, 3), 8: (4, 3)}
 _MOST_STRATA = 24
 _MOST_LEVELS = 16
-
-
-@dataclass(frozen=True)
-class Monomials:
-    """Products of powers of ``q`` covariates, by increasing degree.
-
-    Attributes
-    ----------
-    parent, axis, exponent
-        Each monomial is its parent times covariate ``axis``, whose power is then ``exponent``. Shape
-        ``(n_monomials,)``.
-    up
-        Position of each monomial times covariate ``j``, -1 beyond the degree. Shape ``(q, n_monomials)``.
-    prefix
-        Number of monomials of degree up to ``k``. Shape ``(degree + 1,)``.
-    degree, fluctuation_degree
-        Degree of the expansion of what replicates share, and of what is their own.
-    """
-
-    parent: NDArray[np.int64]
-    axis: NDArray[np.int64]
-    exponent: NDArray[np.int64]
-    up: NDArray[np.int64]
-    prefix: NDArray[np.int64]
-    degree: int
-    fluctuation_degree: int
-
-    @classmethod
-    def upto(cls, q: int, degree: int, fluctuation_degree: int) -> Monomials:
-        """Make all monomials of ``q`` covariates up to a degree."""
-        monomials = [powers for k in range(degree + 1) for powers in combinations_with_replacement(range(q), k)]
-        position = {powers: a for a, powers in enumerate(monomials)}
-        up = np.full((q, len(monomials)), -1, dtype=np.int64)
-        for powers, a in position.items():
-            for j in range(q):
-                up[j, a] = position.get(tuple(sorted((*powers, j))), -1)
-        return cls(
-            np.array([position[powers[:-1]] for powers in monomials], dtype=np.int64),
-            np.array([powers[-1] if powers else 0 for powers in monomials], dtype=np.int64),
-            np.array([powers.count(powers[-1]) if powers else 1 for powers in monomials], dtype=np.int64),
-            up,
-            np.array([sum(len(powers) <= k for powers in monomials) for k in range(degree + 1)], dtype=np.int64),
-            degree,
-            fluctuation_degree,
-        )
-
-    @property
-    def left_out(self) -> tuple[int, int]:
-        """Return the degrees of the first terms that the two expansions leave out."""
-        return self.degree + 1, self.fluctuation_degree + 1
-
-    @property
-    def n_summed(self) -> int:
-        """Count the monomials that are summed for every replicate."""
-        return int(self.prefix[self.fluctuation_degree])
 
 
 @dataclass(frozen=True)
@@ -99,37 +40,25 @@ class Covariates:
         The cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
         ``(n_cells,)``.
     sums
-        Function that takes weighted sums over cells.
+        Function that takes weighted sums over cells, such as one of :func:`scanlink.stats.sums_on`.
     expandable
         Whether there are few enough strata and continuous covariates for the solver to be of use.
     """
 
     design: Floats
     offset: Floats
-    stratum: Cells
+    stratum: Ints
     stratum_design: Floats
     continuous: Floats
-    clusters: Cells | None
+    clusters: Ints | None
     sums: Sums
     expandable: bool
 
     @classmethod
     def of(
-        cls, design: Floats, offset: Floats, *, clusters: Cells | None = None, sums: Sums = weighted_sums
+        cls, design: Floats, offset: Floats, *, clusters: Ints | None = None, sums: Sums = weighted_sums
     ) -> Covariates:
-        """Take a design apart.
-
-        Parameters
-        ----------
-        design
-            Intercept and covariates, no peak. Shape ``(n_cells, n_terms)``.
-        offset
-            Known part of the log expected count. Shape ``(n_cells,)``.
-        clusters
-            Cluster of each cell, from 0, where whole clusters are resampled; None where cells are. Shape
-            ``(n_cells,)``.
-        sums
-            Function that takes weighted sums over cells, such as one of :func:`scanlink.stats.sums_on`.
+        """Take a design of intercept and covariates, no peak, apart; arguments are the attributes of their names.
 
         Raises
         ------
@@ -174,9 +103,13 @@ class Covariates:
         )
 
     @cached_property
-    def cells(self) -> list[Cells]:
+    def cells(self) -> list[Ints]:
         """Return the cells of each stratum."""
         return [np.flatnonzero(self.stratum == s) for s in range(self.stratum_design.shape[0])]
+
+    def cluster_of(self, cells: Ints) -> Ints:
+        """Return the cluster of each of some cells; every cell is its own where cells are resampled."""
+        return np.arange(cells.size) if self.clusters is None else self.clusters[cells]
 
     @cached_property
     def monomials(self) -> Monomials:

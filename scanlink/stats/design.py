@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.errors import DesignError
+from scanlink.stats._types import Floats
 
 __all__ = ["culprit", "dependent_columns", "rescale"]
-
-Floats = NDArray[np.float64]
 
 # Share of a column's length that the columns before it leave unexplained; R's glm uses 1e-11 on the same scale.
 _TOLERANCE = 1e-9

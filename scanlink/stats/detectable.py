@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from scanlink.errors import DesignError, InputError, OptionError
+from scanlink.stats._types import Floats
 
 __all__ = ["null_se", "smallest_effect"]
-
-Floats = NDArray[np.float64]
 
 
 def smallest_effect(se: ArrayLike, *, alpha: float = 0.05, power: float = 0.8) -> Floats:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError, OptionError
+from scanlink.stats._types import Floats
 
 __all__ = ["FdrMethod", "adjust"]
 
 FdrMethod = Literal["bh", "by", "storey"]
 
 
-def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float64]:
+def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> Floats:
     """Adjust p-values for false discoveries (q-values); NaN where the p-value is NaN.
 
     Parameters
@@ -75,7 +76,7 @@ def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> NDArray[np.float
     return q
 
 
-def _null_share(values: NDArray[np.float64]) -> float:
+def _null_share(values: Floats) -> float:
     """Estimate the share of true null hypotheses, by the criterion of Storey, Taylor and Siegmund 2004."""
     m = values.size
     if m < 100:

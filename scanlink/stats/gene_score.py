@@ -1,4 +1,4 @@
-"""What permutation tests need of a gene: its fit on the covariates, as tables that running sums go over."""
+"""What permutation tests need of a gene: its fit as tables that running sums go over, and the statistics of targets."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
 from scanlink.stats._checks import checked_regression, checked_theta
-from scanlink.stats._permute import LANES, orthonormal_terms
+from scanlink.stats._permute import LANES, Plan, base_statistics, orthonormal_terms
+from scanlink.stats._permute_pair import interaction_statistics
+from scanlink.stats._types import Floats
+from scanlink.stats.images import Images, Perturbed, Runs
 from scanlink.stats.negbin import fit_negbin
 from scanlink.stats.poisson import fit_poisson
 
-__all__ = ["GeneScore"]
-
-Floats = NDArray[np.float64]
+__all__ = ["GeneScore", "levels", "observed_statistics", "statistics"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +56,8 @@ class GeneScore:
 
         Parameters
         ----------
-        counts
-            Raw UMI counts of one gene. Shape ``(n_cells,)``.
-        design
-            Intercept and covariates, without perturbations. Shape ``(n_cells, n_terms)``.
+        counts, design
+            As the attributes.
         offset
             Known part of the log expected count. Shape ``(n_cells,)``. Not needed beside ``mu``.
         mu
@@ -141,3 +140,35 @@ def _table(columns: Sequence[Floats]) -> Floats:
     for k, column in enumerate(columns):
         out[k // LANES, :, k % LANES] = column
     return out
+
+
+def statistics(gene: GeneScore, values: Floats, plan: Plan, images: Images) -> Floats:
+    """Compute the statistic of each target, or pair, in each permutation. Shape ``(n_images, n_targets)``.
+
+    ``values`` are those of :func:`levels`. NaN where the statistic is undefined.
+    """
+    out = np.empty((images.cells.shape[0], plan.piece_of.size - 1))
+    if values.shape[1] == 1:
+        base_statistics(*gene.base, images, plan, values, out)
+    else:
+        interaction_statistics(*gene.pair, images, plan, values, out)
+    return out
+
+
+def observed_statistics(gene: GeneScore, targets: Sequence[Perturbed], runs: Sequence[Runs]) -> Floats:
+    """Compute the statistic of each target with its own cells: as a permutation, each in strata of its own."""
+    n_strata = runs[0].begins.size - 1
+    cells = np.concatenate([target_runs.cells for target_runs in runs])
+    offsets = np.cumsum([0] + [target_runs.cells.size for target_runs in runs])
+    begins = np.append(
+        np.concatenate([target_runs.begins[:-1] + offset for target_runs, offset in zip(runs, offsets, strict=False)]),
+        offsets[-1],
+    )
+    shifted = [target_runs.runs + np.array([t * n_strata, 0, 0, 0]) for t, target_runs in enumerate(runs)]
+    plan = Plan.of(targets, shifted, n_strata * len(runs))
+    return statistics(gene, levels(targets), plan, Images(cells[None, :], begins))[0]
+
+
+def levels(targets: Sequence[Perturbed]) -> Floats:
+    """Join the levels of all targets, one after the other. Shape ``(n_levels, 1)`` or ``(n_levels, 2)``."""
+    return np.concatenate([target.values for target in targets])

@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError
-from scanlink.stats._permute import draw_images
+from scanlink.stats._draw import draw_images
+from scanlink.stats._types import Floats, Ints
 
 __all__ = ["Images", "Permutations", "Perturbed", "Runs"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Permutations that are drawn and kept together.
 _TOGETHER = 512
@@ -79,11 +77,6 @@ class Perturbed:
     def pair(cls, first: Perturbed, second: Perturbed) -> Perturbed:
         """Take the cells that either of two targets reaches, with the values of both.
 
-        Parameters
-        ----------
-        first, second
-            One target each.
-
         Examples
         --------
         >>> both = Perturbed.pair(Perturbed.of([1, 2, 3]), Perturbed.of([3, 4]))
@@ -125,35 +118,20 @@ class Perturbed:
 
 
 class Runs(NamedTuple):
-    """Perturbed cells, stratum by stratum and then level by level: a run is what one stratum has of one level.
-
-    Attributes
-    ----------
-    cells
-        Perturbed cells, 0-based, in the type of :class:`Images`. Shape ``(n_perturbed,)``.
-    begins
-        Where each stratum begins in ``cells``. Shape ``(n_strata + 1,)``.
-    runs
-        Stratum, first cell and last (half open) counted from the stratum's beginning, level. Shape ``(n_runs, 4)``.
-    """
+    """Perturbed cells, stratum by stratum and then level by level: a run is what one stratum has of one level."""
 
     cells: NDArray[np.unsignedinteger]
+    # Where each stratum begins in ``cells``: (n_strata + 1,).
     begins: Ints
+    # Stratum, first cell and last (half open) counted from the stratum's beginning, level: (n_runs, 4).
     runs: Ints
 
 
 class Images(NamedTuple):
-    """Consecutive permutations, a row each.
-
-    Attributes
-    ----------
-    cells
-        The cells that take the places of the perturbed ones, stratum by stratum. Shape ``(n_permutations, n_columns)``.
-    begins
-        First column of each stratum. Shape ``(n_strata + 1,)``.
-    """
+    """Consecutive permutations, a row each: the cells that take the places of the perturbed ones."""
 
     cells: NDArray[np.unsignedinteger]
+    # First column of each stratum: (n_strata + 1,).
     begins: Ints
 
 
@@ -213,17 +191,9 @@ class Permutations:
         self._bytes_left = self._keep_bytes = keep_bytes
 
     def runs(self, perturbed: Perturbed) -> Runs:
-        """Sort the perturbed cells by stratum and level.
+        """Sort the perturbed cells, of one target or of two, by stratum and level.
 
-        Parameters
-        ----------
-        perturbed
-            Cells of one target, or of two.
-
-        Raises
-        ------
-        InputError
-            If a cell is beyond those of the group.
+        Raises InputError if a cell is beyond those of the group.
         """
         if perturbed.cells.size and perturbed.cells.max() >= self.n_cells:
             raise InputError(f"perturbed cell {perturbed.cells.max()} of {self.n_cells} cells, counted from 0")
@@ -244,22 +214,8 @@ class Permutations:
     def block(self, needed: int | Ints, first: int, last: int) -> Images:
         """Draw permutations ``first`` to ``last - 1``, or fewer: up to the end of what is drawn together.
 
-        Parameters
-        ----------
-        needed
-            Number of cells of each stratum that are needed. Shape ``(n_strata,)``.
-        first, last
-            Range of permutation numbers, half open.
-
-        Returns
-        -------
-        Images
-            At least one permutation.
-
-        Raises
-        ------
-        InputError
-            If the range is empty or reversed, or more cells are needed than there are.
+        ``needed`` is the number of cells of each stratum that are needed. Raises InputError if the range is empty or
+        reversed, or more cells are needed than there are.
         """
         lengths = np.broadcast_to(np.asarray(needed, dtype=np.int64), self._sizes.shape)
         if not 0 <= first < last or (lengths > self._sizes).any():
@@ -287,6 +243,4 @@ class Permutations:
 
 def _cumulative(sizes: NDArray[np.integer]) -> Ints:
     """Return the cumulative sums of sizes, from 0."""
-    out = np.zeros(sizes.size + 1, dtype=np.int64)
-    np.cumsum(sizes, out=out[1:])
-    return out
+    return np.append(0, np.cumsum(sizes))

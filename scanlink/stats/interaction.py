@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from scanlink.errors import InputError
 from scanlink.stats._checks import checked_regression
 from scanlink.stats._compile import compiled
+from scanlink.stats._types import Floats
 from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["interaction_p", "score_p"]
-
-Floats = NDArray[np.float64]
 
 # Nearer to its mean than so many standard deviations, the score is taken as normal: the correction is 0 / 0 there.
 _CENTRE = 1e-3
@@ -29,16 +28,10 @@ def interaction_p(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    state
-        Which enhancers are open in a cell, bit j for enhancer j + 1. Shape ``(n_cells,)``.
-    design
-        Intercept and covariates. Shape ``(n_cells, n_terms)``.
+    counts, state, design, offset
+        As in :func:`fit_states`.
     n_enhancers
         k: the interaction of all of them is tested, with everything below it in the model.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Returns
     -------
@@ -90,14 +83,12 @@ def score_p(counts: ArrayLike, tested: ArrayLike, design: ArrayLike, *, offset: 
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
+    counts, offset
+        As in :func:`fit_poisson`.
     tested
         The column, any numbers: of two perturbations' interaction the product of both. Shape ``(n_cells,)``.
     design
         Intercept, covariates and, for an interaction, its main effects. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
 
     Returns
     -------

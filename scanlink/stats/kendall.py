@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
 from scanlink.errors import InputError
+from scanlink.stats._types import Floats
 
 __all__ = ["kendall_tau"]
 
-Floats = NDArray[np.float64]
-
 
 def kendall_tau(expression: ArrayLike, opened: csr_matrix) -> Floats:
-    """Compute tau-b of expression with each of several peaks.
+    """Compute tau-b of a gene's expression, 0 or above, with each of several peaks. Shape ``(n_peaks,)``.
 
-    Parameters
-    ----------
-    expression
-        Expression of one gene, 0 or above. Shape ``(n_cells,)``.
-    opened
-        Whether each peak is open in each cell; values other than 0 are open. Shape ``(n_peaks, n_cells)``.
+    In ``opened``, of shape ``(n_peaks, n_cells)``, values other than 0 are open. NaN where expression or a peak is the
+    same in all cells. Raises InputError if shapes do not fit, or expression is negative or not finite.
 
-    Returns
-    -------
-    numpy.ndarray
-        Tau-b, from -1 to 1; NaN where expression or a peak is the same in all cells. Shape ``(n_peaks,)``.
-
-    Raises
-    ------
-    InputError
-        If shapes do not fit, or expression is negative or not finite.
-
-    Notes
-    -----
     With ``n1`` open and ``n0`` closed of ``N`` cells, ``U`` the Mann-Whitney statistic of the open ones and
     ``T = sum t (t - 1) / 2`` over ties of expression,
     ``tau_b = (2 U - n1 n0) / sqrt((N (N - 1) / 2 - T) n1 n0)`` (Kendall 1945, Biometrika 33:239). Midranks less the
     rank of zero are sparse, so that all peaks are one product of a sparse matrix with a vector.
 
-    Examples
-    --------
     >>> kendall_tau([0.0, 0.0, 1.0, 2.0], csr_matrix([[0, 0, 1, 1], [1, 1, 1, 1]])).round(3).tolist()
     [0.894, nan]
     """

@@ -5,28 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.stats._moment_newton import SOLVED, solve
+from scanlink.stats._moment_newton import solve
 from scanlink.stats._moments import LANES, cell_features, class_moments, remainder_norms, sum_counts
+from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats.covariates import Covariates
 
 __all__ = ["GeneMoments", "PairMoments"]
 
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
-
 
 class GeneMoments:
-    """One gene: its fit without any peak, around which all of its pairs are expanded.
-
-    Parameters
-    ----------
-    covariates
-        Covariate design of the group, taken apart.
-    counts
-        Raw UMI counts. Shape ``(n_cells,)``.
-    null_coef
-        Coefficients of the covariates in the fit without a peak. Shape ``(n_terms,)``.
-    """
+    """One gene: its fit without any peak, ``null_coef`` (n_terms,), around which all of its pairs are expanded."""
 
     def __init__(self, covariates: Covariates, counts: Floats, null_coef: Floats) -> None:
         self.covariates = covariates
@@ -43,33 +31,21 @@ class GeneMoments:
         self.norms = np.empty((n_strata, 2, q + 1, q))
         for s, cells in enumerate(covariates.cells):
             class_moments(z, self.mu, cells, monomials.parent, monomials.axis, self.moments[s])
-            remainder_norms(z, self.mu, cells, covariates.clusters, *monomials.left_out, self.norms[s])
+            remainder_norms(z, self.mu, cells, covariates.cluster_of(cells), *monomials.left_out, self.norms[s])
 
-    def features(self) -> NDArray[np.float32]:
-        """Compute what weighted sums are taken of: monomials times expected counts, then counts.
-
-        Shape ``(n_cells, n_summed + 1)``.
-        """
+    def features(self) -> Singles:
+        """Compute what is summed: monomials times expected counts, then counts. Shape ``(n_cells, n_summed + 1)``."""
         z, monomials = self.covariates.continuous, self.covariates.monomials
         out = np.empty((self.mu.size, monomials.n_summed + 1), dtype=np.float32)
         n_summed = monomials.n_summed
         cell_features(z, self.counts, self.mu, monomials.parent[:n_summed], monomials.axis[:n_summed], out)
         return out
 
-    def sums(self, weights: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def sums(self, weights: NDArray[np.uint8], features: Singles) -> Singles:
         """Sum what all pairs of the gene share of a block of replicates: fluctuations over each stratum.
 
-        Parameters
-        ----------
-        weights
-            Weights of a :class:`scanlink.stats.WeightBlock`. Shape ``(n_tiles, n_cells, LANES)``.
-        features
-            What is summed, from :meth:`features`. Shape ``(n_cells, n_summed + 1)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape ``(n_strata, n_summed + 1 + q, padded)``; the last ``q`` are of counts times covariates.
+        ``weights`` are the cells of a :class:`WeightBlock`, ``features`` those of :meth:`features`. Shape ``(n_strata,
+        n_summed + 1 + q, padded)``; the last ``q`` are of counts times covariates.
         """
         n_features = features.shape[1]
         n_sums = n_features + self.slopes.shape[1]
@@ -83,21 +59,12 @@ class GeneMoments:
 class PairMoments:
     """One gene and one peak (or another splitting of the cells by a few levels).
 
-    Parameters
-    ----------
-    gene
-        Gene around whose fit without a peak the pair is expanded.
-    level
-        Row of ``level_design`` that each cell has. Shape ``(n_cells,)``.
-    level_design
-        Value of the peak at each level. Shape ``(n_levels, n_targets)``.
-    coef, covariate_coef
-        Coefficients of the fit, natural logarithm: of the peak's columns, ``(n_targets,)``, and of the covariates,
-        ``(n_terms,)``.
+    ``level`` is the row of ``level_design``, the peak's values (n_levels, n_targets), that each cell has. ``coef`` and
+    ``covariate_coef`` are the fit's coefficients of the peak's columns and of the covariates.
     """
 
     def __init__(
-        self, gene: GeneMoments, level: Cells, level_design: Floats, coef: Floats, covariate_coef: Floats
+        self, gene: GeneMoments, level: Ints, level_design: Floats, coef: Floats, covariate_coef: Floats
     ) -> None:
         covariates = gene.covariates
         monomials, z = covariates.monomials, covariates.continuous
@@ -107,10 +74,10 @@ class PairMoments:
         self.targets = np.arange(r, r + n_targets, dtype=np.int64)
         shift = covariates.solver_terms(covariate_coef) - gene.null
         self.start = np.concatenate([shift[:r], coef, shift[r:]])
-        self.classes: list[tuple[int, Cells | None]] = []
+        self.classes: list[tuple[int, Ints | None]] = []
         self.level_design = level_design
         level_of_class: list[int] = []
-        members_of: list[Cells] = []
+        members_of: list[Ints] = []
         design, moments, norms = [], [], []
         for s, members in enumerate(covariates.cells):
             present, size = np.unique(level[members], return_counts=True)
@@ -122,7 +89,7 @@ class PairMoments:
                 if k == largest:
                     norm = gene.norms[s]
                 else:
-                    remainder_norms(z, gene.mu, cells, covariates.clusters, *monomials.left_out, norm)
+                    remainder_norms(z, gene.mu, cells, covariates.cluster_of(cells), *monomials.left_out, norm)
                 # The largest class is what the others leave of the stratum.
                 members_of.append(cells)
                 level_of_class.append(int(k))
@@ -136,24 +103,13 @@ class PairMoments:
         self.slopes_data = np.einsum("i,ij->j", gene.counts, z)
 
     def replicates(
-        self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
-    ) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
-        """Solve the coefficients of a block of replicates.
+        self, weights: NDArray[np.uint8], features: Singles, shared: Singles, n_replicates: int
+    ) -> tuple[Floats, Floats, Bools, Floats]:
+        """Solve the coefficients of a block of replicates; columns beyond ``n_replicates`` are padding.
 
-        Parameters
-        ----------
-        weights
-            Weights of a :class:`scanlink.stats.WeightBlock`. Shape ``(n_tiles, n_cells, LANES)``.
-        features, shared
-            Results of :meth:`GeneMoments.features` and :meth:`GeneMoments.sums`, for the same block.
-        n_replicates
-            Number of replicates in the block; further columns are padding.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Coefficients and what they may be wrong by, ``(n_targets, n_replicates)``; whether Newton's method
-            arrived, ``(n_replicates,)``; and the weighted counts at each level, ``(n_levels, n_replicates)``.
+        ``features`` and ``shared`` are those of :class:`GeneMoments` for the block. Returns coefficients and what they
+        may be wrong by, ``(n_targets, n_replicates)``; whether Newton's method arrived, ``(n_replicates,)``; and the
+        weighted counts at each level, ``(n_levels, n_replicates)``.
         """
         covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
         n_summed, padded = monomials.n_summed, weights.shape[0] * LANES
@@ -180,28 +136,6 @@ class PairMoments:
             data,
             counted,
         )
-        n_targets = self.targets.size
-        coef, error = np.empty((n_targets, n_replicates)), np.empty((n_targets, n_replicates))
-        state = np.empty(n_replicates, dtype=np.uint8)
-        solve(
-            data,
-            self.moments,
-            fluctuations,
-            self.design,
-            self.start,
-            monomials.parent,
-            monomials.axis,
-            monomials.exponent,
-            monomials.up,
-            monomials.prefix,
-            monomials.degree,
-            monomials.fluctuation_degree,
-            self.norms,
-            covariates.furthest,
-            self.targets,
-            n_replicates,
-            coef,
-            error,
-            state,
-        )
-        return coef, error, state == SOLVED, counted[:, :n_replicates]
+        expansion = (self.moments, monomials, self.norms, covariates.furthest)
+        solved = solve(data, fluctuations, self.design, self.start, expansion, self.targets, n_replicates)
+        return *solved, counted[:, :n_replicates]

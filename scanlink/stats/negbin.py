@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.stats._checks import (
-    checked_regression,
-    checked_rows,
-    checked_start,
-    checked_target,
-    checked_theta,
-    checked_weights,
-)
+from scanlink.stats._checks import checked_regression, checked_replicates, checked_start, checked_theta, checked_weights
 from scanlink.stats._negbin import (
     THETA_FOUND,
     alternate,
@@ -27,10 +20,9 @@ from scanlink.stats._negbin import (
 )
 from scanlink.stats._newton import CONVERGED, inverse_information
 from scanlink.stats._refit import refit, two_levels
+from scanlink.stats._types import Floats
 
 __all__ = ["NegbinFit", "fit_negbin", "refit_negbin"]
-
-Floats = NDArray[np.float64]
 
 # Theta is fitted by way of a table of this many counts at most.
 _MOST = 1_000_000
@@ -42,13 +34,11 @@ class NegbinFit:
 
     Attributes
     ----------
-    coef
-        Coefficients, natural logarithm. Shape ``(n_terms,)``; NaN for a term that the others explain.
+    coef, fitted
+        As of :class:`PoissonFit`.
     covariance
         Inverse Fisher information of the coefficients, theta taken as known, as in R's ``summary``. Shape
         ``(n_terms, n_terms)``.
-    fitted
-        Expected counts. Shape ``(n_cells,)``.
     theta
         Inverse dispersion. NaN where there is none, and the rest is the Poisson fit: no cell has a count, or the steps
         of R break down, on outliers mostly, where R stops with an error; then ``converged`` is False.
@@ -98,14 +88,8 @@ def fit_negbin(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
-    weights
-        How many times each cell counts, as in a bootstrap resample. Shape ``(n_cells,)``; 1 when left out.
+    counts, design, offset, weights
+        As in :func:`fit_poisson`.
     theta
         Inverse dispersion, if known; ``inf`` is Poisson. Estimated by maximum likelihood when left out.
     pseudocount
@@ -155,18 +139,16 @@ def fit_negbin(
     y, z, o, added = checked_whole(counts, design, offset, pseudocount)
     n, p = z.shape
     w = checked_weights(weights, n)
-    coef = np.zeros(p)
-    fitted = np.zeros(n)
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
+    coef, fitted = np.zeros(p), np.zeros(n)
+    factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     if theta is None:
         state, theta_state, n_iter, theta_fitted, se_theta, loglik, deviance = alternate(
-            y, z, o, w, coef, -1, fitted, factored, aliased, added
+            (y, z, o), w, coef, -1, fitted, factored, aliased, added
         )
     else:
         theta_fitted, se_theta, theta_state = checked_theta(theta), np.nan, THETA_FOUND
         first_predictor(y, fitted)
-        state, n_iter, deviance = irls(y, z, o, w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
+        state, n_iter, deviance = irls((y, z, o), w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
         fitted = np.exp(fitted)
         loglik = log_likelihood(y, w, fitted, 1.0 / theta_fitted, count_times(y, w, added), added)
     covariance = inverse_information(factored, aliased, lambda a, b: np.einsum("ij,jk->ik", a, b))
@@ -201,18 +183,8 @@ def refit_negbin(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
-    weights
-        How often each replicate drew each cell. Shape ``(n_replicates, n_cells)``.
-    target
-        Column of ``design`` whose coefficient is wanted.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``.
-    start
-        Coefficients of the unweighted fit, from which every replicate starts. Shape ``(n_terms,)``.
+    counts, design, weights, target, offset, start
+        As in :func:`refit_poisson`.
     theta
         Inverse dispersion, the same for all replicates; that of the unweighted fit when left out.
     reestimate
@@ -224,8 +196,7 @@ def refit_negbin(
     Returns
     -------
     numpy.ndarray
-        Shape ``(n_replicates,)``. NaN where the replicate leaves the term undefined (peak open, or closed, in every
-        cell that was drawn), as in R.
+        As of :func:`refit_poisson`.
 
     Raises
     ------
@@ -251,10 +222,9 @@ def refit_negbin(
     array([0.6931, 1.3863])
     """
     y, z, o, added = checked_whole(counts, design, offset, pseudocount)
-    w = checked_rows(weights, z.shape[0])
-    checked_target(target, z.shape[1])
+    w = checked_replicates(weights, target, z)
     if reestimate:
-        return refit_alternate(y, z, o, w, target, added)
+        return refit_alternate((y, z, o), w, target, added)
     if theta is None:
         unweighted = fit_negbin(counts, z, offset=o, pseudocount=added)
         theta, start = unweighted.theta, unweighted.coef if start is None else start
@@ -262,11 +232,9 @@ def refit_negbin(
             raise InputError("the counts have no theta (all are 0, or nearly): give one, or use refit_poisson")
     held = checked_theta(theta)
     if start is None:
-        first_coef = fit_negbin(counts, z, offset=o, theta=held, pseudocount=added).coef
-    else:
-        first_coef = checked_start(start, z.shape[1])
-    start = np.nan_to_num(first_coef)
-    return refit(y, z, o, w, 1.0 / held, start, np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[:, 0]
+        start = fit_negbin(counts, z, offset=o, theta=held, pseudocount=added).coef
+    first_coef = np.nan_to_num(checked_start(start, z.shape[1]))
+    return refit((y, z, o), w, 1.0 / held, first_coef, np.array([target]), *two_levels(z[:, target]))[:, 0]
 
 
 def checked_whole(
@@ -275,10 +243,8 @@ def checked_whole(
     """Return counts with the pseudocount, design, offset and pseudocount, once they are found to be sound."""
     y, z, o = checked_regression(counts, design, offset)
     if (y != np.floor(y)).any():
-        first = y[y != np.floor(y)][0]
-        raise InputError(
-            f"counts must be whole numbers for a negative binomial fit, found {first:g}: use raw UMI counts"
-        )
+        bad = y[y != np.floor(y)][0]
+        raise InputError(f"counts must be whole numbers for a negative binomial fit, found {bad:g}: use raw UMI counts")
     if y.max() > _MOST:
         raise InputError(f"the largest count is {y.max():.0f}, more than a negative binomial fit takes ({_MOST:,})")
     if not 0.0 <= pseudocount < np.inf:

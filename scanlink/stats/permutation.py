@@ -7,18 +7,16 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.stats._permuted import Plan, levels, observed_statistics, statistics
+from scanlink.stats._permute import Plan
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.bootstrap import Ladder
-from scanlink.stats.gene_score import GeneScore
+from scanlink.stats.gene_score import GeneScore, levels, observed_statistics, statistics
 from scanlink.stats.images import Permutations, Perturbed
 
 __all__ = ["GeneScore", "PermutedTests", "interaction_permutation_p", "permutation_p"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Stages = str | Ladder | Iterable[tuple[int, float | None]]
 
 # Nearer to the observed statistic than this share, a permuted one is a tie: sums of the same numbers in another order.
@@ -137,10 +135,8 @@ def interaction_permutation_p(
 
     Raises
     ------
-    InputError
-        If gene and permutations have different numbers of cells, or a target is not a pair.
-    OptionError
-        If the ladder is unknown, or its stages do not rise.
+    InputError, OptionError
+        As :func:`permutation_p`, here of a target that is not a pair.
 
     Warnings
     --------

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
+from scanlink.stats._types import Bools, Floats
 
 __all__ = ["perturbation_probability"]
 
 
-def perturbation_probability(
-    calls: Sequence[ArrayLike] | NDArray[np.bool_], efficiency: ArrayLike
-) -> NDArray[np.float64]:
+def perturbation_probability(calls: Sequence[ArrayLike] | Bools, efficiency: ArrayLike) -> Floats:
     """Compute the probability that at least one of a target's guides works in a cell.
 
     Parameters
@@ -57,7 +56,7 @@ def perturbation_probability(
             f"efficiencies run from {eff.min():g} to {eff.max():g}, expected numbers from 0 to 1: fill in what is "
             "not known"
         )
-    x: NDArray[np.float64] | None = None
+    x: Floats | None = None
     for guide, share in zip(calls, eff.tolist(), strict=True):
         called = np.asarray(guide)
         if x is None:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import OptionError
-from scanlink.stats._checks import checked_regression, checked_rows, checked_start, checked_target, checked_weights
+from scanlink.stats._checks import checked_regression, checked_replicates, checked_start, checked_weights
 from scanlink.stats._newton import CONVERGED, glm_path, inverse_information, newton, refit_like_r
 from scanlink.stats._refit import refit, two_levels
+from scanlink.stats._types import Floats
 
 __all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
 
-Floats = NDArray[np.float64]
 Path = Literal["glm", "newton"]
 
 
@@ -107,13 +107,11 @@ def fit_poisson(
     w = checked_weights(weights, n)
     if path not in ("glm", "newton"):
         raise OptionError(f"path {path!r} is not known; expected 'glm' or 'newton'")
-    coef = np.zeros(p)
-    factored = np.empty((p, p))
-    aliased = np.zeros(p, dtype=np.bool_)
-    state, n_iter, _ = glm_path(y, z, o, w, coef, -1, factored, aliased)
+    coef, factored, aliased = np.zeros(p), np.empty((p, p)), np.zeros(p, dtype=np.bool_)
+    state, n_iter, _ = glm_path((y, z, o), w, coef, -1, factored, aliased)
     if path == "newton":
-        newton_state, newton_steps, _ = newton(y, z, o, w, coef, -1, 1e-18, 50, factored, aliased)
-        state, n_iter = newton_state, n_iter + newton_steps
+        state, steps, _ = newton((y, z, o), w, coef, -1, 1e-18, 50, factored, aliased)
+        n_iter += steps
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     fitted = np.exp(np.einsum("ij,j->i", z, coef) + o)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -137,16 +135,12 @@ def refit_poisson(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    counts, design, offset
+        As in :func:`fit_poisson`.
     weights
         How often each replicate drew each cell. Shape ``(n_replicates, n_cells)``.
     target
         Column of ``design`` whose coefficient is wanted.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``.
     start
         Coefficients of the unweighted fit, from which every replicate starts. Shape ``(n_terms,)``.
     path
@@ -161,10 +155,8 @@ def refit_poisson(
 
     Raises
     ------
-    InputError
-        If shapes differ, or counts are negative or not finite.
-    DesignError
-        If the design has more columns than rows, or values that are not finite.
+    InputError, DesignError
+        As :func:`fit_poisson`.
     OptionError
         If ``target`` is no column.
 
@@ -181,11 +173,8 @@ def refit_poisson(
     array([0.6931, 1.3863])
     """
     y, z, o = checked_regression(counts, design, offset)
-    w = checked_rows(weights, z.shape[0])
-    checked_target(target, z.shape[1])
+    w = checked_replicates(weights, target, z)
     first_coef = fit_poisson(y, z, offset=o).coef if start is None else checked_start(start, z.shape[1])
     if path == "glm":
-        return refit_like_r(y, z, o, w, target)
-    return refit(y, z, o, w, 0.0, np.nan_to_num(first_coef), np.array([target]), *two_levels(z[:, target]), 1e-10, 60)[
-        :, 0
-    ]
+        return refit_like_r((y, z, o), w, target)
+    return refit((y, z, o), w, 0.0, np.nan_to_num(first_coef), np.array([target]), *two_levels(z[:, target]))[:, 0]

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scanlink.stats._types import Floats, Singles
 from scanlink.stats.covariates import Covariates
 from scanlink.stats.moments import GeneMoments, PairMoments
 from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
 from scanlink.stats.resample import WeightBlock
 
 __all__ = ["LOOSE", "GeneReplicates", "PairReplicates", "RefittedPair", "Shared", "in_pieces"]
-
-Floats = NDArray[np.float64]
 
 # A replicate that may be wrong by more than this share of the standard error is refitted, wherever it lies.
 LOOSE = 0.25
@@ -28,8 +27,8 @@ class Shared:
     """What the pairs of a gene share of a block of replicates."""
 
     block: WeightBlock
-    features: NDArray[np.float32] | None = None
-    sums: NDArray[np.float32] | None = None
+    features: Singles | None = None
+    sums: Singles | None = None
 
 
 class GeneReplicates:
@@ -74,17 +73,10 @@ class GeneReplicates:
         return Shared(block, features, self.moments.sums(block.cells, features))
 
     def pair(self, peak: ArrayLike, *, fit: PoissonFit | None = None, target: int = 1) -> PairReplicates:
-        """Make a pair of this gene and a peak.
+        """Make a pair of this gene and a peak: the accessibility of each cell, 0 and 1 or counts.
 
-        Parameters
-        ----------
-        peak
-            Accessibility of each cell: 0 and 1, or counts. Shape ``(n_cells,)``.
-        fit
-            Fit of the design with the peak; None makes it. Twice its coefficient is the boundary of the basic
-            bootstrap.
-        target
-            Column of the design, from 0, in which the peak stands.
+        ``fit`` is that of the design with the peak in column ``target``, from 0; None makes it. Twice its coefficient
+        is the boundary of the basic bootstrap.
         """
         return PairReplicates(self, np.ascontiguousarray(peak, dtype=np.float64), fit, target)
 
@@ -136,24 +128,12 @@ class PairReplicates:
         return np.insert(self.gene.covariates.design, self.target, self.peak, axis=1)
 
     def replicates(self, shared: Shared) -> Floats:
-        """Compute the peak's coefficient in every replicate of a block.
+        """Compute the peak's coefficient in every replicate of a block, from :meth:`GeneReplicates.shared`.
 
-        Parameters
-        ----------
-        shared
-            What the gene's pairs share of the block, from :meth:`GeneReplicates.shared`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape ``(n_replicates,)``. On the same side of twice the estimate as the full refit for every replicate,
-            and within a quarter of a standard error of it, most within a hundredth; -inf where the gene is absent from
-            the open cells drawn, NaN where the refit is undefined.
-
-        Notes
-        -----
-        Section 4 of the association notes. What a replicate may be wrong by is the terms that the expansion leaves
-        out, times their influence on the coefficient.
+        Shape ``(n_replicates,)``. On the same side of twice the estimate as the full refit for every replicate, and
+        within a quarter of a standard error of it, most within a hundredth; -inf where the gene is absent from the open
+        cells drawn, NaN where the refit is undefined. Section 4 of the association notes: what a replicate may be wrong
+        by is the terms that the expansion leaves out, times their influence on the coefficient.
         """
         block = shared.block
         if self.moments is None or shared.features is None or shared.sums is None:
@@ -210,6 +190,6 @@ class RefittedPair:
 def in_pieces(
     block: WeightBlock, numbers: NDArray[np.intp], refit: Callable[[NDArray[np.uint16]], Floats], size: int = 256
 ) -> Floats:
-    """Refit replicates, some at a time, to bound the memory of their weights. The first axis is replicates."""
+    """Refit replicates, the first axis, some at a time, to bound the memory of their weights."""
     pieces = [refit(block.rows(numbers[first : first + size])) for first in range(0, numbers.size, size)]
     return np.concatenate(pieces) if pieces else np.empty(0)

@@ -96,17 +96,9 @@ class WeightBlock:
 
     @classmethod
     def of(cls, weights: NDArray[np.integer]) -> WeightBlock:
-        """Make a block of given weights.
+        """Make a block of weights, how often each replicate drew each cell: ``(n_replicates, n_cells)``.
 
-        Parameters
-        ----------
-        weights
-            How often each replicate drew each cell. Shape ``(n_replicates, n_cells)``.
-
-        Raises
-        ------
-        InputError
-            If a weight is above 255, which no bootstrap of any number of cells draws.
+        Raises InputError if one is above 255, which no bootstrap of any number of cells draws.
         """
         if weights.size and weights.max() > np.iinfo(np.uint8).max:
             raise InputError(f"a cell was drawn {weights.max()} times in one replicate, expected at most 255")

@@ -1,4 +1,4 @@
-"""Sandwich standard error of a coefficient of a Poisson regression, or of a sum of several."""
+"""What single cells do to a regression: sandwich standard errors of sums of coefficients, and Cook's distance."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import OptionError
+from scanlink.stats._types import Floats
 
-__all__ = ["SandwichKind", "sandwich_influence", "sandwich_se"]
+__all__ = ["SandwichKind", "cooks_distance", "sandwich_influence", "sandwich_se"]
 
 SandwichKind = Literal["HC0", "HC2", "HC3"]
-Floats = NDArray[np.float64]
 
 # Closer to 1 than this a leverage leaves no residual.
 _ROOM = 1e-6
@@ -23,7 +23,7 @@ def sandwich_se(
     counts: ArrayLike,
     fitted: ArrayLike,
     design: ArrayLike,
-    covariance: NDArray[np.float64],
+    covariance: Floats,
     *,
     target: int | ArrayLike,
     kind: SandwichKind = "HC3",
@@ -99,7 +99,7 @@ def sandwich_influence(
     counts: ArrayLike,
     fitted: ArrayLike,
     design: ArrayLike,
-    covariance: NDArray[np.float64],
+    covariance: Floats,
     *,
     target: int | ArrayLike,
     kind: SandwichKind = "HC3",
@@ -157,6 +157,52 @@ def sandwich_influence(
             return np.full(y.size, np.nan)
         influence = np.where(alone, 0.0, influence / np.where(alone, 1.0, room) ** _POWER[kind])
     return influence
+
+
+def cooks_distance(
+    counts: Floats,
+    fitted: Floats,
+    design: Floats,
+    covariance: Floats,
+    *,
+    rows: NDArray[np.integer] | None = None,
+    theta: float | None = None,
+) -> Floats:
+    """Compute Cook's distance of cells in a Poisson or negative binomial regression.
+
+    Parameters
+    ----------
+    counts, fitted, design, covariance, theta
+        As in :func:`sandwich_se`.
+    rows
+        Positions of the cells that are wanted; all when left out. Shape ``(n_rows,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_rows,)``.
+
+    Notes
+    -----
+    ``D_i = r_i^2 h_i / (p (1 - h_i)^2)`` with Pearson residuals ``r_i``, leverages ``h_i`` and p terms, as
+    ``cooks.distance`` of R has it with dispersion 1 (Cook 1977, Technometrics 19:15).
+
+    Examples
+    --------
+    Two cells and their mean: leverages 1/2, residuals 1/2.
+
+    >>> cooks_distance(np.array([1.0, 3.0]), np.array([2.0, 2.0]), np.ones((2, 1)), np.array([[0.25]]))
+    array([1., 1.])
+    """
+    estimable = ~np.isnan(np.diag(covariance))
+    cells = np.arange(fitted.size) if rows is None else rows
+    z, mu = design[cells][:, estimable], fitted[cells]
+    shrink = 1.0 if theta is None else 1.0 / (1.0 + mu / theta)
+    leverage = mu * shrink * np.einsum("ij,jk,ik->i", z, covariance[np.ix_(estimable, estimable)], z)
+    residual = (counts[cells] - mu) ** 2 / mu * shrink
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance: Floats = residual * leverage / (np.count_nonzero(estimable) * (1.0 - leverage) ** 2)
+    return distance
 
 
 def _clustered_influence(

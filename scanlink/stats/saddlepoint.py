@@ -6,19 +6,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import DesignError, InputError
 from scanlink.stats._checks import checked_regression, checked_theta
 from scanlink.stats._compile import compiled
 from scanlink.stats._newton import factor
 from scanlink.stats._tail import Data, log_normal_tail, make_work, quadratic, saddle_pass, saddle_step
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.negbin import fit_negbin
 from scanlink.stats.poisson import fit_poisson
 
 __all__ = ["TailP", "bootstrap_tail", "tail_log_p"]
-
-Floats = NDArray[np.float64]
 
 # How a path ended: at the boundary; short of it; where it began, because the boundary is next to the estimate.
 REACHED, STOPPED, NEAR = 0, 1, 2
@@ -70,16 +69,12 @@ def bootstrap_tail(
 
     Parameters
     ----------
-    counts
-        Raw UMI counts of one gene. Shape ``(n_cells,)``.
-    design
-        Intercept, peak and covariates. Shape ``(n_cells, n_terms)``.
+    counts, design, offset
+        As in :func:`fit_poisson`.
     target
         Column of ``design`` whose coefficient is tested.
     estimate
         Coefficient b of that column in the unweighted fit, natural logarithm.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``; none when left out.
     start
         Coefficients of the unweighted fit, NaN for terms left out. Shape ``(n_terms,)``. Fitted when left out.
     theta
@@ -150,7 +145,7 @@ def bootstrap_tail(
     return TailP(math.exp(log_p), log_p, deviate, state == REACHED)
 
 
-def _codes(clusters: ArrayLike | None, n: int) -> tuple[NDArray[np.int64], int]:
+def _codes(clusters: ArrayLike | None, n: int) -> tuple[Ints, int]:
     """Number the clusters from 0; return the number of each cell, and how many units are drawn."""
     if clusters is None:
         return np.empty(0, dtype=np.int64), n
@@ -182,9 +177,7 @@ def tail_log_p(data: Data, coef: Floats, estimate: float) -> tuple[float, float,
 
 
 @compiled
-def infinite_chances(
-    counts: Floats, level: Floats, clusters: NDArray[np.int64], n_units: int
-) -> tuple[float, float, bool]:
+def infinite_chances(counts: Floats, level: Floats, clusters: Ints, n_units: int) -> tuple[float, float, bool]:
     """Compute log chances that b* is +inf, and -inf, for a term of two levels; and whether b is so itself."""
     low, high = level.min(), level.max()
     # Whether a unit has counts at the high level, at the low one.

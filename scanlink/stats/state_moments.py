@@ -7,75 +7,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.stats._moment_newton import SOLVED, solve
+from scanlink.stats._moment_newton import solve
 from scanlink.stats._moments import LANES, class_moments, remainder_norms, sum_counts
+from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats.moments import GeneMoments
 
 __all__ = ["Solved", "StateMoments", "StateSums"]
 
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class StateSums:
-    """Weighted sums of a block of replicates over each class of cells (a stratum's cells of one state).
+    """Weighted sums of a block of replicates over each class of cells (a stratum's cells of one state)."""
 
-    Attributes
-    ----------
-    fluctuations
-        Fluctuations of the moments, and of the counts. Shape ``(n_classes, n_summed + 1, padded)``.
-    slopes
-        Fluctuations of counts times covariates. Shape ``(n_classes, q, padded)``.
-    counted
-        Weighted counts of each state. Shape ``(n_states, padded)``.
-    n_replicates
-        Number of replicates; further columns are padding.
-    """
-
-    fluctuations: NDArray[np.float32]
-    slopes: NDArray[np.float32]
+    # Fluctuations of the moments, then of the counts: (n_classes, n_summed + 1, padded).
+    fluctuations: Singles
+    # Those of counts times covariates: (n_classes, q, padded).
+    slopes: Singles
+    # Weighted counts of each state: (n_states, padded).
     counted: Floats
     n_replicates: int
 
 
 @dataclass(frozen=True)
 class Solved:
-    """Coefficients of a regression in every replicate of a block.
-
-    Attributes
-    ----------
-    coef, error
-        Contrasts, and what they may be wrong by. Shape ``(n_contrasts, n_replicates)``.
-    converged
-        Whether Newton's method arrived. Shape ``(n_replicates,)``.
-    """
+    """Contrasts of a regression in every replicate, what they may be wrong by, and whether Newton's method arrived."""
 
     coef: Floats
     error: Floats
-    converged: NDArray[np.bool_]
+    converged: Bools
 
 
 class StateMoments:
-    """One gene, and the states of its cells.
+    """One gene, around whose fit without states the contrasts are expanded, and the states of its cells."""
 
-    Parameters
-    ----------
-    gene
-        Gene around whose fit without states the contrasts are expanded.
-    state
-        State of each cell, from 0. Shape ``(n_cells,)``.
-    n_states
-        Number of states.
-    """
-
-    def __init__(self, gene: GeneMoments, state: Cells, n_states: int) -> None:
+    def __init__(self, gene: GeneMoments, state: Ints, n_states: int) -> None:
         covariates = gene.covariates
         z, monomials = covariates.continuous, covariates.monomials
         q = z.shape[1]
         self.gene, self.n_states = gene, n_states
-        self.cells: list[Cells | None] = []
-        self.expressed: list[Cells] = []
+        self.cells: list[Ints | None] = []
+        self.expressed: list[Ints] = []
         stratum_of: list[int] = []
         state_of: list[int] = []
         moments, norms, counted, slopes = [], [], [], []
@@ -86,7 +57,7 @@ class StateMoments:
                 cells = members[state[members] == k]
                 moment, norm = np.empty(monomials.parent.size), np.empty((2, q + 1, q))
                 class_moments(z, gene.mu, cells, monomials.parent, monomials.axis, moment)
-                remainder_norms(z, gene.mu, cells, covariates.clusters, *monomials.left_out, norm)
+                remainder_norms(z, gene.mu, cells, covariates.cluster_of(cells), *monomials.left_out, norm)
                 # The largest class is what the others leave of the stratum.
                 self.cells.append(None if k == largest else cells)
                 expressed = cells[gene.counts[cells] > 0]
@@ -106,16 +77,8 @@ class StateMoments:
         """Estimate how many bytes are kept."""
         return sum(cells.nbytes for cells in (*self.cells, *self.expressed) if cells is not None)
 
-    def sums(
-        self, weights: NDArray[np.uint8], features: NDArray[np.float32], shared: NDArray[np.float32], n_replicates: int
-    ) -> StateSums:
-        """Sum over the classes with the weights of a block.
-
-        Parameters
-        ----------
-        weights, features, shared, n_replicates
-            As in :meth:`scanlink.stats.moments.PairMoments.replicates`.
-        """
+    def sums(self, weights: NDArray[np.uint8], features: Singles, shared: Singles, n_replicates: int) -> StateSums:
+        """Sum over the classes with the weights of a block, given as to :meth:`PairMoments.replicates`."""
         covariates = self.gene.covariates
         n_summed, q = covariates.monomials.n_summed, self.slopes.shape[1]
         padded, n_classes = weights.shape[0] * LANES, len(self.cells)
@@ -143,17 +106,7 @@ class StateMoments:
     ) -> Solved:
         """Solve contrasts of some states against state 0, regressed on the cells of these and of state 0.
 
-        Parameters
-        ----------
-        sums
-            Sums of a block, from :meth:`sums`, or some of its columns.
-        states
-            States whose contrasts are wanted, from 1.
-        coef, covariate_coef
-            Coefficients of the unweighted fit, natural logarithm: contrasts, ``(n_contrasts,)``, and covariates,
-            ``(n_terms,)``.
-        n_replicates
-            Number of replicates that are wanted, from the first column on.
+        ``coef`` and ``covariate_coef`` are the unweighted fit's contrasts and coefficients of the covariates.
         """
         covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
         used = np.flatnonzero(np.isin(self.state_of, (0, *states)))
@@ -177,27 +130,5 @@ class StateMoments:
             data,
             counted,
         )
-        contrasts, error = np.empty((len(states), n_replicates)), np.empty((len(states), n_replicates))
-        state = np.empty(n_replicates, dtype=np.uint8)
-        solve(
-            data,
-            self.moments[used],
-            fluctuations,
-            design,
-            start,
-            monomials.parent,
-            monomials.axis,
-            monomials.exponent,
-            monomials.up,
-            monomials.prefix,
-            monomials.degree,
-            monomials.fluctuation_degree,
-            self.norms[used],
-            covariates.furthest,
-            targets,
-            n_replicates,
-            contrasts,
-            error,
-            state,
-        )
-        return Solved(contrasts, error, state == SOLVED)
+        expansion = (self.moments[used], monomials, self.norms[used], covariates.furthest)
+        return Solved(*solve(data, fluctuations, design, start, expansion, targets, n_replicates))

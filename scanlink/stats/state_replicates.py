@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats._refit import refit
+from scanlink.stats._types import Bools, Floats
 from scanlink.stats.moments import GeneMoments
 from scanlink.stats.replicates import LOOSE, Shared, in_pieces
 from scanlink.stats.resample import WeightBlock
@@ -17,15 +18,13 @@ from scanlink.stats.states_fit import StatesFit, SubFit
 
 __all__ = ["StateReplicates"]
 
-Floats = NDArray[np.float64]
-
 
 class _Contrasts(NamedTuple):
     """Contrasts of a block of replicates, what they may be wrong by, and which are not known at all."""
 
     values: Floats
     error: Floats
-    unknown: NDArray[np.bool_]
+    unknown: Bools
 
 
 class StateReplicates:
@@ -89,18 +88,10 @@ class StateReplicates:
         )
 
     def replicates(self, shared: Shared) -> Floats:
-        """Compute contrasts, interaction and RERI in every replicate of a block.
+        """Compute contrasts, interaction and RERI in every replicate of a block, from :meth:`GeneReplicates.shared`.
 
-        Parameters
-        ----------
-        shared
-            What the gene's tests share of the block, from :meth:`scanlink.stats.GeneReplicates.shared`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape ``(n_states + 1, n_replicates)``. Each on the same side of twice its estimate as the full refit. NaN
-            where the refit is undefined.
+        Shape ``(n_states + 1, n_replicates)``. Each on the same side of twice its estimate as the full refit; NaN where
+        that is undefined.
         """
         block = shared.block
         if self._states is None or shared.features is None or shared.sums is None:
@@ -155,16 +146,7 @@ def _refit_part(part: SubFit, fit: StatesFit, weights: NDArray[np.uint16]) -> Fl
         weights = np.ascontiguousarray(weights[:, part.cells])
     state = fit.state if part.cells is None else fit.state[part.cells]
     level = np.searchsorted(np.array((0, *part.states)), state)
-    return refit(
-        part.counts,
-        part.design,
-        part.offset,
-        weights,
-        0.0 if part.theta is None else 1.0 / part.theta,
-        np.nan_to_num(part.fit.coef),
-        np.array(part.targets),
-        level,
-        len(part.states) + 1,
-        1e-10,
-        60,
-    )
+    data = (part.counts, part.design, part.offset)
+    alpha = 0.0 if part.theta is None else 1.0 / part.theta
+    start = np.nan_to_num(part.fit.coef)
+    return refit(data, weights, alpha, start, np.array(part.targets), level, len(part.states) + 1)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import DesignError, InputError, OptionError
 from scanlink.stats._checks import checked_regression
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.negbin import NegbinFit, fit_negbin
 from scanlink.stats.poisson import PoissonFit, fit_poisson
 from scanlink.stats.states_fit import StatesFit, SubFit
 
 __all__ = ["fit_states"]
 
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
 StatesModel = Literal["joint", "separate"]
 
 
@@ -30,7 +29,7 @@ def fit_states(
     family: str = "poisson",
     model: StatesModel = "joint",
     dosage: bool = False,
-    clusters: NDArray[np.int64] | None = None,
+    clusters: Ints | None = None,
 ) -> StatesFit:
     """Regress a gene's counts on which of several enhancers are open.
 
@@ -113,7 +112,7 @@ def fit_states(
 
 
 def _part(
-    y: Floats, c: Floats, o: Floats, level: Cells, states: tuple[int, ...], family: str, cells: Cells | None
+    y: Floats, c: Floats, o: Floats, level: Ints, states: tuple[int, ...], family: str, cells: Ints | None
 ) -> SubFit:
     """Fit one regression, of the cells of some states and of the first."""
     # As R's formula has it: intercept, states, covariates. What is collinear is left out from the right.

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from scanlink.stats.influence import cooks_distance
+from scanlink.stats._types import Floats, Ints
 from scanlink.stats.negbin import NegbinFit
 from scanlink.stats.poisson import PoissonFit
-from scanlink.stats.robust import SandwichKind, sandwich_influence
+from scanlink.stats.robust import SandwichKind, cooks_distance, sandwich_influence
 
 __all__ = ["StatesFit", "SubFit", "interaction_signs", "state_names"]
-
-Floats = NDArray[np.float64]
-Cells = NDArray[np.int64]
 
 
 def state_names(n_enhancers: int) -> list[str]:
@@ -61,7 +58,7 @@ class SubFit:
         Inverse dispersion of a negative binomial fit; None of a Poisson fit, and where there is no overdispersion.
     """
 
-    cells: Cells | None
+    cells: Ints | None
     counts: Floats
     design: Floats
     offset: Floats
@@ -98,8 +95,8 @@ class StatesFit:
 
     coef: Floats
     parts: tuple[SubFit, ...]
-    state: Cells
-    clusters: Cells | None
+    state: Ints
+    clusters: Ints | None
     scale: Floats
 
     @property
@@ -124,17 +121,9 @@ class StatesFit:
     def of(self, contrasts: Floats) -> Floats:
         """Compute contrasts as reported, interaction, and RERI, of one set of contrasts or of many.
 
-        Parameters
-        ----------
-        contrasts
-            Contrasts against the first state, natural logarithm. Shape ``(n_states - 1,)`` or ``(n_states - 1,
-            n_replicates)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape ``(n_states + 1,)`` or ``(n_states + 1, n_replicates)``. RERI is on the additive scale, ``exp(b11) -
-            exp(b10) - exp(b01) + 1`` for two enhancers, whatever the scale of the others.
+        ``contrasts``, natural logarithm, are against the first state. Shape ``(n_states - 1,)`` or ``(n_states - 1,
+        n_replicates)``, and of the result ``n_states + 1`` in place of ``n_states - 1``. RERI is on the additive scale,
+        ``exp(b11) - exp(b10) - exp(b01) + 1`` for two enhancers, whatever the scale of the others.
         """
         signs = interaction_signs(self.n_enhancers)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -149,15 +138,8 @@ class StatesFit:
         return self.of(self.coef)
 
     def se(self, weights: ArrayLike) -> float:
-        """Compute the model-based standard error of a sum of contrasts.
+        """Compute the model-based standard error of a sum of contrasts, times their ``weights`` (n_states - 1,).
 
-        Parameters
-        ----------
-        weights
-            What each contrast is multiplied by in the sum. Shape ``(n_states - 1,)``.
-
-        Notes
-        -----
         Contrasts from separate regressions share the cells of the first state, and so are not independent: the
         covariance of two of them is ``a' H_a^-1 (sum v_i z_i z_i') H_b^-1 b`` over the cells of both, with ``v_i`` the
         geometric mean of the two expected counts (times that of the negative binomial shrinkages).
@@ -179,15 +161,7 @@ class StatesFit:
         return float(np.sqrt(np.sum(total * total)))
 
     def se_robust(self, weights: ArrayLike, *, kind: SandwichKind = "HC3") -> float:
-        """Compute the standard error of a sum of contrasts, robust to how counts vary.
-
-        Parameters
-        ----------
-        weights
-            What each contrast is multiplied by in the sum. Shape ``(n_states - 1,)``.
-        kind
-            Small-sample form, as in :func:`scanlink.stats.sandwich_se`.
-        """
+        """Compute the error that :meth:`se` does, robust to how counts vary; ``kind`` as in :func:`sandwich_se`."""
         w = np.asarray(weights, dtype=np.float64)
         n_units = self.state.size if self.clusters is None else int(self.clusters.max(initial=0)) + 1
         total = np.zeros(n_units)
@@ -195,7 +169,7 @@ class StatesFit:
             part_weights = w[[s - 1 for s in part.states]]
             if not part_weights.any():
                 continue
-            clusters = None if self.clusters is None else self.clusters
+            clusters = self.clusters
             if clusters is not None and part.cells is not None:
                 clusters = clusters[part.cells]
             influence = sandwich_influence(
@@ -221,11 +195,9 @@ class StatesFit:
         return np.asarray(interaction_signs(self.n_enhancers) * np.exp(self.coef))
 
     def cook_ratio(self) -> float:
-        """Compare the largest Cook's distance among cells with every enhancer open with their mean.
+        """Compare the largest :func:`cooks_distance` among cells with every enhancer open with their mean.
 
-        Notes
-        -----
-        Of :func:`scanlink.stats.cooks_distance`. Zhou et al. 2024 (Cell Genomics 4:100672) discard interactions where
+        Zhou et al. 2024 (Cell Genomics 4:100672) discard interactions where
         the ratio is above 5; in counts of single cells that is most of them (docs/epistasis.md).
         """
         part = self.parts[-1]

@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
 from scanlink.stats._compile import compiled, inlined
+from scanlink.stats._types import Floats
 
 __all__ = ["UmiMixture", "fit_umi_mixture"]
-
-Floats = NDArray[np.float64]
 
 _MAX_ITERATIONS = 2_000
 _TOLERANCE = 1e-10
@@ -26,54 +25,27 @@ _NARROWEST = 0.25
 
 @dataclass(frozen=True)
 class UmiMixture:
-    """A fit of :func:`fit_umi_mixture`.
+    """A fit of :func:`fit_umi_mixture`, of cells with a positive count."""
 
-    Attributes
-    ----------
-    threshold
-        Least UMIs from which on a count is rather signal than background; None if there are no two components.
-    background
-        Rate of the Poisson background, UMIs per cell.
-    mean, sd
-        Mean and standard deviation of the natural logarithm of the signal's counts.
-    share
-        Share of the positive counts that are signal.
-    n_cells
-        Cells with a positive count.
-    kind
-        ``"mixture"``, or ``"background"`` or ``"signal"`` where that alone describes the counts better (BIC).
-    """
-
+    # Least UMIs from which on a count is rather signal than background; None if there are no two components.
     threshold: int | None
+    # Rate of the Poisson background, UMIs per cell.
     background: float
+    # Mean and standard deviation of the natural logarithm of the signal's counts, and its share of the positive counts.
     mean: float
     sd: float
     share: float
     n_cells: int
+    # "mixture", or "background" or "signal" where that alone describes the counts better (BIC).
     kind: str
 
 
 def fit_umi_mixture(counts: ArrayLike, n: ArrayLike | None = None) -> UmiMixture:
     """Separate the UMI counts of a guide into ambient ones and those of cells that express it.
 
-    Parameters
-    ----------
-    counts
-        Positive counts, whole numbers: of each cell, or those that occur. Shape ``(n_counts,)``.
-    n
-        Number of cells in which each count occurs; None: one. Shape ``(n_counts,)``.
+    ``counts`` are positive whole numbers: of each cell, or those that occur, each in ``n`` cells. Raises InputError if
+    there are none, or they are not whole numbers of at least 1.
 
-    Returns
-    -------
-    UmiMixture
-
-    Raises
-    ------
-    InputError
-        If there are no counts, or they are not whole numbers of at least 1.
-
-    Notes
-    -----
     Background: Poisson, truncated at zero, because only positive counts are looked at. Signal: log-normal, rounded.
     After Replogle et al. (2022, Cell 185:2559), who fit a Poisson and a normal distribution to logarithms of counts,
     and call a guide where the posterior probability of the second is above 1/2; Braunger et al. (2024, Bioinformatics
@@ -82,8 +54,6 @@ def fit_umi_mixture(counts: ArrayLike, n: ArrayLike | None = None) -> UmiMixture
     signal are those of the logarithms of its counts. A mixture has to be better than either component alone by the
     Bayesian information criterion.
 
-    Examples
-    --------
     >>> fit = fit_umi_mixture([1, 2, 3, 8, 10, 12, 15, 20, 30], [900, 60, 4, 60, 90, 90, 80, 50, 20])
     >>> fit.threshold, round(fit.share, 2)
     (4, 0.29)

@@ -13,8 +13,8 @@ from screen_cells import load_screen
 from scanlink.errors import InputError, OptionError
 from scanlink.stats import fit_negbin, fit_poisson, resample_key
 from scanlink.stats import images as module
-from scanlink.stats._permuted import Plan, levels, observed_statistics, statistics
-from scanlink.stats.gene_score import GeneScore
+from scanlink.stats._permute import Plan
+from scanlink.stats.gene_score import GeneScore, levels, observed_statistics, statistics
 from scanlink.stats.images import Permutations, Perturbed
 from scanlink.stats.permutation import interaction_permutation_p, permutation_p
 
