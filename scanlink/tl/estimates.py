@@ -17,55 +17,24 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Regression:
-    """A regression of which one coefficient is tested.
+    """A regression of which one coefficient is tested."""
 
-    Attributes
-    ----------
-    counts
-        Counts of the gene. Shape ``(n_cells,)``.
-    design
-        Terms of the regression. Shape ``(n_cells, n_terms)``.
-    target
-        Index of the column that is tested.
-    coef
-        Coefficients at the maximum. Shape ``(n_terms,)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``.
-    theta
-        Inverse dispersion of a negative binomial; None for Poisson counts.
-    clusters
-        Cluster of each cell; None takes cells for independent. Shape ``(n_cells,)``.
-    """
-
-    counts: Floats
-    design: Floats
-    target: int
-    coef: Floats
-    offset: Floats
-    theta: float | None
-    clusters: NDArray[np.int64] | None
+    counts: Floats  # Of the gene. Shape ``(n_cells,)``.
+    design: Floats  # Shape ``(n_cells, n_terms)``.
+    target: int  # Index of the column that is tested.
+    coef: Floats  # Coefficients at the maximum. Shape ``(n_terms,)``.
+    offset: Floats  # Known part of the log expected count. Shape ``(n_cells,)``.
+    theta: float | None  # Inverse dispersion of a negative binomial; None for Poisson counts.
+    clusters: NDArray[np.int64] | None  # Cluster of each cell; None takes cells for independent. Shape ``(n_cells,)``.
 
 
 def p_values(
     estimate: float, se: float, se_robust: float, p_robust: float, regression: Regression | None
 ) -> dict[str, float]:
-    """Compute all p-values of an estimate but those by resampling, and the errors behind them.
+    """Compute all p-values of an estimate but those by resampling, and the errors behind them, by the names of columns.
 
-    Parameters
-    ----------
-    estimate
-        The coefficient, natural log.
-    se, se_robust
-        Model-based and sandwich standard error.
-    p_robust
-        Robust p-value, which every test has in a form of its own.
-    regression
-        The regression whose coefficient it is; None where it is no coefficient of one.
-
-    Returns
-    -------
-    dict
-        By the names of columns.
+    ``p_robust`` has a form of its own in every test. ``regression`` is that whose coefficient the estimate (natural
+    log) is; without one there is no tail.
     """
     tail = np.nan
     if regression is not None:

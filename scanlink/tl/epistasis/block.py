@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from scanlink.run import Block
 from scanlink.stats import GeneReplicates, Ladder, StateReplicates, StatesFit, climb_all
+from scanlink.tl.cells import opener
 from scanlink.tl.epistasis.cells import StatesCells
 from scanlink.tl.epistasis.rows import EpistasisPlan
 from scanlink.tl.epistasis.table import EPISTASIS_TABLE, quantity_names
-from scanlink.tl.opened import opener
 from scanlink.tl.resampling import WAITING_BYTES
 
 __all__ = ["epistasis_block"]

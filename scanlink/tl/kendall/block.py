@@ -13,10 +13,9 @@ from scanlink.run import Block
 from scanlink.stats.kendall import kendall_tau
 from scanlink.store.npy import ArrayFile
 from scanlink.store.store import Store
-from scanlink.tl.cells import Cells
+from scanlink.tl.cells import Cells, opener
 from scanlink.tl.kendall.rows import KendallPlan
 from scanlink.tl.kendall.table import KENDALL_TABLE
-from scanlink.tl.opened import opener
 
 __all__ = ["kendall_block"]
 

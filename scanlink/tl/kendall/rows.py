@@ -9,10 +9,9 @@ import numpy as np
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.run import cut
 from scanlink.tl.analysis import Given
-from scanlink.tl.cell_plan import CellPlan, write_cell_plan
+from scanlink.tl.cell_plan import CellPlan, checked_pairs, write_cell_plan
 from scanlink.tl.designs import group_designs
 from scanlink.tl.kendall.options import KendallOptions
-from scanlink.tl.labels import checked_pairs
 
 __all__ = ["KendallPlan", "kendall_rows"]
 

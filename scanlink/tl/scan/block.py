@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from scanlink.run import Block
 from scanlink.stats import Ladder
-from scanlink.tl.opened import opener
+from scanlink.tl.cells import opener
 from scanlink.tl.resampling import Bootstrap
 from scanlink.tl.scan.cells import GeneCounts, GroupCells, PeakCounts
 from scanlink.tl.scan.rows import ScanPlan

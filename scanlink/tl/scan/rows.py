@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scanlink.run import Block, cut
 from scanlink.store.npy import ArrayFile
 from scanlink.tl.analysis import Given
-from scanlink.tl.cell_plan import CellPlan, write_cell_plan
+from scanlink.tl.cell_plan import CellPlan, checked_pairs, write_cell_plan
 from scanlink.tl.designs import group_designs
-from scanlink.tl.labels import checked_pairs
 from scanlink.tl.scan.options import ScanOptions
 from scanlink.tl.scan.pair_costs import PairCosts, nonzero_cells
 
