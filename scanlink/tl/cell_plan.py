@@ -84,7 +84,7 @@ def write_cell_plan(
 
 
 def checked_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Check a user's pairs, and give them as a scan takes them: ``gene``, ``peak``, ``distance`` (bp, NaN if not known), genes together.
+    """Check the pairs of a user; give ``gene``, ``peak`` and ``distance`` (bp, NaN if not known), genes together.
 
     Raises InputError or MissingKeyError if it is no table, lacks a column, is empty, or a distance is no whole number.
     """

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.stats import bootstrap_tail
-from scanlink.tl.cells import two_sided
+from scanlink.options import Robust
+from scanlink.stats import bootstrap_tail, sandwich_se
+from scanlink.tl.cells import Cells, Fit, theta_of, two_sided
 
-__all__ = ["Regression", "p_values"]
+__all__ = ["Regression", "coefficient_columns", "p_values"]
 
 Floats = NDArray[np.float64]
 
@@ -49,3 +51,27 @@ def p_values(
             clusters=regression.clusters,
         ).p
     return {"se": se, "p": two_sided(estimate / se), "se_robust": se_robust, "p_robust": p_robust, "p_tail": tail}
+
+
+def coefficient_columns(
+    cells: Cells,
+    counts: Floats,
+    design: Floats,
+    fit: Fit,
+    target: int,
+    *,
+    robust: Robust,
+    p_robust: Callable[[], float],
+) -> dict[str, float]:
+    """Compute ``beta`` (natural log) and the columns of :func:`p_values` of one coefficient of a fit.
+
+    ``robust`` is the form of the sandwich error. ``p_robust`` is asked where cells have no clusters; with them it is
+    the t test of the robust error.
+    """
+    beta, se, theta = float(fit.coef[target]), float(fit.se[target]), theta_of(fit)
+    se_robust = sandwich_se(
+        counts, fit.fitted, design, fit.covariance, target=target, kind=robust, theta=theta, clusters=cells.clusters
+    )
+    p = p_robust() if cells.clusters is None else cells.robust_wald(beta, se_robust)
+    regression = Regression(counts, design, target, fit.coef, cells.offset, theta=theta, clusters=cells.clusters)
+    return {"beta": beta, **p_values(beta, se, se_robust, p, regression)}

@@ -21,12 +21,21 @@ from scanlink.stats import (
 from scanlink.stats.bootstrap import ResampledPair
 from scanlink.tl.cells import Cells, Fit, theta_of
 
-__all__ = ["WAITING_BYTES", "Bootstrap"]
+__all__ = ["WAITING_BYTES", "Bootstrap", "expected_replicates"]
 
 Floats = NDArray[np.float64]
 
 # As much may wait to be resampled together.
 WAITING_BYTES = 2**28
+
+
+# Of tested rows, about this share enters each next stage of a ladder.
+_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
+
+
+def expected_replicates(ladder: Ladder) -> float:
+    """Guess how many replicates a row gets on average."""
+    return sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(ladder.stages))
 
 
 class Bootstrap:

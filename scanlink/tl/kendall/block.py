@@ -50,20 +50,7 @@ class _Cells(Cells):
 
 
 def kendall_block(plan: KendallPlan, block: Block) -> pa.Table:
-    """Correlate the pairs of one block.
-
-    Parameters
-    ----------
-    plan
-        Plan of the pairs.
-    block
-        Rows of the plan, in one group.
-
-    Returns
-    -------
-    pyarrow.Table
-        A row a pair, with the columns of the table that are computed.
-    """
+    """Correlate the pairs of one block: a row a pair, with the columns of the table that are computed."""
     plan, cells = _opened(plan, block.group)
     gene, peak = (ArrayFile(plan.row_file(name)).read(block.first, block.last) for name in ("gene", "peak"))
     tau = np.full(gene.size, np.nan)

@@ -29,19 +29,9 @@ class KendallPlan(CellPlan):
 
 
 def kendall_rows(given: Given, options: KendallOptions) -> KendallPlan:
-    """Check everything and write the plan; the same input gives the same plan.
+    """Check everything and write the plan of the table ``pairs``; the same input gives the same plan.
 
-    Parameters
-    ----------
-    given
-        Counts and cells, and the table ``pairs``: columns ``gene`` and ``peak``; ``distance`` if known.
-    options
-        How expression is correlated with open peaks.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError
-        Whatever would make tasks fail is found here: unknown names, no depth, no group with enough cells.
+    Whatever would make tasks fail is found here: unknown names, no depth, no group with enough cells.
     """
     store, pairs = given.counts, checked_pairs(given.tables["pairs"])
     if options.depth not in store.cell_columns:

@@ -33,19 +33,9 @@ class ScanPlan(CellPlan):
 
 
 def scan_rows(given: Given, options: ScanOptions) -> ScanPlan:
-    """Check everything and write the plan of a scan; the same input gives the same plan.
+    """Check everything and write the plan of the table ``pairs``; the same input gives the same plan.
 
-    Parameters
-    ----------
-    given
-        Counts and cells, and the table ``pairs``: columns ``gene`` and ``peak``; ``distance`` if known.
-    options
-        How pairs are tested.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError, OptionError
-        Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
+    Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
     """
     store, pairs = given.counts, checked_pairs(given.tables["pairs"])
     gene, peak = store.positions("rna", pairs["gene"]), store.positions("atac", pairs["peak"])
