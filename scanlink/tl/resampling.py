@@ -27,8 +27,6 @@ Floats = NDArray[np.float64]
 
 # As much may wait to be resampled together.
 WAITING_BYTES = 2**28
-
-
 # Of tested rows, about this share enters each next stage of a ladder.
 _GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
 
