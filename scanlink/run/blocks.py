@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class Block:
 
 def cut(
     owners: NDArray[np.integer],
-    costs: Sequence[NDArray[np.float64]],
+    costs: Iterable[NDArray[np.float64]],  # Gone through twice.
     *,
     target: float | None = None,
     owners_per_block: int | None = None,

@@ -24,33 +24,16 @@ __all__ = ["Analysis", "Export", "Follows", "Given"]
 
 @dataclass(frozen=True)
 class Given:
-    """What an analysis goes on: the counts, the tables so far, and the options.
+    """What an analysis goes on: the counts, the tables so far, and the options."""
 
-    Attributes
-    ----------
-    folder
-        Folder of the run or call; plans and parts go to ``parts/`` in it.
-    sections
-        Options of the run, by the name of their section.
-    store
-        Counts of all cells; None where an experiment has none.
-    tables
-        Tables by name: those that the experiment prepared, and those of the analyses that are followed.
-    groups
-        Which cells are analysed together.
-    group
-        Name of the group that is planned, for an analysis that is planned for each group on its own; "" for all.
-    strict
-        Whether it is an error if none of the groups can be tested.
-    """
-
-    folder: Path
-    sections: Mapping[str, Any]
-    store: Store | None = None
+    folder: Path  # Of the run or call; plans and parts go to ``parts/`` in it.
+    sections: Mapping[str, Any]  # Options of the run, by the name of their section.
+    store: Store | None = None  # Counts of all cells; None where an experiment has none.
+    # Tables by name: those that the experiment prepared, and those of the analyses that are followed.
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    groups: GroupOptions = field(default_factory=GroupOptions)
-    group: str = ""
-    strict: bool = True
+    groups: GroupOptions = field(default_factory=GroupOptions)  # Which cells are analysed together.
+    group: str = ""  # The group that is planned, for an analysis that is planned for each on its own; "" for all.
+    strict: bool = True  # Whether it is an error if none of the groups can be tested.
 
     def having(self, **tables: pd.DataFrame) -> Given:
         """Give the same with further tables."""
@@ -75,40 +58,23 @@ class Given:
 
 @dataclass(frozen=True)
 class Follows:
-    """Which tables an analysis needs, and when it begins.
+    """Which tables an analysis needs, and when it begins."""
 
-    Attributes
-    ----------
-    names
-        Called with the options of the analysis; gives the names of the analyses that it follows.
-    by_group
-        Whether it is planned for each group on its own, with the rows of that group; False: once, with all rows.
-    waits
-        Called with what is given; whether even the first group waits for all groups of what is followed.
-    """
-
+    # Called with the options of the analysis; gives the names of the analyses that it follows.
     names: Callable[[Any], Sequence[str]]
+    # Whether it is planned for each group on its own, with the rows of that group; False: once, with all rows.
     by_group: bool = True
+    # Called with what is given; whether even the first group waits for all groups of what is followed.
     waits: Callable[[Given], bool] = lambda given: False
 
 
 @dataclass(frozen=True)
 class Export:
-    """How a table is written for other programs.
+    """How a table is written for other programs."""
 
-    Attributes
-    ----------
-    formats
-        Formats of :func:`scanlink.io.export` that it can be written in.
-    rows
-        Called with the run: gives the rows as those formats take them.
-    called_only
-        Whether genome browsers get only what is called, unless another rate is named.
-    """
-
-    formats: tuple[str, ...]
-    rows: Callable[[Run], pd.DataFrame]
-    called_only: bool
+    formats: tuple[str, ...]  # Of :func:`scanlink.io.export`.
+    rows: Callable[[Run], pd.DataFrame]  # Gives the rows as those formats take them.
+    called_only: bool  # Whether genome browsers get only what is called, unless another rate is named.
 
 
 def _nothing(given: Given, options: Any) -> None:
@@ -117,52 +83,29 @@ def _nothing(given: Given, options: Any) -> None:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A question put to many rows: one section of options, one table, one section of the page.
+    """A question put to many rows: one section of options, one table, one section of the page."""
 
-    Attributes
-    ----------
-    name
-        Section of run.yaml, ``parts/NAME-*``, key in the record.
-    table
-        What it leaves: ``TABLE.parquet``.
-    options
-        Model of its section.
-    rows
-        Called as ``rows(given, options)``: makes every check and returns the rows asked for as a plan, or None where
-        nothing is asked. Nothing is computed before it returns.
-    block
-        Called as ``block(context, block)`` on a worker: the block's part. None for what ``finish`` computes whole.
-    finish
-        Called as ``finish(plans, given, options, set_aside=..., groups=...)``: makes the table of finished parts, with
-        names, ``p_value``, ``fdr`` and ``status``, a row for everything asked. ``set_aside`` holds for each plan the
-        numbers of blocks that failed, ``groups`` the groups that are wanted while others are computed, None for all.
-    section
-        What the page and the command line tell.
-    level
-        Section of the options whose ``alpha`` is the false discovery rate below which a row is called; "" where no
-        row is tested.
-    follows
-        What it waits for; None for an analysis that stands at the start.
-    check
-        Called as ``check(given, options)`` before the first task: finds what would make a follower fail.
-    export
-        How the table is written for other programs; None where it is not.
-    beside
-        Further tables by name; each is called as ``make(plans, given, options)``, where ``given`` holds the analysis'
-        own table, and returns None where there is none.
-    """
-
-    name: str
-    table: Table
-    options: type[Options]
+    name: str  # Section of run.yaml, ``parts/NAME-*``, key in the record.
+    table: Table  # What it leaves: ``TABLE.parquet``.
+    options: type[Options]  # Model of its section.
+    # Makes every check and returns the rows asked for as a plan, or None where nothing is asked. Nothing is computed
+    # before it returns.
     rows: Callable[[Given, Any], Plan | None]
+    # Called as ``block(context, block)`` on a worker: the block's part. None for what ``finish`` computes whole.
     block: Task | None
+    # Called as ``finish(plans, given, options, set_aside=..., groups=...)``: makes the table of finished parts, with
+    # names, ``p_value``, ``fdr`` and ``status``, a row for everything asked. ``set_aside`` holds for each plan the
+    # numbers of blocks that failed, ``groups`` the groups that are wanted while others are computed, None for all.
     finish: Callable[..., pd.DataFrame]
-    section: Section
+    section: Section  # What the page and the command line tell.
+    # Section of the options whose ``alpha`` is the rate below which a row is called; "" where no row is tested.
     level: str = ""
-    follows: Follows | None = None
+    follows: Follows | None = None  # What it waits for; None for an analysis that stands at the start.
+    # Called before the first task: finds what would make a follower fail.
     check: Callable[[Given, Any], None] = _nothing
-    export: Export | None = None
+    export: Export | None = None  # How the table is written for other programs; None where it is not.
+    # Further tables by name; each is called as ``make(plans, given, options)``, where ``given`` holds the analysis' own
+    # table, and returns None where there is none.
     beside: Mapping[str, Callable[[Sequence[Any], Given, Any], pd.DataFrame | None]] = field(default_factory=dict)
 
     @property

@@ -1,34 +1,37 @@
-"""An analysis as a call: options checked, rows planned, blocks computed, parts put together."""
+"""An analysis as a call: options checked, a store made, rows planned, blocks computed, parts put together."""
 
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
+from mudata import MuData
 from pydantic import BaseModel, ValidationError
 
-from scanlink.errors import OptionError
+from scanlink import io
+from scanlink.errors import InputError, OptionError, first_few
 from scanlink.options import GroupOptions, Options, explain
 from scanlink.pp.groups import group_names
 from scanlink.run import FolderLock, Plan, RunStats, Work, check_client, client_for, run_work
+from scanlink.store.columns import Modality
+from scanlink.store.make import write_store
+from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
-from scanlink.tl.stores import store_of
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from scanlink.store.store import Store
-
-__all__ = ["call", "checked_options", "compute", "work_of"]
+__all__ = ["call", "checked_options", "compute", "report_blocks", "store_of", "work_of"]
 
 log = logging.getLogger("scanlink")
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
-Counts = Callable[[Any, Path], "tuple[Store, dict[str, pd.DataFrame]]"]
+Counts = Callable[[Any, Path], tuple[Store, dict[str, pd.DataFrame]]]
 
 
 def _rna_and_atac(mdata: Any, folder: Path) -> tuple[Store, dict[str, pd.DataFrame]]:
@@ -45,26 +48,9 @@ def call(
 ) -> pd.DataFrame:
     """Run an analysis on data, and return its table.
 
-    Parameters
-    ----------
-    analysis
-        The analysis.
-    arguments
-        Arguments of the public call by name: ``mdata``, ``groupby``, ``groups``, ``client`` and ``out``, and the
-        options of the analysis, of which ``fdr_method`` is ``method``.
-    tables
-        Tables that the rows are made of.
-    sections
-        Further sections of options, by name.
-    counts
-        Called with ``mdata`` and a folder: makes the store, below the folder if need be, and further tables.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError, OptionError
-        Before anything is computed, if the data or an option cannot be used.
-    RunError
-        If blocks fail on the workers, or the folder cannot be written or is in use by another call.
+    ``arguments`` are those of the public call by name: ``mdata``, ``groupby``, ``groups``, ``client`` and ``out``, and
+    the options of the analysis, of which ``fdr_method`` is ``method``. The rows are made of ``tables``; ``counts``
+    makes the store of ``mdata``, below a folder if need be, and further tables.
     """
     fields, names = analysis.options.model_fields, {"method": "fdr_method"}
     values = {name: arguments[names.get(name, name)] for name in fields if names.get(name, name) in arguments}
@@ -85,23 +71,42 @@ def call(
             return analysis.finish([plan], given, options)
 
 
-def checked_options(model: type[AnyModel], values: Mapping[str, Any], *, prefix: str = "") -> AnyModel:
-    """Make options, or say in words of this package what is wrong with them.
+def store_of(
+    mdata: MuData | Store | str | os.PathLike[str],
+    folder: Path,
+    *,
+    modalities: Sequence[Modality] = ("rna", "atac"),
+    check: Callable[[MuData], None] | None = None,
+) -> Store:
+    """Open or make, below ``folder``, the scan store of a MuData, a store or the folder of one.
 
-    Parameters
-    ----------
-    model
-        Model of the options.
-    values
-        Values by name.
-    prefix
-        What stands before a name in the words of the caller.
-
-    Raises
-    ------
-    OptionError
-        If a value is wrong; has a line for each.
+    A MuData has to pass ``check``, by default :func:`scanlink.io.check`. Raises InputError where it is none of these,
+    lacks a modality, or is not as a scan needs it.
     """
+    names = " and ".join(modalities)
+    if isinstance(mdata, (Store, str, os.PathLike)):
+        store = mdata if isinstance(mdata, Store) else Store.open(mdata)
+        if not set(modalities) <= set(store.modalities):
+            raise InputError(f"the store {store.path} holds {' and '.join(store.modalities)}, expected {names}")
+        return store
+    if not isinstance(mdata, MuData):
+        quoted = " and ".join(map(repr, modalities))
+        raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with {quoted}, or a scan store")
+    for modality in modalities:
+        if modality in mdata.mod and mdata[modality].isbacked:
+            raise InputError(
+                f"{modality} is on disk (backed): call mdata = scanlink.pp.filter_features(mdata), which reads in "
+                "pieces and returns what is kept in memory"
+            )
+    (check or io.check)(mdata)
+    if not mdata.obs.columns.is_unique:
+        twice = mdata.obs.columns[mdata.obs.columns.duplicated()]
+        raise InputError(f"obs has columns of the same name ({first_few(twice)}): rename or drop them")
+    return write_store(mdata, folder / "store", modalities=modalities)
+
+
+def checked_options(model: type[AnyModel], values: Mapping[str, Any], *, prefix: str = "") -> AnyModel:
+    """Make options, or raise an OptionError with a line for each wrong value, ``prefix`` before the option's name."""
     try:
         return model(**values)
     except ValidationError as error:
@@ -112,16 +117,8 @@ def checked_options(model: type[AnyModel], values: Mapping[str, Any], *, prefix:
 def work_of(analysis: Analysis, plan: Plan, *, leaf: bool = True, chunk: tuple[int, int] = (1, 1)) -> Work:
     """Give what is to be computed of a plan.
 
-    Parameters
-    ----------
-    analysis
-        Analysis whose plan it is.
-    plan
-        The plan.
-    leaf
-        Whether nothing follows from its groups.
-    chunk
-        ``(i, n)``: only the i-th of n slices, counted from 1, for job arrays.
+    ``leaf`` says that nothing follows from its groups; ``chunk`` is ``(i, n)``, the i-th of n slices from 1, for job
+    arrays.
     """
     assert analysis.block is not None
     blocks = plan.blocks
@@ -142,18 +139,7 @@ def compute(
 ) -> RunStats:
     """Compute what is not finished of a plan. Blocks that fail are set aside, and named in what is returned.
 
-    Parameters
-    ----------
-    analysis
-        Analysis whose plan it is.
-    plan
-        The plan.
-    client
-        Dask client; None computes in this process.
-    chunk
-        ``(i, n)``: only the i-th of n slices, counted from 1, for job arrays.
-    problem
-        Called now and then; a text stops the work, as in :func:`scanlink.run.run_work`.
+    ``chunk`` is as in :func:`work_of`, and a text of ``problem`` stops the work, as in :func:`scanlink.run.run_work`.
     """
     work = work_of(analysis, plan, chunk=chunk)
     stats = run_work([work], client=client, problem=problem)[work]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +14,13 @@ from scanlink.stats import Covariates, NegbinFit, PoissonFit, Weights, resample_
 from scanlink.store.store import Modality, Store
 from scanlink.tl.cell_plan import CellPlan
 
-__all__ = ["Cells", "Fit", "theta_of", "two_sided"]
+__all__ = ["Cells", "Fit", "opener", "theta_of", "two_sided"]
 
 Floats = NDArray[np.float64]
 
 Fit = PoissonFit | NegbinFit
+AnyPlan = TypeVar("AnyPlan", bound=CellPlan)
+AnyCells = TypeVar("AnyCells")
 
 # What a group keeps of weights between blocks.
 _WEIGHTS_BYTES = 2**27
@@ -37,18 +41,8 @@ def theta_of(fit: Fit) -> float | None:
 class Cells:
     """The cells of a group, as every test of them needs them.
 
-    Parameters
-    ----------
-    store
-        Counts of all cells.
-    plan
-        Plan whose group it is.
-    number
-        Index of the group in the plan.
-    seed
-        Seed of the bootstrap.
-    device
-        Device of the bootstrap's matrix products; None for this package's own loops.
+    ``number`` is the index of the group in the plan, ``seed`` that of the bootstrap, and ``device`` where its matrix
+    products are computed, None for this package's own loops.
     """
 
     def __init__(self, store: Store, plan: CellPlan, number: int, *, seed: int, device: str | None) -> None:
@@ -90,3 +84,22 @@ class Cells:
         upper = 0.5 + _LEVEL / 2
         factor = ndtri(upper) if self.clusters is None else stdtrit(int(self.clusters.max()), upper)
         return estimate - float(factor) * se, estimate + float(factor) * se
+
+
+def opener(cells: Callable[[Store, AnyPlan, int], AnyCells]) -> Callable[[AnyPlan, int], tuple[AnyPlan, AnyCells]]:
+    """Make the function by which a kind of task finds its plan, as it arrived, and the cells of a group.
+
+    The latest plans with their stores, and the cells of the latest groups, stay open between blocks.
+    """
+
+    # By plan and not by path of the store: another plan may find other counts under the same path.
+    @lru_cache(maxsize=4)
+    def opened(plan: AnyPlan) -> tuple[AnyPlan, Store]:
+        return plan, plan.open_store()
+
+    @lru_cache(maxsize=2)
+    def group(plan: AnyPlan, number: int) -> AnyCells:
+        kept, store = opened(plan)
+        return cells(store, kept, number)
+
+    return lambda plan, number: (opened(plan)[0], group(plan, number))

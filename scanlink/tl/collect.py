@@ -22,30 +22,11 @@ __all__ = ["add_rates", "named_rows", "read_parts"]
 def read_parts(
     plan: CellPlan, schema: pa.Schema, *, set_aside: Collection[int] = (), groups: Collection[int] | None = None
 ) -> pd.DataFrame:
-    """Read the parts of a plan.
+    """Read the parts of a plan: a row for each of its rows in each group, in their order, with columns of ``schema``.
 
-    Parameters
-    ----------
-    plan
-        The plan.
-    schema
-        Columns of its parts.
-    set_aside
-        Numbers of blocks that failed: their rows get the status ``failed``.
-    groups
-        Numbers of the groups that are wanted while others may still be computed; None for a finished plan.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each row of the plan in each group, in the order of groups and rows; columns of ``schema``.
-
-    Raises
-    ------
-    PartError
-        If a part is missing or damaged; names the first.
-    RunError
-        If blocks of a finished plan have left no part.
+    Rows of the blocks ``set_aside`` get the status ``failed``. ``groups`` are those that are wanted while others may
+    still be computed, None for a finished plan. Raises PartError if a part is missing or damaged, and RunError if
+    blocks of a finished plan have left none.
     """
     if groups is not None:
         return plan.parts.read([block for block in plan.blocks if block.group in groups]).to_pandas()
@@ -70,21 +51,9 @@ def read_parts(
 def named_rows(
     plan: CellPlan, parts: pd.DataFrame, peaks: Mapping[str, NDArray[np.integer[Any]]] | None = None
 ) -> pd.DataFrame:
-    """Add what the plan knows of each row: names of group, gene and peaks, cells of the group, and distance.
+    """Add what the plan knows of each row: names of group, gene and peaks, cells of the group, and distance (bp).
 
-    Parameters
-    ----------
-    plan
-        The plan.
-    parts
-        Parts of it; the name of the group takes the place of its index.
-    peaks
-        Positions in the store of the peak of each row of the plan, by the name of its column. Shape ``(n_rows,)`` each.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The parts with ``group``, ``n_cells``, ``gene``, ``distance`` and columns of peaks.
+    ``peaks`` holds the positions in the store of the peak of each row of the plan, by the name of its column.
     """
     store, row = Store.open(plan.store), parts["row"].to_numpy()
     names = np.array([group.name for group in plan.groups], dtype=object)
@@ -101,29 +70,9 @@ def named_rows(
 def add_rates(
     table: pd.DataFrame, keys: Sequence[str], *, method: FdrMethod, asked: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Compute the false discovery rate of every tested row, on its ``p_value``.
+    """Compute the false discovery rate of every row on its ``p_value``, NaN where it was not tested.
 
-    Parameters
-    ----------
-    table
-        Table with ``keys`` and ``p_value``.
-    keys
-        Columns whose values tell apart what rates are taken over; none takes all rows together.
-    method
-        ``"bh"``, ``"by"`` or ``"storey"``.
-    asked
-        Rows over which rates are taken; None takes all. Shape ``(n_rows,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        NaN for rows that were not tested. Shape ``(n_rows,)``.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"group": ["a", "a", "b"], "gene": "g", "p_value": [0.01, 0.02, 0.03]})
-    >>> add_rates(table, ["group"], method="bh").tolist()
-    [0.02, 0.02, 0.03]
+    Rates are taken over the rows that share the values of ``keys``, or all if there are none, and that are ``asked``.
     """
     p_values, rates = table["p_value"].to_numpy(), np.full(len(table), np.nan)
     groups = table.groupby(list(keys), sort=False).indices.values() if keys else [np.arange(len(table))]

@@ -36,21 +36,11 @@ class Group:
 
 @dataclass(frozen=True)
 class GroupDesigns:
-    """The groups of a plan.
-
-    Attributes
-    ----------
-    groups
-        What is told of each.
-    arrays
-        Of each, ``cells`` (positions in the store), ``design``, ``offset``, and ``clusters`` if there are any.
-    members
-        Cells of each group by its name.
-    """
+    """The groups of a plan."""
 
     groups: list[Group]
-    arrays: list[Arrays]
-    members: dict[str, NDArray[np.int32]]
+    arrays: list[Arrays]  # Of each: ``cells`` (positions in the store), ``design``, ``offset``, and maybe ``clusters``.
+    members: dict[str, NDArray[np.int32]]  # Cells of each group by its name.
 
 
 def group_designs(
@@ -66,29 +56,10 @@ def group_designs(
 ) -> GroupDesigns:
     """Find the cells of each group, and make their designs.
 
-    Parameters
-    ----------
-    store
-        Cells and their covariates.
-    formula
-        Of the covariates.
-    groupby
-        Column of the table of cells; None makes all cells one group, ``all``.
-    groups
-        Which of its values; None takes all, in sorted order.
-    cluster
-        Column of the clusters of cells; None takes cells for independent.
-    min_cells
-        Groups with fewer are not tested.
-    n_tested
-        Terms that a test adds to the covariates.
-    strict
-        Whether it is an error if none of the groups can be tested.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError, OptionError
-        If a name or covariate is missing, or no group can be tested, if that is asked for.
+    Groups are the values ``groups`` of a column ``groupby``, by default all of them in sorted order; without a column
+    all cells are one group, ``all``. Those of fewer than ``min_cells`` cells are not tested. ``n_tested`` is the number
+    of terms that a test adds to the covariates. A name or covariate that is missing raises, and so does, if
+    ``strict``, that none of the groups can be tested.
     """
     model = parse_formula(formula, store.cell_columns)
     asked = dict.fromkeys([*model.columns, *(name for name in (groupby, cluster) if name is not None)])

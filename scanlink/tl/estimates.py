@@ -2,70 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.stats import bootstrap_tail
-from scanlink.tl.cells import two_sided
+from scanlink.options import Robust
+from scanlink.stats import bootstrap_tail, sandwich_se
+from scanlink.tl.cells import Cells, Fit, theta_of, two_sided
 
-__all__ = ["Regression", "p_values"]
+__all__ = ["Regression", "coefficient_columns", "p_values"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Regression:
-    """A regression of which one coefficient is tested.
+    """A regression of which one coefficient is tested."""
 
-    Attributes
-    ----------
-    counts
-        Counts of the gene. Shape ``(n_cells,)``.
-    design
-        Terms of the regression. Shape ``(n_cells, n_terms)``.
-    target
-        Index of the column that is tested.
-    coef
-        Coefficients at the maximum. Shape ``(n_terms,)``.
-    offset
-        Known part of the log expected count. Shape ``(n_cells,)``.
-    theta
-        Inverse dispersion of a negative binomial; None for Poisson counts.
-    clusters
-        Cluster of each cell; None takes cells for independent. Shape ``(n_cells,)``.
-    """
-
-    counts: Floats
-    design: Floats
-    target: int
-    coef: Floats
-    offset: Floats
-    theta: float | None
-    clusters: NDArray[np.int64] | None
+    counts: Floats  # Of the gene. Shape ``(n_cells,)``.
+    design: Floats  # Shape ``(n_cells, n_terms)``.
+    target: int  # Index of the column that is tested.
+    coef: Floats  # Coefficients at the maximum. Shape ``(n_terms,)``.
+    offset: Floats  # Known part of the log expected count. Shape ``(n_cells,)``.
+    theta: float | None  # Inverse dispersion of a negative binomial; None for Poisson counts.
+    clusters: NDArray[np.int64] | None  # Cluster of each cell; None takes cells for independent. Shape ``(n_cells,)``.
 
 
 def p_values(
     estimate: float, se: float, se_robust: float, p_robust: float, regression: Regression | None
 ) -> dict[str, float]:
-    """Compute all p-values of an estimate but those by resampling, and the errors behind them.
+    """Compute all p-values of an estimate but those by resampling, and the errors behind them, by the names of columns.
 
-    Parameters
-    ----------
-    estimate
-        The coefficient, natural log.
-    se, se_robust
-        Model-based and sandwich standard error.
-    p_robust
-        Robust p-value, which every test has in a form of its own.
-    regression
-        The regression whose coefficient it is; None where it is no coefficient of one.
-
-    Returns
-    -------
-    dict
-        By the names of columns.
+    ``p_robust`` has a form of its own in every test. ``regression`` is that whose coefficient the estimate (natural
+    log) is; without one there is no tail.
     """
     tail = np.nan
     if regression is not None:
@@ -80,3 +51,27 @@ def p_values(
             clusters=regression.clusters,
         ).p
     return {"se": se, "p": two_sided(estimate / se), "se_robust": se_robust, "p_robust": p_robust, "p_tail": tail}
+
+
+def coefficient_columns(
+    cells: Cells,
+    counts: Floats,
+    design: Floats,
+    fit: Fit,
+    target: int,
+    *,
+    robust: Robust,
+    p_robust: Callable[[], float],
+) -> dict[str, float]:
+    """Compute ``beta`` (natural log) and the columns of :func:`p_values` of one coefficient of a fit.
+
+    ``robust`` is the form of the sandwich error. ``p_robust`` is asked where cells have no clusters; with them it is
+    the t test of the robust error.
+    """
+    beta, se, theta = float(fit.coef[target]), float(fit.se[target]), theta_of(fit)
+    se_robust = sandwich_se(
+        counts, fit.fitted, design, fit.covariance, target=target, kind=robust, theta=theta, clusters=cells.clusters
+    )
+    p = p_robust() if cells.clusters is None else cells.robust_wald(beta, se_robust)
+    regression = Regression(counts, design, target, fit.coef, cells.offset, theta=theta, clusters=cells.clusters)
+    return {"beta": beta, **p_values(beta, se, se_robust, p, regression)}

@@ -21,29 +21,26 @@ from scanlink.stats import (
 from scanlink.stats.bootstrap import ResampledPair
 from scanlink.tl.cells import Cells, Fit, theta_of
 
-__all__ = ["WAITING_BYTES", "Bootstrap"]
+__all__ = ["WAITING_BYTES", "Bootstrap", "expected_replicates"]
 
 Floats = NDArray[np.float64]
 
 # As much may wait to be resampled together.
 WAITING_BYTES = 2**28
+# Of tested rows, about this share enters each next stage of a ladder.
+_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
+
+
+def expected_replicates(ladder: Ladder) -> float:
+    """Guess how many replicates a row gets on average."""
+    return sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(ladder.stages))
 
 
 class Bootstrap:
     """Rows that wait for their replicates.
 
-    Parameters
-    ----------
-    cells
-        Cells of the group in which they are tested.
-    ladder
-        Stages of replicates.
-    reestimate
-        Whether theta of a negative binomial is estimated in each replicate, and not that of the data.
-    pseudocount
-        Number that is added to all counts.
-    end
-        What follows ``p_boot`` and ``n_boot`` in the names of the columns.
+    ``reestimate`` has theta of a negative binomial estimated in each replicate, and not held at that of the data.
+    ``pseudocount`` is added to all counts. ``end`` follows ``p_boot`` and ``n_boot`` in the names of the columns.
     """
 
     def __init__(
@@ -66,23 +63,11 @@ class Bootstrap:
         tested: Floats | None,
         design: Callable[[], Floats],
     ) -> None:
-        """Let a row wait; it gets its p-value. Rows of a gene come one after another.
+        """Let a row wait for its p-value. Rows of a gene come one after another, with the same array of counts.
 
-        Parameters
-        ----------
-        counts
-            Counts of the gene, the same array for all its rows. Shape ``(n_cells,)``.
-        row
-            Row of results.
-        fit
-            Fit of the data.
-        target
-            Index of the coefficient that is tested.
-        tested
-            The only column that is not a covariate, whose replicates share the sums of the gene if the fit is that of
-            Poisson counts; None where every replicate has to be refitted. Shape ``(n_cells,)``.
-        design
-            Makes the design where it is needed: those of all that wait would fill the memory.
+        ``target`` is the index of the coefficient that is tested. ``tested`` is the only column that is not a
+        covariate: replicates then share the sums of the gene if the fit is that of Poisson counts; None where every
+        replicate has to be refitted. ``design`` is a function, as the designs of all that wait would fill the memory.
         """
         if counts is not self._counts:
             if self._bytes > WAITING_BYTES:

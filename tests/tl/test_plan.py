@@ -162,10 +162,11 @@ def test_pair_costs__are_made_one_group_at_a_time(store):
         expressed=nonzero_cells(store, "rna", gene, "celltype", members),
         opened=nonzero_cells(store, "atac", peak, "celltype", members),
     )
-    assert len(costs) == len(members)
-    assert all(np.array_equal(a, b) for a, b in zip(costs[:2], (costs[0], costs[1]), strict=True))
-    with pytest.raises(IndexError):
-        costs[len(members)]
+    first, again = iter(costs), list(costs)
+    assert len(again) == len(members)
+    assert all(np.array_equal(next(first), seconds) for seconds in again)
+    with pytest.raises(StopIteration):
+        next(first)
 
 
 @pytest.mark.slow

@@ -10,34 +10,24 @@ from numpy.typing import NDArray
 
 from scanlink.run import Block
 from scanlink.stats import GeneReplicates, Ladder, StateReplicates, StatesFit, climb_all
+from scanlink.tl.cells import opener
 from scanlink.tl.epistasis.cells import StatesCells
 from scanlink.tl.epistasis.rows import EpistasisPlan
 from scanlink.tl.epistasis.table import EPISTASIS_TABLE, quantity_names
-from scanlink.tl.opened import opener
 from scanlink.tl.resampling import WAITING_BYTES
 
 __all__ = ["epistasis_block"]
 
+# A gene, its counts, and the fit and row of each of its pairs that wait to be resampled.
+Waiting = list[tuple[int, NDArray[np.float64], list[tuple[StatesFit, dict[str, Any]]]]]
+
 
 def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
-    """Test the enhancer pairs of one block.
-
-    Parameters
-    ----------
-    plan
-        Plan of the pairs.
-    block
-        Rows of the plan, in one group.
-
-    Returns
-    -------
-    pyarrow.Table
-        A row a pair, with the columns of the table that are computed.
-    """
+    """Test the enhancer pairs of one block: a row a pair, with the columns of the table that are computed."""
     plan, cells = _opened(plan, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, NDArray[np.bool_]] = {}
-    waiting: list[tuple[int, NDArray[np.float64], list[tuple[StatesFit, dict[str, Any]]]]] = []
+    waiting: Waiting = []
     size, number_before, counts = 0, -1, np.empty(0)
     for row in range(block.first, block.last):
         number, members = int(plan.gene[row]), plan.enhancers[row].tolist()
@@ -64,9 +54,7 @@ def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EPISTASIS_TABLE.schema(plan.options))
 
 
-def _resample(
-    cells: StatesCells, waiting: list[tuple[int, NDArray[np.float64], list[tuple[StatesFit, dict[str, Any]]]]]
-) -> None:
+def _resample(cells: StatesCells, waiting: Waiting) -> None:
     """Climb the ladder with all that wait, and write down their p-values."""
     genes = []
     for _, counts, pairs in waiting:

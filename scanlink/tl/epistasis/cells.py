@@ -31,12 +31,7 @@ class StatesCells(Cells):
     def test(self, counts: Floats, state: NDArray[np.int64]) -> tuple[dict[str, Any], StatesFit | None]:
         """Compute all columns of one pair but those of the bootstrap, and its fit if there is one.
 
-        Parameters
-        ----------
-        counts
-            Counts of the gene. Shape ``(n_cells,)``.
-        state
-            State of each cell. Shape ``(n_cells,)``.
+        The gene has ``counts``, and each cell is in a ``state``. Shape ``(n_cells,)`` each.
         """
         names, n_states = quantity_names(self.n_enhancers), 2**self.n_enhancers
         cells, umis = state_columns(self.n_enhancers)

@@ -115,13 +115,7 @@ def enhancer_pairs(
 
 
 def enhancer_columns(order: int) -> list[str]:
-    """Names of the columns of a set's enhancers.
-
-    Examples
-    --------
-    >>> enhancer_columns(2)
-    ['enhancer_1', 'enhancer_2']
-    """
+    """Name the columns of the enhancers of a set."""
     return [f"enhancer_{k}" for k in range(1, order + 1)]
 
 

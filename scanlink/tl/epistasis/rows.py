@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -57,19 +58,9 @@ class EpistasisPlan(CellPlan):
 
 
 def check_epistasis(given: Given, options: EpistasisOptions) -> None:
-    """Find what would make tests of enhancer pairs fail once links are there.
+    """Raise what would make tests of enhancer pairs fail once links are there.
 
-    Parameters
-    ----------
-    given
-        Counts and cells.
-    options
-        How enhancer pairs are tested.
-
-    Raises
-    ------
-    MissingKeyError, DesignError, InputError
-        If a name is not known, a covariate is missing, a peak has no place, or no group can be tested.
+    That is an unknown name, a missing covariate, a peak without a place, or no group that can be tested.
     """
     log.info("enhancer pairs: looking at cells and covariates of each group")
     _designs(given, options, given.groups.only, options.order, strict=True)
@@ -81,12 +72,7 @@ def check_epistasis(given: Given, options: EpistasisOptions) -> None:
 def enhancer_rows(given: Given, options: EpistasisOptions) -> EpistasisPlan | None:
     """Make pairs of the linked enhancers of a gene, and their plan; None where there are none.
 
-    Parameters
-    ----------
-    given
-        Counts and cells, and the table ``links`` of one group; or ``enhancer_pairs``, which are then taken.
-    options
-        How enhancer pairs are chosen and tested.
+    The table ``links`` is that of one group; a table ``enhancer_pairs`` takes its place.
     """
     if "enhancer_pairs" in given.tables:
         return _planned(given, options, given.tables["enhancer_pairs"])
@@ -179,10 +165,7 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
     columns = enhancer_columns(order)
     table = pairs[["gene", *columns]].astype(str)
     table.insert(0, "group", pairs["group"].astype(str) if groupby is not None else "all")
-    same = np.zeros(len(table), dtype=bool)
-    for k, name in enumerate(columns):
-        for other in columns[:k]:
-            same |= (table[name] == table[other]).to_numpy()
+    same = np.any([table[name] == table[other] for name, other in combinations(columns, 2)], axis=0)
     if same.any():
         raise InputError(
             f"{int(same.sum())} pairs have an enhancer twice ({first_few(table.loc[same, columns[0]])}): two different "
@@ -198,12 +181,12 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
 
 
 def _distance(table: pd.DataFrame, columns: list[str]) -> NDArray[np.float64]:
-    place = parse_peaks(pd.unique(table[columns].to_numpy().ravel()))
-    middle = ((place["start"] + place["end"]) // 2).astype(np.float64)
-    at = np.column_stack([middle.loc[table[name]].to_numpy() for name in columns])
-    numbers = pd.factorize(place["chrom"])[0]
-    chrom = np.column_stack([numbers[place.index.get_indexer(pd.Index(table[name]))] for name in columns])
-    return np.where((chrom == chrom[:, :1]).all(axis=1), np.ptp(at, axis=1), np.nan)
+    names = table[columns].to_numpy()
+    place = parse_peaks(pd.unique(names.ravel()))
+    rows = place.index.get_indexer(pd.Index(names.ravel())).reshape(names.shape)
+    middle = ((place["start"] + place["end"]) // 2).to_numpy(dtype=np.float64)[rows]
+    chrom = pd.factorize(place["chrom"])[0][rows]
+    return np.where((chrom == chrom[:, :1]).all(axis=1), np.ptp(middle, axis=1), np.nan)
 
 
 def _seconds(group: Group, n_enhancers: int, options: EpistasisOptions) -> float:
@@ -213,8 +196,6 @@ def _seconds(group: Group, n_enhancers: int, options: EpistasisOptions) -> float
     n_states, p = 2**n_enhancers, len(group.terms) + 2**n_enhancers - 1
     fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9
     replicate = 5e-6 + group.n_cells * 1e-9 * p if options.family == "poisson" else group.n_cells * 50e-9
-    replicates = 0.0
-    if options.p_value == "bootstrap":
-        stages = Ladder.of(options.ladder).stages
-        replicates = sum(n * _GO_ON**k for k, (n, _) in enumerate(stages))
+    stages = Ladder.of(options.ladder).stages if options.p_value == "bootstrap" else ()
+    replicates = sum(n * _GO_ON**k for k, (n, _) in enumerate(stages))
     return 3e-3 + 3.0 * n_states * fit + replicate * replicates

@@ -37,30 +37,17 @@ from scanlink.tl.epistasis.rows import EpistasisPlan
 
 __all__ = ["EPISTASIS_TABLE", "enhancer_pairs_table", "finish_epistasis", "quantity_names", "state_columns"]
 
-
 # How the enhancers of a set are called together, by their number.
 _ALL = {2: "both", 3: "all three", 4: "all four"}
 
 
 def quantity_names(n_enhancers: int) -> list[str]:
-    """List the ends of the columns of each contrast and of the interaction.
-
-    Examples
-    --------
-    >>> quantity_names(2)
-    ['10', '01', '11', 'interaction']
-    """
+    """List the ends of the columns of each contrast and of the interaction: 10, 01, 11, interaction."""
     return [*state_names(n_enhancers)[1:], "interaction"]
 
 
 def state_columns(n_enhancers: int) -> tuple[list[str], list[str]]:
-    """List the columns of cells, and of counts, of each state.
-
-    Examples
-    --------
-    >>> state_columns(2)
-    (['n_00', 'n_10', 'n_01', 'n_11'], ['umi_00', 'umi_10', 'umi_01', 'umi_11'])
-    """
+    """List the columns of cells, and of counts, of each state: n_00, n_10, ...; umi_00, umi_10, ..."""
     names = state_names(n_enhancers)
     return [f"n_{name}" for name in names], [f"umi_{name}" for name in names]
 

@@ -13,10 +13,9 @@ from scanlink.run import Block
 from scanlink.stats.kendall import kendall_tau
 from scanlink.store.npy import ArrayFile
 from scanlink.store.store import Store
-from scanlink.tl.cells import Cells
+from scanlink.tl.cells import Cells, opener
 from scanlink.tl.kendall.rows import KendallPlan
 from scanlink.tl.kendall.table import KENDALL_TABLE
-from scanlink.tl.opened import opener
 
 __all__ = ["kendall_block"]
 
@@ -51,20 +50,7 @@ class _Cells(Cells):
 
 
 def kendall_block(plan: KendallPlan, block: Block) -> pa.Table:
-    """Correlate the pairs of one block.
-
-    Parameters
-    ----------
-    plan
-        Plan of the pairs.
-    block
-        Rows of the plan, in one group.
-
-    Returns
-    -------
-    pyarrow.Table
-        A row a pair, with the columns of the table that are computed.
-    """
+    """Correlate the pairs of one block: a row a pair, with the columns of the table that are computed."""
     plan, cells = _opened(plan, block.group)
     gene, peak = (ArrayFile(plan.row_file(name)).read(block.first, block.last) for name in ("gene", "peak"))
     tau = np.full(gene.size, np.nan)

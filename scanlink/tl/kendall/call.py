@@ -87,5 +87,4 @@ def kendall(
     >>> bool(table["tau"].abs().max() <= 1)
     True
     """
-    arguments = locals()
-    return call(KENDALL, arguments, tables={"pairs": pairs})
+    return call(KENDALL, locals(), tables={"pairs": pairs})

@@ -9,10 +9,9 @@ import numpy as np
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.run import cut
 from scanlink.tl.analysis import Given
-from scanlink.tl.cell_plan import CellPlan, write_cell_plan
+from scanlink.tl.cell_plan import CellPlan, checked_pairs, write_cell_plan
 from scanlink.tl.designs import group_designs
 from scanlink.tl.kendall.options import KendallOptions
-from scanlink.tl.labels import checked_pairs
 
 __all__ = ["KendallPlan", "kendall_rows"]
 
@@ -30,19 +29,9 @@ class KendallPlan(CellPlan):
 
 
 def kendall_rows(given: Given, options: KendallOptions) -> KendallPlan:
-    """Check everything and write the plan; the same input gives the same plan.
+    """Check everything and write the plan of the table ``pairs``; the same input gives the same plan.
 
-    Parameters
-    ----------
-    given
-        Counts and cells, and the table ``pairs``: columns ``gene`` and ``peak``; ``distance`` if known.
-    options
-        How expression is correlated with open peaks.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError
-        Whatever would make tasks fail is found here: unknown names, no depth, no group with enough cells.
+    Whatever would make tasks fail is found here: unknown names, no depth, no group with enough cells.
     """
     store, pairs = given.counts, checked_pairs(given.tables["pairs"])
     if options.depth not in store.cell_columns:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from scanlink.report.asked import in_words
 from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, Reference
 from scanlink.report.sections import Section
 
 if TYPE_CHECKING:
-    from scanlink.report.folder import Run
     from scanlink.report.result import Result
 
 __all__ = ["SECTION"]
@@ -36,25 +33,6 @@ def _lead(result: Result) -> str:
     return f"{result.counts.tested:,} of {result.counts.asked:,} pairs have a rank correlation."
 
 
-def _intro(result: Result) -> str:
-    return (
-        "Kendall's tau says how the expression of a gene goes with whether a peak is open, from -1 to 1. It is a score "
-        "and no test: cells with more counts have more of everything, so that tau is above 0 where nothing is linked."
-    )
-
-
-def _absent(run: Run) -> str:
-    return "This run did not compute rank correlations. A section `kendall:` in run.yaml asks for them."
-
-
-def _methods(result: Result) -> list[Method]:
-    return [Method("Rank correlation of expression and open peaks (Kendall's tau)", (_KENDALL,))]
-
-
-def _summary(table: pd.DataFrame, alpha: float, not_followed: Mapping[str, str]) -> list[str]:
-    return summary_lines(table, f"rank correlations asked for in {table['group'].nunique()} groups")
-
-
 SECTION = Section(
     title="Rank correlations",
     blocks="the rank correlations",
@@ -62,8 +40,13 @@ SECTION = Section(
     columns=("group", "gene", "peak", "distance", "tau"),
     asked=lambda options: in_words(options, ("Rank correlations", "kendall", _test)),
     lead=_lead,
-    intro=_intro,
-    absent=_absent,
-    methods=_methods,
-    summary=_summary,
+    intro=lambda result: (
+        "Kendall's tau says how the expression of a gene goes with whether a peak is open, from -1 to 1. It is a score "
+        "and no test: cells with more counts have more of everything, so that tau is above 0 where nothing is linked."
+    ),
+    absent=lambda run: "This run did not compute rank correlations. A section `kendall:` in run.yaml asks for them.",
+    methods=lambda result: [Method("Rank correlation of expression and open peaks (Kendall's tau)", (_KENDALL,))],
+    summary=lambda table, alpha, not_followed: summary_lines(
+        table, f"rank correlations asked for in {table['group'].nunique()} groups"
+    ),
 )

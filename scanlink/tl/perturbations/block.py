@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from scanlink.run import Block
 from scanlink.stats import GeneScore, Ladder, Perturbed
 from scanlink.tables import Table
-from scanlink.tl.cells import Fit, theta_of
-from scanlink.tl.opened import opener
+from scanlink.tl.cells import Fit, opener, theta_of
 from scanlink.tl.perturbations.cells import Perturbation, PerturbedCells, PerturbedGene
 from scanlink.tl.perturbations.rows import PerturbationPlan
 from scanlink.tl.resampling import Bootstrap

@@ -9,7 +9,7 @@ import pandas as pd
 from mudata import MuData
 
 from scanlink.store.store import Store
-from scanlink.tl.stores import store_of
+from scanlink.tl.call import store_of
 
 __all__ = ["counts_and_guides"]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from scanlink.run import Block
 from scanlink.stats import Ladder
-from scanlink.tl.opened import opener
+from scanlink.tl.cells import opener
 from scanlink.tl.resampling import Bootstrap
 from scanlink.tl.scan.cells import GeneCounts, GroupCells, PeakCounts
 from scanlink.tl.scan.rows import ScanPlan
@@ -22,20 +22,7 @@ _CACHE_BYTES = 2**26
 
 
 def scan_block(plan: ScanPlan, block: Block) -> pa.Table:
-    """Test the pairs of one block.
-
-    Parameters
-    ----------
-    plan
-        Plan of the scan.
-    block
-        Rows of the plan's pairs, in one group.
-
-    Returns
-    -------
-    pyarrow.Table
-        A row a pair, with the columns of the table of links that are computed.
-    """
+    """Test the pairs of one block: a row a pair, with the columns of the table of links that are computed."""
     plan, cells = _opened(plan, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, PeakCounts] = {}

@@ -27,13 +27,12 @@ from scanlink.run import check_client, client_for
 from scanlink.store.make import permuted
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Given
-from scanlink.tl.call import checked_options, compute
-from scanlink.tl.labels import checked_pairs
+from scanlink.tl.call import checked_options, compute, store_of
+from scanlink.tl.cell_plan import checked_pairs
 from scanlink.tl.scan import SCAN
 from scanlink.tl.scan.options import LinksOptions, ScanOptions
 from scanlink.tl.scan.rows import scan_rows
 from scanlink.tl.scan.table import finish_links
-from scanlink.tl.stores import store_of
 
 if TYPE_CHECKING:
     from distributed import Client

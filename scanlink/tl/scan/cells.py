@@ -9,20 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scanlink.stats import (
-    GeneNull,
-    NegbinFit,
-    PeakNull,
-    fit_negbin,
-    fit_poisson,
-    gene_null,
-    peak_null,
-    robust_p,
-    sandwich_se,
-)
+from scanlink.stats import GeneNull, NegbinFit, PeakNull, fit_negbin, fit_poisson, gene_null, peak_null, robust_p
 from scanlink.store.store import Store
-from scanlink.tl.cells import Cells, Fit, theta_of
-from scanlink.tl.estimates import Regression, p_values
+from scanlink.tl.cells import Cells, Fit
+from scanlink.tl.estimates import coefficient_columns
 from scanlink.tl.scan.options import ScanOptions
 from scanlink.tl.scan.rows import ScanPlan
 from scanlink.tl.scan.table import LINKS
@@ -96,8 +86,8 @@ class GroupCells(Cells):
         if result["status"] is not None:
             return result, None
         design = self.design_with(peak)
-        fit = self._fit(gene.counts, design)
-        theta = theta_of(fit)
+        fit_counts = fit_poisson if self.options.family == "poisson" else fit_negbin
+        fit: Fit = fit_counts(gene.counts, design, offset=self.offset)
         if np.isnan(fit.coef).any():
             result["status"] = "collinear"
             return result, None
@@ -105,30 +95,19 @@ class GroupCells(Cells):
         if not (fit.converged and np.isfinite(beta) and np.isfinite(se)):
             result["status"] = "not_converged"
             return result, None
-        se_robust = sandwich_se(
+        result |= coefficient_columns(
+            self,
             gene.counts,
-            fit.fitted,
             design,
-            fit.covariance,
-            target=self.target,
-            kind=self.options.robust,
-            theta=theta,
-            clusters=self.clusters,
+            fit,
+            self.target,
+            robust=self.options.robust,
+            p_robust=lambda: robust_p(gene.null, peak.null),
         )
-        p_robust = robust_p(gene.null, peak.null) if self.clusters is None else self.robust_wald(beta, se_robust)
-        regression = Regression(
-            gene.counts, design, self.target, fit.coef, self.offset, theta=theta, clusters=self.clusters
-        )
-        result |= {"beta": beta, "z": beta / se, "status": "ok"}
-        result |= p_values(beta, se, se_robust, p_robust, regression)
+        result |= {"z": beta / se, "status": "ok"}
         if isinstance(fit, NegbinFit):
             result |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
         return result, fit
-
-    def _fit(self, counts: Floats, design: Floats) -> Fit:
-        if self.options.family == "poisson":
-            return fit_poisson(counts, design, offset=self.offset)
-        return fit_negbin(counts, design, offset=self.offset)
 
     def _untestable(self, counts: Floats, peak: Floats, frac_gene: float, frac_peak: float) -> str | None:
         if self.group.status in ("too_few_cells", "too_few_clusters"):

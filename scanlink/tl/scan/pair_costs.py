@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanlink.stats import Ladder
 from scanlink.store.store import Modality, Store
+from scanlink.tl.resampling import expected_replicates
 from scanlink.tl.scan.options import ScanOptions
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PairCosts", "nonzero_cells"]
 
-# Of tested pairs, about this share enters each next stage of a ladder.
-_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
 # Counts of so many entries are looked at for a plan, some seconds' work; of more, the share of each group is guessed.
 _FEW_ENTRIES = 100_000_000
 
@@ -30,19 +29,18 @@ def nonzero_cells(
     groupby: str | None,
     members: Mapping[str, NDArray[np.int32]],
 ) -> NDArray[np.int32]:
-    """Cells of each group in which a feature is non-zero. Shape ``(n_groups, n_features_of_store)``.
+    """Count the cells of each group in which a feature is non-zero. Shape ``(n_groups, n_features_of_store)``.
 
     Groups that are levels of a column that was counted when the store was made are looked up. Otherwise the columns
     of ``features`` are read, or if they are large, each group gets its share of the non-zero cells; then, too, the
     same store and groups give the same numbers.
     """
-    starts = store.starts(modality)
     sizes = np.array([cells.size for cells in members.values()], dtype=np.int64)
     known = store.level_counts(modality, groupby) if groupby is not None else None
     if known is not None and all(known[0].get(name) == cells.size for name, cells in members.items()):
         place = list(known[0])
         return known[1].T[[place.index(name) for name in members]]
-    n_nonzero = np.diff(starts)
+    n_nonzero = np.diff(store.starts(modality))
     wanted = np.unique(features)
     if len(members) == 1 and sizes[0] == store.n_cells:
         return n_nonzero.astype(np.int32)[None]
@@ -58,19 +56,11 @@ def nonzero_cells(
     return out
 
 
-class PairCosts(Sequence[NDArray[np.float64]]):
+class PairCosts:
     """Estimated seconds of each pair, one array a group, made when it is asked for: never all at a time.
 
-    Parameters
-    ----------
-    gene, peak
-        Positions of each pair's in the store. Shape ``(n_pairs,)``.
-    expressed, opened
-        Cells of each group in which genes, and peaks, are non-zero, of :func:`nonzero_cells`.
-    groups
-        Their numbers of cells and terms.
-    options
-        How pairs are tested.
+    ``gene`` and ``peak`` are the positions of each pair's in the store, ``expressed`` and ``opened`` the cells of each
+    group in which genes, and peaks, are non-zero, of :func:`nonzero_cells`.
     """
 
     def __init__(
@@ -85,29 +75,20 @@ class PairCosts(Sequence[NDArray[np.float64]]):
     ) -> None:
         self._gene, self._peak, self._groups, self._options = gene, peak, groups, options
         self._expressed, self._opened = expressed, opened
-        self._replicates = 0.0
-        if options.p_value == "bootstrap":
-            stages = Ladder.of(options.ladder).stages
-            self._replicates = sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+        resampled = options.p_value == "bootstrap"
+        self._replicates = expected_replicates(Ladder.of(options.ladder)) if resampled else 0.0
 
-    def __len__(self) -> int:
-        return len(self._groups)
+    def __iter__(self) -> Iterator[NDArray[np.float64]]:
+        for group, expressed, opened in zip(self._groups, self._expressed, self._opened, strict=True):
+            yield self._seconds(group, expressed, opened)
 
-    @overload
-    def __getitem__(self, number: int) -> NDArray[np.float64]: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[NDArray[np.float64]]: ...
-
-    def __getitem__(self, number: int | slice) -> Any:
-        """Costs of the pairs in one group: whether they will be tested, and with how many replicates."""
-        if isinstance(number, slice):
-            return [self[k] for k in range(*number.indices(len(self)))]
-        group, options = self._groups[number], self._options
+    def _seconds(self, group: Group, expressed: NDArray[np.int32], opened: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Estimate by whether the pairs will be tested in a group, and with how many replicates."""
+        options = self._options
         if group.status is not None:
             return np.full(self._gene.size, 2e-5)
         least = options.min_fraction * group.n_cells
-        tested = (self._expressed[number] > least)[self._gene] & (self._opened[number] > least)[self._peak]
+        tested = (expressed > least)[self._gene] & (opened > least)[self._peak]
         p = len(group.terms) + 1
         fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 1e-9 * 4
         replicate = 1e-6 + group.n_cells * 0.2e-9 * p

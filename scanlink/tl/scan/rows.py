@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scanlink.run import Block, cut
 from scanlink.store.npy import ArrayFile
 from scanlink.tl.analysis import Given
-from scanlink.tl.cell_plan import CellPlan, write_cell_plan
+from scanlink.tl.cell_plan import CellPlan, checked_pairs, write_cell_plan
 from scanlink.tl.designs import group_designs
-from scanlink.tl.labels import checked_pairs
 from scanlink.tl.scan.options import ScanOptions
 from scanlink.tl.scan.pair_costs import PairCosts, nonzero_cells
 
@@ -34,19 +33,9 @@ class ScanPlan(CellPlan):
 
 
 def scan_rows(given: Given, options: ScanOptions) -> ScanPlan:
-    """Check everything and write the plan of a scan; the same input gives the same plan.
+    """Check everything and write the plan of the table ``pairs``; the same input gives the same plan.
 
-    Parameters
-    ----------
-    given
-        Counts and cells, and the table ``pairs``: columns ``gene`` and ``peak``; ``distance`` if known.
-    options
-        How pairs are tested.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError, OptionError
-        Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
+    Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
     """
     store, pairs = given.counts, checked_pairs(given.tables["pairs"])
     gene, peak = store.positions("rna", pairs["gene"]), store.positions("atac", pairs["peak"])

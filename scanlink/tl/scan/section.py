@@ -24,7 +24,6 @@ from scanlink.report.references import Method, inference_methods
 from scanlink.report.sections import Picture, Section
 
 if TYPE_CHECKING:
-    from scanlink.report.folder import Run
     from scanlink.report.result import Result
 
 __all__ = ["SECTION"]
@@ -66,17 +65,6 @@ def _lead(result: Result) -> str:
         return f"{text} None of them could be tested; the table below says why."
     links = f"{counts.called:,} {'is a link' if counts.called == 1 else 'are links'}"
     return f"{text} {counts.tested:,} were tested, and {links} at a false discovery rate below {result.alpha:g}."
-
-
-def _intro(result: Result) -> str:
-    return (
-        f"A link is a tested pair with a false discovery rate below {result.alpha:g}. Effects are natural logarithms "
-        "of the fold change of a gene's expression in cells in which the peak is open: 0.69 is a doubling."
-    )
-
-
-def _absent(run: Run) -> str:
-    return "No pair was asked for: links.parquet has no row."
 
 
 def _methods(result: Result) -> list[Method]:
@@ -228,8 +216,11 @@ SECTION = Section(
         options, ("Pairs", "pairs", _pairs), ("Test", "scan", _test), ("Links", "links", fdr_words)
     ),
     lead=_lead,
-    intro=_intro,
-    absent=_absent,
+    intro=lambda result: (
+        f"A link is a tested pair with a false discovery rate below {result.alpha:g}. Effects are natural logarithms "
+        "of the fold change of a gene's expression in cells in which the peak is open: 0.69 is a doubling."
+    ),
+    absent=lambda run: "No pair was asked for: links.parquet has no row.",
     methods=_methods,
     summary=_summary,
     by_group={"effect above 0": "above", "below 0": "below", "genes": "gene", "peaks": "peak"},
