@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -289,8 +290,6 @@ def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDA
 
 
 def _no_target(target: str, names: NDArray[Any]) -> str:
-    import difflib
-
     targets = sorted(set(names.tolist()) - {NON_TARGETING})
     close = difflib.get_close_matches(str(target), targets, n=3, cutoff=0.6)
     hint = f"did you mean {first_few(close)}?" if close else f"there are {first_few(targets)}"

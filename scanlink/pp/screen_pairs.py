@@ -52,11 +52,9 @@ def screen_pairs(
         ``"tss"``: ``[tss - window, tss + 1 + window)``. ``"body"``: the same around the whole gene.
     overlap
         ``"any"``: one base of the target in the window is enough. ``"center"``: its centre must be inside.
-    match
-        How genes of the data are found in the annotation: ``"gene_id"`` (without version), ``"name"``, or None for the
-        identifier where both have one and else the name.
-    only
-        Names of the genes wanted; None: all.
+    match, only
+        How genes of the data are found in the annotation, and names of those wanted: as in
+        :func:`scanlink.pp.cis_pairs`.
 
     Returns
     -------
@@ -72,10 +70,8 @@ def screen_pairs(
     InputError
         If no pair is found (says whether chromosome names or positions are at fault), coordinates are impossible, a
         target has several places, or names are not unique.
-    MissingKeyError
-        If a modality, a column, or a gene of ``only`` is not there.
-    OptionError
-        If an option has an impossible value.
+    MissingKeyError, OptionError
+        As in :func:`scanlink.pp.cis_pairs`.
 
     Notes
     -----
@@ -167,16 +163,13 @@ def _targets(var: pd.DataFrame) -> pd.DataFrame:
 
 def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame, targets: pd.Index) -> pd.DataFrame:
     """Find genes and the targets that bear their name, symbol or identifier, as positions."""
-    names = [pd.DataFrame({"gene": np.arange(len(var)), "name": strip_version(var.index).to_numpy(dtype=object)})]
-    for column in ("symbol", "gene_id", "gene_name"):
-        if column in var:
-            texts = strip_version(var[column].astype(object)).to_numpy(dtype=object)
-            names.append(pd.DataFrame({"gene": np.arange(len(var)), "name": texts}))
-    for column in ("gene", "gene_id"):
-        if column in genes:
-            texts = strip_version(genes[column].iloc[matches["locus"]]).to_numpy(dtype=object)
-            names.append(pd.DataFrame({"gene": matches["gene"].to_numpy(), "name": texts}))
-    every = pd.concat(names)
+    of_data, of_locus = np.arange(len(var)), matches["gene"].to_numpy()
+    names: list[tuple[np.ndarray, pd.Series | pd.Index]] = [(of_data, var.index)]
+    names += [(of_data, var[name]) for name in ("symbol", "gene_id", "gene_name") if name in var]
+    names += [(of_locus, genes[name].iloc[matches["locus"]]) for name in ("gene", "gene_id") if name in genes]
+    every = pd.concat(
+        pd.DataFrame({"gene": gene, "name": strip_version(texts).to_numpy(dtype=object)}) for gene, texts in names
+    )
     every = every[(every["name"] != "") & every["gene"].isin(matches["gene"])].drop_duplicates()
     named = pd.DataFrame({"target": np.arange(len(targets)), "name": strip_version(targets).to_numpy(dtype=object)})
     return every.merge(named, on="name", how="inner")[["gene", "target"]].drop_duplicates(ignore_index=True)

@@ -160,15 +160,7 @@ def run_pairs(
     alpha: float = 0.05,
     client: Client | None = None,
 ) -> pd.DataFrame:
-    """Every simulated pair, tested: a row each, with the columns of :class:`PairTest`.
-
-    Parameters
-    ----------
-    models
-        Screens, one a mean number of guides.
-    interactions, n_pairs, min_both, alpha, client
-        See :func:`power_screen`.
-    """
+    """Test every simulated pair of screens, one screen a mean number of guides: rows of :class:`PairTest`."""
     tasks = []
     for model in models:
         possible = (k for k in range(model.n_targets // 2) if model.n_both(k) >= min_both)
@@ -225,7 +217,7 @@ def _test(model: ScreenModel, genes: tuple[int, ...], sizes: tuple[float, ...], 
 
 
 def _row(own: pd.DataFrame, alpha: float) -> dict[str, float]:
-    """Shares of the pairs of one setting that are called."""
+    """Count the pairs of one setting that are called, as shares."""
     row = {name: float(own[name].iloc[0]) for name in ("guides_per_cell", "interaction")}
     row |= {"n_pairs": len(own), "n_both": float(own["n_both"].mean())}
     for name in ("wald", "robust"):

@@ -27,12 +27,7 @@ class InteractionPlan(PerturbationPlan):
 def interaction_rows(given: Given, options: InteractionOptions) -> InteractionPlan | None:
     """Check everything and write the plan of interactions; None where no gene has two targets.
 
-    Parameters
-    ----------
-    given
-        Counts, and the tables ``pairs`` and ``guides``; or ``target_pairs``, which are then taken.
-    options
-        How pairs are tested.
+    Pairs of targets are those of the table ``target_pairs``, or where there is none those that ``pairs`` make.
     """
     pairs = given.tables.get("target_pairs")
     if pairs is None:

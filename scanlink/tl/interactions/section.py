@@ -15,8 +15,7 @@ from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
 from scanlink.report.sections import Picture, Section
 from scanlink.tables import Column
-from scanlink.tl.perturbations.control_rates import control_facts, control_lines
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS, asked_rows
+from scanlink.tl.perturbations.control_rates import ROW_KINDS, asked_rows, control_facts, control_lines
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run

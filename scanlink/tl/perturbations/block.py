@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scanlink.run import Block
-from scanlink.stats import GeneScore, Ladder, Perturbed
+from scanlink.stats import GeneScore, Ladder, NegbinFit, Perturbed, sandwich_se
 from scanlink.tables import Table
 from scanlink.tl.cells import Fit, theta_of
+from scanlink.tl.estimates import Regression, p_values
 from scanlink.tl.opened import opener
 from scanlink.tl.perturbations.cells import Perturbation, PerturbedCells, PerturbedGene
 from scanlink.tl.perturbations.rows import PerturbationPlan
 from scanlink.tl.resampling import Bootstrap
 
-__all__ = ["PerturbationTest", "run_tests", "unusable"]
+__all__ = ["PerturbationTest", "coefficient", "run_tests", "unusable"]
 
 Floats = NDArray[np.float64]
 
@@ -31,53 +31,29 @@ _CACHE_BYTES = 2**27
 
 @dataclass(frozen=True)
 class PerturbationTest:
-    """A test of one perturbation, or of several together.
-
-    Attributes
-    ----------
-    table
-        Table of its results.
-    fit
-        Called as ``fit(row, cells, gene, *targets)``: fills the row but for what is resampled, and returns the fit if
-        there is one.
-    design
-        Called as ``design(cells, *x)``: the design with the perturbations. Shape ``(n_cells, n_terms)``.
-    place
-        Called as ``place(cells, fit)``: the index of the coefficient that is tested.
-    permute
-        Permutation test of the perturbations.
-    end
-        What follows ``p_boot`` and the like in the names of columns.
-    """
+    """A test of one perturbation, or of several together."""
 
     table: Table
-    fit: Callable[..., Fit | None]
+    # count(row, gene, *x): notes how many cells are perturbed, and returns the status if these say too little.
+    count: Callable[..., str | None]
+    # design(cells, *x): the design with the perturbations. Shape ``(n_cells, n_terms)``.
     design: Callable[..., Floats]
-    place: Callable[[PerturbedCells, Fit], int]
+    # Indices of the coefficients without which there is no result, the tested one last.
+    places: Callable[[PerturbedCells], list[int]]
+    # fill(row, gene, design, fit, *targets): fills the row but for what is resampled.
+    fill: Callable[..., None]
+    # permute(score, images, ladder, permutations): permutation test of the perturbations.
     permute: Callable[..., Any]
+    # What follows ``p_boot`` and the like in the names of columns.
     end: str = ""
 
 
 def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> pa.Table:
-    """Test the rows of one block.
-
-    Parameters
-    ----------
-    test
-        The test.
-    plan
-        Plan of the rows.
-    block
-        Rows of the plan, in one group.
-
-    Returns
-    -------
-    pyarrow.Table
-        A row a test, with the columns of the table that are computed.
-    """
+    """Test the rows of one block: a row a test, with the columns of the table that are computed."""
     plan, cells = _opened(plan, block.group)
     options, blank = plan.options, test.table.blank(plan.options)
-    perturbed, rows = _Kept(cells), []
+    most_kept = max(1, _CACHE_BYTES // max(1, cells.perturbation_bytes))
+    perturbed, rows = lru_cache(most_kept)(cells.perturbed), []
     bootstrap = Bootstrap(
         cells,
         Ladder.of(options.ladder),
@@ -93,7 +69,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
         shuffle = int(plan.rows.shuffle[number])
         targets = [perturbed(int(target), shuffle) for target in plan.rows.targets[number]]
         row: dict[str, Any] = {"group": block.group, "row": number, **blank}
-        fit = test.fit(row, cells, gene, *targets)
+        fit = _fit(test, row, gene, targets)
         rows.append(row)
         if fit is not None and options.p_value == "bootstrap":
             x = [target.x for target in targets]
@@ -102,7 +78,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
                 gene.counts,
                 row,
                 fit,
-                target=test.place(cells, fit),
+                target=test.places(cells)[-1],
                 tested=x[0] if called else None,
                 design=partial(test.design, cells, *x),
             )
@@ -113,36 +89,48 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
     return pa.Table.from_pylist(rows, schema=test.table.schema(options))
 
 
-def unusable(fit: Fit, places: list[int]) -> str | None:
-    """Say why a fit cannot be used, as a status; None where it can.
+def _fit(test: PerturbationTest, row: dict[str, Any], gene: PerturbedGene, targets: list[Perturbation]) -> Fit | None:
+    """Fill a row but for what is resampled, and return its fit if there is one."""
+    cells, x = gene.cells, [target.x for target in targets]
+    too_few = test.count(row, gene, *x)
+    row["status"] = cells.group.status or ("gene_rare" if cells.rare(gene.counts) else too_few)
+    if row["status"] is not None:
+        return None
+    design = test.design(cells, *x)
+    fit = cells.fit(gene.counts, design)
+    row["status"] = unusable(fit, test.places(cells))
+    if row["status"] is not None:
+        return None
+    row["status"] = "ok"
+    if isinstance(fit, NegbinFit):
+        row |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
+    test.fill(row, gene, design, fit, *targets)
+    return fit
 
-    Parameters
-    ----------
-    fit
-        The fit.
-    places
-        Indices of the coefficients that are tested.
+
+def coefficient(
+    gene: PerturbedGene, design: Floats, fit: Fit, *, place: int, score: Callable[[], float]
+) -> dict[str, float]:
+    """Compute ``beta`` of one coefficient, its errors and its p-values but those by resampling.
+
+    ``score`` gives the robust p-value where cells are independent; where they are not, it is that of the robust error.
     """
+    cells, beta, se, theta = gene.cells, float(fit.coef[place]), float(fit.se[place]), theta_of(fit)
+    y, clusters, kind = gene.counts + cells.options.pseudocount, cells.clusters, cells.options.robust
+    se_robust = sandwich_se(
+        y, fit.fitted, design, fit.covariance, target=place, kind=kind, theta=theta, clusters=clusters
+    )
+    p_robust = score() if clusters is None else cells.robust_wald(beta, se_robust)
+    regression = Regression(y, design, place, fit.coef, cells.offset, theta=theta, clusters=clusters)
+    return {"beta": beta, **p_values(beta, se, se_robust, p_robust, regression)}
+
+
+def unusable(fit: Fit, places: list[int]) -> str | None:
+    """Say why a fit cannot be used to test some of its coefficients, as a status; None where it can."""
     if np.isnan(fit.coef).any():
         return "collinear"
     estimates = np.concatenate([fit.coef[places], fit.se[places]])
     return None if fit.converged and np.isfinite(estimates).all() else "not_converged"
-
-
-class _Kept:
-    """Perturbations that were used, the latest of them kept."""
-
-    def __init__(self, cells: PerturbedCells) -> None:
-        self._cells, self._kept = cells, OrderedDict[tuple[int, int], Perturbation]()
-
-    def __call__(self, target: int, shuffle: int) -> Perturbation:
-        name = (target, shuffle)
-        if name not in self._kept:
-            while self._kept and (len(self._kept) + 1) * next(iter(self._kept.values())).nbytes > _CACHE_BYTES:
-                self._kept.popitem(last=False)
-            self._kept[name] = self._cells.perturbed(target, shuffle)
-        self._kept.move_to_end(name)
-        return self._kept[name]
 
 
 class _Permuted:

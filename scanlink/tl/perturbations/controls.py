@@ -15,42 +15,24 @@ __all__ = ["Rows", "add_controls"]
 
 log = logging.getLogger("scanlink")
 
-
 Integers = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What is tested, a row a test.
+    """What is tested, a row a test: arrays of shape ``(n_rows,)``."""
 
-    Attributes
-    ----------
-    gene
-        Position in the store. Shape ``(n_rows,)``.
-    targets
-        Numbers of the targets that are perturbed. Shape ``(n_rows, 1)``, or ``(n_rows, 2)`` for interactions.
-    distance
-        bp, NaN where unknown. Shape ``(n_rows,)``.
-    kind
-        Number in ``ROW_KINDS``. Shape ``(n_rows,)``.
-    shuffle
-        Number of the permutation of cells that the perturbations go through, 0 for none. Shape ``(n_rows,)``.
-    """
-
-    gene: Integers
-    targets: Integers
-    distance: NDArray[np.float64]
-    kind: Integers
-    shuffle: Integers
+    gene: Integers  # position in the store
+    targets: Integers  # those that are perturbed, of shape ``(n_rows, 1)``, or ``(n_rows, 2)`` for interactions
+    distance: NDArray[np.float64]  # bp, NaN where unknown
+    kind: Integers  # number in ``ROW_KINDS``
+    shuffle: Integers  # number of the permutation of cells that the perturbations go through, 0 for none
 
     def joined(self) -> Rows:
-        """The same rows with those of a gene together, genes in the order in which they first occur."""
+        """Put the rows of a gene together, genes in the order in which they first occur."""
         _, first, number = np.unique(self.gene, return_index=True, return_inverse=True)
-        return self.taken(np.lexsort((self.kind, first[number])))
-
-    def taken(self, order: NDArray[np.intp]) -> Rows:
-        """Some rows, or all in another order."""
-        return Rows(self.gene[order], self.targets[order], self.distance[order], self.kind[order], self.shuffle[order])
+        order = np.lexsort((self.kind, first[number]))
+        return Rows(*(values[order] for values in vars(self).values()))
 
 
 def add_controls(
@@ -62,27 +44,10 @@ def add_controls(
     non_targeting: Sequence[int],
     chromosome: Sequence[str | None],
 ) -> Rows:
-    """The rows that were asked for, and controls.
+    """Put controls of the kinds that are wanted behind the rows that were asked for.
 
-    Parameters
-    ----------
-    asked
-        Target-gene pairs, or pairs of targets of a gene.
-    controls
-        Kinds that are wanted.
-    n_controls
-        Rows of each kind; None: as many as are asked for, at least 1,000, if there are so many.
-    seed
-        Which of them are taken.
-    non_targeting
-        Numbers of the targets that are none.
-    chromosome
-        Of each target; None where it is not known.
-
-    Returns
-    -------
-    Rows
-        Those asked for first.
+    ``n_controls`` rows of each kind, or if None as many as are asked for and at least 1,000, as far as there are so
+    many; ``non_targeting`` are the numbers of targets that are none, ``chromosome`` is that of each target if known.
     """
     n = asked.gene.size
     wanted = max(n, 1000) if n_controls is None else n_controls
@@ -105,14 +70,7 @@ def add_controls(
             log.warning("no controls of kind %s: %s", name, why)
         else:
             parts.append(part)
-    if len(parts) == 1:
-        return asked
-    return Rows(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("gene", "targets", "distance", "kind", "shuffle")
-        )
-    )
+    return Rows(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def _control(gene: Integers, targets: Integers, kind: str, shuffle: NDArray[np.integer] | None = None) -> Rows:

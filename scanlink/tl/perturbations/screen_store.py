@@ -17,22 +17,7 @@ __all__ = ["counts_and_guides"]
 def counts_and_guides(
     mdata: MuData | Store | str | os.PathLike[str], folder: Path, *, guides: pd.DataFrame | None
 ) -> tuple[Store, dict[str, pd.DataFrame]]:
-    """Open or make the store of a screen, and find its table of guides.
-
-    Parameters
-    ----------
-    mdata
-        MuData with ``rna`` and ``guide``, or a scan store or its folder.
-    folder
-        Folder in which a store is made if need be.
-    guides
-        Table of guides; None takes that of the data.
-
-    Returns
-    -------
-    tuple
-        The store, and the table ``guides`` by its name.
-    """
+    """Open the store of a screen, or make it in the folder; give its table of guides by name if there is no other."""
     from scanlink.io import check_screen
     from scanlink.pp import assign_guides
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scanlink.errors import InputError, first_few
 from scanlink.report.folder import Run
 from scanlink.tables import ASKED
-from scanlink.tl.perturbations.target_places import target_places
+from scanlink.tl.perturbations.targets import target_places
 from scanlink.tl.screen.table import SCREEN_TABLE
 
 __all__ = ["rows_with_places"]
@@ -18,18 +18,7 @@ log = logging.getLogger("scanlink")
 
 
 def rows_with_places(run: Run) -> pd.DataFrame:
-    """Give the target-gene pairs that were asked for, the place of the target as ``peak``.
-
-    Parameters
-    ----------
-    run
-        The run; its table ``guides`` says where targets are.
-
-    Raises
-    ------
-    InputError
-        If there is no such table.
-    """
+    """Give the target-gene pairs that were asked for, the place of the target as ``peak``."""
     guides = run.tables.get("guides")
     if guides is None or not {"chrom", "start", "end"} <= set(guides):
         raise InputError(f"{run.folder} holds no guides.parquet with chrom, start and end, which say where targets are")

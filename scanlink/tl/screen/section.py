@@ -15,9 +15,8 @@ from scanlink.report.counts import summary_lines
 from scanlink.report.references import Method, inference_methods
 from scanlink.report.sections import Picture, Section
 from scanlink.tables import ASKED, Column
-from scanlink.tl.perturbations.control_rates import control_facts, control_lines
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS, asked_rows
-from scanlink.tl.perturbations.target_places import target_places
+from scanlink.tl.perturbations.control_rates import ROW_KINDS, asked_rows, control_facts, control_lines
+from scanlink.tl.perturbations.targets import target_places
 
 if TYPE_CHECKING:
     from scanlink.report.folder import Run

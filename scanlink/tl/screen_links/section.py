@@ -13,7 +13,7 @@ from scanlink.report.asked import file_name
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method
 from scanlink.report.sections import Picture, Section
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS
+from scanlink.tl.perturbations.control_rates import ROW_KINDS
 from scanlink.tl.screen_links.summary import screen_links_summary
 
 if TYPE_CHECKING:

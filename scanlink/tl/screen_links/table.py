@@ -64,24 +64,7 @@ def finish_screen_links(
     set_aside: Sequence[Collection[int]] | None = None,
     groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Join the target-gene pairs of a screen with the links whose peak lies on the target.
-
-    Parameters
-    ----------
-    plans
-        None: there is nothing to plan.
-    given
-        The tables ``screen`` and ``guides``, and the section ``genes``.
-    options
-        Which links.
-    set_aside, groups
-        Not used: the table is made whole.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        If the links cannot be read, or do not fit the screen.
-    """
+    """Join the target-gene pairs of a screen with the links whose peak lies on the target, all at once."""
     genes = given.sections["genes"]
     path = None if genes is None else genes.path
     if genes is not None and genes.gencode is not None:
