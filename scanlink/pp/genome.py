@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.pp.annotation import match_genes
 from scanlink.pp.build import warn_of_build
 from scanlink.pp.modalities import get_modality
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
 

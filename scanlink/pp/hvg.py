@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
 
 from scanlink.errors import OptionError
 from scanlink.io.chunks import iter_chunks
 from scanlink.pp.modalities import check_piece, get_modality
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["highly_variable_genes"]
 
@@ -82,7 +81,6 @@ def highly_variable_genes(
         raise OptionError(
             f"highly variable genes need scanpy, which is not installed: pip install 'scanlink[hvg]' ({error})"
         ) from error
-    from anndata import AnnData
 
     blocks = []
     for chunk in iter_chunks(rna.X):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
-
-    from scanlink.io.chunks import Chunk
+from scanlink.io.chunks import Chunk
 
 __all__ = ["check_piece", "get_modality"]
 

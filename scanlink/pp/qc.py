@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pp.guide_assignment import guide_counts
 from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["qc", "screen_qc"]
 
@@ -145,11 +143,11 @@ def screen_qc(
 
 def _checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[str], **made: Any) -> Survey:
     """Check the survey of the caller, or make one with these options if there is none."""
-    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    own = Survey(mdata, mito_prefix=mito_prefix, **made)
     if survey is None:
-        return Survey(mdata, mito_prefix=prefix, **made)
-    if survey.mito_prefix != prefix:
-        raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
+        return own
+    if survey.mito_prefix != own.mito_prefix:
+        raise OptionError(f"mito_prefix is {own.mito_prefix}, but the survey was made with {survey.mito_prefix}")
     return survey
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
@@ -15,9 +16,6 @@ from scanlink.io.guides import NON_TARGETING
 from scanlink.pp.annotation import strip_version
 from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
 from scanlink.pp.modalities import get_modality
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["screen_pairs"]
 

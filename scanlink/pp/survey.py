@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from mudata import MuData
 
 from scanlink.io.chunks import canonical, iter_modalities
 from scanlink.pp.modalities import get_modality
 from scanlink.store.make import counts_checks
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mudata import MuData
 
 __all__ = ["MITO_PREFIX", "ModalitySums", "Survey", "mitochondrial"]
 

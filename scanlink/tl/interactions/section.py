@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scanlink.report.asked import fdr_words, formula_words, in_words, inference_words
 from scanlink.report.counts import summary_lines
+from scanlink.report.folder import Run
 from scanlink.report.references import Method, inference_methods
+from scanlink.report.result import Result
 from scanlink.report.sections import Picture, Section
 from scanlink.tables import Column
 from scanlink.tl.perturbations.control_rates import ROW_KINDS, asked_rows, control_facts, control_lines
-
-if TYPE_CHECKING:
-    from scanlink.report.folder import Run
-    from scanlink.report.result import Result
 
 __all__ = ["SECTION"]
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scanlink.p_values import PERMUTED_KINDS
+from scanlink.report.result import Result
 from scanlink.report.sections import RowKind
 from scanlink.tables import ASKED, CONTROLS
-
-if TYPE_CHECKING:
-    from scanlink.report.result import Result
 
 __all__ = ["ROW_KINDS", "asked_rows", "control_facts", "control_lines", "control_rates", "verdict"]
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.tables import CONTROLS, ROW_KINDS
@@ -108,19 +109,17 @@ def _shuffled(asked: Rows, wanted: int) -> Rows:
 
 def _mismatched(asked: Rows, chromosome: list[str | None], wanted: int, rng: np.random.Generator) -> Rows | None:
     """Targets that were asked for, with genes all of whose targets lie on other chromosomes."""
-    codes = {name: number for number, name in enumerate(dict.fromkeys(chromosome))}
-    place = np.array([codes[name] for name in chromosome], dtype=np.int64)
-    unknown = codes.get(None, -1)
+    # Where it is not known the code is -1, which is the last column of `near`.
+    place, known = pd.factorize(pd.Series(chromosome, dtype=object))
     genes, number = np.unique(asked.gene, return_inverse=True)
-    near = np.zeros((genes.size, len(codes)), dtype=np.bool_)
+    near = np.zeros((genes.size, len(known) + 1), dtype=np.bool_)
     for column in asked.targets.T:
         near[number, place[column]] = True
     sets = np.unique(asked.targets, axis=0)
     far = np.ones((genes.size, sets.shape[0]), dtype=np.bool_)
     for column in sets.T:
-        far &= ~near[:, place[column]] & (place[column] != unknown)
-    if unknown >= 0:
-        far &= ~near[:, [unknown]]
+        far &= ~near[:, place[column]] & (place[column] >= 0)
+    far &= ~near[:, [-1]]
     gene, which = np.nonzero(far)
     if gene.size == 0:
         return None
