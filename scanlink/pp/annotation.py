@@ -56,7 +56,6 @@ def match_genes(
     if match == "gene_id" and not both:
         side = "annotation" if not (locus_ids != "").any() else "rna.var"
         raise MissingKeyError(f"match='gene_id', but the {side} has no column 'gene_id' with values: use match='name'")
-
     by_name = pd.Series(names.astype(str))
     matches = _join(by_name, locus_names)[:0]
     if both and match != "name":
@@ -70,7 +69,6 @@ def match_genes(
     if match is None and matches.empty:
         matches = _join(strip_version(names), locus_ids)
     matches = matches.sort_values(["gene", "locus"], ignore_index=True)
-
     if matches.empty:
         raise InputError(
             f"none of the {len(names)} genes of the data is in the annotation: found {first_few(names, most=3)} in "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import sparse
 from anndata import AnnData
 from mudata import MuData
 
@@ -107,8 +108,6 @@ def _statistics(n_cells: int, n_nonzero: np.ndarray, total: np.ndarray, squares:
 
 def _column_sums(chunk: Chunk) -> np.ndarray:
     """Sum each column of a piece: entries that are not zero, their values, and the squares of these, a row each."""
-    import sparse
-
     # COO of `sparse` joins duplicate entries, which files may have. Its own reductions sort by column first and take
     # ten times as long as counting by column here.
     block = sparse.COO.from_scipy_sparse(chunk.block.tocoo())
@@ -178,7 +177,6 @@ def filter_features(
     parts = {name: get_modality(mdata, name) for name in names}
     if mdata.is_view:
         raise InputError("the data are a view of another MuData, and would be filtered for nothing: call .copy() first")
-
     keep, n_entries, report = {}, {}, {}
     for name, adata in parts.items():
         if survey is not None:
@@ -199,7 +197,6 @@ def filter_features(
                 "empty cells"
             )
         log.info("%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction)
-
     on_disk = [adata.X for adata in mdata.mod.values() if is_backed(adata.X)]
     if on_disk and (into_memory or not all(isinstance(matrix, DiskCounts) for matrix in on_disk)):
         filtered = _collect(mdata, keep, n_entries, chunk_rows)

@@ -95,7 +95,6 @@ def cis_pairs(
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
-
     warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
     log.info(
@@ -169,14 +168,11 @@ def near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, o
     marks = pd.DataFrame({"chrom": peaks["chrom"].to_numpy(), "start": start, "end": end})
     shared = np.intersect1d(windows["chrom"].unique(), marks["chrom"].unique())
     windows, marks = windows[windows["chrom"].isin(shared)], marks[marks["chrom"].isin(shared)]
-    empty = pd.DataFrame({"gene": [], "peak": [], "distance": []}, dtype=np.int64)
     if windows.empty or marks.empty:
-        return empty
+        return pd.DataFrame({"gene": [], "peak": [], "distance": []}, dtype=np.int64)
     hits = bioframe.overlap(
         windows.reset_index(names="row"), marks.reset_index(names="row"), how="inner", suffixes=("_gene", "_peak")
     )
-    if hits.empty:
-        return empty
     locus, peak = hits["row_gene"].to_numpy(dtype=np.int64), hits["row_peak"].to_numpy(dtype=np.int64)
     distance = (centre[peak] - tss[locus]) * np.where(minus[locus], -1, 1)
     pairs = pd.DataFrame({"gene": loci["position"].to_numpy()[locus], "peak": peak, "distance": distance})

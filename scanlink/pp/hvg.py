@@ -18,8 +18,6 @@ __all__ = ["highly_variable_genes"]
 
 log = logging.getLogger("scanlink")
 
-_COLUMNS = ("highly_variable", "means", "dispersions", "dispersions_norm")
-
 
 def highly_variable_genes(
     mdata: MuData,
@@ -81,7 +79,6 @@ def highly_variable_genes(
         raise OptionError(
             f"highly variable genes need scanpy, which is not installed: pip install 'scanlink[hvg]' ({error})"
         ) from error
-
     blocks = []
     for chunk in iter_chunks(rna.X):
         check_piece(chunk, what="rna", cells=rna.obs_names, features=rna.var_names)
@@ -94,6 +91,6 @@ def highly_variable_genes(
     sc.pp.highly_variable_genes(
         copy, flavor="seurat", n_top_genes=n_top, min_mean=min_mean, max_mean=max_mean, min_disp=min_disp
     )
-    for name in _COLUMNS:
+    for name in ("highly_variable", "means", "dispersions", "dispersions_norm"):
         rna.var[name] = copy.var[name].to_numpy()
     log.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)

@@ -74,14 +74,8 @@ def _fill(
     row |= _outlier(gene, design, fit, np.flatnonzero(_state(a, b) == 3))
     if cells.options.additive:
         # Of perturbed or not: exp(a x) and 1 + a x differ for shares x even where effects do not meet.
-        models = compare_links(
-            counts,
-            (a > 0).astype(np.float64),
-            (b > 0).astype(np.float64),
-            cells.design,
-            offset=cells.offset,
-            family=cells.options.family,
-        )
+        in_a, in_b = ((x > 0).astype(np.float64) for x in (a, b))
+        models = compare_links(counts, in_a, in_b, cells.design, offset=cells.offset, family=cells.options.family)
         row |= {"aic_multiplicative": models.aic_multiplicative, "aic_additive": models.aic_additive}
 
 

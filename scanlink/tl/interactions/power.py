@@ -120,8 +120,8 @@ def power_screen(
     >>> bool(table["wald"][1] > table["wald"][0])
     True
     """
-    for name, least, value in (("n_pairs", 1, n_pairs), ("min_both", 1, min_both)):
-        whole_number(name, value, least)
+    whole_number("n_pairs", n_pairs, 1)
+    whole_number("min_both", min_both, 1)
     if not 0 < alpha < 1:
         raise OptionError(f"alpha: expected a number between 0 and 1; found {alpha!r}")
     sizes = [float(size) for size in interaction]
@@ -180,12 +180,11 @@ def run_pairs(
                 min_both,
             )
         tasks += [(model, tuple(chosen[k : k + _PER_TASK])) for k in range(0, len(chosen), _PER_TASK)]
-    sizes, level = tuple(interactions), alpha
+    sizes = tuple(interactions)
     if client is None:
-        found = [_test(model, genes, sizes, level) for model, genes in tasks]
+        found = [_test(model, genes, sizes, alpha) for model, genes in tasks]
     else:
-        futures = [client.submit(_test, model, genes, sizes, level, pure=False) for model, genes in tasks]
-        found = client.gather(futures)
+        found = client.gather([client.submit(_test, *task, sizes, alpha, pure=False) for task in tasks])
     return pd.DataFrame([row for part in found for row in part], columns=PairTest._fields)
 
 

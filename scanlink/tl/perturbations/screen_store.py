@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 from mudata import MuData
 
+from scanlink.io import check_screen
+from scanlink.pp import assign_guides
 from scanlink.store.store import Store
 from scanlink.tl.stores import store_of
 
@@ -18,9 +20,6 @@ def counts_and_guides(
     mdata: MuData | Store | str | os.PathLike[str], folder: Path, *, guides: pd.DataFrame | None
 ) -> tuple[Store, dict[str, pd.DataFrame]]:
     """Open the store of a screen, or make it in the folder; give its table of guides by name if there is no other."""
-    from scanlink.io import check_screen
-    from scanlink.pp import assign_guides
-
     # A MuData may have peaks, too.
     store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
     if not isinstance(mdata, MuData):

@@ -19,8 +19,6 @@ __all__ = ["screen_links"]
 
 log = logging.getLogger("scanlink")
 
-_SCREEN = ("gene", "target", "beta", "p_value")
-_LINKS = ("gene", "peak", "beta", "p_value")
 COLUMNS = (
     *("group", "gene", "target", "peak", "distance", "beta_link", "se_link", "p_link", "fdr_link", "status_link"),
     *("kind", "group_screen", "gene_screen", "beta_screen", "se_screen", "p_screen", "fdr_screen", "status_screen"),
@@ -114,11 +112,11 @@ def screen_links(
     return table.sort_values(["row", "group", "peak"], kind="stable", ignore_index=True)[list(COLUMNS)]
 
 
-def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str, *, what: str) -> pd.DataFrame:
-    """Give numbers and status of a table, with ``end`` behind their names."""
+def _rows(table: pd.DataFrame, place: str, end: str, *, what: str) -> pd.DataFrame:
+    """Give numbers and status of a table of genes and places, with ``end`` behind their names."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{what} is a {type(table).__name__}, expected a table (pandas.DataFrame)")
-    if absent := [name for name in needed if name not in table.columns]:
+    if absent := [name for name in ("gene", place, "beta", "p_value") if name not in table.columns]:
         raise MissingKeyError(
             f"the table {what} has no column {first_few(absent)}; found {first_few(table.columns, most=12)}"
         )
@@ -137,7 +135,7 @@ def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str, *, what: str) 
 
 
 def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
-    rows = _rows(screen, _SCREEN, "screen", what="screen")
+    rows = _rows(screen, "target", "screen", what="screen")
     rows["gene_screen"], rows["target"] = screen["gene"].astype(str), screen["target"].astype(str)
     rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else ASKED[0]
     rows["group_screen"] = screen["group"].astype(str) if "group" in screen.columns else "all"
@@ -148,7 +146,7 @@ def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _link_rows(links: pd.DataFrame) -> pd.DataFrame:
-    rows = _rows(links, _LINKS, "link", what="links")
+    rows = _rows(links, "peak", "link", what="links")
     rows["gene"], rows["peak"] = links["gene"].astype(str), links["peak"].astype(str)
     group = links["group"] if "group" in links.columns else pd.Series(pd.NA, index=links.index)
     rows["group"] = group.astype(object).where(group.notna(), "all").astype(str)
