@@ -16,13 +16,7 @@ log = logging.getLogger("scanlink")
 
 
 def strip_version(ids: pd.Series | pd.Index) -> pd.Series:
-    """Strip Ensembl identifiers of their version; missing ones become "", what else follows, as ``_PAR_Y``, stays.
-
-    Examples
-    --------
-    >>> strip_version(pd.Series(["ENSG00000182378.15_PAR_Y", "ENSG00000141510.19", None])).tolist()
-    ['ENSG00000182378_PAR_Y', 'ENSG00000141510', '']
-    """
+    """Strip Ensembl identifiers of their version; missing ones become "", what else follows, as ``_PAR_Y``, stays."""
     text = pd.Series(ids).astype(object)
     text = text.where(text.notna(), "").astype(str)
     # Only of Ensembl, and of simulated genes: AL021155.5 is a name, and another gene than AL021155.3.

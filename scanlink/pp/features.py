@@ -236,8 +236,7 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
     with quiet():
         filtered = MuData(parts)
     filtered.obs = mdata.obs.copy()
-    for key, values in mdata.uns.items():
-        filtered.uns[key] = values
+    filtered.uns.update(mdata.uns)
     return filtered
 
 

@@ -193,8 +193,7 @@ def check_options(window: int, anchor: str, overlap: str) -> None:
 
 def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
     """Take the columns chrom, start, end, strand of a table, with plain types; impossible intervals are refused."""
-    lacking = [name for name in ("chrom", "start", "end") if name not in table]
-    if lacking:
+    if lacking := [name for name in ("chrom", "start", "end") if name not in table]:
         raise MissingKeyError(
             f"{what} has no column {first_few(lacking)}, found {first_few(table.columns, most=8) or 'none'}: "
             "scanlink.io reads them from peak names such as 'chr1:100-600' and from GTF or BED"

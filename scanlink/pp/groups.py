@@ -45,8 +45,7 @@ def group_members(
     text = labels.astype(object).where(labels.notna(), None).map(lambda value: None if value is None else str(value))
     present = sorted(text.dropna().unique())
     wanted = list(dict.fromkeys(map(str, groups))) if groups is not None else present
-    absent = [name for name in wanted if name not in present]
-    if absent:
+    if absent := [name for name in wanted if name not in present]:
         raise MissingKeyError(
             f"no cell has {groupby} {first_few(absent)}; the values are {first_few(present, most=40)}"
         )

@@ -17,7 +17,7 @@ from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import is_backed
 from scanlink.io.guides import NON_TARGETING
 from scanlink.io.raw_counts import check_counts
-from scanlink.pp.modalities import get_modality
+from scanlink.pp.modalities import get_modality, target_names
 from scanlink.stats.perturbation import perturbation_probability
 from scanlink.stats.umi_mixture import fit_umi_mixture
 
@@ -191,12 +191,7 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
     if missing_efficiency is not None and not 0 <= missing_efficiency <= 1:
         raise OptionError(f"missing_efficiency is {missing_efficiency!r}, expected a number from 0 to 1, or None")
     guide = get_modality(mdata, "guide")
-    if "target" not in guide.var:
-        raise MissingKeyError(
-            f"mdata['guide'].var has no column 'target', found {first_few(guide.var.columns) or 'none'}: read the data "
-            "with scanlink.io.read_screen"
-        )
-    names = guide.var["target"].astype(str).to_numpy()
+    names = target_names(guide.var)
     guides = np.flatnonzero(names == target)
     if not guides.size:
         raise MissingKeyError(_no_target(target, names))

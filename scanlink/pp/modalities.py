@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.chunks import Chunk
 
-__all__ = ["check_piece", "get_modality"]
+__all__ = ["check_piece", "get_modality", "target_names"]
 
 
 def get_modality(mdata: MuData, name: str) -> AnnData:
@@ -32,6 +35,16 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
             "scanlink needs 'rna' (genes) and 'atac' (peaks); rename them with MuData({'rna': ..., 'atac': ...})"
         )
     return modalities[name]
+
+
+def target_names(var: pd.DataFrame) -> NDArray[Any]:
+    """Give the target of each guide, of the table of guides."""
+    if "target" not in var:
+        raise MissingKeyError(
+            f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
+            "scanlink.io.read_screen"
+        )
+    return var["target"].astype(str).to_numpy(dtype=object)
 
 
 def check_piece(chunk: Chunk, *, what: str, cells: pd.Index | None = None, features: pd.Index | None = None) -> None:

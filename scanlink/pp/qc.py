@@ -122,8 +122,7 @@ def screen_qc(
     columns = {"guide_count": called, "guide_UMI": umis}
     _set_columns(mdata, columns, wanted)
     for name, values in columns.items():
-        other = int((mdata.obs[name].to_numpy(dtype=float) != values).sum())
-        if other:
+        if other := int((mdata.obs[name].to_numpy(dtype=float) != values).sum()):
             log.warning(
                 "%s in obs is kept as it is, but by the guides in the data it is another number in %d of %d cells: "
                 "made with other thresholds, or of more guides? overwrite=True computes it anew",
@@ -183,8 +182,7 @@ def _add_rna(mdata: MuData, survey: Survey, wanted: list[str]) -> None:
         )
         return
     whole = mdata.obs["nUMI"].to_numpy(dtype=float)
-    lower = int((whole < total).sum())
-    if lower:
+    if lower := int((whole < total).sum()):
         # Such as a column that is logged, or counted in thousands: no percentage can be taken of it.
         log.warning(
             "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); percent.mito is taken "
@@ -222,6 +220,5 @@ def _check_column(values: pd.Series, name: str) -> None:
 
 
 def _warn_of_empty_cells(mdata: MuData) -> None:
-    empty = int((mdata.obs["nUMI"] <= 0).sum())
-    if empty:
+    if empty := int((mdata.obs["nUMI"] <= 0).sum()):
         log.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)

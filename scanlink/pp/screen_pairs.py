@@ -11,11 +11,11 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import InputError, first_few
 from scanlink.io.guides import NON_TARGETING
 from scanlink.pp.annotation import strip_version
 from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
-from scanlink.pp.modalities import get_modality
+from scanlink.pp.modalities import get_modality, target_names
 
 __all__ = ["screen_pairs"]
 
@@ -138,12 +138,7 @@ def screen_pairs(
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:
     """Find the place of each target, in the order of the data."""
-    if "target" not in var:
-        raise MissingKeyError(
-            f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
-            "scanlink.io.read_screen"
-        )
-    table = pd.DataFrame({"target": var["target"].astype(str).to_numpy(dtype=object)})
+    table = pd.DataFrame({"target": target_names(var)})
     for name in ("chrom", "start", "end"):
         values = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
         table[name] = values.where(values.notna(), None).to_numpy(dtype=object)

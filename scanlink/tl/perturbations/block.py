@@ -54,14 +54,10 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
     options, blank = plan.options, test.table.blank(plan.options)
     most_kept = max(1, _CACHE_BYTES // max(1, cells.perturbation_bytes))
     perturbed, rows = lru_cache(most_kept)(cells.perturbed), []
+    ladder, permuted = Ladder.of(options.ladder), _Permuted(test, cells, Ladder.of(options.permutations))
     bootstrap = Bootstrap(
-        cells,
-        Ladder.of(options.ladder),
-        reestimate=options.theta == "estimated",
-        pseudocount=options.pseudocount,
-        end=test.end,
+        cells, ladder, reestimate=options.theta == "estimated", pseudocount=options.pseudocount, end=test.end
     )
-    permuted = _Permuted(test, cells, Ladder.of(options.permutations))
     gene: PerturbedGene | None = None
     for number in range(block.first, block.last):
         if gene is None or gene.number != plan.rows.gene[number]:

@@ -210,9 +210,8 @@ def _intervals(guides: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
             "place of each target is needed: chrom, start, end"
         )
     table = target_intervals(guides)
-    absent_targets = [name for name in wanted.unique() if name not in table.index]
-    if absent_targets:
-        log.warning("%d targets have no place and are left out: %s", len(absent_targets), first_few(absent_targets))
+    if lost := [name for name in wanted.unique() if name not in table.index]:
+        log.warning("%d targets have no place and are left out: %s", len(lost), first_few(lost))
     return table[table.index.isin(wanted)].rename_axis("target").reset_index()
 
 
