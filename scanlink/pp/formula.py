@@ -108,12 +108,6 @@ def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
     It is a right-hand side in R's notation, such as ``"log(nUMI) + percent.mito + batch"``; the intercept is implied,
     ``offset(...)`` is a known part of the log expected count, and the peak is added by the scan. Raises an OptionError
     if it cannot be read, and a MissingKeyError with the nearest name if it names a column that does not exist.
-
-    Examples
-    --------
-    >>> model = parse_formula("percent.mito + offset(log(nUMI))", ["nUMI", "percent.mito"])
-    >>> model.terms, model.offsets, model.columns
-    ('percent_mito_1', ('log(nUMI)',), ('nUMI', 'percent.mito'))
     """
     from formulaic import Formula
     from formulaic.errors import FormulaicError

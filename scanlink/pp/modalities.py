@@ -1,4 +1,4 @@
-"""One modality of a dataset, and the check that a piece of its matrix holds raw counts."""
+"""One modality of a dataset, the targets of its guides, and the check that a piece of its matrix holds raw counts."""
 
 from __future__ import annotations
 

@@ -103,10 +103,10 @@ def screen_pairs(
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")
     alike = _called_alike(rna.var, genes, matches, targets.index)
-    by_name = near(loci, places[np.isin(at, alike["target"])], window=_ANYWHERE, anchor="tss", overlap="any")
-    by_name["peak"] = np.flatnonzero(np.isin(at, alike["target"]))[by_name["peak"].to_numpy(dtype=np.int64)]
-    for table in (pairs, covering, by_name):
-        table["target"] = at[table["peak"].to_numpy(dtype=np.int64)]
+    named = np.isin(at, alike["target"])
+    by_name = near(loci, places[named], window=_ANYWHERE, anchor="tss", overlap="any")
+    for table, positions in ((pairs, at), (covering, at), (by_name, at[named])):
+        table["target"] = positions[table["peak"].to_numpy(dtype=np.int64)]
     alike = alike.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
     control = pd.concat([alike, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
     _report(alike, pairs, targets, window)

@@ -169,13 +169,12 @@ def _power(tested: pd.DataFrame) -> dict[str, str] | None:
         return None
     least = tested["min_interaction"].dropna().to_numpy(dtype=float)
     tenth, half = (float(np.quantile(least, share)) for share in (0.1, 0.5))
-    doubled = float((least <= np.log(2)).mean())
     return {
         "tenth": f"{tenth:.2g}",
         "half": f"{half:.2g}",
         "factor_tenth": _factor(tenth),
         "factor_half": _factor(half),
-        "doubled": f"{100 * doubled:.0f}",
+        "doubled": f"{100 * float((least <= np.log(2)).mean()):.0f}",
     }
 
 

@@ -67,15 +67,7 @@ def asked_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") -> list[ControlRates]:
-    """Count rejections of the negative controls, for every kind of p-value whose column, with ``end``, the table has.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"kind": "shuffled", "p": [0.03, 0.2, 0.4, 0.5], "status": "ok"})
-    >>> found = control_rates(table, p_value="wald")[0]
-    >>> found.n, found.chosen, [rate.text for rate in found.rates]
-    (4, True, ['25 ± 22', '0 (up to 60)', '0 (up to 60)'])
-    """
+    """Count rejections of the negative controls, for every kind of p-value whose column, with ``end``, the table has."""
     out = []
     for control in CONTROLS:
         rows = table[(table["kind"] == control) & (table["status"] == "ok")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -58,11 +59,11 @@ def add_controls(
             continue
         rng = np.random.default_rng([seed, ROW_KINDS.index(name)])
         if name == "non_targeting":
-            part = _non_targeting(asked, np.array(non_targeting, dtype=np.int32), wanted, rng)
+            part = _non_targeting(asked, non_targeting, wanted, rng)
         elif name == "shuffled":
             part = _shuffled(asked, wanted)
         else:
-            part = _mismatched(asked, list(chromosome), wanted, rng)
+            part = _mismatched(asked, chromosome, wanted, rng)
         if part is None:
             why = {
                 "non_targeting": "there are too few guides without a target",
@@ -85,14 +86,10 @@ def _control(gene: Integers, targets: Integers, kind: str, shuffle: NDArray[np.i
     )
 
 
-def _non_targeting(asked: Rows, targets: Integers, wanted: int, rng: np.random.Generator) -> Rows | None:
+def _non_targeting(asked: Rows, targets: Sequence[int], wanted: int, rng: np.random.Generator) -> Rows | None:
     """Genes that were asked for, with guides that target nothing."""
     genes, k = np.unique(asked.gene), asked.targets.shape[1]
-    if k == 1:
-        sets = targets[:, None]
-    else:
-        first, second = np.triu_indices(targets.size, 1)
-        sets = np.column_stack([targets[first], targets[second]])
+    sets = np.array(list(combinations(targets, k)), dtype=np.int32).reshape(-1, k)
     n = sets.shape[0] * genes.size
     if n == 0:
         return None
@@ -107,14 +104,13 @@ def _shuffled(asked: Rows, wanted: int) -> Rows:
     return _control(asked.gene[row], asked.targets[row], "shuffled", 1 + np.arange(wanted) // n)
 
 
-def _mismatched(asked: Rows, chromosome: list[str | None], wanted: int, rng: np.random.Generator) -> Rows | None:
+def _mismatched(asked: Rows, chromosome: Sequence[str | None], wanted: int, rng: np.random.Generator) -> Rows | None:
     """Targets that were asked for, with genes all of whose targets lie on other chromosomes."""
     # Where it is not known the code is -1, which is the last column of `near`.
-    place, known = pd.factorize(pd.Series(chromosome, dtype=object))
+    place, known = pd.factorize(np.array(chromosome, dtype=object))
     genes, number = np.unique(asked.gene, return_inverse=True)
     near = np.zeros((genes.size, len(known) + 1), dtype=np.bool_)
-    for column in asked.targets.T:
-        near[number, place[column]] = True
+    near[number[:, None], place[asked.targets]] = True
     sets = np.unique(asked.targets, axis=0)
     far = np.ones((genes.size, sets.shape[0]), dtype=np.bool_)
     for column in sets.T:
