@@ -67,7 +67,7 @@ def asked_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") -> list[ControlRates]:
-    """Count rejections of the negative controls, for every kind of p-value whose column, with ``end``, the table has."""
+    """Count rejections of the negative controls, for every kind of p-value whose column, with ``end``, is there."""
     out = []
     for control in CONTROLS:
         rows = table[(table["kind"] == control) & (table["status"] == "ok")]
