@@ -91,9 +91,8 @@ def screen_qc(
         The screen; counts of genes may be backed, they are read piece by piece. Where the guides have no threshold yet,
         it is 5 UMIs, or 1 if they are 0/1 calls.
     mito_prefix, overwrite, survey
-        As in :func:`scanlink.pp.qc`; but mitochondrial genes may also be known by their symbols in
-        ``rna.var["symbol"]``, where ``guide_count`` or ``guide_UMI`` stays and is not what the counts say, that is
-        told, and only the sums over ``rna`` are needed.
+        As in :func:`scanlink.pp.qc`. Mitochondrial genes are also known by their symbols in ``rna.var["symbol"]``; a
+        ``guide_count`` or ``guide_UMI`` that stays and is not what the counts say is told; the survey is of ``rna``.
 
     Raises
     ------
