@@ -15,8 +15,7 @@ log = logging.getLogger("scanlink")
 # Displacements of the TSS, in bp, that tell how often any place near genes lies in a peak.
 _SHIFTS = (-100_000, -75_000, -50_000, -35_000, -20_000, 20_000, 35_000, 50_000, 75_000, 100_000)
 # Measured with annotations of hg19 and hg38 on three multiome data sets of 10x (hg38) and sci-CAR (hg19), 42 to 8,090
-# genes: the right build gives 15 to 28 (13 without strands, when half of the TSS are wrong), the wrong one 1.6 to
-# 2.6.
+# genes: the right build gives 15 to 28 (13 without strands, when half of the TSS are wrong), the wrong one 1.6 to 2.6.
 _LEAST = 5.0
 # Genes with a peak within 100 kb, below which nothing is said.
 _FEWEST_GENES = 30
@@ -108,10 +107,8 @@ def warn_of_build(peaks: pd.DataFrame, genes: pd.DataFrame) -> None:
     if not enrichment.plausible:
         log.warning(
             "genes and peaks may be of different genome builds: peaks cover the TSS of %d genes (of %d with a peak "
-            "within "
-            "100 kb), %.1f times as many as by chance; expected 10 times or more. Compare the builds (hg19, hg38) "
-            "of the "
-            "annotation and the peaks; ignore this if promoters were removed from the peaks",
+            "within 100 kb), %.1f times as many as by chance; expected 10 times or more. Compare the builds (hg19, "
+            "hg38) of the annotation and the peaks; ignore this if promoters were removed from the peaks",
             enrichment.n_covered,
             enrichment.n_genes,
             enrichment.ratio,

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
 from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import Survey
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
 
 __all__ = ["G2M_GENES", "S_GENES", "cell_cycle"]
 

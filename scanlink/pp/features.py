@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import sparse
+from anndata import AnnData
+from mudata import MuData
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.chunks import Chunk, is_backed, iter_chunks
@@ -17,9 +20,6 @@ from scanlink.io.disk import DiskCounts, select
 from scanlink.io.opening import quiet
 from scanlink.pp.modalities import check_piece, get_modality
 from scanlink.pp.survey import Survey
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["FeatureStatistics", "feature_statistics", "filter_features"]
 
@@ -93,38 +93,27 @@ def feature_statistics(
     """
     n_cells, n_features = matrix.shape
     # Sums of integers: in double precision exact up to 2^53, in whatever order they are added.
-    nonzero, total, squares = (np.zeros(n_features) for _ in range(3))
+    sums = np.zeros((3, n_features))
     for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
         check_piece(chunk, what=what, cells=cells, features=features)
-        of_chunk = _column_sums(chunk)
-        for whole, part in zip((nonzero, total, squares), of_chunk, strict=True):
-            whole[chunk.cols] += part
-    return _statistics(n_cells, nonzero.astype(np.int64), total, squares)
+        sums[:, chunk.cols] += _column_sums(chunk)
+    return _statistics(n_cells, sums[0].astype(np.int64), sums[1], sums[2])
 
 
 def _statistics(n_cells: int, n_nonzero: np.ndarray, total: np.ndarray, squares: np.ndarray) -> FeatureStatistics:
     mean = total / max(n_cells, 1)
-    if n_cells > 1:
-        variance = (squares - total * mean) / (n_cells - 1)
-    else:
-        variance = np.full(n_nonzero.size, np.nan)
+    variance = (squares - total * mean) / (n_cells - 1) if n_cells > 1 else np.full(n_nonzero.size, np.nan)
     return FeatureStatistics(n_cells, n_nonzero, mean, np.maximum(variance, 0))
 
 
-def _column_sums(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum each column of a piece: entries that are not zero, their values, and the squares of these."""
-    import sparse
-
+def _column_sums(chunk: Chunk) -> np.ndarray:
+    """Sum each column of a piece: entries that are not zero, their values, and the squares of these, a row each."""
     # COO of `sparse` joins duplicate entries, which files may have. Its own reductions sort by column first and take
     # ten times as long as counting by column here.
     block = sparse.COO.from_scipy_sparse(chunk.block.tocoo())
     column, values = block.coords[1], block.data.astype(float)
-    n = block.shape[1]
-    return (
-        np.bincount(column, weights=values != 0, minlength=n),
-        np.bincount(column, weights=values, minlength=n),
-        np.bincount(column, weights=values**2, minlength=n),
-    )
+    every = (values != 0, values, values**2)
+    return np.stack([np.bincount(column, weights=weights, minlength=block.shape[1]) for weights in every])
 
 
 def filter_features(
@@ -188,7 +177,6 @@ def filter_features(
     parts = {name: get_modality(mdata, name) for name in names}
     if mdata.is_view:
         raise InputError("the data are a view of another MuData, and would be filtered for nothing: call .copy() first")
-
     keep, n_entries, report = {}, {}, {}
     for name, adata in parts.items():
         if survey is not None:
@@ -209,7 +197,6 @@ def filter_features(
                 "empty cells"
             )
         log.info("%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction)
-
     on_disk = [adata.X for adata in mdata.mod.values() if is_backed(adata.X)]
     if on_disk and (into_memory or not all(isinstance(matrix, DiskCounts) for matrix in on_disk)):
         filtered = _collect(mdata, keep, n_entries, chunk_rows)
@@ -223,7 +210,6 @@ def filter_features(
 
 def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
     """Drop features in place."""
-
     columns = mdata.obs.copy()
     for name, mask in keep.items():
         mdata.mod[name] = select(mdata.mod[name], features=mask)
@@ -234,9 +220,6 @@ def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
 
 def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, int], chunk_rows: int | None) -> MuData:
     """Collect the dataset in memory, with the features kept."""
-    from anndata import AnnData
-    from mudata import MuData
-
     parts = {}
     for name, adata in mdata.mod.items():
         if name not in keep:
@@ -253,8 +236,7 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
     with quiet():
         filtered = MuData(parts)
     filtered.obs = mdata.obs.copy()
-    for key, values in mdata.uns.items():
-        filtered.uns[key] = values
+    filtered.uns.update(mdata.uns)
     return filtered
 
 

@@ -22,76 +22,34 @@ _FUNCTIONS = {"log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log
 
 @dataclass(frozen=True)
 class GroupDesign:
-    """Covariates of the cells of one group.
+    """Covariates of the cells of one group."""
 
-    Attributes
-    ----------
-    matrix
-        Shape ``(n_cells, n_terms)``.
-    offset
-        Natural-log scale, 0 where the formula has none. Shape ``(n_cells,)``.
-    names
-        Name of each column of ``matrix``.
-    dropped
-        Factors left out because all of the cells are on one level.
-    """
-
-    matrix: Floats
-    offset: Floats
-    names: tuple[str, ...]
-    dropped: tuple[str, ...]
+    matrix: Floats  # shape ``(n_cells, n_terms)``
+    offset: Floats  # natural-log scale, 0 where the formula has none; shape ``(n_cells,)``
+    names: tuple[str, ...]  # of the columns of ``matrix``
+    dropped: tuple[str, ...]  # factors left out because all of the cells are on one level
 
     def problem(self) -> str | None:
         """Say what keeps the design from being used; None if its columns are independent."""
-        dependent = dependent_columns(self.matrix)
-        if not dependent:
-            return None
-        return "; ".join(culprit(self.matrix, self.names, column) for column in dependent)
+        culprits = [culprit(self.matrix, self.names, column) for column in dependent_columns(self.matrix)]
+        return "; ".join(culprits) or None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A parsed formula: terms for the design, and offsets.
+    """A parsed formula: terms for the design, and offsets."""
 
-    Attributes
-    ----------
-    formula
-        As the user wrote it.
-    terms
-        The formula without offsets, in names that are Python identifiers.
-    offsets
-        What stood inside ``offset(...)``.
-    columns
-        Columns of the table of cells that are used.
-    aliases
-        The identifier that stands for each of ``columns``.
-    """
-
-    formula: str
-    terms: str
-    offsets: tuple[str, ...]
-    columns: tuple[str, ...]
-    aliases: tuple[str, ...]
+    formula: str  # as the user wrote it
+    terms: str  # without offsets, in names that are Python identifiers
+    offsets: tuple[str, ...]  # what stood inside ``offset(...)``
+    columns: tuple[str, ...]  # those of the table of cells that are used
+    aliases: tuple[str, ...]  # the identifier that stands for each of ``columns``
 
     def design(self, cells: pd.DataFrame, *, group: str = "all") -> GroupDesign:
-        """Evaluate on the cells of one group.
+        """Evaluate on the cells of one group, a row each, named by barcode.
 
-        Parameters
-        ----------
-        cells
-            One row a cell, named by barcode, with the columns of the model.
-        group
-            Name of the group, for messages.
-
-        Returns
-        -------
-        GroupDesign
-            Factors have the levels that occur in these cells, the first in sorted order being the reference.
-
-        Raises
-        ------
-        DesignError
-            If a covariate is missing in some cell or a term is not finite; names it, and the first cells.
+        Factors have the levels that occur in these cells, the first in sorted order being the reference. Raises a
+        DesignError if a covariate is missing in some cell or a term is not finite; names it, and the first cells.
         """
         table = cells.loc[:, list(self.columns)].copy()
         dropped = []
@@ -145,33 +103,11 @@ class Model:
 
 
 def parse_formula(formula: str, columns: pd.Index | list[str]) -> Model:
-    """Check a formula of covariates against the columns that exist.
+    """Check a formula of covariates against the columns that exist in the table of cells.
 
-    Parameters
-    ----------
-    formula
-        Right-hand side in R's notation, such as ``"log(nUMI) + percent.mito + batch"``; the intercept is implied,
-        ``offset(...)`` is a known part of the log expected count, and the peak is added by the scan.
-    columns
-        Columns of the table of cells.
-
-    Returns
-    -------
-    Model
-        Ready to be evaluated group by group.
-
-    Raises
-    ------
-    OptionError
-        If the formula cannot be read.
-    MissingKeyError
-        If it names a column that does not exist; suggests the nearest one.
-
-    Examples
-    --------
-    >>> model = parse_formula("percent.mito + offset(log(nUMI))", ["nUMI", "percent.mito"])
-    >>> model.terms, model.offsets, model.columns
-    ('percent_mito_1', ('log(nUMI)',), ('nUMI', 'percent.mito'))
+    It is a right-hand side in R's notation, such as ``"log(nUMI) + percent.mito + batch"``; the intercept is implied,
+    ``offset(...)`` is a known part of the log expected count, and the peak is added by the scan. Raises an OptionError
+    if it cannot be read, and a MissingKeyError with the nearest name if it names a column that does not exist.
     """
     from formulaic import Formula
     from formulaic.errors import FormulaicError

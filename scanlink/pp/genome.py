@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.pp.annotation import match_genes
 from scanlink.pp.build import warn_of_build
 from scanlink.pp.modalities import get_modality
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 __all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
 
@@ -97,7 +95,6 @@ def cis_pairs(
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
-
     warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
     log.info(
@@ -121,22 +118,10 @@ def cis_pairs(
 def loci_of(
     var: pd.DataFrame, genes: pd.DataFrame, *, match: Literal["gene_id", "name"] | None, only: Iterable[str] | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Find the loci of the genes of the data, or of some, in an annotation.
+    """Find the loci of the genes of the data, or of ``only`` some, in an annotation.
 
-    Parameters
-    ----------
-    var
-        Table of the genes of the data, names as index.
-    genes
-        The annotation.
-    match, only
-        How genes are found, and which are wanted; see :func:`cis_pairs`.
-
-    Returns
-    -------
-    matches, loci
-        Rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
-        ``strand`` and ``position``, that of the gene in the data.
+    Gives the rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
+    ``strand`` and ``position``, that of the gene in the data.
     """
     loci = check_intervals(genes, what="the annotation")
     matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
@@ -183,14 +168,11 @@ def near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, o
     marks = pd.DataFrame({"chrom": peaks["chrom"].to_numpy(), "start": start, "end": end})
     shared = np.intersect1d(windows["chrom"].unique(), marks["chrom"].unique())
     windows, marks = windows[windows["chrom"].isin(shared)], marks[marks["chrom"].isin(shared)]
-    empty = pd.DataFrame({"gene": [], "peak": [], "distance": []}, dtype=np.int64)
     if windows.empty or marks.empty:
-        return empty
+        return pd.DataFrame({"gene": [], "peak": [], "distance": []}, dtype=np.int64)
     hits = bioframe.overlap(
         windows.reset_index(names="row"), marks.reset_index(names="row"), how="inner", suffixes=("_gene", "_peak")
     )
-    if hits.empty:
-        return empty
     locus, peak = hits["row_gene"].to_numpy(dtype=np.int64), hits["row_peak"].to_numpy(dtype=np.int64)
     distance = (centre[peak] - tss[locus]) * np.where(minus[locus], -1, 1)
     pairs = pd.DataFrame({"gene": loci["position"].to_numpy()[locus], "peak": peak, "distance": distance})
@@ -211,12 +193,10 @@ def check_options(window: int, anchor: str, overlap: str) -> None:
 
 def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
     """Take the columns chrom, start, end, strand of a table, with plain types; impossible intervals are refused."""
-    lacking = [name for name in ("chrom", "start", "end") if name not in table]
-    if lacking:
+    if lacking := [name for name in ("chrom", "start", "end") if name not in table]:
         raise MissingKeyError(
             f"{what} has no column {first_few(lacking)}, found {first_few(table.columns, most=8) or 'none'}: "
-            "scanlink.io reads "
-            "them from peak names such as 'chr1:100-600' and from GTF or BED"
+            "scanlink.io reads them from peak names such as 'chr1:100-600' and from GTF or BED"
         )
     bounds = {name: pd.to_numeric(table[name], errors="coerce") for name in ("start", "end")}
     bad = bounds["start"].isna() | bounds["end"].isna() | (bounds["start"] < 0) | (bounds["start"] >= bounds["end"])
@@ -224,9 +204,8 @@ def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
     if bad.any():
         row = table[bad].iloc[0]
         raise InputError(
-            f"{what}: {int(bad.sum())} of {len(table)} intervals are impossible, the first "
-            f"{row['chrom']}:{row['start']}-"
-            f"{row['end']}. Expected a chromosome and 0 <= start < end (0-based, half-open)"
+            f"{what}: {int(bad.sum())} of {len(table)} intervals are impossible, the first {row['chrom']}:"
+            f"{row['start']}-{row['end']}. Expected a chromosome and 0 <= start < end (0-based, half-open)"
         )
     strand = table["strand"].astype(str) if "strand" in table else pd.Series(".", index=table.index)
     return pd.DataFrame(
@@ -262,15 +241,14 @@ def why_none(
     if len(shared) == 0:
         return (
             f"no pairs: chromosome names differ. Found {first_few(ours, most=3)} for the {what}s and "
-            f"{first_few(theirs, most=3)} "
-            "for the genes; expected the same names: rename those of one side (add or remove 'chr')"
+            f"{first_few(theirs, most=3)} for the genes; expected the same names: rename those of one side (add or "
+            "remove 'chr')"
         )
     nearest = _nearest(loci, peaks, shared, anchor=anchor, overlap=overlap)
     return (
         f"no pairs: no {what} lies within {window:,} bp of any of {loci['position'].nunique()} genes; the nearest is "
         f"{nearest:,} bp away (chromosomes of both: {first_few(shared, most=3)}). Expected genes and {what}s of one "
-        "genome build: "
-        "is the annotation of another build (hg19, hg38) or species? If not, make the window wider"
+        "genome build: is the annotation of another build (hg19, hg38) or species? If not, make the window wider"
     )
 
 

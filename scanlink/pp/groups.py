@@ -17,13 +17,7 @@ log = logging.getLogger("scanlink")
 
 
 def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
-    """Turn the groups that a user names into texts; None stays None, for all.
-
-    Raises
-    ------
-    InputError
-        If it is a text, whose letters would be taken for groups.
-    """
+    """Turn the groups that a user names into texts, None for all; refuse a text, whose letters would be groups."""
     if isinstance(groups, str):
         raise InputError(f"groups must be a list of names; found the text {groups!r}: write [{groups!r}]")
     return None if groups is None else tuple(map(str, groups))
@@ -32,13 +26,7 @@ def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
 def group_members(
     cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None
 ) -> dict[str, NDArray[np.int32]]:
-    """Find the positions of the cells of each group, in the order of the table of links.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        If the column or a group does not exist, or there is no group at all.
-    """
+    """Find the positions of the cells of each group, in the order of the table of links."""
     if groupby is None:
         if groups is not None:
             raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
@@ -57,8 +45,7 @@ def group_members(
     text = labels.astype(object).where(labels.notna(), None).map(lambda value: None if value is None else str(value))
     present = sorted(text.dropna().unique())
     wanted = list(dict.fromkeys(map(str, groups))) if groups is not None else present
-    absent = [name for name in wanted if name not in present]
-    if absent:
+    if absent := [name for name in wanted if name not in present]:
         raise MissingKeyError(
             f"no cell has {groupby} {first_few(absent)}; the values are {first_few(present, most=40)}"
         )
@@ -71,13 +58,7 @@ def group_members(
 
 
 def cluster_codes(cells: pd.DataFrame, column: str, members: dict[str, NDArray[np.int32]]) -> list[NDArray[np.int64]]:
-    """Number the cluster (donor) of each cell of each group, from 0, in order of name.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        If there is no such column, or a cell of a group has no cluster.
-    """
+    """Number the cluster (donor) of each cell of each group, from 0, in order of name; each cell needs one."""
     if column not in cells.columns:
         raise MissingKeyError(
             f"no column {column!r} in the table of cells to take clusters from; its columns are "

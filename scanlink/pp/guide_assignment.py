@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -14,13 +17,9 @@ from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import is_backed
 from scanlink.io.guides import NON_TARGETING
 from scanlink.io.raw_counts import check_counts
-from scanlink.pp.modalities import get_modality
+from scanlink.pp.modalities import get_modality, target_names
 from scanlink.stats.perturbation import perturbation_probability
-from scanlink.stats.umi_mixture import UmiMixture, fit_umi_mixture
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
+from scanlink.stats.umi_mixture import fit_umi_mixture
 
 __all__ = ["assign_guides", "guide_calls", "guide_counts", "perturbation"]
 
@@ -192,12 +191,7 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
     if missing_efficiency is not None and not 0 <= missing_efficiency <= 1:
         raise OptionError(f"missing_efficiency is {missing_efficiency!r}, expected a number from 0 to 1, or None")
     guide = get_modality(mdata, "guide")
-    if "target" not in guide.var:
-        raise MissingKeyError(
-            f"mdata['guide'].var has no column 'target', found {first_few(guide.var.columns) or 'none'}: read the data "
-            "with scanlink.io.read_screen"
-        )
-    names = guide.var["target"].astype(str).to_numpy()
+    names = target_names(guide.var)
     guides = np.flatnonzero(names == target)
     if not guides.size:
         raise MissingKeyError(_no_target(target, names))
@@ -254,43 +248,43 @@ def _efficiencies(guide: AnnData, names: NDArray[Any], missing: float | None) ->
 
 
 def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDArray[np.int64]:
-    fits: list[UmiMixture | None] = []
-    for first, last in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):
-        enough = last - first >= _FEWEST_CELLS
-        fits.append(fit_umi_mixture(*np.unique(counts.data[first:last], return_counts=True)) if enough else None)
-    pooled = fit_umi_mixture(*np.unique(counts.data, return_counts=True)).threshold
-    has_fit = np.array([fit is not None and fit.threshold is not None for fit in fits])
-    if pooled is None and not has_fit.all():
+    """Find the threshold of each guide: its own, that of all guides together, or ``otherwise``."""
+    of_guides = np.split(counts.data, counts.indptr[1:-1])
+    own = [_mixture(values) if values.size >= _FEWEST_CELLS else None for values in of_guides]
+    pooled = _mixture(counts.data)
+    without = np.array([threshold is None for threshold in own])
+    if pooled is None and without.any():
         log.warning(
             "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
             "their own take the threshold %d: %s",
-            int((~has_fit).sum()),
+            int(without.sum()),
             otherwise,
-            first_few(names[~has_fit]),
+            first_few(names[without]),
         )
         pooled = otherwise
-    elif not has_fit.all():
-        few = sum(fit is None for fit in fits)
+    elif without.any():
+        few = sum(values.size < _FEWEST_CELLS for values in of_guides)
         log.info(
             "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
             "without two components: %s",
-            int((~has_fit).sum()),
+            int(without.sum()),
             pooled,
             few,
             _FEWEST_CELLS,
-            int((~has_fit).sum()) - few,
-            first_few(names[~has_fit]),
+            int(without.sum()) - few,
+            first_few(names[without]),
         )
-    thresholds = [fit.threshold if fit is not None else None for fit in fits]
-    least = np.array([pooled if one is None else one for one in thresholds], dtype=np.int64)
+    least = np.array([pooled if threshold is None else threshold for threshold in own], dtype=np.int64)
     spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))
     log.info("thresholds by mixture, UMIs: %s", spread)
     return least
 
 
-def _no_target(target: str, names: NDArray[Any]) -> str:
-    import difflib
+def _mixture(values: NDArray[np.int32]) -> int | None:
+    return fit_umi_mixture(*np.unique(values, return_counts=True)).threshold
 
+
+def _no_target(target: str, names: NDArray[Any]) -> str:
     targets = sorted(set(names.tolist()) - {NON_TARGETING})
     close = difflib.get_close_matches(str(target), targets, n=3, cutoff=0.6)
     hint = f"did you mean {first_few(close)}?" if close else f"there are {first_few(targets)}"

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
 
 from scanlink.errors import OptionError
 from scanlink.io.chunks import iter_chunks
 from scanlink.pp.modalities import check_piece, get_modality
 
-if TYPE_CHECKING:
-    from mudata import MuData
-
 __all__ = ["highly_variable_genes"]
 
 log = logging.getLogger("scanlink")
-
-_COLUMNS = ("highly_variable", "means", "dispersions", "dispersions_norm")
 
 
 def highly_variable_genes(
@@ -82,8 +79,6 @@ def highly_variable_genes(
         raise OptionError(
             f"highly variable genes need scanpy, which is not installed: pip install 'scanlink[hvg]' ({error})"
         ) from error
-    from anndata import AnnData
-
     blocks = []
     for chunk in iter_chunks(rna.X):
         check_piece(chunk, what="rna", cells=rna.obs_names, features=rna.var_names)
@@ -96,6 +91,6 @@ def highly_variable_genes(
     sc.pp.highly_variable_genes(
         copy, flavor="seurat", n_top_genes=n_top, min_mean=min_mean, max_mean=max_mean, min_disp=min_disp
     )
-    for name in _COLUMNS:
+    for name in ("highly_variable", "means", "dispersions", "dispersions_norm"):
         rna.var[name] = copy.var[name].to_numpy()
     log.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)

@@ -1,42 +1,23 @@
-"""One modality of a dataset, and the check that a piece of its matrix holds raw counts."""
+"""One modality of a dataset, the targets of its guides, and the check that a piece of its matrix holds raw counts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.chunks import Chunk
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
-
-    from scanlink.io.chunks import Chunk
-
-__all__ = ["check_piece", "get_modality"]
+__all__ = ["check_piece", "get_modality", "target_names"]
 
 
 def get_modality(mdata: MuData, name: str) -> AnnData:
-    """Take one modality of a dataset, or raise an error that names those which are there.
-
-    Parameters
-    ----------
-    mdata
-        The dataset.
-    name
-        ``"rna"``, ``"atac"`` or ``"guide"``.
-
-    Returns
-    -------
-    The modality.
-
-    Raises
-    ------
-    MissingKeyError
-        If it is not there.
-    """
+    """Take one modality of a dataset, or raise an error that names those which are there."""
     modalities = getattr(mdata, "mod", None)
     if modalities is None:
         raise InputError(
@@ -56,44 +37,26 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
     return modalities[name]
 
 
+def target_names(var: pd.DataFrame) -> NDArray[Any]:
+    """Give the target of each guide, of the table of guides."""
+    if "target" not in var:
+        raise MissingKeyError(
+            f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
+            "scanlink.io.read_screen"
+        )
+    return var["target"].astype(str).to_numpy(dtype=object)
+
+
 def check_piece(chunk: Chunk, *, what: str, cells: pd.Index | None = None, features: pd.Index | None = None) -> None:
-    """Refuse a piece that holds anything but raw counts.
-
-    Parameters
-    ----------
-    chunk
-        The piece.
-    what
-        Name of the matrix, for the message.
-    cells, features
-        Names of all rows and columns of the matrix, for the message.
-
-    Raises
-    ------
-    InputError
-        If a value is negative, fractional, infinite or NaN; names the first cell and feature.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> from scanlink.io.chunks import iter_chunks
-    >>> chunk = next(iter_chunks(sp.csr_array([[1.0, 0.5]])))
-    >>> check_piece(chunk, what="rna")
-    Traceback (most recent call last):
-    ...
-    scanlink.errors.InputError: rna holds fractional values: 1 of ... stored values looked at, the first 0.5 ...
-    """
+    """Refuse a piece of a matrix that holds anything but raw counts; ``cells`` and ``features`` name the whole's."""
     data = chunk.block.data
     if data.dtype.kind in "ub":
         return
-    bad = data < 0
-    kind = "negative"
+    bad, kind = data < 0, "negative"
     if data.dtype.kind == "f" and not bad.any():
-        bad = ~np.isfinite(data)
-        kind = "NaN or infinite"
+        bad, kind = ~np.isfinite(data), "NaN or infinite"
         if not bad.any():
-            bad = data != np.floor(data)
-            kind = "fractional"
+            bad, kind = data != np.floor(data), "fractional"
     if not bad.any():
         return
     coo = chunk.block.tocoo()  # keeps the order of the stored entries
@@ -104,7 +67,6 @@ def check_piece(chunk: Chunk, *, what: str, cells: pd.Index | None = None, featu
     feature = features[col] if features is not None else f"number {col}"
     raise InputError(
         f"{what} holds {kind} values: {int(bad.sum())} of {data.size} stored values looked at, the first "
-        f"{data[first]:g} "
-        f"in cell {cell!s}, feature {feature!s}. Expected raw counts (0, 1, 2, ...): give the matrix from before "
-        "normalisation, log or scaling; it is often kept in .layers['counts'] or .raw"
+        f"{data[first]:g} in cell {cell!s}, feature {feature!s}. Expected raw counts (0, 1, 2, ...): give the matrix "
+        "from before normalisation, log or scaling; it is often kept in .layers['counts'] or .raw"
     )

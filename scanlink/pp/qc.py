@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pp.guide_assignment import guide_counts
 from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
 
 __all__ = ["qc", "screen_qc"]
 
@@ -68,11 +65,11 @@ def qc(
     >>> sorted(mdata.obs.columns)
     ['batch', 'celltype', 'donor', 'nCount_ATAC', 'nFeature_ATAC', 'nFeature_RNA', 'nUMI', 'percent.mito']
     """
-    modalities = {name: get_modality(mdata, name) for name in ("rna", "atac")}
+    for name in ("rna", "atac"):
+        get_modality(mdata, name)
     wanted = list(_OF_MULTIOME) if overwrite else _missing_columns(mdata, _OF_MULTIOME)
     sums = _checked_survey(survey, mdata, mito_prefix)
-    if _OF_GENES.keys() & set(wanted):
-        _add_rna(mdata, modalities["rna"], sums, wanted)
+    _add_rna(mdata, sums, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
         peaks = sums["atac"]
         _set_columns(mdata, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
@@ -93,23 +90,14 @@ def screen_qc(
     mdata
         The screen; counts of genes may be backed, they are read piece by piece. Where the guides have no threshold yet,
         it is 5 UMIs, or 1 if they are 0/1 calls.
-    mito_prefix
-        How the names of mitochondrial genes begin, or their symbols in ``rna.var["symbol"]``. If no gene is
-        mitochondrial, ``percent.mito`` is not made, with a warning.
-    overwrite
-        Replace columns that exist. By default they are checked and stay; where ``guide_count`` or ``guide_UMI`` is not
-        what the counts say, that is told.
-    survey
-        The sums over ``rna``, if there are other uses for them; None makes a pass over the counts.
+    mito_prefix, overwrite, survey
+        As in :func:`scanlink.pp.qc`. Mitochondrial genes are also known by their symbols in ``rna.var["symbol"]``; a
+        ``guide_count`` or ``guide_UMI`` that stays and is not what the counts say is told; the survey is of ``rna``.
 
     Raises
     ------
-    InputError
-        If an existing column is not numeric, or has missing or negative values, or a matrix does not hold counts.
-    MissingKeyError
-        If a modality is not there.
-    OptionError
-        If ``survey`` was made with another ``mito_prefix``.
+    InputError, MissingKeyError, OptionError
+        As in :func:`scanlink.pp.qc`.
 
     Examples
     --------
@@ -124,18 +112,16 @@ def screen_qc(
     >>> {name: mdata.obs[name].round(1).tolist() for name in ("nUMI", "percent.mito", "guide_count", "guide_UMI")}
     {'nUMI': [3, 6], 'percent.mito': [0.0, 33.3], 'guide_count': [1, 2], 'guide_UMI': [8, 15]}
     """
-    rna = get_modality(mdata, "rna")
-    get_modality(mdata, "guide")
+    for name in ("rna", "guide"):
+        get_modality(mdata, name)
     wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN)
     sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",), symbols=True)
-    if _OF_GENES.keys() & set(wanted):
-        _add_rna(mdata, rna, sums, wanted)
+    _add_rna(mdata, sums, wanted)
     called, umis = guide_counts(mdata)
     columns = {"guide_count": called, "guide_UMI": umis}
     _set_columns(mdata, columns, wanted)
     for name, values in columns.items():
-        other = int((mdata.obs[name].to_numpy(dtype=float) != values).sum())
-        if other:
+        if other := int((mdata.obs[name].to_numpy(dtype=float) != values).sum()):
             log.warning(
                 "%s in obs is kept as it is, but by the guides in the data it is another number in %d of %d cells: "
                 "made with other thresholds, or of more guides? overwrite=True computes it anew",
@@ -155,11 +141,11 @@ def screen_qc(
 
 def _checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[str], **made: Any) -> Survey:
     """Check the survey of the caller, or make one with these options if there is none."""
-    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    own = Survey(mdata, mito_prefix=mito_prefix, **made)
     if survey is None:
-        return Survey(mdata, mito_prefix=prefix, **made)
-    if survey.mito_prefix != prefix:
-        raise OptionError(f"mito_prefix is {prefix}, but the survey was made with {survey.mito_prefix}")
+        return own
+    if survey.mito_prefix != own.mito_prefix:
+        raise OptionError(f"mito_prefix is {own.mito_prefix}, but the survey was made with {survey.mito_prefix}")
     return survey
 
 
@@ -178,9 +164,11 @@ def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
     return wanted
 
 
-def _add_rna(mdata: MuData, rna: AnnData, survey: Survey, wanted: list[str]) -> None:
-    """Add the columns of the genes' counts, as far as they are wanted."""
-    sums = survey["rna"]
+def _add_rna(mdata: MuData, survey: Survey, wanted: list[str]) -> None:
+    """Add the columns of the genes' counts, as far as they are wanted; if none is, no pass is made for them."""
+    if not _OF_GENES.keys() & set(wanted):
+        return
+    rna, sums = mdata["rna"], survey["rna"]
     total = sums.total
     _set_columns(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
     if "percent.mito" not in wanted:
@@ -193,8 +181,7 @@ def _add_rna(mdata: MuData, rna: AnnData, survey: Survey, wanted: list[str]) -> 
         )
         return
     whole = mdata.obs["nUMI"].to_numpy(dtype=float)
-    lower = int((whole < total).sum())
-    if lower:
+    if lower := int((whole < total).sum()):
         # Such as a column that is logged, or counted in thousands: no percentage can be taken of it.
         log.warning(
             "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); percent.mito is taken "
@@ -226,13 +213,11 @@ def _check_column(values: pd.Series, name: str) -> None:
     if bad.any():
         raise InputError(
             f"{name} is missing or negative in {int(bad.sum())} of {len(values)} cells: "
-            f"{first_few(values.index[bad])}. Expected "
-            "a number of at least 0 in each: remove those cells, or drop the column (or overwrite=True) to have it "
-            "computed"
+            f"{first_few(values.index[bad])}. Expected a number of at least 0 in each: remove those cells, or drop "
+            "the column (or overwrite=True) to have it computed"
         )
 
 
 def _warn_of_empty_cells(mdata: MuData) -> None:
-    empty = int((mdata.obs["nUMI"] <= 0).sum())
-    if empty:
+    if empty := int((mdata.obs["nUMI"] <= 0).sum()):
         log.warning("%d cells have no UMI: log(nUMI) is not finite for them; remove them", empty)

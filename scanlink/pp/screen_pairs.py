@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import InputError, first_few
 from scanlink.io.guides import NON_TARGETING
 from scanlink.pp.annotation import strip_version
 from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
-from scanlink.pp.modalities import get_modality
-
-if TYPE_CHECKING:
-    from mudata import MuData
+from scanlink.pp.modalities import get_modality, target_names
 
 __all__ = ["screen_pairs"]
 
@@ -52,11 +50,9 @@ def screen_pairs(
         ``"tss"``: ``[tss - window, tss + 1 + window)``. ``"body"``: the same around the whole gene.
     overlap
         ``"any"``: one base of the target in the window is enough. ``"center"``: its centre must be inside.
-    match
-        How genes of the data are found in the annotation: ``"gene_id"`` (without version), ``"name"``, or None for the
-        identifier where both have one and else the name.
-    only
-        Names of the genes wanted; None: all.
+    match, only
+        How genes of the data are found in the annotation, and names of those wanted: as in
+        :func:`scanlink.pp.cis_pairs`.
 
     Returns
     -------
@@ -72,10 +68,8 @@ def screen_pairs(
     InputError
         If no pair is found (says whether chromosome names or positions are at fault), coordinates are impossible, a
         target has several places, or names are not unique.
-    MissingKeyError
-        If a modality, a column, or a gene of ``only`` is not there.
-    OptionError
-        If an option has an impossible value.
+    MissingKeyError, OptionError
+        As in :func:`scanlink.pp.cis_pairs`.
 
     Notes
     -----
@@ -109,10 +103,10 @@ def screen_pairs(
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")
     alike = _called_alike(rna.var, genes, matches, targets.index)
-    by_name = near(loci, places[np.isin(at, alike["target"])], window=_ANYWHERE, anchor="tss", overlap="any")
-    by_name["peak"] = np.flatnonzero(np.isin(at, alike["target"]))[by_name["peak"].to_numpy(dtype=np.int64)]
-    for table in (pairs, covering, by_name):
-        table["target"] = at[table["peak"].to_numpy(dtype=np.int64)]
+    named = np.isin(at, alike["target"])
+    by_name = near(loci, places[named], window=_ANYWHERE, anchor="tss", overlap="any")
+    for table, positions in ((pairs, at), (covering, at), (by_name, at[named])):
+        table["target"] = positions[table["peak"].to_numpy(dtype=np.int64)]
     alike = alike.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
     control = pd.concat([alike, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
     _report(alike, pairs, targets, window)
@@ -144,12 +138,7 @@ def screen_pairs(
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:
     """Find the place of each target, in the order of the data."""
-    if "target" not in var:
-        raise MissingKeyError(
-            f"mdata['guide'].var has no column 'target', found {first_few(var.columns) or 'none'}: read the data with "
-            "scanlink.io.read_screen"
-        )
-    table = pd.DataFrame({"target": var["target"].astype(str).to_numpy(dtype=object)})
+    table = pd.DataFrame({"target": target_names(var)})
     for name in ("chrom", "start", "end"):
         values = var[name].astype(object) if name in var else pd.Series(None, index=var.index, dtype=object)
         table[name] = values.where(values.notna(), None).to_numpy(dtype=object)
@@ -167,16 +156,13 @@ def _targets(var: pd.DataFrame) -> pd.DataFrame:
 
 def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame, targets: pd.Index) -> pd.DataFrame:
     """Find genes and the targets that bear their name, symbol or identifier, as positions."""
-    names = [pd.DataFrame({"gene": np.arange(len(var)), "name": strip_version(var.index).to_numpy(dtype=object)})]
-    for column in ("symbol", "gene_id", "gene_name"):
-        if column in var:
-            texts = strip_version(var[column].astype(object)).to_numpy(dtype=object)
-            names.append(pd.DataFrame({"gene": np.arange(len(var)), "name": texts}))
-    for column in ("gene", "gene_id"):
-        if column in genes:
-            texts = strip_version(genes[column].iloc[matches["locus"]]).to_numpy(dtype=object)
-            names.append(pd.DataFrame({"gene": matches["gene"].to_numpy(), "name": texts}))
-    every = pd.concat(names)
+    of_data, of_locus = np.arange(len(var)), matches["gene"].to_numpy()
+    names: list[tuple[np.ndarray, pd.Series | pd.Index]] = [(of_data, var.index)]
+    names += [(of_data, var[name]) for name in ("symbol", "gene_id", "gene_name") if name in var]
+    names += [(of_locus, genes[name].iloc[matches["locus"]]) for name in ("gene", "gene_id") if name in genes]
+    every = pd.concat(
+        pd.DataFrame({"gene": gene, "name": strip_version(texts).to_numpy(dtype=object)}) for gene, texts in names
+    )
     every = every[(every["name"] != "") & every["gene"].isin(matches["gene"])].drop_duplicates()
     named = pd.DataFrame({"target": np.arange(len(targets)), "name": strip_version(targets).to_numpy(dtype=object)})
     return every.merge(named, on="name", how="inner")[["gene", "target"]].drop_duplicates(ignore_index=True)

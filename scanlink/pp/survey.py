@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from mudata import MuData
 
 from scanlink.io.chunks import canonical, iter_modalities
 from scanlink.pp.modalities import get_modality
 from scanlink.store.make import counts_checks
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mudata import MuData
 
 __all__ = ["MITO_PREFIX", "ModalitySums", "Survey", "mitochondrial"]
 
@@ -23,23 +20,14 @@ MITO_PREFIX = ("MT-", "mt-", "MT.")
 
 @dataclass(frozen=True, eq=False)
 class ModalitySums:
-    """Sums over one modality, exact.
-
-    Attributes
-    ----------
-    total, seen, mito
-        Of each cell: counts, features that are not zero, and counts of mitochondrial genes. Shape ``(n_cells,)``.
-    n_nonzero, sums, squares
-        Of each feature: cells in which it is not zero, sum of its counts and of their squares. Shape
-        ``(n_features,)``.
-    """
+    """Sums over one modality, exact: first over each cell, then over each feature."""
 
     total: np.ndarray
-    seen: np.ndarray
-    mito: np.ndarray
-    n_nonzero: np.ndarray
+    seen: np.ndarray  # features that are not zero
+    mito: np.ndarray  # counts of mitochondrial genes
+    n_nonzero: np.ndarray  # cells in which the feature is not zero
     sums: np.ndarray
-    squares: np.ndarray
+    squares: np.ndarray  # sum of squared counts
 
 
 class Survey:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scanlink.tl.epistasis.heterogeneity import heterogeneity
     from scanlink.tl.interactions.call import screen_interactions
     from scanlink.tl.interactions.power import power_screen
-    from scanlink.tl.interactions.target_pairs import target_pairs
+    from scanlink.tl.interactions.rows import target_pairs
     from scanlink.tl.kendall.call import kendall
     from scanlink.tl.scan.calibrate import Calibration, calibrate
     from scanlink.tl.scan.call import scan
@@ -43,7 +43,7 @@ _HOMES = {
     "screen_links": "tl.screen_links.call",
     "screen_links_summary": "tl.screen_links.summary",
     "simulate_screen": "ds.simulated_screen",
-    "target_pairs": "tl.interactions.target_pairs",
+    "target_pairs": "tl.interactions.rows",
 }
 __all__ = [
     "ANALYSES",

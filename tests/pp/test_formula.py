@@ -69,6 +69,12 @@ def test_design__offsets_add_up():
     np.testing.assert_allclose(design("offset(nUMI) + offset(percent.mito)").offset, CELLS["nUMI"] + MITO)
 
 
+def test_parse_formula__makes_identifiers_of_names():
+    model = parse_formula("percent.mito + offset(log(nUMI))", ["nUMI", "percent.mito"])
+    assert (model.terms, model.offsets) == ("percent_mito_1", ("log(nUMI)",))
+    assert model.columns == ("nUMI", "percent.mito")
+
+
 @pytest.mark.parametrize("formula", ["poly(nUMI, 2)", "bs(nUMI, df=4)", "scale(nUMI)"])
 def test_design__stateful_transforms_find_their_column(formula):
     assert np.isfinite(design(formula).matrix).all()

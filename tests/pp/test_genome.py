@@ -211,8 +211,9 @@ def test_cis_pairs__keeps_pseudoautosomal_genes_apart():
 
 
 def test_strip_version__leaves_what_is_no_version():
-    ids = pd.Index(["ENSMUSG00000064372.1", "AL021155.5", "ENSG07", "SIMG00000000001.12", None])
-    assert strip_version(ids).tolist() == ["ENSMUSG00000064372", "AL021155.5", "ENSG07", "SIMG00000000001", ""]
+    ids = ["ENSMUSG00000064372.1", "AL021155.5", "ENSG07", "ENSG07.15_PAR_Y", "SIMG00000000001.12", None]
+    stripped = ["ENSMUSG00000064372", "AL021155.5", "ENSG07", "ENSG07_PAR_Y", "SIMG00000000001", ""]
+    assert strip_version(pd.Index(ids)).tolist() == strip_version(pd.Series(ids)).tolist() == stripped
 
 
 def test_cis_pairs__names_that_are_identifiers_are_found():

@@ -116,6 +116,8 @@ def test_rates__mark_what_chance_does_not_allow():
     assert "fewer than promised at .05 and .01." in verdict(control_rates(table, p_value="bootstrap"))[0]
     few = control_rates(table.iloc[50::100], p_value="robust")
     assert "but so few tests say little" in verdict(few)[0]
+    four = control_rates(table.iloc[[60, 400, 800, 1_000]], p_value="robust")[1]
+    assert (four.n, [rate.text for rate in four.rates]) == (4, ["25 ± 22", "0 (up to 60)", "0 (up to 60)"])
     late = table.assign(p_robust=np.where(p < 0.01, p / 100, p))
     assert "as it should be, but more than promised at .001" in verdict(control_rates(late, p_value="robust"))[0]
 

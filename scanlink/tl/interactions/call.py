@@ -8,8 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from mudata import MuData
 
 from scanlink.errors import InputError
+from scanlink.store.store import Store
 from scanlink.tables import CONTROLS
 from scanlink.tl.call import call
 from scanlink.tl.interactions import INTERACTIONS
@@ -17,9 +19,6 @@ from scanlink.tl.perturbations.screen_store import counts_and_guides
 
 if TYPE_CHECKING:
     from distributed import Client
-    from mudata import MuData
-
-    from scanlink.store.store import Store
 
 __all__ = ["screen_interactions"]
 

@@ -120,8 +120,8 @@ def power_screen(
     >>> bool(table["wald"][1] > table["wald"][0])
     True
     """
-    for name, least, value in (("n_pairs", 1, n_pairs), ("min_both", 1, min_both)):
-        whole_number(name, value, least)
+    whole_number("n_pairs", n_pairs, 1)
+    whole_number("min_both", min_both, 1)
     if not 0 < alpha < 1:
         raise OptionError(f"alpha: expected a number between 0 and 1; found {alpha!r}")
     sizes = [float(size) for size in interaction]
@@ -160,15 +160,7 @@ def run_pairs(
     alpha: float = 0.05,
     client: Client | None = None,
 ) -> pd.DataFrame:
-    """Every simulated pair, tested: a row each, with the columns of :class:`PairTest`.
-
-    Parameters
-    ----------
-    models
-        Screens, one a mean number of guides.
-    interactions, n_pairs, min_both, alpha, client
-        See :func:`power_screen`.
-    """
+    """Test every simulated pair of screens, one screen a mean number of guides: rows of :class:`PairTest`."""
     tasks = []
     for model in models:
         possible = (k for k in range(model.n_targets // 2) if model.n_both(k) >= min_both)
@@ -188,12 +180,11 @@ def run_pairs(
                 min_both,
             )
         tasks += [(model, tuple(chosen[k : k + _PER_TASK])) for k in range(0, len(chosen), _PER_TASK)]
-    sizes, level = tuple(interactions), alpha
+    sizes = tuple(interactions)
     if client is None:
-        found = [_test(model, genes, sizes, level) for model, genes in tasks]
+        found = [_test(model, genes, sizes, alpha) for model, genes in tasks]
     else:
-        futures = [client.submit(_test, model, genes, sizes, level, pure=False) for model, genes in tasks]
-        found = client.gather(futures)
+        found = client.gather([client.submit(_test, *task, sizes, alpha, pure=False) for task in tasks])
     return pd.DataFrame([row for part in found for row in part], columns=PairTest._fields)
 
 
@@ -225,7 +216,7 @@ def _test(model: ScreenModel, genes: tuple[int, ...], sizes: tuple[float, ...], 
 
 
 def _row(own: pd.DataFrame, alpha: float) -> dict[str, float]:
-    """Shares of the pairs of one setting that are called."""
+    """Count the pairs of one setting that are called, as shares."""
     row = {name: float(own[name].iloc[0]) for name in ("guides_per_cell", "interaction")}
     row |= {"n_pairs": len(own), "n_both": float(own["n_both"].mean())}
     for name in ("wald", "robust"):

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scanlink.report.asked import fdr_words, formula_words, in_words, inference_words
 from scanlink.report.counts import summary_lines
+from scanlink.report.folder import Run
 from scanlink.report.references import Method, inference_methods
+from scanlink.report.result import Result
 from scanlink.report.sections import Picture, Section
 from scanlink.tables import Column
-from scanlink.tl.perturbations.control_rates import control_facts, control_lines
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS, asked_rows
-
-if TYPE_CHECKING:
-    from scanlink.report.folder import Run
-    from scanlink.report.result import Result
+from scanlink.tl.perturbations.control_rates import ROW_KINDS, asked_rows, control_facts, control_lines
 
 __all__ = ["SECTION"]
 
@@ -172,13 +169,12 @@ def _power(tested: pd.DataFrame) -> dict[str, str] | None:
         return None
     least = tested["min_interaction"].dropna().to_numpy(dtype=float)
     tenth, half = (float(np.quantile(least, share)) for share in (0.1, 0.5))
-    doubled = float((least <= np.log(2)).mean())
     return {
         "tenth": f"{tenth:.2g}",
         "half": f"{half:.2g}",
         "factor_tenth": _factor(tenth),
         "factor_half": _factor(half),
-        "doubled": f"{100 * doubled:.0f}",
+        "doubled": f"{100 * float((least <= np.log(2)).mean()):.0f}",
     }
 
 

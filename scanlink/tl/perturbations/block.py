@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scanlink.run import Block
-from scanlink.stats import GeneScore, Ladder, Perturbed
+from scanlink.stats import GeneScore, Ladder, NegbinFit, Perturbed
 from scanlink.tables import Table
 from scanlink.tl.cells import Fit, opener, theta_of
 from scanlink.tl.perturbations.cells import Perturbation, PerturbedCells, PerturbedGene
@@ -30,61 +29,33 @@ _CACHE_BYTES = 2**27
 
 @dataclass(frozen=True)
 class PerturbationTest:
-    """A test of one perturbation, or of several together.
-
-    Attributes
-    ----------
-    table
-        Table of its results.
-    fit
-        Called as ``fit(row, cells, gene, *targets)``: fills the row but for what is resampled, and returns the fit if
-        there is one.
-    design
-        Called as ``design(cells, *x)``: the design with the perturbations. Shape ``(n_cells, n_terms)``.
-    place
-        Called as ``place(cells, fit)``: the index of the coefficient that is tested.
-    permute
-        Permutation test of the perturbations.
-    end
-        What follows ``p_boot`` and the like in the names of columns.
-    """
+    """A test of one perturbation, or of several together."""
 
     table: Table
-    fit: Callable[..., Fit | None]
+    # count(row, gene, *x): notes how many cells are perturbed, and returns the status if these say too little.
+    count: Callable[..., str | None]
+    # design(cells, *x): the design with the perturbations. Shape ``(n_cells, n_terms)``.
     design: Callable[..., Floats]
-    place: Callable[[PerturbedCells, Fit], int]
+    # Indices of the coefficients without which there is no result, the tested one last.
+    places: Callable[[PerturbedCells], list[int]]
+    # fill(row, gene, design, fit, *targets): fills the row but for what is resampled.
+    fill: Callable[..., None]
+    # permute(score, images, ladder, permutations): permutation test of the perturbations.
     permute: Callable[..., Any]
+    # What follows ``p_boot`` and the like in the names of columns.
     end: str = ""
 
 
 def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> pa.Table:
-    """Test the rows of one block.
-
-    Parameters
-    ----------
-    test
-        The test.
-    plan
-        Plan of the rows.
-    block
-        Rows of the plan, in one group.
-
-    Returns
-    -------
-    pyarrow.Table
-        A row a test, with the columns of the table that are computed.
-    """
+    """Test the rows of one block: a row a test, with the columns of the table that are computed."""
     plan, cells = _opened(plan, block.group)
     options, blank = plan.options, test.table.blank(plan.options)
-    perturbed, rows = _Kept(cells), []
+    most_kept = max(1, _CACHE_BYTES // max(1, cells.perturbation_bytes))
+    perturbed, rows = lru_cache(most_kept)(cells.perturbed), []
+    ladder, permuted = Ladder.of(options.ladder), _Permuted(test, cells, Ladder.of(options.permutations))
     bootstrap = Bootstrap(
-        cells,
-        Ladder.of(options.ladder),
-        reestimate=options.theta == "estimated",
-        pseudocount=options.pseudocount,
-        end=test.end,
+        cells, ladder, reestimate=options.theta == "estimated", pseudocount=options.pseudocount, end=test.end
     )
-    permuted = _Permuted(test, cells, Ladder.of(options.permutations))
     gene: PerturbedGene | None = None
     for number in range(block.first, block.last):
         if gene is None or gene.number != plan.rows.gene[number]:
@@ -92,7 +63,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
         shuffle = int(plan.rows.shuffle[number])
         targets = [perturbed(int(target), shuffle) for target in plan.rows.targets[number]]
         row: dict[str, Any] = {"group": block.group, "row": number, **blank}
-        fit = test.fit(row, cells, gene, *targets)
+        fit = _fit(test, row, gene, targets)
         rows.append(row)
         if fit is not None and options.p_value == "bootstrap":
             x = [target.x for target in targets]
@@ -101,7 +72,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
                 gene.counts,
                 row,
                 fit,
-                target=test.place(cells, fit),
+                target=test.places(cells)[-1],
                 tested=x[0] if called else None,
                 design=partial(test.design, cells, *x),
             )
@@ -112,36 +83,31 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
     return pa.Table.from_pylist(rows, schema=test.table.schema(options))
 
 
-def unusable(fit: Fit, places: list[int]) -> str | None:
-    """Say why a fit cannot be used, as a status; None where it can.
+def _fit(test: PerturbationTest, row: dict[str, Any], gene: PerturbedGene, targets: list[Perturbation]) -> Fit | None:
+    """Fill a row but for what is resampled, and return its fit if there is one."""
+    cells, x = gene.cells, [target.x for target in targets]
+    too_few = test.count(row, gene, *x)
+    row["status"] = cells.group.status or ("gene_rare" if cells.rare(gene.counts) else too_few)
+    if row["status"] is not None:
+        return None
+    design = test.design(cells, *x)
+    fit = cells.fit(gene.counts, design)
+    row["status"] = unusable(fit, test.places(cells))
+    if row["status"] is not None:
+        return None
+    row["status"] = "ok"
+    if isinstance(fit, NegbinFit):
+        row |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
+    test.fill(row, gene, design, fit, *targets)
+    return fit
 
-    Parameters
-    ----------
-    fit
-        The fit.
-    places
-        Indices of the coefficients that are tested.
-    """
+
+def unusable(fit: Fit, places: list[int]) -> str | None:
+    """Say why a fit cannot be used to test some of its coefficients, as a status; None where it can."""
     if np.isnan(fit.coef).any():
         return "collinear"
     estimates = np.concatenate([fit.coef[places], fit.se[places]])
     return None if fit.converged and np.isfinite(estimates).all() else "not_converged"
-
-
-class _Kept:
-    """Perturbations that were used, the latest of them kept."""
-
-    def __init__(self, cells: PerturbedCells) -> None:
-        self._cells, self._kept = cells, OrderedDict[tuple[int, int], Perturbation]()
-
-    def __call__(self, target: int, shuffle: int) -> Perturbation:
-        name = (target, shuffle)
-        if name not in self._kept:
-            while self._kept and (len(self._kept) + 1) * next(iter(self._kept.values())).nbytes > _CACHE_BYTES:
-                self._kept.popitem(last=False)
-            self._kept[name] = self._cells.perturbed(target, shuffle)
-        self._kept.move_to_end(name)
-        return self._kept[name]
 
 
 class _Permuted:

@@ -45,12 +45,12 @@ class PerturbedGene:
 
     @cached_property
     def null(self) -> GeneNull:
-        """What the calibrated p-value needs of the gene."""
+        """Fit of the covariates, as the calibrated p-value takes it."""
         return gene_null(self.counts, self.cells.design, offset=self.cells.offset)
 
     @cached_property
     def fit(self) -> Fit:
-        """Of the covariates alone."""
+        """Fit of the covariates, as the options have it."""
         return self.cells.fit(self.counts, self.cells.design)
 
 
@@ -63,7 +63,7 @@ class Perturbation:
 
     @cached_property
     def null(self) -> PeakNull:
-        """What the calibrated p-value needs of the perturbation."""
+        """Fit on the covariates, as the calibrated p-value takes it."""
         whole = bool(((self.x == 0) | (self.x == 1)).all())
         levels = self.x if whole else np.round(self.x * _STEPS)
         return peak_null(levels, self.group.design, offset=self.group.offset)
@@ -73,11 +73,6 @@ class Perturbation:
         """The same as a permutation test takes it."""
         cells = np.flatnonzero(self.x)
         return Perturbed.of(cells, self.x[cells])
-
-    @property
-    def nbytes(self) -> int:
-        """About how much memory is kept, the fit included."""
-        return self.x.nbytes * (6 + self.group.design.shape[1])
 
 
 class PerturbedCells(Cells):
@@ -90,6 +85,11 @@ class PerturbedCells(Cells):
         self.first = int(self.design.shape[1] > 0 and self.n > 0 and np.ptp(self.design[:, 0]) == 0)
         self._orders: dict[int, NDArray[np.intp]] = {}
 
+    @property
+    def perturbation_bytes(self) -> int:
+        """About how much memory a perturbation takes, its fit included."""
+        return 8 * self.n * (6 + self.design.shape[1])
+
     @cached_property
     def permutations(self) -> Permutations:
         """Of the group's cells, the same for all pairs."""
@@ -100,15 +100,7 @@ class PerturbedCells(Cells):
         return PerturbedGene(self, number, self.values("rna", number))
 
     def perturbed(self, target: int, shuffle: int = 0) -> Perturbation:
-        """Perturbation of a target.
-
-        Parameters
-        ----------
-        target
-            Its number.
-        shuffle
-            Number of the permutation that gives it to other cells; 0 leaves it.
-        """
+        """Perturbation of a target, given to other cells by the permutation of that number; 0 leaves it."""
         guides, efficiency, least = self.targets.of(target)
         calls = [self.values("guide", int(guide)) >= bound for guide, bound in zip(guides, least, strict=True)]
         x = perturbation_probability(calls, efficiency)
@@ -123,7 +115,7 @@ class PerturbedCells(Cells):
         return self._orders[shuffle]
 
     def fit(self, counts: Floats, design: Floats, *, offset: Floats | None = None) -> Fit:
-        """Regression of counts on a design, as the options have it; ``offset`` is that of the group if left out."""
+        """Regress counts on a design, as the options have it; ``offset`` is that of the group if left out."""
         known, pseudocount = self.offset if offset is None else offset, self.options.pseudocount
         if self.options.family == "poisson":
             return fit_poisson(counts + pseudocount, design, offset=known)

@@ -1,22 +1,32 @@
-"""How often negative controls of a screen are rejected, against what p-values promise."""
+"""The kinds of rows of a screen's tables, and how often negative controls are rejected: for its pages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scanlink.p_values import PERMUTED_KINDS
-from scanlink.tables import CONTROLS
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS
+from scanlink.report.result import Result
+from scanlink.report.sections import RowKind
+from scanlink.tables import ASKED, CONTROLS
 
-if TYPE_CHECKING:
-    from scanlink.report.result import Result
+__all__ = ["ROW_KINDS", "asked_rows", "control_facts", "control_lines", "control_rates", "verdict"]
 
-__all__ = ["LEVELS", "ControlRates", "Rate", "control_facts", "control_lines", "control_rates", "verdict"]
-
+# In the order of the tables.
+ROW_KINDS = {
+    "discovery": RowKind("discovery", "pairs that were asked for"),
+    "positive_control": RowKind("positive control", "pairs that were asked for in which an effect is expected"),
+    "non_targeting": RowKind(
+        "non-targeting", "genes that were asked for, with guides that target nothing", control=True
+    ),
+    "shuffled": RowKind(
+        "shuffled", "pairs that were asked for, their perturbation given to other cells at random", control=True
+    ),
+    "mismatched": RowKind("mismatched", "targets with genes on other chromosomes", control=True),
+}
 LEVELS = (0.05, 0.01, 0.001)
 # With fewer tests a p-value may reject twice too often and not be marked.
 _FEW = 200
@@ -24,27 +34,13 @@ _FEW = 200
 
 @dataclass(frozen=True)
 class Rate:
-    """Share of the controls of a kind below a level.
-
-    Attributes
-    ----------
-    level
-        What the p-value promises.
-    share
-        Of the controls, how many have a p-value at or below it.
-    error
-        Monte-Carlo standard error of the share if controls were independent.
-    high
-        Upper end of its exact 95 % interval.
-    sign
-        1: more than promised, -1: fewer, 0: the level lies in the exact 95 % interval.
-    """
+    """Share of the controls of a kind whose p-value is at or below a level."""
 
     level: float
     share: float
-    error: float
-    high: float
-    sign: int
+    error: float  # Monte-Carlo standard error of the share if controls were independent
+    high: float  # upper end of its exact 95 % interval
+    sign: int  # 1: more than promised, -1: fewer, 0: the level lies in that interval
 
     @property
     def text(self) -> str:
@@ -56,46 +52,22 @@ class Rate:
 
 @dataclass(frozen=True)
 class ControlRates:
-    """Rates of one kind of p-value of one kind of control.
+    """Rates of one kind of p-value of one kind of control."""
 
-    Attributes
-    ----------
-    control, kind
-        Name of the kind of control on the page, and name of the kind of p-value.
-    n
-        Number of tests.
-    chosen
-        Whether results are called on this p-value.
-    rates
-        Rates at each of the levels.
-    """
-
-    control: str
+    control: str  # as the page calls it
     kind: str
-    n: int
-    chosen: bool
-    rates: tuple[Rate, ...]
+    n: int  # tests
+    chosen: bool  # whether results are called on this p-value
+    rates: tuple[Rate, ...]  # at each of the levels
+
+
+def asked_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows that were asked for, without the negative controls."""
+    return table[table["kind"].isin(ASKED)]
 
 
 def control_rates(table: pd.DataFrame, *, p_value: str | None, end: str = "") -> list[ControlRates]:
-    """Rejection rates of the negative controls, for every kind of p-value that the table has.
-
-    Parameters
-    ----------
-    table
-        A screen or its interactions, with the column ``kind``.
-    p_value
-        The kind on which results are called, as the option has it.
-    end
-        Behind the names of columns: ``"_interaction"``.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"kind": "shuffled", "p": [0.03, 0.2, 0.4, 0.5], "status": "ok"})
-    >>> found = control_rates(table, p_value="wald")[0]
-    >>> found.n, found.chosen, [rate.text for rate in found.rates]
-    (4, True, ['25 ± 22', '0 (up to 60)', '0 (up to 60)'])
-    """
+    """Count rejections of the negative controls, for every kind of p-value whose column, with ``end``, is there."""
     out = []
     for control in CONTROLS:
         rows = table[(table["kind"] == control) & (table["status"] == "ok")]
@@ -119,13 +91,7 @@ def _rate(p: np.ndarray, level: float) -> Rate:
 
 
 def verdict(rates: list[ControlRates]) -> list[str]:
-    """Sentences on the p-value on which results are called, one for each kind of control.
-
-    Parameters
-    ----------
-    rates
-        From :func:`control_rates`.
-    """
+    """Write sentences on the p-value on which results are called, one for each kind of control."""
     sentences = []
     for own in (own for own in rates if own.chosen):
         first = own.rates[0]
@@ -150,27 +116,13 @@ def verdict(rates: list[ControlRates]) -> list[str]:
 
 
 def control_facts(result: Result, end: str = "") -> dict[str, Any]:
-    """Give the rates of a page's negative controls, and the verdict on them.
-
-    Parameters
-    ----------
-    result
-        A screen or its interactions.
-    end
-        Behind the names of columns: ``"_interaction"``.
-    """
+    """Give the rates of a page's negative controls, and the verdict on them."""
     rates = control_rates(result.rows, p_value=result.options.get("p_value"), end=end)
     return {"rates": rates, "verdict": verdict(rates)}
 
 
 def control_lines(table: pd.DataFrame) -> list[str]:
-    """Say how often each kind of control is rejected, for the command line.
-
-    Parameters
-    ----------
-    table
-        A screen or its interactions, with the column ``kind``.
-    """
+    """Say how often each kind of control is rejected, for the command line."""
     tested = table[table["kind"].isin(CONTROLS) & (table["status"] == "ok")]
     shares = [(kind, rows, float((rows["p_value"] < 0.05).mean())) for kind, rows in tested.groupby("kind", sort=False)]
     return [f"  control {kind:<15}{len(rows):>8,} tests, {100 * share:.1f} % below .05" for kind, rows, share in shares]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.tables import CONTROLS, ROW_KINDS
@@ -15,42 +17,24 @@ __all__ = ["Rows", "add_controls"]
 
 log = logging.getLogger("scanlink")
 
-
 Integers = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What is tested, a row a test.
+    """What is tested, a row a test: arrays of shape ``(n_rows,)``."""
 
-    Attributes
-    ----------
-    gene
-        Position in the store. Shape ``(n_rows,)``.
-    targets
-        Numbers of the targets that are perturbed. Shape ``(n_rows, 1)``, or ``(n_rows, 2)`` for interactions.
-    distance
-        bp, NaN where unknown. Shape ``(n_rows,)``.
-    kind
-        Number in ``ROW_KINDS``. Shape ``(n_rows,)``.
-    shuffle
-        Number of the permutation of cells that the perturbations go through, 0 for none. Shape ``(n_rows,)``.
-    """
-
-    gene: Integers
-    targets: Integers
-    distance: NDArray[np.float64]
-    kind: Integers
-    shuffle: Integers
+    gene: Integers  # position in the store
+    targets: Integers  # those that are perturbed, of shape ``(n_rows, 1)``, or ``(n_rows, 2)`` for interactions
+    distance: NDArray[np.float64]  # bp, NaN where unknown
+    kind: Integers  # number in ``ROW_KINDS``
+    shuffle: Integers  # number of the permutation of cells that the perturbations go through, 0 for none
 
     def joined(self) -> Rows:
-        """The same rows with those of a gene together, genes in the order in which they first occur."""
+        """Put the rows of a gene together, genes in the order in which they first occur."""
         _, first, number = np.unique(self.gene, return_index=True, return_inverse=True)
-        return self.taken(np.lexsort((self.kind, first[number])))
-
-    def taken(self, order: NDArray[np.intp]) -> Rows:
-        """Some rows, or all in another order."""
-        return Rows(self.gene[order], self.targets[order], self.distance[order], self.kind[order], self.shuffle[order])
+        order = np.lexsort((self.kind, first[number]))
+        return Rows(*(values[order] for values in vars(self).values()))
 
 
 def add_controls(
@@ -62,27 +46,10 @@ def add_controls(
     non_targeting: Sequence[int],
     chromosome: Sequence[str | None],
 ) -> Rows:
-    """The rows that were asked for, and controls.
+    """Put controls of the kinds that are wanted behind the rows that were asked for.
 
-    Parameters
-    ----------
-    asked
-        Target-gene pairs, or pairs of targets of a gene.
-    controls
-        Kinds that are wanted.
-    n_controls
-        Rows of each kind; None: as many as are asked for, at least 1,000, if there are so many.
-    seed
-        Which of them are taken.
-    non_targeting
-        Numbers of the targets that are none.
-    chromosome
-        Of each target; None where it is not known.
-
-    Returns
-    -------
-    Rows
-        Those asked for first.
+    ``n_controls`` rows of each kind, or if None as many as are asked for and at least 1,000, as far as there are so
+    many; ``non_targeting`` are the numbers of targets that are none, ``chromosome`` is that of each target if known.
     """
     n = asked.gene.size
     wanted = max(n, 1000) if n_controls is None else n_controls
@@ -92,11 +59,11 @@ def add_controls(
             continue
         rng = np.random.default_rng([seed, ROW_KINDS.index(name)])
         if name == "non_targeting":
-            part = _non_targeting(asked, np.array(non_targeting, dtype=np.int32), wanted, rng)
+            part = _non_targeting(asked, non_targeting, wanted, rng)
         elif name == "shuffled":
             part = _shuffled(asked, wanted)
         else:
-            part = _mismatched(asked, list(chromosome), wanted, rng)
+            part = _mismatched(asked, chromosome, wanted, rng)
         if part is None:
             why = {
                 "non_targeting": "there are too few guides without a target",
@@ -105,14 +72,7 @@ def add_controls(
             log.warning("no controls of kind %s: %s", name, why)
         else:
             parts.append(part)
-    if len(parts) == 1:
-        return asked
-    return Rows(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("gene", "targets", "distance", "kind", "shuffle")
-        )
-    )
+    return Rows(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def _control(gene: Integers, targets: Integers, kind: str, shuffle: NDArray[np.integer] | None = None) -> Rows:
@@ -126,14 +86,10 @@ def _control(gene: Integers, targets: Integers, kind: str, shuffle: NDArray[np.i
     )
 
 
-def _non_targeting(asked: Rows, targets: Integers, wanted: int, rng: np.random.Generator) -> Rows | None:
+def _non_targeting(asked: Rows, targets: Sequence[int], wanted: int, rng: np.random.Generator) -> Rows | None:
     """Genes that were asked for, with guides that target nothing."""
     genes, k = np.unique(asked.gene), asked.targets.shape[1]
-    if k == 1:
-        sets = targets[:, None]
-    else:
-        first, second = np.triu_indices(targets.size, 1)
-        sets = np.column_stack([targets[first], targets[second]])
+    sets = np.array(list(combinations(targets, k)), dtype=np.int32).reshape(-1, k)
     n = sets.shape[0] * genes.size
     if n == 0:
         return None
@@ -148,21 +104,18 @@ def _shuffled(asked: Rows, wanted: int) -> Rows:
     return _control(asked.gene[row], asked.targets[row], "shuffled", 1 + np.arange(wanted) // n)
 
 
-def _mismatched(asked: Rows, chromosome: list[str | None], wanted: int, rng: np.random.Generator) -> Rows | None:
+def _mismatched(asked: Rows, chromosome: Sequence[str | None], wanted: int, rng: np.random.Generator) -> Rows | None:
     """Targets that were asked for, with genes all of whose targets lie on other chromosomes."""
-    codes = {name: number for number, name in enumerate(dict.fromkeys(chromosome))}
-    place = np.array([codes[name] for name in chromosome], dtype=np.int64)
-    unknown = codes.get(None, -1)
+    # Where it is not known the code is -1, which is the last column of `near`.
+    place, known = pd.factorize(np.array(chromosome, dtype=object))
     genes, number = np.unique(asked.gene, return_inverse=True)
-    near = np.zeros((genes.size, len(codes)), dtype=np.bool_)
-    for column in asked.targets.T:
-        near[number, place[column]] = True
+    near = np.zeros((genes.size, len(known) + 1), dtype=np.bool_)
+    near[number[:, None], place[asked.targets]] = True
     sets = np.unique(asked.targets, axis=0)
     far = np.ones((genes.size, sets.shape[0]), dtype=np.bool_)
     for column in sets.T:
-        far &= ~near[:, place[column]] & (place[column] != unknown)
-    if unknown >= 0:
-        far &= ~near[:, [unknown]]
+        far &= ~near[:, place[column]] & (place[column] >= 0)
+    far &= ~near[:, [-1]]
     gene, which = np.nonzero(far)
     if gene.size == 0:
         return None

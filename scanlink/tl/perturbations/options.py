@@ -7,17 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from scanlink.ladder import Ladder
-from scanlink.options import (
-    BlockGenes,
-    ClusterColumn,
-    LadderStages,
-    Method,
-    Options,
-    Robust,
-    Seed,
-    Theta,
-    ladder_stages,
-)
+from scanlink.options import BlockGenes, ClusterColumn, LadderStages, Method, Options, Robust, Seed, Theta
 from scanlink.p_values import ScreenPValue
 from scanlink.tables import CONTROLS
 
@@ -26,9 +16,9 @@ __all__ = ["PerturbationOptions"]
 Control = Literal["non_targeting", "shuffled", "mismatched"]
 
 
-def _permutations(value: Any) -> Any:
-    # A bare number is a ladder of one stage.
-    return ladder_stages([(value, None)] if isinstance(value, int) and not isinstance(value, bool) else value)
+def _one_stage(value: Any) -> Any:
+    """Take a bare number for a ladder of one stage."""
+    return [(value, None)] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class PerturbationOptions(Options):
@@ -40,7 +30,7 @@ class PerturbationOptions(Options):
     family: Literal["negbin", "poisson"] = Field("negbin", description="distribution of the counts")
     p_value: ScreenPValue = Field("robust", description="the p-value that false discovery rates are taken on")
     ladder: LadderStages = "scent"
-    permutations: Annotated[str | tuple[tuple[int, float | None], ...], BeforeValidator(_permutations)] = Field(
+    permutations: Annotated[LadderStages, BeforeValidator(_one_stage)] = Field(
         "glimmirs", description="permutations: a number, or a ladder of which each stage goes on from the one before"
     )
     seed: Seed = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
@@ -18,14 +19,9 @@ from scanlink.tl.designs import Group, group_designs
 from scanlink.tl.perturbations.controls import Rows, add_controls
 from scanlink.tl.perturbations.options import PerturbationOptions
 from scanlink.tl.perturbations.targets import Targets, targets_of
+from scanlink.tl.resampling import expected_replicates
 
 __all__ = ["PerturbationPlan", "plan_perturbations", "target_columns"]
-
-# Files of the targets.
-_TARGETS = ("names", "starts", "guides", "efficiency", "least")
-# Of tested pairs, about this share enters each next stage of a ladder.
-_GO_ON = (1.0, 0.15, 0.1, 0.05, 0.03)
-
 
 AnyPlan = TypeVar("AnyPlan", bound="PerturbationPlan")
 
@@ -43,22 +39,16 @@ class PerturbationPlan(CellPlan):
     @cached_property
     def rows(self) -> Rows:
         """Rows that are tested."""
-        return Rows(*(self.row_array(name) for name in ("gene", "targets", "distance", "kind", "shuffle")))
+        return Rows(*(self.row_array(field.name) for field in fields(Rows)))
 
     @cached_property
     def targets(self) -> Targets:
         """Guides of each target."""
-        return Targets(*(self.row_array(f"target_{name}") for name in _TARGETS))
+        return Targets(*(self.row_array(f"target_{field.name}") for field in fields(Targets)))
 
 
 def target_columns(n_targets: int) -> list[str]:
-    """Columns that name the targets of a row.
-
-    Examples
-    --------
-    >>> target_columns(1), target_columns(2)
-    (['target'], ['target_1', 'target_2'])
-    """
+    """List the columns that name the targets of a row: ``target``, or ``target_1`` and ``target_2``."""
     return ["target"] if n_targets == 1 else [f"target_{k + 1}" for k in range(n_targets)]
 
 
@@ -74,52 +64,29 @@ def plan_perturbations(
 ) -> AnyPlan:
     """Check everything and write a plan; the same input gives the same plan.
 
-    Parameters
-    ----------
-    kind
-        Class of the plan.
-    name
-        Name of the analysis.
-    given
-        Counts of genes and guides, cells, and the table ``guides``: a row a guide, named by the index, with ``target``,
-        ``efficiency``, ``threshold``, ``chrom``.
-    options
-        How pairs are tested.
-    pairs
-        Columns ``gene`` and ``target``, or for two targets ``gene``, ``target_1`` and ``target_2``; ``distance`` and
-        ``kind`` if known.
-    n_targets
-        Number of targets that are tested together.
-    least_cells
-        Least number of cells that a group needs besides what the options say.
-
-    Raises
-    ------
-    InputError, MissingKeyError, DesignError, OptionError
-        Whatever would make tasks fail is found here: unknown names, missing covariates, no usable group.
+    Whatever would make tasks fail is raised here: unknown names, missing covariates, no usable group. The table
+    ``guides`` has a row a guide, named by the index; ``pairs`` has ``gene``, the columns of ``n_targets`` targets that
+    are tested together, and if known ``distance`` and ``kind``. Groups of fewer than ``least_cells`` are not tested.
     """
     store, guides = given.counts, given.tables["guides"]
     table = _checked(pairs, n_targets)
     targets = targets_of(store, guides, missing=options.missing_efficiency)
-    columns = target_columns(n_targets)
     asked = Rows(
         store.positions("rna", table["gene"]),
-        np.column_stack([targets.positions(table[name]) for name in columns]).astype(np.int32),
+        np.column_stack([targets.positions(table[name]) for name in target_columns(n_targets)]).astype(np.int32),
         table["distance"].to_numpy(dtype=np.float64),
         table["kind"].map(ROW_KINDS.index).to_numpy(dtype=np.int32),
         np.zeros(len(table), dtype=np.int32),
     )
-    used = np.unique(asked.targets)
+    none: list[int] = []
     if "non_targeting" in options.controls:
-        targets, controls = targets.with_controls(store, guides, like=used)
-    else:
-        controls = []
+        targets, none = targets.with_controls(store, guides, like=np.unique(asked.targets))
     rows = add_controls(
         asked,
         options.controls,
         n_controls=options.n_controls,
         seed=options.seed,
-        non_targeting=controls,
+        non_targeting=none,
         chromosome=targets.chromosomes(guides),
     ).joined()
     designs = group_designs(
@@ -140,16 +107,13 @@ def plan_perturbations(
         groupby=given.groups.by,
         options=options,
         designs=designs,
-        rows={
-            **{name: getattr(rows, name) for name in ("gene", "targets", "distance", "kind", "shuffle")},
-            **{f"target_{name}": getattr(targets, name) for name in _TARGETS},
-        },
+        rows=vars(rows) | {f"target_{name}": values for name, values in vars(targets).items()},
         blocks=cut(rows.gene, costs, owners_per_block=options.block_genes),
     )
 
 
 def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
-    """Pairs with all columns that rows need."""
+    """Give pairs all the columns that rows need."""
     columns = target_columns(n_targets)
     if not isinstance(pairs, pd.DataFrame):
         raise InputError(f"pairs is a {type(pairs).__name__}, expected a table with columns gene, {', '.join(columns)}")
@@ -185,17 +149,18 @@ def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
 
 
 def _seconds(group: Group, options: PerturbationOptions) -> float:
-    """Estimated time of one row."""
+    """Estimate the time of one row."""
     if group.status is not None:
         return 1e-4
     p = len(group.terms) + 1
     fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9 * (6.0 if options.family == "negbin" else 1.0)
     more = 0.0
     if options.p_value == "bootstrap":
-        stages = Ladder.of(options.ladder).stages
-        replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
-        more = replicate * sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+        more = (
+            group.n_cells
+            * (900e-9 if options.theta == "estimated" else 30e-9)
+            * expected_replicates(Ladder.of(options.ladder))
+        )
     elif options.p_value == "permutation":
-        stages = Ladder.of(options.permutations).stages
-        more = group.n_cells * 2e-10 * p * sum(n * _GO_ON[min(k, len(_GO_ON) - 1)] for k, (n, _) in enumerate(stages))
+        more = group.n_cells * 2e-10 * p * expected_replicates(Ladder.of(options.permutations))
     return 3e-3 + 4.0 * fit + more

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 from mudata import MuData
 
+from scanlink.io import check_screen
+from scanlink.pp import assign_guides
 from scanlink.store.store import Store
 from scanlink.tl.call import store_of
 
@@ -17,25 +19,7 @@ __all__ = ["counts_and_guides"]
 def counts_and_guides(
     mdata: MuData | Store | str | os.PathLike[str], folder: Path, *, guides: pd.DataFrame | None
 ) -> tuple[Store, dict[str, pd.DataFrame]]:
-    """Open or make the store of a screen, and find its table of guides.
-
-    Parameters
-    ----------
-    mdata
-        MuData with ``rna`` and ``guide``, or a scan store or its folder.
-    folder
-        Folder in which a store is made if need be.
-    guides
-        Table of guides; None takes that of the data.
-
-    Returns
-    -------
-    tuple
-        The store, and the table ``guides`` by its name.
-    """
-    from scanlink.io import check_screen
-    from scanlink.pp import assign_guides
-
+    """Open the store of a screen, or make it in the folder; give its table of guides by name if there is no other."""
     # A MuData may have peaks, too.
     store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
     if not isinstance(mdata, MuData):

@@ -18,13 +18,7 @@ __all__ = ["finish_perturbations", "first_columns", "statuses"]
 
 
 def first_columns(n_targets: int) -> list[Column]:
-    """List the columns that say what a row is of.
-
-    Parameters
-    ----------
-    n_targets
-        Number of targets that are tested together.
-    """
+    """List the columns that say what a row is of."""
     distance = "bp from the TSS to the centre of the target, positive downstream"
     if n_targets > 1:
         distance = "bp between the midpoints of the targets"
@@ -58,35 +52,10 @@ def finish_perturbations(
     set_aside: Sequence[Collection[int]] | None = None,
     groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Put the parts of a finished plan together.
+    """Put the parts of a finished plan together: a row for every test in every group, controls last.
 
-    Parameters
-    ----------
-    table
-        Table that they become.
-    plans
-        The plan, or none where nothing was asked.
-    given
-        What the run has.
-    options
-        How rows were tested.
-    end
-        What the chosen p-value's column ends in: ``"interaction"``, or "".
-    set_aside
-        Numbers of blocks that failed, of the plan: their rows get the status ``failed``. None: no block.
-    groups
-        Indices of the groups that are wanted while others may still be computed, None for all.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for every test in every group, what was asked for before the controls. ``fdr`` is taken over what was
-        asked for, within the group.
-
-    Raises
-    ------
-    RunError
-        If blocks are not finished, or a part is damaged; names the first.
+    ``plans`` is empty where nothing was asked; ``end`` is what the chosen p-value's column ends in, such as
+    ``"interaction"``. The rates ``fdr`` are taken over what was asked for, within the group.
     """
     if not plans:
         return table.empty(options)

@@ -1,4 +1,4 @@
-"""The targets of a screen: which guides perturb each, how well, and from how many UMIs on a guide is there."""
+"""The targets of a screen: where they lie, which guides perturb each, how well, and from how many UMIs on."""
 
 from __future__ import annotations
 
@@ -13,46 +13,27 @@ from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.guides import NON_TARGETING
 from scanlink.store.store import Store
 
-__all__ = ["Targets", "targets_of"]
+__all__ = ["Targets", "target_intervals", "target_places", "targets_of"]
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Guides of each target, as a list of lists.
-
-    Attributes
-    ----------
-    names
-        Of the targets. Shape ``(n_targets,)``.
-    starts
-        Where the guides of each begin in the other arrays, and the end of the last. Shape ``(n_targets + 1,)``.
-    guides
-        Positions in the store. Shape ``(n_entries,)``.
-    efficiency
-        Probability that the guide perturbs its target. Shape ``(n_entries,)``.
-    least
-        UMIs from which on a cell has the guide. Shape ``(n_entries,)``.
-    """
+    """Guides of each target, as a list of lists."""
 
     names: NDArray[np.str_]
+    # Where the guides of each target begin in the arrays below, and the end of the last. Shape ``(n_targets + 1,)``.
     starts: NDArray[np.int64]
-    guides: NDArray[np.int32]
-    efficiency: NDArray[np.float64]
-    least: NDArray[np.int64]
+    guides: NDArray[np.int32]  # positions in the store
+    efficiency: NDArray[np.float64]  # probability that the guide perturbs its target
+    least: NDArray[np.int64]  # UMIs from which on a cell has the guide
 
     def of(self, number: int) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
-        """Guides, efficiencies and least UMIs of a target."""
+        """Give guides, efficiencies and least UMIs of a target."""
         own = slice(int(self.starts[number]), int(self.starts[number + 1]))
         return self.guides[own], self.efficiency[own], self.least[own]
 
     def positions(self, names: pd.Series) -> NDArray[np.int32]:
-        """Numbers of targets by name.
-
-        Raises
-        ------
-        MissingKeyError
-            If no guide has such a target; names the first.
-        """
+        """Find the numbers of targets by name; refuse those that no guide has."""
         found = pd.Index(self.names).get_indexer(pd.Index(names))
         if (found < 0).any():
             absent = pd.unique(names[found < 0])
@@ -63,7 +44,7 @@ class Targets:
         return found.astype(np.int32)
 
     def chromosomes(self, guides: pd.DataFrame) -> list[str | None]:
-        """Chromosome of each target, None where it is not known."""
+        """List the chromosome of each target, None where it is not known."""
         if "chrom" not in guides.columns:
             return [None] * self.names.size
         known = guides.loc[guides["chrom"].notna()].groupby("target", observed=True)["chrom"].first()
@@ -72,13 +53,7 @@ class Targets:
     def with_controls(
         self, store: Store, guides: pd.DataFrame, *, like: NDArray[np.integer]
     ) -> tuple[Targets, list[int]]:
-        """Add targets that are none: guides without target, in sets as large as those of the targets ``like``.
-
-        Returns
-        -------
-        tuple
-            With these, and their numbers.
-        """
+        """Add targets that are none, with as many guides as those of the targets ``like``; give their numbers, too."""
         size = max(1, int(np.median(np.diff(self.starts)[like])))
         free = guides.index[guides["target"].astype(str) == NON_TARGETING].sort_values()
         sets = [free[first : first + size] for first in range(0, len(free) - size + 1, size)]
@@ -91,30 +66,18 @@ class Targets:
         joined = Targets(
             np.concatenate([self.names, added.names]),
             np.concatenate([self.starts, self.starts[-1] + added.starts[1:]]),
-            *(
-                np.concatenate([getattr(self, name), getattr(added, name)])
-                for name in ("guides", "efficiency", "least")
-            ),
+            np.concatenate([self.guides, added.guides]),
+            np.concatenate([self.efficiency, added.efficiency]),
+            np.concatenate([self.least, added.least]),
         )
         return joined, list(range(n, n + len(sets)))
 
 
 def targets_of(store: Store, guides: pd.DataFrame, *, missing: float | None) -> Targets:
-    """The targets of a table of guides, in order of name.
+    """Gather the targets of a table of guides, in order of name.
 
-    Parameters
-    ----------
-    store
-        Has the counts of the guides.
-    guides
-        A row a guide, named by the index: ``target``, ``threshold`` (UMIs), and if known ``efficiency``.
-    missing
-        Efficiency of guides that have none; None: the median of the others, 1 if there are no others.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        If the table has no targets, or names guides that are not in the store.
+    It has a row a guide, named by the index: ``target``, ``threshold`` (UMIs), and if known ``efficiency``. Guides
+    without efficiency have ``missing``, or if that is None the median of the others, 1 if there are no others.
     """
     if absent := [name for name in ("target", "threshold") if name not in guides.columns]:
         raise MissingKeyError(
@@ -146,3 +109,22 @@ def _lists(store: Store, guides: pd.DataFrame, sets: Sequence[tuple[str, pd.Inde
         efficiency[names].to_numpy(dtype=np.float64),
         guides.loc[names, "threshold"].to_numpy(dtype=np.int64),
     )
+
+
+def target_intervals(guides: pd.DataFrame) -> pd.DataFrame:
+    """Find ``chrom``, ``start`` and ``end`` of each target by its name; those without a place are left out."""
+    placed = guides[guides[["chrom", "start", "end"]].notna().all(axis=1).to_numpy(dtype=bool)]
+    by_target = placed.groupby(placed["target"].astype(str), sort=False)
+    return pd.DataFrame(
+        {
+            "chrom": by_target["chrom"].first().astype(str),
+            "start": by_target["start"].min().astype(np.int64),
+            "end": by_target["end"].max().astype(np.int64),
+        }
+    )
+
+
+def target_places(guides: pd.DataFrame) -> pd.Series:
+    """Write the interval of each target as text, such as ``chr1:10-60``, by its name."""
+    places = target_intervals(guides)
+    return places["chrom"] + ":" + places["start"].astype(str) + "-" + places["end"].astype(str)

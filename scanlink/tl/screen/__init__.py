@@ -2,10 +2,9 @@
 
 from scanlink.tl.analysis import Analysis, Export
 from scanlink.tl.screen.block import screen_block
-from scanlink.tl.screen.browser_rows import rows_with_places
 from scanlink.tl.screen.options import ScreenOptions
 from scanlink.tl.screen.rows import screen_rows
-from scanlink.tl.screen.section import SECTION
+from scanlink.tl.screen.section import SECTION, rows_with_places
 from scanlink.tl.screen.table import SCREEN_TABLE, finish_screen
 
 __all__ = ["SCREEN"]

@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scanlink.run import Block
-from scanlink.stats import NegbinFit, permutation_p, robust_p, sandwich_se
-from scanlink.tl.cells import Fit, theta_of
-from scanlink.tl.estimates import Regression, p_values
-from scanlink.tl.perturbations.block import PerturbationTest, run_tests, unusable
+from scanlink.stats import permutation_p, robust_p
+from scanlink.tl.cells import Fit
+from scanlink.tl.estimates import coefficient_columns
+from scanlink.tl.perturbations.block import PerturbationTest, run_tests
 from scanlink.tl.perturbations.cells import Perturbation, PerturbedCells, PerturbedGene
 from scanlink.tl.screen.options import ScreenOptions
 from scanlink.tl.screen.rows import ScreenPlan
@@ -24,60 +24,20 @@ Floats = NDArray[np.float64]
 
 
 def screen_block(plan: ScreenPlan, block: Block) -> pa.Table:
-    """Test the target-gene pairs of one block.
-
-    Parameters
-    ----------
-    plan
-        Plan of the screen.
-    block
-        Rows of the plan, in one group.
-    """
+    """Test the target-gene pairs of one block."""
     return run_tests(_TEST, plan, block)
 
 
-def _fit_target(row: dict[str, Any], cells: PerturbedCells, gene: PerturbedGene, target: Perturbation) -> Fit | None:
-    """Fill the row of a target-gene pair but for what is resampled, and return its fit if there is one."""
+def _count(row: dict[str, Any], gene: PerturbedGene, x: Floats) -> str | None:
+    cells, counts = gene.cells, gene.counts
     assert isinstance(cells.options, ScreenOptions)
-    x, counts, least = target.x, gene.counts, cells.options.min_perturbed
-    n_perturbed = row["n_perturbed"] = int(np.count_nonzero(x))
+    n_perturbed, least = int(np.count_nonzero(x)), cells.options.min_perturbed
+    row["n_perturbed"] = n_perturbed
     if cells.n:
         row["frac_gene"] = np.count_nonzero(counts) / cells.n
-    row["status"] = cells.group.status
-    if row["status"] is None:
-        if cells.rare(counts):
-            row["status"] = "gene_rare"
-        elif n_perturbed < least or cells.n - n_perturbed < least:
-            row["status"] = "few_perturbed"
-        elif not counts[x > 0].any() or not counts[x == 0].any():
-            row["status"] = "separated"
-    if row["status"] is not None:
-        return None
-    design, place = _design(cells, x), cells.first
-    fit = cells.fit(counts, design)
-    row["status"] = unusable(fit, [place])
-    if row["status"] is not None:
-        return None
-    beta, se, theta = float(fit.coef[place]), float(fit.se[place]), theta_of(fit)
-    y = counts + cells.options.pseudocount
-    se_robust = sandwich_se(
-        y,
-        fit.fitted,
-        design,
-        fit.covariance,
-        target=place,
-        kind=cells.options.robust,
-        theta=theta,
-        clusters=cells.clusters,
-    )
-    p_robust = robust_p(gene.null, target.null) if cells.clusters is None else cells.robust_wald(beta, se_robust)
-    regression = Regression(y, design, place, fit.coef, cells.offset, theta=theta, clusters=cells.clusters)
-    row |= {"beta": beta, "z": beta / se, "status": "ok"}
-    row |= p_values(beta, se, se_robust, p_robust, regression)
-    row["min_effect"] = cells.least_effect(fit, design, place, se_robust)
-    if isinstance(fit, NegbinFit):
-        row |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
-    return fit
+    if n_perturbed < least or cells.n - n_perturbed < least:
+        return "few_perturbed"
+    return None if counts[x > 0].any() and counts[x == 0].any() else "separated"
 
 
 def _design(cells: PerturbedCells, x: Floats) -> Floats:
@@ -85,6 +45,21 @@ def _design(cells: PerturbedCells, x: Floats) -> Floats:
     return np.insert(cells.design, cells.first, x, axis=1)
 
 
+def _fill(row: dict[str, Any], gene: PerturbedGene, design: Floats, fit: Fit, target: Perturbation) -> None:
+    cells = gene.cells
+    row |= coefficient_columns(
+        cells,
+        gene.counts + cells.options.pseudocount,
+        design,
+        fit,
+        cells.first,
+        robust=cells.options.robust,
+        p_robust=lambda: robust_p(gene.null, target.null),
+    )
+    row["z"] = row["beta"] / row["se"]
+    row["min_effect"] = cells.least_effect(fit, design, cells.first, row["se_robust"])
+
+
 _TEST = PerturbationTest(
-    SCREEN_TABLE, fit=_fit_target, design=_design, place=lambda cells, fit: cells.first, permute=permutation_p
+    SCREEN_TABLE, count=_count, design=_design, places=lambda cells: [cells.first], fill=_fill, permute=permutation_p
 )

@@ -18,14 +18,6 @@ class ScreenPlan(PerturbationPlan):
 
 
 def screen_rows(given: Given, options: ScreenOptions) -> ScreenPlan:
-    """Check everything and write the plan of a screen; the same input gives the same plan.
-
-    Parameters
-    ----------
-    given
-        Counts, and the tables ``pairs`` and ``guides``.
-    options
-        How pairs are tested.
-    """
+    """Check everything and write the plan of a screen, of the tables ``pairs`` and ``guides``."""
     pairs, least = given.tables["pairs"], 2 * options.min_perturbed
     return plan_perturbations(ScreenPlan, "screen", given, options, pairs, n_targets=1, least_cells=least)

@@ -1,29 +1,30 @@
-"""What the page and the command line tell of the effects of perturbations."""
+"""What the page, the command line and genome browsers tell of the effects of perturbations."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from scanlink.errors import InputError, first_few
 from scanlink.report.asked import fdr_words, file_name, formula_words, in_words, inference_words, window_words
 from scanlink.report.counts import summary_lines
+from scanlink.report.folder import Run
 from scanlink.report.references import Method, inference_methods
+from scanlink.report.result import Result
 from scanlink.report.sections import Picture, Section
 from scanlink.tables import ASKED, Column
-from scanlink.tl.perturbations.control_rates import control_facts, control_lines
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS, asked_rows
-from scanlink.tl.perturbations.target_places import target_places
+from scanlink.tl.perturbations.control_rates import ROW_KINDS, asked_rows, control_facts, control_lines
+from scanlink.tl.perturbations.targets import target_places
 
-if TYPE_CHECKING:
-    from scanlink.report.folder import Run
-    from scanlink.report.result import Result
+__all__ = ["SECTION", "rows_with_places"]
 
-__all__ = ["SECTION"]
+log = logging.getLogger("scanlink")
 
 # Decades above the foremost control that are shown, and below which nothing is cut off.
 _ABOVE, _LOWEST = 3.0, 8.0
@@ -98,11 +99,26 @@ def _absent(run: Run) -> str:
 
 
 def _shown(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    named, places = run.with_symbols(table), _places(run)
+    return named if places is None else named.assign(place=table["target"].map(places))
+
+
+def _places(run: Run) -> pd.Series | None:
     guides = run.tables.get("guides")
-    named = run.with_symbols(table)
-    if guides is None or not {"chrom", "start", "end"} <= set(guides):
-        return named
-    return named.assign(place=table["target"].map(target_places(guides)))
+    return None if guides is None or not {"chrom", "start", "end"} <= set(guides) else target_places(guides)
+
+
+def rows_with_places(run: Run) -> pd.DataFrame:
+    """Give the target-gene pairs that were asked for as links, the place of the target as ``peak``."""
+    places = _places(run)
+    if places is None:
+        raise InputError(f"{run.folder} holds no guides.parquet with chrom, start and end, which say where targets are")
+    table = asked_rows(run.tables["screen"])
+    table = table.assign(peak=table["target"].map(places))
+    lost = table.loc[table["peak"].isna(), "target"].unique()
+    if len(lost):
+        log.warning("%d targets have no place and are left out: %s", len(lost), first_few(lost))
+    return table[table["peak"].notna()]
 
 
 def _methods(result: Result) -> list[Method]:

@@ -13,13 +13,12 @@ from scanlink.io.peaks import parse_peaks
 from scanlink.pp.annotation import strip_version
 from scanlink.stats import adjust
 from scanlink.tables import ASKED
+from scanlink.tl.perturbations.targets import target_intervals
 
 __all__ = ["screen_links"]
 
 log = logging.getLogger("scanlink")
 
-_SCREEN = ("gene", "target", "beta", "p_value")
-_LINKS = ("gene", "peak", "beta", "p_value")
 COLUMNS = (
     *("group", "gene", "target", "peak", "distance", "beta_link", "se_link", "p_link", "fdr_link", "status_link"),
     *("kind", "group_screen", "gene_screen", "beta_screen", "se_screen", "p_screen", "fdr_screen", "status_screen"),
@@ -113,11 +112,11 @@ def screen_links(
     return table.sort_values(["row", "group", "peak"], kind="stable", ignore_index=True)[list(COLUMNS)]
 
 
-def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str, *, what: str) -> pd.DataFrame:
-    """Give numbers and status of a table, with ``end`` behind their names."""
+def _rows(table: pd.DataFrame, place: str, end: str, *, what: str) -> pd.DataFrame:
+    """Give numbers and status of a table of genes and places, with ``end`` behind their names."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{what} is a {type(table).__name__}, expected a table (pandas.DataFrame)")
-    if absent := [name for name in needed if name not in table.columns]:
+    if absent := [name for name in ("gene", place, "beta", "p_value") if name not in table.columns]:
         raise MissingKeyError(
             f"the table {what} has no column {first_few(absent)}; found {first_few(table.columns, most=12)}"
         )
@@ -136,7 +135,7 @@ def _rows(table: pd.DataFrame, needed: tuple[str, ...], end: str, *, what: str) 
 
 
 def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
-    rows = _rows(screen, _SCREEN, "screen", what="screen")
+    rows = _rows(screen, "target", "screen", what="screen")
     rows["gene_screen"], rows["target"] = screen["gene"].astype(str), screen["target"].astype(str)
     rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else ASKED[0]
     rows["group_screen"] = screen["group"].astype(str) if "group" in screen.columns else "all"
@@ -147,7 +146,7 @@ def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _link_rows(links: pd.DataFrame) -> pd.DataFrame:
-    rows = _rows(links, _LINKS, "link", what="links")
+    rows = _rows(links, "peak", "link", what="links")
     rows["gene"], rows["peak"] = links["gene"].astype(str), links["peak"].astype(str)
     group = links["group"] if "group" in links.columns else pd.Series(pd.NA, index=links.index)
     rows["group"] = group.astype(object).where(group.notna(), "all").astype(str)
@@ -160,7 +159,7 @@ def _link_rows(links: pd.DataFrame) -> pd.DataFrame:
 
 
 def _same_genes(screen: pd.Series, links: pd.Series, genes: pd.DataFrame | None) -> pd.DataFrame:
-    """Genes of the screen and what the links call them: by the same name, or else by that of the annotation."""
+    """Pair genes of the screen with what the links call them: by the same name, or else by that of the annotation."""
     ours = pd.DataFrame({"gene_screen": screen.unique()})
     theirs = pd.DataFrame({"gene": links.unique()})
     ours["key"], theirs["key"] = strip_version(ours["gene_screen"]), strip_version(theirs["gene"])
@@ -202,7 +201,7 @@ def _same_genes(screen: pd.Series, links: pd.Series, genes: pd.DataFrame | None)
 
 
 def _intervals(guides: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
-    """Chromosome, start and end of each target that is wanted."""
+    """Find chromosome, start and end of each target that is wanted."""
     if not isinstance(guides, pd.DataFrame):
         raise InputError(f"guides is a {type(guides).__name__}, expected a table (pandas.DataFrame)")
     if absent := [name for name in ("target", "chrom", "start", "end") if name not in guides.columns]:
@@ -210,18 +209,9 @@ def _intervals(guides: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
             f"the table of guides has no column {first_few(absent)}; found {first_few(guides.columns, most=10)}. The "
             "place of each target is needed: chrom, start, end"
         )
-    known = guides[guides[["chrom", "start", "end"]].notna().all(axis=1).to_numpy(dtype=bool)]
-    by_target = known.groupby(known["target"].astype(str), sort=False)
-    table = pd.DataFrame(
-        {
-            "chrom": by_target["chrom"].first().astype(str),
-            "start": by_target["start"].min().astype(np.int64),
-            "end": by_target["end"].max().astype(np.int64),
-        }
-    )
-    absent_targets = [name for name in wanted.unique() if name not in table.index]
-    if absent_targets:
-        log.warning("%d targets have no place and are left out: %s", len(absent_targets), first_few(absent_targets))
+    table = target_intervals(guides)
+    if lost := [name for name in wanted.unique() if name not in table.index]:
+        log.warning("%d targets have no place and are left out: %s", len(lost), first_few(lost))
     return table[table.index.isin(wanted)].rename_axis("target").reset_index()
 
 
@@ -239,7 +229,7 @@ def _peak_places(names: pd.Series, peaks: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _touching(targets: pd.DataFrame, places: pd.DataFrame, max_gap: int) -> pd.DataFrame:
-    """Columns ``target`` and ``peak`` of those that are near enough."""
+    """Pair each ``target`` with each ``peak`` that is near enough."""
     import bioframe
 
     shared = set(targets["chrom"]) & set(places["chrom"])
@@ -253,7 +243,7 @@ def _touching(targets: pd.DataFrame, places: pd.DataFrame, max_gap: int) -> pd.D
 
 
 def _why_none(targets: pd.DataFrame, places: pd.DataFrame, max_gap: int) -> str:
-    """What keeps every target from every peak that is linked to a gene of it."""
+    """Say what keeps every target from every peak that is linked to a gene of it."""
     if targets.empty:
         return "no target of the screen has a place: give guides with chrom, start and end of the targets"
     shared = sorted(set(targets["chrom"]) & set(places["chrom"]))
@@ -273,7 +263,7 @@ def _why_none(targets: pd.DataFrame, places: pd.DataFrame, max_gap: int) -> str:
 
 
 def _gaps(places: pd.DataFrame, target: Any) -> int:
-    """Bases between a target and the nearest peak of its chromosome; below 0 where they overlap."""
+    """Count bases between a target and the nearest peak of its chromosome; below 0 where they overlap."""
     own = places[places["chrom"] == target.chrom]
     between = np.maximum(own["start"].to_numpy(), target.start) - np.minimum(own["end"].to_numpy(), target.end)
     return int(between.min())

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from scanlink.report.asked import file_name
+from scanlink.report.folder import Run
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method
+from scanlink.report.result import Result
 from scanlink.report.sections import Picture, Section
-from scanlink.tl.perturbations.row_kinds import ROW_KINDS
+from scanlink.tl.perturbations.control_rates import ROW_KINDS
 from scanlink.tl.screen_links.summary import screen_links_summary
-
-if TYPE_CHECKING:
-    from scanlink.report.folder import Run
-    from scanlink.report.result import Result
 
 __all__ = ["SECTION"]
 

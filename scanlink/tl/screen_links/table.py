@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from scanlink.io.gencode import fetch_gencode
 from scanlink.io.genes import read_genes
 from scanlink.io.links import read_links
 from scanlink.tables import Column, Table
@@ -19,35 +21,28 @@ __all__ = ["SCREEN_LINKS_TABLE", "finish_screen_links"]
 
 
 def _columns(options: ScreenLinksOptions) -> list[Column]:
-    link, screen = (
-        [
-            Column(
-                f"beta_{side}", "number", f"log fold change (natural log) {where}", f"effect of {of}", computed=False
-            ),
-            Column(f"se_{side}", "number", "its standard error, robust if known", f"s.e. of {of}", computed=False),
-            Column(f"p_{side}", "p", f"p-value of the {of}", f"p-value of {of}", computed=False),
-            Column(f"fdr_{side}", "p", f"false discovery rate of the {of}", f"FDR of {of}", computed=False),
-            Column(f"status_{side}", "text", f"status of the {of}", computed=False),
-        ]
-        for side, of, where in (
-            ("link", "link", "where the peak is open"),
-            ("screen", "perturbation", "of full perturbation"),
-        )
-    )
-    texts = {
-        "group": "group of cells of the links",
-        "gene": "gene, as the links call it",
-        "target": "target that was perturbed",
-        "peak": "peak on the target",
-    }
+    columns = [
+        Column("group", "text", "group of cells of the links"),
+        Column("gene", "text", "gene, as the links call it"),
+        Column("target", "text", "target that was perturbed"),
+        Column("peak", "text", "peak on the target"),
+        Column("distance", "distance", "bp from the target to the peak"),
+        *_side("link", "link", "where the peak is open"),
+        Column("kind", "text", "discovery or positive control"),
+        Column("group_screen", "text", "group of cells of the screen"),
+        Column("gene_screen", "text", "gene, as the screen calls it"),
+        *_side("screen", "perturbation", "of full perturbation"),
+    ]
+    return [replace(column, computed=False) for column in columns]
+
+
+def _side(side: str, of: str, where: str) -> list[Column]:
     return [
-        *(Column(name, "text", words, computed=False) for name, words in texts.items()),
-        Column("distance", "distance", "bp from the target to the peak", computed=False),
-        *link,
-        Column("kind", "text", "discovery or positive control", computed=False),
-        Column("group_screen", "text", "group of cells of the screen", computed=False),
-        Column("gene_screen", "text", "gene, as the screen calls it", computed=False),
-        *screen,
+        Column(f"beta_{side}", "number", f"log fold change (natural log) {where}", f"effect of {of}"),
+        Column(f"se_{side}", "number", "its standard error, robust if known", f"s.e. of {of}"),
+        Column(f"p_{side}", "p", f"p-value of the {of}", f"p-value of {of}"),
+        Column(f"fdr_{side}", "p", f"false discovery rate of the {of}", f"FDR of {of}"),
+        Column(f"status_{side}", "text", f"status of the {of}"),
     ]
 
 
@@ -64,29 +59,10 @@ def finish_screen_links(
     set_aside: Sequence[Collection[int]] | None = None,
     groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Join the target-gene pairs of a screen with the links whose peak lies on the target.
-
-    Parameters
-    ----------
-    plans
-        None: there is nothing to plan.
-    given
-        The tables ``screen`` and ``guides``, and the section ``genes``.
-    options
-        Which links.
-    set_aside, groups
-        Not used: the table is made whole.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        If the links cannot be read, or do not fit the screen.
-    """
+    """Join the target-gene pairs of a screen with the links whose peak lies on the target, all at once."""
     genes = given.sections["genes"]
     path = None if genes is None else genes.path
     if genes is not None and genes.gencode is not None:
-        from scanlink.io.gencode import fetch_gencode
-
         path = str(fetch_gencode(genes.gencode))
     annotation = read_genes(path) if path is not None and Path(path).is_file() else None
     return screen_links(given.tables["screen"], read_links(options.path), given.tables["guides"], genes=annotation)
