@@ -11,13 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import BLUE, GREY, draw_legend, open_spines, two_axes
-from scanlink.pl._tables import checked_level, exact_interval, tested_rows, titled
+from scanlink.pl._looks import BLUE, GREY, draw_legend, draw_marks, two_axes
+from scanlink.pl._tables import Floats, checked_level, exact_interval, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["distance_decay"]
 
@@ -139,7 +137,6 @@ def distance_decay(
         axes.set_xlim(-0.5, bins.size - 0.5)
         axes.grid(axis="y", color=GREY, linewidth=0.4, alpha=0.6)
         axes.set_axisbelow(True)
-    open_spines(upper, lower)
     return upper
 
 
@@ -182,18 +179,7 @@ def _medians(
         if (interval := median_interval(in_bin)) is not None:
             ax.vlines(number + shift, *interval, color=color, linewidth=1.4, zorder=2)
             highs.append(interval[1])
-    ax.plot(
-        x,
-        medians,
-        linestyle="none",
-        marker=marker,
-        markersize=5,
-        markerfacecolor=face,
-        markeredgecolor=color,
-        markeredgewidth=1.2,
-        zorder=3,
-        label=f"{text} ({effect.size:,})",
-    )
+    draw_marks(ax, x, medians, marker, color, size=5, face=face, markeredgewidth=1.2, label=f"{text} ({effect.size:,})")
     largest = max(medians, default=0.0)
     return min(max([*highs, largest]), 2.0 * largest)
 

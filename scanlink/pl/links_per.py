@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import OptionError
-from scanlink.pl._looks import BLUE, new_axes, open_spines
+from scanlink.pl._looks import BLUE, new_axes
 from scanlink.pl._tables import checked, checked_level, group_title, usable
 
 if TYPE_CHECKING:
@@ -104,5 +104,4 @@ def links_per(
     ax.set_xticks(ticks, [f"{number}{'+' if cut_off and number == last else ''}" for number in ticks])
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    open_spines(ax)
     return ax

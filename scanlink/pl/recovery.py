@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, first_few
-from scanlink.pl._looks import BLUE, open_spines
+from scanlink.pl._looks import BLUE, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +102,8 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     # Room below for the legend.
     right.set_ylim(-0.35 * top, top)
     right.set_yticks([tick for tick in right.get_yticks() if 0 <= tick <= top])
-    open_spines(left, right)
+    open_frame(left)
+    open_frame(right)
     return figure
 
 

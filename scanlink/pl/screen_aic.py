@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes
 from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
@@ -108,5 +108,4 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     draw_legend(
         ax, loc="upper left", alignment="left", title="difference above 2 to either side", title_fontsize="small"
     )
-    open_spines(ax)
     return ax

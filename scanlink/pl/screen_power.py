@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import BLUE, new_axes, open_spines
+from scanlink.pl._looks import BLUE, draw_marks, new_axes
 from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
         zorder=3,
     )
     if few:
-        ax.plot(finite, share, linestyle="none", marker="o", markersize=5, color=BLUE, zorder=3)
+        draw_marks(ax, finite, share, "o", BLUE, size=5)
     middle = float(np.median(sizes))
     if np.isfinite(middle):
         ax.vlines(middle, 0, 50, color="black", linewidth=0.9, linestyle=":", zorder=2)
@@ -109,5 +109,4 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
         upper.minorticks_off()
         upper.set_xlabel("as a factor", fontsize="small")
         upper.tick_params(labelsize="small")
-    open_spines(ax)
     return ax

@@ -15,9 +15,8 @@ from scanlink import __version__
 from scanlink.files import replace_file
 from scanlink.report.asked import common
 from scanlink.report.counts import Counts, count_rows
-from scanlink.report.folder import Run, read_run
+from scanlink.report.folder import Run, describe_record, read_run
 from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible, remove_old
-from scanlink.report.provenance import describe_record
 from scanlink.report.references import Method, Reference, fdr_method, resolved
 from scanlink.report.result import Result
 from scanlink.report.result_rows import result_table, searchable
@@ -32,28 +31,11 @@ _TONES = 9
 
 
 def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000) -> Path:
-    """Write report.html and the pictures in plots/ from what lies in a run folder.
+    """Write report.html and the pictures in plots/ from what lies in the folder of a run.
 
-    Parameters
-    ----------
-    folder
-        Run folder of a run that has come to the table of the first analysis.
-    analyses
-        Analyses that such a run can have, in the order of the page.
-    rows
-        Most rows in the tables that can be searched.
-
-    Returns
-    -------
-    pathlib.Path
-        report.html in the folder. It holds all that it shows, and asks nothing of a network.
-
-    Raises
-    ------
-    InputError
-        If the folder does not hold the first table, or a file in it is damaged.
-    RunError
-        If the folder cannot be written.
+    The run has come to the table of the first of ``analyses``, which stand in the order of the page; ``rows`` are the
+    most in the tables that can be searched. The page holds all that it shows, and asks nothing of a network. Raises
+    InputError as :func:`read_run` does, and RunError if the folder cannot be written.
     """
     from scanlink.report.templates import environment, section_template
 
@@ -76,15 +58,7 @@ def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000)
 
 
 def results_of(run: Run, analyses: Sequence[Analysis]) -> list[Result]:
-    """Give what each analysis left, its table as the page shows it.
-
-    Parameters
-    ----------
-    run
-        The run.
-    analyses
-        Its analyses.
-    """
+    """Give what each analysis left, its table as the page shows it."""
     results = []
     for analysis in analyses:
         table = run.tables.get(analysis.table.name)
@@ -94,15 +68,7 @@ def results_of(run: Run, analyses: Sequence[Analysis]) -> list[Result]:
 
 
 def methods_of(run: Run, results: Sequence[Result]) -> list[tuple[str, list[Reference]]]:
-    """List what the run used, in the order in which it used it, and the publications that describe it.
-
-    Parameters
-    ----------
-    run
-        The run; of one without recorded options only what every run does is named.
-    results
-        What its analyses came to.
-    """
+    """List what the run used, in the order in which it used it, and the publications that describe it."""
     version = run.record.get("versions", {}).get("scanlink", __version__)
     own = Reference(
         f"The scanlink developers. scanlink: enhancer-gene links from single-cell multiome data. Version {version}."
@@ -130,7 +96,9 @@ def _pictures(run: Run, results: Sequence[Result]) -> dict[str, list[Drawn]]:
     for result in results:
         if result.table is not None and len(result.tested):
             there = replace(result, run=shown, table=shown.tables[result.analysis.table.name])
-            drawn[result.analysis.name] = draw(result.analysis.section.pictures(there), run.folder)
+            drawn[result.analysis.name] = [
+                draw(picture, run.folder / "plots") for picture in result.analysis.section.pictures(there)
+            ]
     return drawn
 
 

@@ -37,15 +37,7 @@ def environment() -> jinja2.Environment:
 
 
 def section_template(templates: jinja2.Environment, own: Traversable | None) -> jinja2.Template:
-    """Give the template of a section: its own, or that of all sections.
-
-    Parameters
-    ----------
-    templates
-        What loads the shared templates.
-    own
-        File of the section's own template, if it has one.
-    """
+    """Give the template of a section: its own, or that of all sections."""
     if own is None:
         return templates.get_template("section.html.j2")
     return templates.from_string(own.read_text(encoding="utf-8"))
