@@ -188,32 +188,26 @@ def grey_points(ax: Axes, x: Floats, y: Floats, ranges: Ranges, *, text: str) ->
     xs, ys, counts = thinned(x, y, ranges)
     dense = xs.size < x.size
     shade = 0.78 - 0.5 * np.log(counts) / max(np.log(counts.max(initial=1)), 1.0)
-    ax.scatter(
-        xs,
-        ys,
-        s=3 if dense else 12 if x.size > _FEW else 30,
-        linewidth=0,
-        zorder=1,
-        rasterized=dense,
-        c=np.repeat(shade[:, None], 3, axis=1) if dense else GREY,
-        label="_points",
-    )
+    size = 3 if dense else 12 if x.size > _FEW else 30
+    color = np.repeat(shade[:, None], 3, axis=1) if dense else GREY
+    ax.scatter(xs, ys, s=size, c=color, linewidth=0, zorder=1, rasterized=dense, label="_points")
     # The legend shows one point of the size of the others.
     draw_marks(ax, [], [], "o", GREY, size=4, markeredgewidth=0, label=text)
 
 
-def called_points(ax: Axes, x: Floats, y: Floats, sign: int, ranges: Ranges, *, text: str) -> None:
-    """Draw points that are called: triangles up or down, by the sign."""
+def called_points(
+    ax: Axes,
+    x: Floats,
+    y: Floats,
+    looks: tuple[str, str],
+    ranges: Ranges,
+    *,
+    text: str,
+    sizes: tuple[float, float, float] = (10, 26, 40),
+    zorder: float = 2,
+) -> None:
+    """Draw points that are called, in a colour and a marker; ``sizes`` are those of many of them, some, and few."""
     xs, ys, _ = thinned(x, y, ranges)
-    color, marker, _ = SIGNS[sign]
-    ax.scatter(
-        xs,
-        ys,
-        s=10 if xs.size < x.size else 26 if x.size > _FEW else 40,
-        marker=marker,
-        color=color,
-        linewidth=0,
-        zorder=2,
-        rasterized=bool(x.size > MANY),
-        label=text,
-    )
+    size = sizes[0 if xs.size < x.size else 1 if x.size > _FEW else 2]
+    (color, marker), many = looks, x.size > MANY
+    ax.scatter(xs, ys, s=size, marker=marker, color=color, linewidth=0, zorder=zorder, rasterized=many, label=text)

@@ -142,19 +142,13 @@ def draw_peaks(ax: Axes, peaks: pd.DataFrame, *, bottom: float, height: float, p
             continue
         wide = np.maximum((part["end"] - part["start"]).to_numpy(dtype=float), per_point)
         middle = ((part["start"] + part["end"]) / 2).to_numpy()
-        ax.add_collection(
-            PatchCollection(
-                [
-                    Rectangle((x - width / 2, bottom + height * (1 - size) / 2), width, height * size)
-                    for x, width in zip(middle, wide, strict=True)
-                ],
-                facecolor=color,
-                edgecolor="none",
-                zorder=2 + linked,
-                rasterized=len(part) > 1_000,
-            ),
-            autolim=False,
-        )
+        boxes = [
+            Rectangle((x - width / 2, bottom + height * (1 - size) / 2), width, height * size)
+            for x, width in zip(middle, wide, strict=True)
+        ]
+        many = len(part) > 1_000
+        drawn = PatchCollection(boxes, facecolor=color, edgecolor="none", zorder=2 + linked, rasterized=many)
+        ax.add_collection(drawn, autolim=False)
 
 
 def strengths(called: pd.DataFrame, width: str) -> Floats:
@@ -275,18 +269,10 @@ def _draw_curves(
         of_sign = sign == value
         if not of_sign.any():
             continue
-        ax.add_collection(
-            LineCollection(
-                list(curves[of_sign]),
-                linewidths=_THIN + (_THICK - _THIN) * strength[of_sign],
-                linestyles=[dash],
-                colors=_tints(color, strength[of_sign]),
-                zorder=1.5,
-                rasterized=rasterized,
-                capstyle="butt",
-            ),
-            autolim=False,
-        )
+        widths = _THIN + (_THICK - _THIN) * strength[of_sign]
+        drawn = LineCollection(list(curves[of_sign]), linewidths=widths, linestyles=[dash], capstyle="butt")
+        drawn.set(colors=_tints(color, strength[of_sign]), zorder=1.5, rasterized=rasterized)
+        ax.add_collection(drawn, autolim=False)
 
 
 def _tints(color: str, strength: Floats) -> Floats:

@@ -99,12 +99,12 @@ def additivity(
     ranges = (low, high), (low, high)
     not_called = ~called & ~outside
     grey_points(scatter_ax, total[not_called], joint[not_called], ranges, text="_pairs")
-    for sign in SIGNS:
+    for sign, (color, marker, _) in SIGNS.items():
         of_sign = called & (np.sign(difference) == sign)
         if of_sign.any():
             text = f"{'more' if sign > 0 else 'less'} than multiplied ({of_sign.sum():,})"
             inside = of_sign & ~outside
-            called_points(scatter_ax, total[inside], joint[inside], sign, ranges, text=text)
+            called_points(scatter_ax, total[inside], joint[inside], (color, marker), ranges, text=text)
     if outside.any():
         scatter_ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     scatter_ax.set(
@@ -116,14 +116,8 @@ def additivity(
     )
     scatter_ax.set_title(titled(rows, group, f"{len(rows):,} pairs\n{sides}"), fontsize="medium")
     if scatter_ax.get_legend_handles_labels()[0]:
-        draw_legend(
-            scatter_ax,
-            handletextpad=0.4,
-            borderaxespad=0.1,
-            title=f"FDR {level:g}" if called.any() else None,
-            title_fontsize="small",
-            alignment="left",
-        )
+        heading = {"title": f"FDR {level:g}" if called.any() else None, "title_fontsize": "small", "alignment": "left"}
+        draw_legend(scatter_ax, handletextpad=0.4, borderaxespad=0.1, **heading)
     _box(box_ax, difference, "joint − sum" if two else "11 − (10 + 01)")
     return scatter_ax
 

@@ -116,9 +116,8 @@ def arcs(
     best = {str(gene): float(size) for gene, size in pd.Series(strength).groupby(called["gene"]).max().items()}
     fixed = 2 * _GAP + _PEAKS + (tracks.PAIRS if pairs is not None else 0.0)
     if ax is None:
-        rows = 1 + max(
-            (gene.row for gene in tracks.place_genes(genes_inside, best, stretch, points=9.0 * 72 * 0.86)), default=0
-        )
+        placed = tracks.place_genes(genes_inside, best, stretch, points=9.0 * 72 * 0.86)
+        rows = 1 + max((gene.row for gene in placed), default=0)
         new = _NEW_PANEL if len(panels) <= 4 else 0.6 * _NEW_PANEL
         ax = new_axes(None, size=(9.0, (fixed + tracks.GENE_ROW * rows + new * len(panels) + 62) / 72))
     new_axes(ax, size=(9.0, 4.0)).set_xlim(stretch.start, stretch.end)
@@ -132,9 +131,8 @@ def arcs(
     points, height = laid_out(ax)
     # At most half of the height is for genes.
     most_rows = int(min(height - fixed - _LEAST_PANEL * len(panels), 0.5 * height) // tracks.GENE_ROW)
-    placed = tracks.place_genes(
-        genes_inside, best, stretch, points=points, most_rows=min(max(most_rows, 2), tracks.MOST_ROWS)
-    )
+    most_rows = min(max(most_rows, 2), tracks.MOST_ROWS)
+    placed = tracks.place_genes(genes_inside, best, stretch, points=points, most_rows=most_rows)
     rows = 1 + max((gene.row for gene in placed), default=0)
     below = fixed + tracks.GENE_ROW * rows
     high = max((height - below) / len(panels), _LEAST_PANEL)
@@ -157,13 +155,8 @@ def arcs(
         linked |= set(pairs["enhancer_1"]) | set(pairs["enhancer_2"])
         tracks.draw_pairs(ax, pairs, top=peaks_at - 1.0)
         ticks[peaks_at - 0.5 * tracks.PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
-    tracks.draw_peaks(
-        ax,
-        peaks_inside.assign(linked=peaks_inside.index.isin(linked)),
-        bottom=peaks_at,
-        height=_PEAKS,
-        per_point=per_point,
-    )
+    peaks_inside = peaks_inside.assign(linked=peaks_inside.index.isin(linked))
+    tracks.draw_peaks(ax, peaks_inside, bottom=peaks_at, height=_PEAKS, per_point=per_point)
     ticks[peaks_at + _PEAKS / 2] = "peaks"
     tracks.draw_genes(ax, placed, top=tracks.GENE_ROW * rows + 2.0, per_point=per_point)
     unnamed = sum(gene.name is None for gene in placed)

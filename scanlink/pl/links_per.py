@@ -75,7 +75,6 @@ def links_per(
     keys = [name for name in ("group", of) if name in rows.columns]
     called = (rows["fdr"] < level).groupby([rows[key] for key in keys], observed=True).sum().to_numpy()
     counts = called[called > 0]
-    several = "group" in rows.columns and rows["group"].nunique() > 1
     last = int(min(max(counts.max(initial=1), 1), _MOST))
     heights = np.bincount(np.minimum(counts, last), minlength=last + 1)[1:]
     ax = new_axes(ax, size=(5.2, 4.0))
@@ -89,8 +88,10 @@ def links_per(
     linked = "peaks" if of == "gene" else "genes"
     title = f"{counts.size:,} of {called.size:,} tested {of}s have a link"
     name = group_title(rows, group)
+    if "group" in rows.columns and rows["group"].nunique() > 1:
+        name += ", each counted by itself"
     detail = [
-        *([f"{name}, each counted by itself" if several else name] if name else []),
+        *([name] if name else []),
         f"FDR {level:g}",
         *([f"mean {counts.mean():.2f}", f"most {counts.max():,}"] if counts.size else []),
     ]

@@ -99,15 +99,9 @@ def qq(
     positive = [p[p >= smallest] for p in curves.values()]
     edge = 1.06 * max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
     ranks = np.unique(np.geomspace(1, fewest, 200).round())
-    ax.fill_between(
-        -np.log10(ranks / (fewest + 1)),
-        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.025)),
-        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.975)),
-        color="#DDDDDD",
-        linewidth=0,
-        label=f"95 % band, n = {fewest:,}",
-        zorder=0,
-    )
+    low, high = (-np.log10(betaincinv(ranks, fewest + 1 - ranks, share)) for share in (0.025, 0.975))
+    text = f"95 % band, n = {fewest:,}"
+    ax.fill_between(-np.log10(ranks / (fewest + 1)), low, high, color="#DDDDDD", linewidth=0, label=text, zorder=0)
     ax.plot([0, right], [0, right], color="black", linewidth=0.8, zorder=1)
     for number, (name, p) in enumerate(curves.items()):
         # A kind has the same looks in every picture.

@@ -10,18 +10,17 @@ import pandas as pd
 from scanlink.errors import InputError
 from scanlink.pl._looks import (
     GREY,
-    MANY,
     STYLES,
     Ranges,
+    called_points,
     checked_whole,
     draw_legend,
     grey_points,
     limits,
     name_points,
     new_axes,
-    thinned,
 )
-from scanlink.pl._tables import checked, checked_level, counted_pairs, of_group
+from scanlink.pl._tables import checked, checked_level, counted_pairs, of_group, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +108,7 @@ def screen_links(
     if len(rows) <= _INTERVALS:
         _intervals(ax, rows[not_called], GREY)
     grey_points(ax, x[not_called], y[not_called], ranges, text=f"neither ({(~called).sum():,})")
-    for selected, (color, marker), text in (
+    for selected, looks, text in (
         (linked & ~in_screen, STYLES[3], "link only"),
         (in_screen & ~linked, STYLES[0], "screen only"),
         (linked & in_screen, STYLES[1], "link and screen"),
@@ -117,31 +116,20 @@ def screen_links(
         if not selected.any():
             continue
         if called.sum() <= _MOST_INTERVALS:
-            _intervals(ax, rows[selected], color)
-        xs, ys, _ = thinned(x[selected], y[selected], ranges)
-        ax.scatter(
-            xs,
-            ys,
-            s=12 if xs.size < selected.sum() else 30,
-            marker=marker,
-            color=color,
-            linewidth=0,
-            zorder=3,
-            rasterized=bool(selected.sum() > MANY),
-            label=f"{text} ({selected.sum():,})",
-        )
+            _intervals(ax, rows[selected], looks[0])
+        text = f"{text} ({selected.sum():,})"
+        called_points(ax, x[selected], y[selected], looks, ranges, text=text, sizes=(12, 30, 30), zorder=3)
     if outside.any():
         ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
-    names = rows["group"].unique()
     opposite = int((np.sign(x) * np.sign(y) < 0).sum())
-    name = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
     ax.set(
         xlim=x_range,
         ylim=y_range,
         xlabel="effect of the link (natural log)",
         ylabel="effect of the perturbation (natural log)",
     )
-    ax.set_title(f"{name}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
+    title = titled(rows, group, f"{len(rows):,} pairs, {opposite:,} with opposite signs")
+    ax.set_title(title, fontsize="medium")
     draw_legend(ax, handletextpad=0.4)
     # Those that both sides call, then those that the screen has found, smallest p-values first.
     hits = np.flatnonzero(in_screen)

@@ -73,17 +73,11 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
     # Those whose effects are without bound count in the shares.
     share = 100 * np.arange(1, finite.size + 1) / sizes.size
     steps = np.unique(np.linspace(0, finite.size - 1, _STEPS).round().astype(int))
-    few = finite.size <= 30
     low, high = finite[0] / 1.25, finite[-1] * 1.25
-    ax.step(
-        np.concatenate([[low], finite[steps], [high]]),
-        np.concatenate([[0.0], share[steps], [share[-1]]]),
-        where="post",
-        color=BLUE,
-        linewidth=1.6,
-        zorder=3,
-    )
-    if few:
+    x = np.concatenate([[low], finite[steps], [high]])
+    y = np.concatenate([[0.0], share[steps], [share[-1]]])
+    ax.step(x, y, where="post", color=BLUE, linewidth=1.6, zorder=3)
+    if finite.size <= 30:
         draw_marks(ax, finite, share, "o", BLUE, size=5)
     middle = float(np.median(sizes))
     if np.isfinite(middle):

@@ -121,10 +121,10 @@ def volcano(
     edge = is_far | is_below
     not_called = ~called & ~edge
     grey_points(ax, x[not_called], y[not_called], ranges, text=f"not called ({(~called).sum():,})")
-    for sign in SIGNS:
+    for sign, (color, marker, _) in SIGNS.items():
         of_sign = called & (np.sign(x) == sign)
         text = f"called, {'above' if sign > 0 else 'below'} 0 ({of_sign.sum():,})"
-        called_points(ax, x[of_sign & ~edge], y[of_sign & ~edge], sign, ranges, text=text)
+        called_points(ax, x[of_sign & ~edge], y[of_sign & ~edge], (color, marker), ranges, text=text)
     for at_edge, sign_text, text in (
         (is_below, r"$\uparrow$", f"{is_below.sum():,} below {smallest:.1g}"),
         (is_far & ~is_below & (x > 0), r"$\rightarrow$", f"{(is_far & (x > 0)).sum():,} beyond the edge"),
@@ -132,17 +132,8 @@ def volcano(
     ):
         if at_edge.any():
             colors = np.where(~called[at_edge], "#777777", np.where(x[at_edge] > 0, SIGNS[1][0], SIGNS[-1][0]))
-            ax.scatter(
-                x[at_edge],
-                y[at_edge],
-                s=60,
-                marker=sign_text,
-                color=colors,
-                linewidth=0,
-                zorder=2,
-                label=text,
-                rasterized=bool(at_edge.sum() > MANY),
-            )
+            arrows = ax.scatter(x[at_edge], y[at_edge], s=60, marker=sign_text, color=colors, linewidth=0, label=text)
+            arrows.set(zorder=2, rasterized=bool(at_edge.sum() > MANY))
     if not finite.all():
         ax.plot([], [], linestyle="none", label=f"{(~finite).sum():,} without a finite effect")
     p = rows[p_column].to_numpy(dtype=float)

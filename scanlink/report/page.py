@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,11 +24,18 @@ from scanlink.report.references import Method, Reference, fdr_method, resolved
 from scanlink.report.result import Result
 from scanlink.report.result_rows import result_table, searchable
 from scanlink.report.sections import Analysis
+from scanlink.run.progress import duration
 from scanlink.tables import FAILED, Column
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
 
 __all__ = ["methods_of", "results_of", "write_page"]
 
 _SYMBOL = Column("symbol", "text", "gene, by its name in the annotation of the run", "gene")
+# The template of sections that have none of their own.
+_SECTION = "section.html.j2"
 # Colours of statuses in the stylesheet, beside that of what failed or is not known.
 _TONES = 9
 
@@ -37,19 +47,16 @@ def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000)
     most in the tables that can be searched. The page holds all that it shows, and asks nothing of a network. Raises
     InputError as :func:`read_run` does, and RunError if the folder cannot be written.
     """
-    from scanlink.report.templates import environment, section_template
-
     folder = Path(folder)
     run = read_run(folder, analyses)
     results = results_of(run, analyses)
     pictures = _pictures(run, results)
-    templates = environment()
-    sections = [
-        section_template(templates, result.analysis.section.template).render(
-            _section(result, pictures.get(result.analysis.name, []), rows)
-        )
-        for result in results
-    ]
+    templates = _templates()
+    sections = []
+    for result in results:
+        own = result.analysis.section.template
+        template = templates.from_string(own.read_text(encoding="utf-8")) if own else templates.get_template(_SECTION)
+        sections.append(template.render(_section(result, pictures.get(result.analysis.name, []), rows)))
     page = templates.get_template("base.html.j2").render(**_frame(run, results), sections=sections)
     path = folder / "report.html"
     remove_old(path, [drawn for own in pictures.values() for drawn in own])
@@ -236,3 +243,50 @@ def _columns(result: Result) -> list[Column]:
             column = replace(column, heading="gene id", help="gene, as the table calls it")
         columns.append(column)
     return columns
+
+
+def _templates() -> jinja2.Environment:
+    """Make what loads the shared templates by name, with the filters that all have."""
+    import jinja2
+
+    texts = files("scanlink.report") / "page"
+    templates = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (texts / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    templates.filters |= {
+        "code": _code,
+        "count": "{:,}".format,
+        "duration": duration,
+        "number": _number,
+        "percent": _percent,
+        "sign": _sign,
+    }
+    return templates
+
+
+def _code(text: str) -> Markup:
+    """Show what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _sign(text: str) -> str:
+    """Write a number in the typography of the page: with a true minus, and commas in whole numbers."""
+    shown = f"{int(text):,}" if text.lstrip("-").isdigit() else text
+    return shown.replace("-", "−")
+
+
+def _number(value: float) -> str:
+    """Write three digits; nothing where there is no number."""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else "∞"
+    return f"{value:,.0f}" if 1e3 <= value < 1e6 else _sign(f"{value:.3g}")
+
+
+def _percent(value: float) -> str:
+    return "" if math.isnan(value) else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,7 @@ def in_rows_of_two(pictures: Iterable[Drawn], part: str) -> list[tuple[Drawn, st
     own = [picture for picture in pictures if picture.picture.part == part]
     placed: list[tuple[Drawn, str]] = []
     left = False
-    for number, picture in enumerate(own):
-        following = own[number + 1] if number + 1 < len(own) else None
+    for picture, following in zip_longest(own, own[1:]):
         if picture.wide:
             place, left = "wide", False
         elif left:
