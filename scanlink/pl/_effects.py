@@ -17,12 +17,7 @@ __all__ = ["Effects", "contrast_of", "effect_name", "effect_rows", "p_column"]
 def contrast_of(table: pd.DataFrame, contrast: str | None) -> tuple[str | None, str]:
     """Find which effect of a table is meant, None where it has but one (links, a screen); and the table's name.
 
-    Raises
-    ------
-    OptionError
-        If the table does not have the contrast, or one is named for links or a screen.
-    InputError
-        If it is no table, or empty.
+    Raises OptionError if the table does not have the contrast, InputError if it is no table, or empty.
     """
     checked(table, [], name="given")
     pairs, two = "enhancer_1" in table.columns, "target_1" in table.columns
@@ -44,13 +39,7 @@ def contrast_of(table: pd.DataFrame, contrast: str | None) -> tuple[str | None, 
 
 
 def effect_name(contrast: str | None) -> str:
-    """Name an effect as on an axis.
-
-    Examples
-    --------
-    >>> effect_name("10"), effect_name("011"), effect_name(None)
-    ('effect of 10 against 00 (natural log)', 'effect of 011 against 000 (natural log)', 'effect (natural log)')
-    """
+    """Name an effect as on an axis, such as "effect of 10 against 00 (natural log)"."""
     if contrast is None:
         return "effect (natural log)"
     if contrast == "reri":
@@ -63,13 +52,7 @@ def effect_name(contrast: str | None) -> str:
 
 
 def p_column(kind: str, contrast: str | None) -> str:
-    """Name the column of a kind of p-value.
-
-    Raises
-    ------
-    OptionError
-        If the kind is not known.
-    """
+    """Name the column of a kind of p-value; OptionError if the kind is not known."""
     if kind not in KINDS:
         raise OptionError(f"kind {kind!r} is not known; expected {', '.join(KINDS)}")
     return KINDS[kind] if contrast is None else f"{KINDS[kind]}_{contrast}"
@@ -87,20 +70,11 @@ class Effects:
 
 
 def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, group: str | None) -> Effects:
-    """Select links, a screen without its controls, or pairs, with one of their effects.
+    """Select links, a screen without its controls, or pairs, with one of their effects; of pairs else the interaction.
 
-    Parameters
-    ----------
-    table
-        Links, a screen, enhancer pairs, or interactions of a screen.
-    contrast
-        Effect of pairs that is meant; None: the interaction.
-    kind
-        Kind of p-value. None: ``p_value`` and ``fdr`` as they are, but for another contrast than the interaction
-        ``"robust"``, or ``"wald"`` for that of one target. With a kind, ``fdr`` is that of Benjamini and Hochberg
-        within groups.
-    group
-        Group whose rows are selected; None: all.
+    Without a ``kind`` of p-value these are ``p_value`` and ``fdr`` as they are, but for another contrast than the
+    interaction ``"robust"``, or ``"wald"`` for that of one target. With one, ``fdr`` is that of Benjamini and Hochberg
+    within groups.
     """
     contrast, name = contrast_of(table, contrast)
     table = asked_rows(table, name=name)

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.peaks import parse_peaks, peak_table
-from scanlink.pl._tables import checked
+from scanlink.pl._tables import Floats, checked
 
 __all__ = ["Region", "annotation_of", "called_links", "called_pairs", "places_of"]
 
 log = logging.getLogger("scanlink")
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,7 @@ class Region:
 
     @classmethod
     def of(cls, region: object) -> Region:
-        """Read a region from ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``.
-
-        Raises
-        ------
-        InputError
-            If it is neither, or start is not before end.
-        """
+        """Read ``"chr1:1,000,000-1,500,000"`` or ``(chrom, start, end)``; InputError if it is neither."""
         if isinstance(region, str):
             match = re.fullmatch(r"\s*(\S+):([\d,_]+)\s*[-–]\s*([\d,_]+)\s*", region)
             parts: list[object] = [match[1], *(re.sub(r"\D", "", match[i]) for i in (2, 3))] if match else []
@@ -53,11 +44,6 @@ class Region:
             raise InputError(f"region {region!r}: expected chromosome, start and end, with start before end")
         return cls(chrom, start, end)
 
-    @property
-    def length(self) -> int:
-        """Return the length, bp."""
-        return self.end - self.start
-
     def __str__(self) -> str:
         return f"{self.chrom}:{self.start:,}-{self.end:,}"
 
@@ -66,13 +52,9 @@ def annotation_of(genes: pd.DataFrame, region: Region) -> pd.DataFrame:
     """Return the genes of the chromosome, with the first transcribed base."""
     checked(genes, ["chrom", "start", "end", "gene"], name="genes")
     on_chrom = genes[genes["chrom"].astype(str) == region.chrom]
-    strand = (
-        on_chrom["strand"].fillna(".").astype(str)
-        if "strand" in on_chrom.columns
-        else pd.Series(".", index=on_chrom.index)
-    )
+    strand = on_chrom["strand"].fillna(".").astype(str) if "strand" in on_chrom.columns else "."
     out = on_chrom[["start", "end"]].astype(np.int64).assign(gene=on_chrom["gene"].astype(str), strand=strand)
-    return out.assign(tss=np.where(strand == "-", out["end"] - 1, out["start"])).reset_index(drop=True)
+    return out.assign(tss=np.where(out["strand"] == "-", out["end"] - 1, out["start"])).reset_index(drop=True)
 
 
 def places_of(links: pd.DataFrame, peaks: pd.DataFrame | None) -> pd.DataFrame:
@@ -121,8 +103,7 @@ def called_links(
     # A name may stand for several loci: the nearest is meant.
     called["away"] = (called["middle"] - called["tss"]).abs()
     called = called.sort_values(["row", "away", "tss"], kind="stable").drop_duplicates("row")
-    ends = called[["tss", "middle"]]
-    return called[((ends >= region.start) & (ends < region.end)).any(axis=1)].reset_index(drop=True)
+    return _reaching_into(region, called, ["tss", "middle"])
 
 
 def called_pairs(
@@ -140,10 +121,13 @@ def called_pairs(
     unplaced = [name for name in names if name not in places.index]
     coordinates = pd.concat([places, parse_peaks(unplaced)]) if unplaced else places
     on_chrom = coordinates.index[coordinates["chrom"] == region.chrom]
-    called = called.assign(enhancer_1=sides["enhancer_1"], enhancer_2=sides["enhancer_2"])
-    called = called[called["enhancer_1"].isin(on_chrom) & called["enhancer_2"].isin(on_chrom)]
-    called = called.assign(
-        left=_middle(coordinates, called["enhancer_1"]), right=_middle(coordinates, called["enhancer_2"])
-    )
-    ends = called[["left", "right"]]
-    return called[((ends >= region.start) & (ends < region.end)).any(axis=1)].reset_index(drop=True)
+    called = called.assign(**sides)[sides.isin(on_chrom).all(axis=1)]
+    left, right = (_middle(coordinates, called[side]) for side in sides)
+    called = called.assign(left=left, right=right)
+    return _reaching_into(region, called, ["left", "right"])
+
+
+def _reaching_into(region: Region, rows: pd.DataFrame, ends: list[str]) -> pd.DataFrame:
+    """Select rows that have an end in the region."""
+    inside = (rows[ends] >= region.start) & (rows[ends] < region.end)
+    return rows[inside.any(axis=1)].reset_index(drop=True)

@@ -52,12 +52,10 @@ class _Placer(Artist):
                 (
                     (offset, moved)
                     for offset, moved in _candidates(box.width, box.height, x, y, scale)
-                    if room.x0 <= moved.x0
-                    and moved.x1 <= room.x1
-                    and room.y0 <= moved.y0
-                    and moved.y1 <= room.y1
-                    and not any(moved.overlaps(other) for other in taken_boxes)
-                    and not _covers_any(moved, points, _POINT * scale)
+                    if np.all(room.min <= moved.min)
+                    and np.all(moved.max <= room.max)
+                    and not moved.count_overlaps(taken_boxes)
+                    and not moved.padded(_POINT * scale).count_contains(points)
                 ),
                 None,
             )
@@ -86,17 +84,6 @@ def _candidates(
             yield ((float(dx), float(dy)), Bbox.from_bounds(x + dx - width / 2, y + dy - height / 2, width, height))
 
 
-def _covers_any(box: Bbox, points: NDArray[np.float64], margin: float) -> bool:
-    """Tell whether a point lies in the box or nearer to it than ``margin``, in pixels."""
-    inside = (
-        (points[:, 0] > box.x0 - margin)
-        & (points[:, 0] < box.x1 + margin)
-        & (points[:, 1] > box.y0 - margin)
-        & (points[:, 1] < box.y1 + margin)
-    )
-    return bool(inside.any())
-
-
 def _distances(box: Bbox, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Measure how far points are from the box, in pixels."""
     across = np.maximum(np.maximum(box.x0 - points[:, 0], points[:, 0] - box.x1), 0.0)
@@ -109,21 +96,8 @@ def add_labels(
 ) -> list[Annotation]:
     """Write names beside points, the first ones first; those for which there is no room are not shown.
 
-    Parameters
-    ----------
-    ax
-        Axes with its limits and its legend.
-    names, xy
-        Names and their points, data coordinates. Shape ``(n, 2)``.
-    avoid
-        Points that no name may cover, data coordinates. Shape ``(m, 2)``.
-    size
-        Size of the text, in points.
-
-    Returns
-    -------
-    list of matplotlib.text.Annotation
-        Their ``xy`` is the point; which are visible is known after drawing.
+    The axes have their limits and their legend. Shape of ``xy``: ``(n, 2)``; of ``avoid``, which no name may cover:
+    ``(m, 2)``; both in data coordinates. Which names are visible is known after drawing.
     """
     labels = [
         ax.annotate(

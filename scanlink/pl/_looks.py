@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.pl._tables import LEAST
+from scanlink.pl._tables import LEAST, Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,20 +22,23 @@ __all__ = [
     "ORANGE",
     "SIGNS",
     "STYLES",
+    "Ranges",
     "called_points",
     "checked_whole",
     "draw_legend",
+    "draw_marks",
     "grey_points",
     "limits",
     "name_points",
     "new_axes",
-    "open_spines",
+    "open_frame",
     "smallest_shown",
     "thinned",
     "two_axes",
 ]
 
-Floats = NDArray[np.float64]
+# Limits of the x and the y axis.
+Ranges = tuple[tuple[float, float], tuple[float, float]]
 
 # Colour-blind safe (Okabe and Ito 2008), and told apart by shape without colour. The first four are those of the kinds
 # of p-values.
@@ -75,14 +78,14 @@ def smallest_shown(top: float | None) -> float:
 
 
 def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
-    """Return the axes given, or those of a new figure of ``size`` (inches), made without pyplot."""
+    """Return the axes given, or those of a new figure of ``size`` (inches), made without pyplot; with an open frame."""
     if ax is None:
         from matplotlib.figure import Figure
 
-        return Figure(figsize=size, layout="constrained").subplots()
+        ax = Figure(figsize=size, layout="constrained").subplots()
     if not hasattr(ax, "get_xlim"):
         raise InputError(f"ax is a {type(ax).__name__}, expected matplotlib axes: give one of those that subplots made")
-    return ax
+    return open_frame(ax)
 
 
 def two_axes(
@@ -90,16 +93,7 @@ def two_axes(
 ) -> tuple[Axes, Axes]:
     """Return a pair of axes: the pair given; or the axes given, cut in two; or those of a new figure.
 
-    Parameters
-    ----------
-    ax
-        Axes that the user gave: None, one, or a pair.
-    size
-        Size of a new figure, inches.
-    ratio
-        Ratio of the two widths or heights.
-    beside
-        Whether the second is to the right of the first, or else below it.
+    ``ratio`` is that of the two widths, if the second is ``beside`` the first, to the right, or else heights.
     """
     if ax is not None and not hasattr(ax, "get_xlim"):
         pair = list(np.ravel(np.asarray(ax, dtype=object)))
@@ -114,18 +108,20 @@ def two_axes(
         share, gap = ratio[0] / sum(ratio), 0.06
         if beside:
             first.set_position((x, y, width * (share - gap), height))
-            return first, figure.add_axes((x + width * (share + gap), y, width * (1 - share - gap), height))
-        first.set_position((x, y + height * (1 - share + gap), width, height * (share - gap)))
-        return first, figure.add_axes((x, y, width, height * (1 - share - gap)))
+            rest = (x + width * (share + gap), y, width * (1 - share - gap), height)
+        else:
+            first.set_position((x, y + height * (1 - share + gap), width, height * (share - gap)))
+            rest = (x, y, width, height * (1 - share - gap))
+        return first, open_frame(figure.add_axes(rest))
     grid = spec.subgridspec(1, 2, width_ratios=ratio) if beside else spec.subgridspec(2, 1, height_ratios=ratio)
     first.set_subplotspec(grid[0])
-    return first, figure.add_subplot(grid[1])
+    return first, open_frame(figure.add_subplot(grid[1]))
 
 
-def open_spines(*axes: Axes) -> None:
+def open_frame(ax: Axes) -> Axes:
     """Leave the frame open above and to the right."""
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
 
 
 def draw_legend(ax: Axes, **options: Any) -> None:
@@ -134,16 +130,9 @@ def draw_legend(ax: Axes, **options: Any) -> None:
 
 
 def limits(values: Floats, *, margin: float, always: Floats | None = None) -> tuple[float, float]:
-    """Compute limits of an axis that few values lie beyond.
+    """Compute limits of an axis that few values lie beyond, and none of ``always``.
 
-    Parameters
-    ----------
-    values
-        Coordinates of the points. Shape ``(n,)``.
-    margin
-        Share of the range that is left free at either end.
-    always
-        Coordinates that no limit leaves out. Shape ``(m,)``.
+    ``margin`` is the share of the range that is left free at either end.
     """
     first, last = np.quantile(values, [0.01, 0.99])
     reach = _FAR * (last - first)
@@ -163,30 +152,25 @@ def name_points(ax: Axes, names: list[str], xy: Floats) -> None:
         add_labels(ax, names, xy[: len(names)], avoid=xy[:2_000])
 
 
-def thinned(
-    x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], steps: int = 320
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def draw_marks(
+    ax: Axes, x: ArrayLike, y: ArrayLike, marker: str, color: str, *, size: float, face: str = "", **options: Any
+) -> None:
+    """Draw points, without a line between them; they are filled unless ``face`` is another colour."""
+    looks = {"linestyle": "none", "markersize": size, "markerfacecolor": face or color, "zorder": 3}
+    ax.plot(x, y, marker=marker, color=color, **{**looks, **options})
+
+
+def thinned(x: Floats, y: Floats, ranges: Ranges, *, steps: int = 320) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Return points as they are, or where they are many the cells of a grid that hold some, fewest first.
 
-    Parameters
-    ----------
-    x, y
-        Coordinates of the points. Shape ``(n,)``.
-    x_range, y_range
-        Limits of the axes; no point lies outside.
-    steps
-        Number of cells of the grid along each axis, about as many as the axes have points of 1/72 inch.
-
-    Returns
-    -------
-    tuple
-        ``x``, ``y`` and how many points each stands for. It does not depend on the order of the points.
+    The third is how many points each stands for. No point lies outside ``ranges``, whose axes are about as many points
+    of 1/72 inch long as there are ``steps``. The result does not depend on the order of the points.
     """
     if x.size <= MANY:
         return x, y, np.ones(x.size, dtype=np.int64)
     column, row = (
         np.clip(((values - low) * (steps / (high - low))).astype(np.int64), 0, steps - 1)
-        for values, (low, high) in ((x, x_range), (y, y_range))
+        for values, (low, high) in zip((x, y), ranges, strict=True)
     )
     counts = np.bincount(row * steps + column, minlength=steps * steps)
     cells = np.flatnonzero(counts)
@@ -194,46 +178,36 @@ def thinned(
     row, column = np.divmod(cells, steps)
     middle_x, middle_y = (
         np.asarray(low + (index + 0.5) * ((high - low) / steps), dtype=np.float64)
-        for index, (low, high) in ((column, x_range), (row, y_range))
+        for index, (low, high) in zip((column, row), ranges, strict=True)
     )
     return middle_x, middle_y, counts[cells].astype(np.int64)
 
 
-def grey_points(
-    ax: Axes, x: Floats, y: Floats, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
-) -> None:
+def grey_points(ax: Axes, x: Floats, y: Floats, ranges: Ranges, *, text: str) -> None:
     """Draw points that are background; where there are many, the darker the more stand in a place."""
-    xs, ys, counts = thinned(x, y, x_range=x_range, y_range=y_range)
+    xs, ys, counts = thinned(x, y, ranges)
     dense = xs.size < x.size
     shade = 0.78 - 0.5 * np.log(counts) / max(np.log(counts.max(initial=1)), 1.0)
-    ax.scatter(
-        xs,
-        ys,
-        s=3 if dense else 12 if x.size > _FEW else 30,
-        linewidth=0,
-        zorder=1,
-        rasterized=dense,
-        c=np.repeat(shade[:, None], 3, axis=1) if dense else GREY,
-        label="_points",
-    )
+    size = 3 if dense else 12 if x.size > _FEW else 30
+    color = np.repeat(shade[:, None], 3, axis=1) if dense else GREY
+    ax.scatter(xs, ys, s=size, c=color, linewidth=0, zorder=1, rasterized=dense, label="_points")
     # The legend shows one point of the size of the others.
-    ax.plot([], [], linestyle="none", marker="o", markersize=4, color=GREY, markeredgewidth=0, label=text)
+    draw_marks(ax, [], [], "o", GREY, size=4, markeredgewidth=0, label=text)
 
 
 def called_points(
-    ax: Axes, x: Floats, y: Floats, sign: int, *, x_range: tuple[float, float], y_range: tuple[float, float], text: str
+    ax: Axes,
+    x: Floats,
+    y: Floats,
+    looks: tuple[str, str],
+    ranges: Ranges,
+    *,
+    text: str,
+    sizes: tuple[float, float, float] = (10, 26, 40),
+    zorder: float = 2,
 ) -> None:
-    """Draw points that are called: triangles up or down, by the sign."""
-    xs, ys, _ = thinned(x, y, x_range=x_range, y_range=y_range)
-    color, marker, _ = SIGNS[sign]
-    ax.scatter(
-        xs,
-        ys,
-        s=10 if xs.size < x.size else 26 if x.size > _FEW else 40,
-        marker=marker,
-        color=color,
-        linewidth=0,
-        zorder=2,
-        rasterized=bool(x.size > MANY),
-        label=text,
-    )
+    """Draw points that are called, in a colour and a marker; ``sizes`` are those of many of them, some, and few."""
+    xs, ys, _ = thinned(x, y, ranges)
+    size = sizes[0 if xs.size < x.size else 1 if x.size > _FEW else 2]
+    (color, marker), many = looks, x.size > MANY
+    ax.scatter(xs, ys, s=size, marker=marker, color=color, linewidth=0, zorder=zorder, rasterized=many, label=text)

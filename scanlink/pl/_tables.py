@@ -15,10 +15,12 @@ from scanlink.tables import ASKED
 __all__ = [
     "KINDS",
     "LEAST",
+    "Floats",
     "as_text",
     "asked_rows",
     "checked",
     "checked_level",
+    "counted_pairs",
     "exact_interval",
     "group_title",
     "minus_log10",
@@ -26,6 +28,7 @@ __all__ = [
     "tested_rows",
     "titled",
     "usable",
+    "wanted_groups",
 ]
 
 Floats = NDArray[np.float64]
@@ -39,16 +42,15 @@ _NAMES = (
     *("group", "gene", "peak", "enhancer_1", "enhancer_2", "enhancer_3", "enhancer_4", "target", "target_1"),
     *("target_2", "fdr"),
 )
+# Columns of the joint table of a screen and links without which its rows cannot be counted.
+_JOINT = (
+    *("group", "group_screen", "gene_screen", "target", "kind", "beta_link", "p_link", "fdr_link", "status_link"),
+    *("beta_screen", "p_screen", "fdr_screen", "status_screen"),
+)
 
 
 def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.DataFrame:
-    """Return the table, if it has the columns and a row.
-
-    Raises
-    ------
-    InputError, MissingKeyError
-        If it is no table, is empty, or lacks a column.
-    """
+    """Return the table, if it has the columns and a row; or else raise InputError or MissingKeyError."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"{name} is a {type(table).__name__}, expected a table (pandas.DataFrame)")
     needed = list(dict.fromkeys(columns))
@@ -74,14 +76,18 @@ def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFra
     return rows
 
 
-def asked_rows(table: pd.DataFrame, *, name: str) -> pd.DataFrame:
-    """Return rows without the negative controls of a screen; other tables as they are.
+def wanted_groups(groups: str | Sequence[str], existing: list[str], *, name: str) -> list[str]:
+    """Return one group or several as a list, if the table has all of them."""
+    wanted = [groups] if isinstance(groups, str) else [str(group) for group in groups]
+    if absent := [group for group in wanted if group not in existing]:
+        raise MissingKeyError(
+            f"no row of the table {name} has group {first_few(absent)}; its groups are {first_few(existing, most=40)}"
+        )
+    return wanted
 
-    Raises
-    ------
-    InputError
-        If nothing is left.
-    """
+
+def asked_rows(table: pd.DataFrame, *, name: str) -> pd.DataFrame:
+    """Return rows without the negative controls of a screen, InputError if none is left; other tables as they are."""
     if "kind" not in table.columns or not ("target" in table.columns or "target_1" in table.columns):
         return table
     rows = table[table["kind"].isin(ASKED)]
@@ -93,12 +99,8 @@ def asked_rows(table: pd.DataFrame, *, name: str) -> pd.DataFrame:
 def usable(table: pd.DataFrame, columns: Sequence[str], *, group: str | None = None, name: str) -> pd.DataFrame:
     """Return rows of one group, or all, that were tested: status ``ok`` and no number of ``columns`` missing.
 
-    Of the columns only these, the names of things and ``fdr`` are kept: a table has dozens.
-
-    Raises
-    ------
-    InputError
-        If there is none; says what the statuses are.
+    Of the columns only these, the names of things and ``fdr`` are kept: a table has dozens. Where no row was tested the
+    InputError says what the statuses are.
     """
     rows = of_group(table, group, name=name)
     is_tested = rows["status"] == "ok" if "status" in rows.columns else pd.Series(True, index=rows.index)
@@ -134,13 +136,7 @@ def as_text(values: pd.Series) -> pd.Series:
 
 
 def checked_level(value: float, *, name: str = "fdr") -> float:
-    """Return a false discovery rate, if it is one.
-
-    Raises
-    ------
-    OptionError
-        If it is no number above 0 and up to 1.
-    """
+    """Return a false discovery rate, if it is a number above 0 and up to 1; or else raise OptionError."""
     if not (isinstance(value, (int, float)) and 0 < value <= 1):
         raise OptionError(f"{name}: expected a number above 0 and at most 1; found {value!r}")
     return float(value)
@@ -155,25 +151,13 @@ def group_title(rows: pd.DataFrame, group: str | None) -> str:
 
 
 def titled(rows: pd.DataFrame, group: str | None, text: str) -> str:
-    """Write a title that begins with what the rows are of.
-
-    Examples
-    --------
-    >>> titled(pd.DataFrame({"group": ["T", "T"]}), None, "2 pairs"), titled(pd.DataFrame(), None, "no pair")
-    ('T: 2 pairs', 'no pair')
-    """
+    """Write a title that begins with what the rows are of, as ``"T: 2 pairs"``."""
     name = group_title(rows, group)
     return f"{name}{name and ': '}{text}"
 
 
 def minus_log10(p: ArrayLike, *, column: str) -> tuple[Floats, NDArray[np.bool_]]:
-    """Compute ``-log10`` of p-values, and which are below 1e-300, where the result is 300.
-
-    Raises
-    ------
-    InputError
-        If one lies outside 0 to 1.
-    """
+    """Compute ``-log10`` of p-values, and which are below 1e-300, where it is 300; InputError if one is not 0 to 1."""
     values = np.asarray(p, dtype=float)
     if values.size and not ((values >= 0) & (values <= 1)).all():
         raise InputError(
@@ -192,3 +176,25 @@ def exact_interval(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
         low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, 0.025), 0.0)
         high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 0.975), 1.0)
     return low, high
+
+
+def counted_pairs(table: pd.DataFrame, *, kinds: Sequence[str]) -> pd.DataFrame:
+    """Select rows tested on both sides, one a target-gene pair and groups: that of the smallest p-value of the link.
+
+    The table is the joint one of :func:`scanlink.tl.screen_links`; ``kinds`` are those of its rows of the screen that
+    count. Raises MissingKeyError if a column is missing, OptionError if a kind is not known.
+    """
+    if absent := [name for name in _JOINT if name not in table.columns]:
+        raise MissingKeyError(
+            f"the table has no column {first_few(absent)}; expected one of scanlink.tl.screen_links, all of it"
+        )
+    wanted = [kinds] if isinstance(kinds, str) else list(kinds)
+    if unknown := [name for name in wanted if name not in ASKED]:
+        raise OptionError(f"kinds: {first_few(unknown)} not known; expected {' or '.join(ASKED)}")
+    usable = table["kind"].isin(wanted)
+    for end in ("link", "screen"):
+        usable &= (table[f"status_{end}"] == "ok") & np.isfinite(table[f"beta_{end}"].astype(float))
+    rows = table[usable]
+    # Larger effects first among equal p-values.
+    order = np.lexsort([-rows["beta_link"].abs().to_numpy(dtype=float), rows["p_link"].to_numpy(dtype=float)])
+    return rows.iloc[order].drop_duplicates(["group", "group_screen", "gene_screen", "target"])

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import SIGNS, called_points, draw_legend, grey_points, limits, open_spines, two_axes
-from scanlink.pl._tables import asked_rows, checked, checked_level, tested_rows, titled
+from scanlink.pl._looks import SIGNS, called_points, draw_legend, draw_marks, grey_points, limits, two_axes
+from scanlink.pl._tables import Floats, asked_rows, checked, checked_level, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["additivity"]
 
@@ -99,23 +96,15 @@ def additivity(
     n_on = len(rows) - n_above - n_below
     words = (", targets 1 + 2", " of both") if two else (", 10 + 01", ", 11")
     sides = f"{n_above:,} above the line, {n_below:,} below" + (f", {n_on:,} on it" if n_on else "")
+    ranges = (low, high), (low, high)
     not_called = ~called & ~outside
-    grey_points(
-        scatter_ax, total[not_called], joint[not_called], x_range=(low, high), y_range=(low, high), text="_pairs"
-    )
-    for sign in SIGNS:
+    grey_points(scatter_ax, total[not_called], joint[not_called], ranges, text="_pairs")
+    for sign, (color, marker, _) in SIGNS.items():
         of_sign = called & (np.sign(difference) == sign)
         if of_sign.any():
-            word = "more than multiplied" if sign > 0 else "less than multiplied"
-            called_points(
-                scatter_ax,
-                total[of_sign & ~outside],
-                joint[of_sign & ~outside],
-                sign,
-                x_range=(low, high),
-                y_range=(low, high),
-                text=f"{word} ({of_sign.sum():,})",
-            )
+            text = f"{'more' if sign > 0 else 'less'} than multiplied ({of_sign.sum():,})"
+            inside = of_sign & ~outside
+            called_points(scatter_ax, total[inside], joint[inside], (color, marker), ranges, text=text)
     if outside.any():
         scatter_ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
     scatter_ax.set(
@@ -127,16 +116,9 @@ def additivity(
     )
     scatter_ax.set_title(titled(rows, group, f"{len(rows):,} pairs\n{sides}"), fontsize="medium")
     if scatter_ax.get_legend_handles_labels()[0]:
-        draw_legend(
-            scatter_ax,
-            handletextpad=0.4,
-            borderaxespad=0.1,
-            title=f"FDR {level:g}" if called.any() else None,
-            title_fontsize="small",
-            alignment="left",
-        )
+        heading = {"title": f"FDR {level:g}" if called.any() else None, "title_fontsize": "small", "alignment": "left"}
+        draw_legend(scatter_ax, handletextpad=0.4, borderaxespad=0.1, **heading)
     _box(box_ax, difference, "joint − sum" if two else "11 − (10 + 01)")
-    open_spines(scatter_ax, box_ax)
     return scatter_ax
 
 
@@ -158,10 +140,9 @@ def _box(ax: Axes, difference: Floats, name: str) -> None:
         boxprops={"facecolor": "#DDDDDD"},
         medianprops={"color": "black", "linewidth": 2},
     )
-    if difference.size <= 10:
-        ax.plot(np.ones(difference.size), difference, linestyle="none", marker="o", markersize=4, color="#555555")
     reach = 1.15 * max(abs(whisker_low), abs(whisker_high), 1e-3)
     if difference.size <= 10:
+        draw_marks(ax, np.ones(difference.size), difference, "o", "#555555", size=4, zorder=2)
         reach = max(reach, 1.15 * float(np.abs(difference).max()))
     # Adding 0 makes -0 positive.
     text = f"median {round(float(median), 3) + 0.0:+.3f}".replace("-", "−")

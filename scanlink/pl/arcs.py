@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scanlink.errors import MissingKeyError, OptionError, first_few
-from scanlink.pl._arc_shapes import MOST_ARCS, PAIRS, draw_arc_legend, draw_arcs, draw_pairs, strengths
 from scanlink.pl._in_region import Region, annotation_of, called_links, called_pairs, places_of
 from scanlink.pl._looks import new_axes
-from scanlink.pl._tables import checked, checked_level
+from scanlink.pl._tables import checked, checked_level, wanted_groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["arcs"]
 
@@ -93,8 +89,8 @@ def arcs(
     >>> [label.get_text() for label in arcs(links, genes, "chr1:1-20,000").get_yticklabels()]
     ['2 links', 'peaks', 'genes']
     """
+    from scanlink.pl import _tracks as tracks
     from scanlink.pl._labels import laid_out
-    from scanlink.pl._tracks import GENE_ROW, MOST_ROWS, draw_genes, draw_peaks, place_genes
 
     level, stretch = checked_level(fdr), Region.of(region)
     if width not in ("beta", "fdr"):
@@ -111,22 +107,21 @@ def arcs(
     n_groups = called["group"].nunique()
     called = called[called["group"].isin(names)].reset_index(drop=True)
     pairs = called_pairs(epi, places, stretch, level, names) if epi is not None else None
-    strength = strengths(called, width)
+    strength = tracks.strengths(called, width)
     scale = float(strength.max()) if len(strength) else 1.0
     panels = {name: np.flatnonzero(called["group"] == name) for name in names}
-    texts = [_panel_name(name, len(rows)) for name, rows in panels.items()]
+    texts = [tracks.panel_name(name, len(rows)) for name, rows in panels.items()]
 
     genes_inside = annotation[(annotation["end"] > stretch.start) & (annotation["start"] < stretch.end)]
     best = {str(gene): float(size) for gene, size in pd.Series(strength).groupby(called["gene"]).max().items()}
-    fixed = 2 * _GAP + _PEAKS + (PAIRS if pairs is not None else 0.0)
+    fixed = 2 * _GAP + _PEAKS + (tracks.PAIRS if pairs is not None else 0.0)
     if ax is None:
-        rows = 1 + max(
-            (gene.row for gene in place_genes(genes_inside, best, stretch, points=9.0 * 72 * 0.86)), default=0
-        )
+        placed = tracks.place_genes(genes_inside, best, stretch, points=9.0 * 72 * 0.86)
+        rows = 1 + max((gene.row for gene in placed), default=0)
         new = _NEW_PANEL if len(panels) <= 4 else 0.6 * _NEW_PANEL
-        ax = new_axes(None, size=(9.0, (fixed + GENE_ROW * rows + new * len(panels) + 62) / 72))
+        ax = new_axes(None, size=(9.0, (fixed + tracks.GENE_ROW * rows + new * len(panels) + 62) / 72))
     new_axes(ax, size=(9.0, 4.0)).set_xlim(stretch.start, stretch.end)
-    draw_arc_legend(ax, called, pairs, scale, width)
+    tracks.draw_arc_legend(ax, called, pairs, scale, width)
     notes = [f"FDR < {level:g}"] if "fdr" in links.columns else []
     if groups is None and n_groups > len(names):
         notes.append(f"{len(names)} of {n_groups} groups")
@@ -135,19 +130,20 @@ def arcs(
     ax.set_yticks(range(len(texts) + 1), [*texts, f"genes\n({len(genes_inside):,} without name)"])
     points, height = laid_out(ax)
     # At most half of the height is for genes.
-    most_rows = int(min(height - fixed - _LEAST_PANEL * len(panels), 0.5 * height) // GENE_ROW)
-    placed = place_genes(genes_inside, best, stretch, points=points, most_rows=min(max(most_rows, 2), MOST_ROWS))
+    most_rows = int(min(height - fixed - _LEAST_PANEL * len(panels), 0.5 * height) // tracks.GENE_ROW)
+    most_rows = min(max(most_rows, 2), tracks.MOST_ROWS)
+    placed = tracks.place_genes(genes_inside, best, stretch, points=points, most_rows=most_rows)
     rows = 1 + max((gene.row for gene in placed), default=0)
-    below = fixed + GENE_ROW * rows
+    below = fixed + tracks.GENE_ROW * rows
     high = max((height - below) / len(panels), _LEAST_PANEL)
-    total, per_point = below + high * len(panels), stretch.length / points
+    total, per_point = below + high * len(panels), (stretch.end - stretch.start) / points
     ax.set_ylim(0, total)
 
     ticks: dict[float, str] = {}
     longest = float((called["middle"] - called["tss"]).abs().max()) if len(called) else 0.0
     for number, (rows_of, text) in enumerate(zip(panels.values(), texts, strict=True), start=1):
         base = total - high * number
-        draw_arcs(ax, called, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
+        tracks.draw_arcs(ax, called, strength, rows_of, base=base, height=0.9 * high, scale=scale, longest=longest)
         ax.axhline(base, color="#BBBBBB", linewidth=0.7, zorder=0.5)
         ticks[base + 0.45 * high] = text
     peaks_at = below - _GAP - _PEAKS
@@ -157,19 +153,14 @@ def arcs(
     linked = set(called["peak"])
     if pairs is not None:
         linked |= set(pairs["enhancer_1"]) | set(pairs["enhancer_2"])
-        draw_pairs(ax, pairs, top=peaks_at - 1.0)
-        ticks[peaks_at - 0.5 * PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
-    draw_peaks(
-        ax,
-        peaks_inside.assign(linked=peaks_inside.index.isin(linked)),
-        bottom=peaks_at,
-        height=_PEAKS,
-        per_point=per_point,
-    )
+        tracks.draw_pairs(ax, pairs, top=peaks_at - 1.0)
+        ticks[peaks_at - 0.5 * tracks.PAIRS] = f"{len(pairs):,} pair{'s' * (len(pairs) != 1)}"
+    peaks_inside = peaks_inside.assign(linked=peaks_inside.index.isin(linked))
+    tracks.draw_peaks(ax, peaks_inside, bottom=peaks_at, height=_PEAKS, per_point=per_point)
     ticks[peaks_at + _PEAKS / 2] = "peaks"
-    draw_genes(ax, placed, top=GENE_ROW * rows + 2.0, per_point=per_point)
+    tracks.draw_genes(ax, placed, top=tracks.GENE_ROW * rows + 2.0, per_point=per_point)
     unnamed = sum(gene.name is None for gene in placed)
-    ticks[GENE_ROW * rows / 2] = "genes" + (f"\n({unnamed:,} without name)" if unnamed else "")
+    ticks[tracks.GENE_ROW * rows / 2] = "genes" + (f"\n({unnamed:,} without name)" if unnamed else "")
     ax.set_yticks(list(ticks), list(ticks.values()))
     return ax
 
@@ -180,22 +171,8 @@ def _names(called: pd.DataFrame, links: pd.DataFrame, groups: str | Sequence[str
         # Those with most links, in the order of the table.
         largest = set(called["group"].value_counts().index[:_MOST_PANELS])
         return [str(name) for name in called["group"].unique() if name in largest] or [""]
-    names = [groups] if isinstance(groups, str) else [str(name) for name in groups]
     existing = set(links["group"].astype(str)) if "group" in links.columns else set()
-    if absent := [name for name in names if name not in existing]:
-        raise MissingKeyError(
-            f"no row of the table links has group {first_few(absent)}; its groups are "
-            f"{first_few(sorted(existing), most=40)}"
-        )
-    return names
-
-
-def _panel_name(name: str, count: int) -> str:
-    """Name a panel by its group and how many links it shows."""
-    text = f"{count:,} link{'s' * (count != 1)}" if count else "no link"
-    if count > MOST_ARCS:
-        text = f"{MOST_ARCS:,} strongest\nof {count:,} links"
-    return f"{name}\n{text}" if name else text
+    return wanted_groups(groups, sorted(existing), name="links")
 
 
 def _x_axis(ax: Axes, region: Region, notes: list[str]) -> None:
@@ -210,4 +187,4 @@ def _x_axis(ax: Axes, region: Region, notes: list[str]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:.{digits}f}"))
     ax.set_xlabel("; ".join([f"{region.chrom} (Mb)", *notes]))
     ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["left"].set_visible(False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import STYLES, new_axes, open_spines
+from scanlink.pl._looks import STYLES, draw_marks, new_axes
 from scanlink.pl._tables import KINDS
 
 if TYPE_CHECKING:
@@ -89,26 +89,9 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
         ends = np.clip(of_kind[["ratio_low", "ratio_high"]].to_numpy().T, low, None)
         ax.vlines(x, *ends, color=color, linewidth=1.2, linestyle=("-", "--", "-.", ":")[number % 4], zorder=2)
         is_rejected = ratio > 0
-        ax.plot(
-            x[is_rejected],
-            ratio[is_rejected],
-            linestyle="none",
-            marker=marker,
-            markersize=6,
-            markerfacecolor="white",
-            markeredgecolor=color,
-            markeredgewidth=1.4,
-            label=kind,
-            zorder=3,
-        )
-        ax.scatter(
-            x[~is_rejected],
-            np.full((~is_rejected).sum(), 1.15 * low),
-            s=90,
-            marker=r"$\downarrow$",
-            color=color,
-            zorder=3,
-        )
+        inside, at_edge = x[is_rejected], x[~is_rejected]
+        draw_marks(ax, inside, ratio[is_rejected], marker, color, size=6, face="white", markeredgewidth=1.4, label=kind)
+        ax.scatter(at_edge, np.full(at_edge.size, 1.15 * low), s=90, marker=r"$\downarrow$", color=color, zorder=3)
     ax.set(
         xscale="log",
         yscale="log",
@@ -123,5 +106,4 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.legend(frameon=False, loc="best")
-    open_spines(ax)
     return ax

@@ -11,13 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.pl._looks import BLUE, GREY, draw_legend, open_spines, two_axes
-from scanlink.pl._tables import checked_level, exact_interval, tested_rows, titled
+from scanlink.pl._looks import BLUE, GREY, draw_legend, draw_marks, two_axes
+from scanlink.pl._tables import Floats, checked_level, exact_interval, tested_rows, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["distance_decay"]
 
@@ -112,34 +110,24 @@ def distance_decay(
     top = min(float(high.max()), max(2.5 * float(np.nanmax(share)), float(np.sort(high)[high.size // 2])))
     upper.set(ylabel="linked pairs (%)", ylim=(0, 106 * top if top else 1.0))
     all_pairs = np.ones(called.size, dtype=bool)
-    looks = ((all_pairs, "#666666", "white", "s", -0.08, "all tested"), (called, BLUE, BLUE, "o", 0.08, "linked"))
     tops = [
-        _medians(
-            lower,
-            effect[selected],
-            bin_of[selected],
-            bins,
-            color=color,
-            face=face,
-            marker=marker,
-            shift=shift,
-            text=text,
+        _medians(lower, effect[selected], bin_of[selected], bins, looks=looks, shift=shift, text=text)
+        for selected, looks, shift, text in (
+            (all_pairs, ("s", "#666666", "white"), -0.08, "all tested"),
+            (called, ("o", BLUE, BLUE), 0.08, "linked"),
         )
-        for selected, color, face, marker, shift, text in looks
     ]
     # Room above for the legend.
     lower.set(ylabel="median |effect|\n(natural log)", xlabel="distance (kb)", ylim=(0, 1.3 * max(tops) or 1.0))
     draw_legend(lower, loc="upper right", ncols=2, borderaxespad=0.1)
-    labels = [_label(bounds[number], bounds[number + 1]) for number in bins]
-    counts = [f"{_short(int(count))}" for count in tested]
-    upper.set_xticks(x, counts, fontsize="small")
+    labels = [f"{low / 1e3:g}–{high / 1e3:,.4g}" for low, high in zip(bounds[bins], bounds[bins + 1], strict=True)]
+    upper.set_xticks(x, [_short(int(count)) for count in tested], fontsize="small")
     upper.set_xlabel("tested pairs", fontsize="small")
     lower.set_xticks(x, labels, fontsize="small", rotation=30 if bins.size > 6 else 0)
     for axes in (upper, lower):
         axes.set_xlim(-0.5, bins.size - 0.5)
         axes.grid(axis="y", color=GREY, linewidth=0.4, alpha=0.6)
         axes.set_axisbelow(True)
-    open_spines(upper, lower)
     return upper
 
 
@@ -160,9 +148,7 @@ def _medians(
     bin_of: NDArray[np.int64],
     bins: NDArray[np.int64],
     *,
-    color: str,
-    face: str,
-    marker: str,
+    looks: tuple[str, str, str],
     shift: float,
     text: str,
 ) -> float:
@@ -170,6 +156,7 @@ def _medians(
     order = np.argsort(bin_of, kind="stable")
     ends = np.searchsorted(bin_of[order], np.append(bins, bins[-1] + 1))
     values = effect[order]
+    marker, color, face = looks
     x: list[float] = []
     medians: list[float] = []
     highs: list[float] = []
@@ -182,39 +169,17 @@ def _medians(
         if (interval := median_interval(in_bin)) is not None:
             ax.vlines(number + shift, *interval, color=color, linewidth=1.4, zorder=2)
             highs.append(interval[1])
-    ax.plot(
-        x,
-        medians,
-        linestyle="none",
-        marker=marker,
-        markersize=5,
-        markerfacecolor=face,
-        markeredgecolor=color,
-        markeredgewidth=1.2,
-        zorder=3,
-        label=f"{text} ({effect.size:,})",
-    )
+    draw_marks(ax, x, medians, marker, color, size=5, face=face, markeredgewidth=1.2, label=f"{text} ({effect.size:,})")
     largest = max(medians, default=0.0)
     return min(max([*highs, largest]), 2.0 * largest)
 
 
 def median_interval(ordered: Floats) -> tuple[float, float] | None:
-    """Return order statistics that hold the median with at least 95 % probability; None for fewer than 6 values.
-
-    Examples
-    --------
-    >>> median_interval(np.arange(1.0, 11.0))
-    (2.0, 9.0)
-    """
+    """Return order statistics that hold the median with at least 95 % probability; None for fewer than 6 values."""
     from scipy.stats import binom
 
     k = int(binom.ppf(0.025, ordered.size, 0.5))
     return (float(ordered[k - 1]), float(ordered[-k])) if k >= 1 else None
-
-
-def _label(low: float, high: float) -> str:
-    """Write a bin in kb."""
-    return f"{low / 1e3:g}–{high / 1e3:,.4g}"
 
 
 def _short(count: int) -> str:

@@ -14,12 +14,10 @@ from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.peaks import looks_like_peaks, parse_peaks
 from scanlink.pl._effects import contrast_of, effect_rows
 from scanlink.pl._looks import checked_whole, new_axes
-from scanlink.pl._tables import as_text, checked, checked_level
+from scanlink.pl._tables import Floats, as_text, checked, checked_level, wanted_groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["heatmap"]
 
@@ -95,7 +93,8 @@ def heatmap(
     checked(table, ["group", *keys], name=name)
     effects = effect_rows(table, contrast=contrast, kind=kind, group=None)
     rows = effects.rows[np.isfinite(effects.rows[effects.effect].to_numpy(dtype=float))]
-    columns = _groups(table, groups, name)
+    existing = [str(group) for group in table["group"].unique()]
+    columns = existing if groups is None else wanted_groups(groups, existing, name=name)
     rows = rows[as_text(rows["group"]).isin(columns)]
     if not len(rows):
         raise InputError(f"nothing was tested in the groups {first_few(columns)}: nothing to draw")
@@ -133,19 +132,6 @@ def heatmap(
     join = "; " if shape[1] >= 8 else "\n"
     ax.set_title(f"bold sign: FDR < {level:g}{join}hatched: not tested", fontsize="small", loc="left")
     return ax
-
-
-def _groups(table: pd.DataFrame, groups: Sequence[str] | None, name: str) -> list[str]:
-    """Return the groups that are drawn, in order."""
-    existing = [str(group) for group in table["group"].unique()]
-    if groups is None:
-        return existing
-    wanted = [groups] if isinstance(groups, str) else [str(group) for group in groups]
-    if absent := [group for group in wanted if group not in existing]:
-        raise MissingKeyError(
-            f"no row of the table {name} has group {first_few(absent)}; its groups are {first_few(existing, most=40)}"
-        )
-    return wanted
 
 
 def _chosen(rows: pd.DataFrame, keys: list[str], p: str, top: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import OptionError
-from scanlink.pl._looks import BLUE, new_axes, open_spines
+from scanlink.pl._looks import BLUE, new_axes
 from scanlink.pl._tables import checked, checked_level, group_title, usable
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ def links_per(
     keys = [name for name in ("group", of) if name in rows.columns]
     called = (rows["fdr"] < level).groupby([rows[key] for key in keys], observed=True).sum().to_numpy()
     counts = called[called > 0]
-    several = "group" in rows.columns and rows["group"].nunique() > 1
     last = int(min(max(counts.max(initial=1), 1), _MOST))
     heights = np.bincount(np.minimum(counts, last), minlength=last + 1)[1:]
     ax = new_axes(ax, size=(5.2, 4.0))
@@ -89,8 +88,10 @@ def links_per(
     linked = "peaks" if of == "gene" else "genes"
     title = f"{counts.size:,} of {called.size:,} tested {of}s have a link"
     name = group_title(rows, group)
+    if "group" in rows.columns and rows["group"].nunique() > 1:
+        name += ", each counted by itself"
     detail = [
-        *([f"{name}, each counted by itself" if several else name] if name else []),
+        *([name] if name else []),
         f"FDR {level:g}",
         *([f"mean {counts.mean():.2f}", f"most {counts.max():,}"] if counts.size else []),
     ]
@@ -104,5 +105,4 @@ def links_per(
     ax.set_xticks(ticks, [f"{number}{'+' if cut_off and number == last else ''}" for number in ticks])
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    open_spines(ax)
     return ax

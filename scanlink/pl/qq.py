@@ -12,7 +12,7 @@ from scipy.special import betaincinv
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.pl._effects import contrast_of, effect_name, p_column
-from scanlink.pl._looks import STYLES, new_axes, open_spines, smallest_shown
+from scanlink.pl._looks import STYLES, draw_marks, new_axes, smallest_shown
 from scanlink.pl._tables import KINDS, LEAST, checked, minus_log10, of_group
 from scanlink.tables import ROW_KINDS as SCREEN_KINDS
 
@@ -99,15 +99,9 @@ def qq(
     positive = [p[p >= smallest] for p in curves.values()]
     edge = 1.06 * max(right, max((float(-np.log10(p[0])) for p in positive if p.size), default=0.0))
     ranks = np.unique(np.geomspace(1, fewest, 200).round())
-    ax.fill_between(
-        -np.log10(ranks / (fewest + 1)),
-        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.025)),
-        -np.log10(betaincinv(ranks, fewest + 1 - ranks, 0.975)),
-        color="#DDDDDD",
-        linewidth=0,
-        label=f"95 % band, n = {fewest:,}",
-        zorder=0,
-    )
+    low, high = (-np.log10(betaincinv(ranks, fewest + 1 - ranks, share)) for share in (0.025, 0.975))
+    text = f"95 % band, n = {fewest:,}"
+    ax.fill_between(-np.log10(ranks / (fewest + 1)), low, high, color="#DDDDDD", linewidth=0, label=text, zorder=0)
     ax.plot([0, right], [0, right], color="black", linewidth=0.8, zorder=1)
     for number, (name, p) in enumerate(curves.items()):
         # A kind has the same looks in every picture.
@@ -117,19 +111,8 @@ def qq(
         n_below = int(np.count_nonzero(p < smallest))
         label = f"{name} ({p.size:,}{f'; ↑ {n_below:,} below {smallest:.1g}' if n_below else ''})"
         inside = points[points >= n_below]
-        ax.plot(
-            expected[inside],
-            -np.log10(p[inside]),
-            linestyle="none",
-            marker=marker,
-            markersize=4.5,
-            markerfacecolor="none",
-            markeredgecolor=color,
-            markeredgewidth=1.0,
-            label=label,
-            clip_on=False,
-            zorder=3,
-        )
+        x, y = expected[inside], -np.log10(p[inside])
+        draw_marks(ax, x, y, marker, color, size=4.5, face="none", clip_on=False, label=label)
         if n_below:
             beyond = points[points < n_below]
             ax.scatter(expected[beyond], np.full(beyond.size, edge), s=70, marker=r"$\uparrow$", color=color, zorder=3)
@@ -151,7 +134,6 @@ def qq(
     ax.legend([handles[i] for i in order], [names[i] for i in order], frameon=False, fontsize="small", loc=legend_place)
     if contrast is not None:
         ax.set_title(effect_name(contrast).replace(" (natural log)", ""))
-    open_spines(ax)
     return ax
 
 

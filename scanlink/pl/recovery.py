@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, first_few
-from scanlink.pl._looks import BLUE, open_spines
+from scanlink.pl._looks import BLUE, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,15 +66,9 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     planted = tested[tested["kind"] == "planted"]
     for is_called, face in ((True, _COLORS["planted"]), (False, "none")):
         part = planted[called[planted.index] == is_called]
-        left.scatter(
-            part["beta_true"],
-            part["beta"],
-            s=22,
-            facecolor=face,
-            edgecolor=_COLORS["planted"],
-            linewidth=0.8,
-            label=f"{'called' if is_called else 'missed'} ({len(part)})",
-        )
+        text = f"{'called' if is_called else 'missed'} ({len(part)})"
+        x, y, edge = part["beta_true"], part["beta"], _COLORS["planted"]
+        left.scatter(x, y, s=22, facecolor=face, edgecolor=edge, linewidth=0.8, label=text)
     ends = np.array([planted["beta_true"].min(), planted["beta_true"].max()]) if len(planted) else np.zeros(2)
     left.plot(ends, ends, color="black", linewidth=0.8)
     left.set(xlabel="planted effect (natural log)", ylabel="estimated effect (natural log)", title="Planted links")
@@ -82,15 +76,9 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     # Behind to front, so that the few that matter are seen.
     for kind in reversed(_COLORS):
         part = tested[tested["kind"] == kind]
-        right.scatter(
-            part["beta"],
-            -np.log10(part["p_value"].clip(lower=1e-300)),
-            s=14,
-            color=_COLORS[kind],
-            alpha=0.8,
-            linewidth=0,
-            label=f"{kind}: {int(called[part.index].sum())} of {len(part)} called",
-        )
+        y = -np.log10(part["p_value"].clip(lower=1e-300))
+        text = f"{kind}: {int(called[part.index].sum())} of {len(part)} called"
+        right.scatter(part["beta"], y, s=14, color=_COLORS[kind], alpha=0.8, linewidth=0, label=text)
     if called.any():
         right.axhline(-np.log10(tested.loc[called, "p_value"].max()), color="black", linewidth=0.8, linestyle=":")
     right.set(
@@ -102,30 +90,16 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     # Room below for the legend.
     right.set_ylim(-0.35 * top, top)
     right.set_yticks([tick for tick in right.get_yticks() if 0 <= tick <= top])
-    open_spines(left, right)
+    open_frame(left)
+    open_frame(right)
     return figure
 
 
 def label(links: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """Label links with ``kind``, and with ``beta_true`` where a link was planted.
 
-    Parameters
-    ----------
-    links, truth
-        As in :func:`recovery`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``kind`` is ``planted``, ``beside a planted link`` (another peak of a gene that has one in the group: peaks
-        nearby open together, so such a pair is seldom without association) or ``no link planted``.
-
-    Examples
-    --------
-    >>> links = pd.DataFrame({"group": "T", "gene": ["g", "g", "h"], "peak": ["a", "b", "a"]})
-    >>> truth = pd.DataFrame({"group": [""], "gene": ["g"], "peak": ["b"], "beta": [0.5]})
-    >>> label(links, truth)["kind"].tolist()
-    ['beside a planted link', 'planted', 'no link planted']
+    Beside a planted link is another peak of a gene that has one in the group: peaks nearby open together, so such a
+    pair is seldom without association.
     """
     keys = ["group", "gene", "peak"]
     everywhere = truth["group"].isna() | (truth["group"] == "")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes
 from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
@@ -74,21 +74,14 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     counts = np.bincount(bar_of, minlength=n_bars)
     middle = -reach + width * (np.arange(n_bars) + 0.5)
     ax = new_axes(ax, size=(5.6, 4.2))
+    frame: dict[str, Any] = {"width": width, "edgecolor": "white", "linewidth": 0.6}
     for in_bars, color, hatch, text, number in (
         (middle > _CLEAR, BLUE, "//", "multiply", int((difference > _CLEAR).sum())),
         (np.abs(middle) < _CLEAR, "#BBBBBB", "", "cannot be told", int((np.abs(difference) <= _CLEAR).sum())),
         (middle < -_CLEAR, ORANGE, "\\\\", "add", int((difference < -_CLEAR).sum())),
     ):
-        ax.bar(
-            middle[in_bars],
-            counts[in_bars],
-            width=width,
-            color=color,
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0.6,
-            label=f"{text} ({number:,})",
-        )
+        label = f"{text} ({number:,})"
+        ax.bar(middle[in_bars], counts[in_bars], color=color, hatch=hatch, label=label, **frame)
     ax.axvline(0, color="black", linewidth=0.9)
     heights = counts[counts > 0]
     if heights.max() > _SPREAD * heights.min():
@@ -100,13 +93,9 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
         title=titled(rows, group, f"{difference.size:,} pairs"),
     )
     ticks = [tick for tick in ax.get_xticks() if -reach <= tick <= reach]
-    cut_off = farthest > reach
-    ends = {reach: "≥ ", -reach: "≤ "} if cut_off else {}
-    ax.set_xticks(
-        sorted({*ticks, *ends}), [f"{ends.get(t, '')}{t:g}".replace("-", "−") for t in sorted({*ticks, *ends})]
-    )
-    draw_legend(
-        ax, loc="upper left", alignment="left", title="difference above 2 to either side", title_fontsize="small"
-    )
-    open_spines(ax)
+    ends = {reach: "≥ ", -reach: "≤ "} if farthest > reach else {}
+    ticks = sorted({*ticks, *ends})
+    ax.set_xticks(ticks, [f"{ends.get(tick, '')}{tick:g}".replace("-", "−") for tick in ticks])
+    title = "difference above 2 to either side"
+    draw_legend(ax, loc="upper left", alignment="left", title=title, title_fontsize="small")
     return ax

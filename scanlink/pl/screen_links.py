@@ -8,21 +8,19 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._joint import counted_pairs
 from scanlink.pl._looks import (
     GREY,
-    MANY,
     STYLES,
+    Ranges,
+    called_points,
     checked_whole,
     draw_legend,
     grey_points,
     limits,
     name_points,
     new_axes,
-    open_spines,
-    thinned,
 )
-from scanlink.pl._tables import checked, checked_level, of_group
+from scanlink.pl._tables import checked, checked_level, counted_pairs, of_group, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,15 +101,14 @@ def screen_links(
     called = linked | in_screen
     # Effects that are called, and 0, are always within the axes.
     x_range, y_range = (limits(values, margin=0.08, always=np.append(values[called], 0.0)) for values in (x, y))
+    ranges = x_range, y_range
     outside = (x < x_range[0]) | (x > x_range[1]) | (y < y_range[0]) | (y > y_range[1])
-    _quadrants(ax, x_range, y_range)
+    _quadrants(ax, ranges)
     not_called = ~called & ~outside
     if len(rows) <= _INTERVALS:
         _intervals(ax, rows[not_called], GREY)
-    grey_points(
-        ax, x[not_called], y[not_called], x_range=x_range, y_range=y_range, text=f"neither ({(~called).sum():,})"
-    )
-    for selected, (color, marker), text in (
+    grey_points(ax, x[not_called], y[not_called], ranges, text=f"neither ({(~called).sum():,})")
+    for selected, looks, text in (
         (linked & ~in_screen, STYLES[3], "link only"),
         (in_screen & ~linked, STYLES[0], "screen only"),
         (linked & in_screen, STYLES[1], "link and screen"),
@@ -119,33 +116,21 @@ def screen_links(
         if not selected.any():
             continue
         if called.sum() <= _MOST_INTERVALS:
-            _intervals(ax, rows[selected], color)
-        xs, ys, _ = thinned(x[selected], y[selected], x_range=x_range, y_range=y_range)
-        ax.scatter(
-            xs,
-            ys,
-            s=12 if xs.size < selected.sum() else 30,
-            marker=marker,
-            color=color,
-            linewidth=0,
-            zorder=3,
-            rasterized=bool(selected.sum() > MANY),
-            label=f"{text} ({selected.sum():,})",
-        )
+            _intervals(ax, rows[selected], looks[0])
+        text = f"{text} ({selected.sum():,})"
+        called_points(ax, x[selected], y[selected], looks, ranges, text=text, sizes=(12, 30, 30), zorder=3)
     if outside.any():
         ax.plot([], [], linestyle="none", label=f"{outside.sum():,} outside the axes")
-    names = rows["group"].unique()
     opposite = int((np.sign(x) * np.sign(y) < 0).sum())
-    name = str(names[0]) if len(names) == 1 else f"{len(names)} groups"
     ax.set(
         xlim=x_range,
         ylim=y_range,
         xlabel="effect of the link (natural log)",
         ylabel="effect of the perturbation (natural log)",
     )
-    ax.set_title(f"{name}: {len(rows):,} pairs, {opposite:,} with opposite signs", fontsize="medium")
+    title = titled(rows, group, f"{len(rows):,} pairs, {opposite:,} with opposite signs")
+    ax.set_title(title, fontsize="medium")
     draw_legend(ax, handletextpad=0.4)
-    open_spines(ax)
     # Those that both sides call, then those that the screen has found, smallest p-values first.
     hits = np.flatnonzero(in_screen)
     order = hits[np.lexsort((rows["p_screen"].to_numpy(dtype=float)[hits], ~linked[hits]))]
@@ -153,9 +138,9 @@ def screen_links(
     return ax
 
 
-def _quadrants(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+def _quadrants(ax: Axes, ranges: Ranges) -> None:
     """Shade where signs are opposite."""
-    for x_end, y_end in ((x_range[0], y_range[1]), (x_range[1], y_range[0])):
+    for x_end, y_end in zip(ranges[0], reversed(ranges[1]), strict=True):
         ax.fill_between([min(0.0, x_end), max(0.0, x_end)], 0, y_end, color="#EEF3F7", linewidth=0, zorder=0)
     ax.axhline(0, color="black", linewidth=0.8, zorder=0.5)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0.5)

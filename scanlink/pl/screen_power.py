@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError
-from scanlink.pl._looks import BLUE, new_axes, open_spines
+from scanlink.pl._looks import BLUE, draw_marks, new_axes
 from scanlink.pl._tables import tested_rows, titled
 
 if TYPE_CHECKING:
@@ -73,18 +73,12 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
     # Those whose effects are without bound count in the shares.
     share = 100 * np.arange(1, finite.size + 1) / sizes.size
     steps = np.unique(np.linspace(0, finite.size - 1, _STEPS).round().astype(int))
-    few = finite.size <= 30
     low, high = finite[0] / 1.25, finite[-1] * 1.25
-    ax.step(
-        np.concatenate([[low], finite[steps], [high]]),
-        np.concatenate([[0.0], share[steps], [share[-1]]]),
-        where="post",
-        color=BLUE,
-        linewidth=1.6,
-        zorder=3,
-    )
-    if few:
-        ax.plot(finite, share, linestyle="none", marker="o", markersize=5, color=BLUE, zorder=3)
+    x = np.concatenate([[low], finite[steps], [high]])
+    y = np.concatenate([[0.0], share[steps], [share[-1]]])
+    ax.step(x, y, where="post", color=BLUE, linewidth=1.6, zorder=3)
+    if finite.size <= 30:
+        draw_marks(ax, finite, share, "o", BLUE, size=5)
     middle = float(np.median(sizes))
     if np.isfinite(middle):
         ax.vlines(middle, 0, 50, color="black", linewidth=0.9, linestyle=":", zorder=2)
@@ -109,5 +103,4 @@ def screen_power(table: pd.DataFrame, *, group: str | None = None, ax: Axes | No
         upper.minorticks_off()
         upper.set_xlabel("as a factor", fontsize="small")
         upper.tick_params(labelsize="small")
-    open_spines(ax)
     return ax

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.pl._looks import BLUE, ORANGE, draw_legend, new_axes, open_spines
-from scanlink.pl._state_means import DEPTH, WIDTH, Means, fit_means
+from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
+from scanlink.pl._looks import BLUE, ORANGE, draw_legend, draw_marks, new_axes
+from scanlink.pl._tables import Floats
+from scanlink.pp.formula import parse_formula
 from scanlink.pp.groups import group_members
 from scanlink.pp.modalities import get_modality
-from scanlink.stats import state_names
+from scanlink.stats import StatesFit, fit_states, rescale, sandwich_se, state_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["states"]
 
-Floats = NDArray[np.float64]
-
 _WORDS = ("both closed", "only 1 open", "only 2 open", "both open")
+# Counts are shown as if every cell had this many.
+_DEPTH = 10_000
+# Half a 95 % interval, in standard errors.
+_WIDTH = 1.959963984540054
 # With fewer cells a mean has no interval to speak of.
 _ENOUGH = 10
 
@@ -94,25 +99,27 @@ def states(
     ['00', '10', '01', '11']
     """
     counts, depth, state, cells, name = _cells(mdata, gene, enhancer_1, enhancer_2, groupby, group)
-    means, problem = fit_means(counts, depth, state, cells, name, formula, family)
-    scaled = counts * (DEPTH / depth)
+    means, problem = _fit_means(counts, depth, state, cells, name, formula, family)
+    scaled = counts * (_DEPTH / depth)
     ax = new_axes(ax, size=(5.6, 4.6))
-    labels, top = [], 0.0
+    labels, circles = [], []
     for number, state_name in enumerate(state_names(2)):
         of_state = scaled[state == number]
         lines = [f"{state_name}  {_WORDS[number]}", f"{of_state.size:,} cells" if of_state.size != 1 else "1 cell"]
         if of_state.size:
             lines.append(f"{_percent(float((of_state > 0).mean()))} non-zero")
-            top = max(top, _draw_cells(ax, number, of_state))
+            circles.append((number - 0.14, *_mean(of_state)))
         labels.append("\n".join(lines))
+    place, *of_cells = np.reshape(circles, (-1, 4)).T
+    _draw_means(ax, place, of_cells, "o", "#555555", size=7, face="white", text="mean of the cells")
+    top = (of_cells[0] + np.nan_to_num(of_cells[2])).max(initial=0.0)
     if means is not None:
         top = max(top, _draw_fit(ax, means))
     title = f"{gene}{', ' + name if groupby is not None else ''}\n{problem or _interaction_text(means)}"
-    ax.set(xlim=(-0.5, 3.5), ylim=(0, 1.08 * top or 1.0), ylabel=f"UMIs of the gene per {DEPTH:,} of the cell")
+    ax.set(xlim=(-0.5, 3.5), ylim=(0, 1.08 * top or 1.0), ylabel=f"UMIs of the gene per {_DEPTH:,} of the cell")
     ax.set_title(title, fontsize="medium")
     ax.set_xticks(range(4), labels, fontsize="small")
     draw_legend(ax)
-    open_spines(ax)
     return ax
 
 
@@ -167,75 +174,119 @@ def _column(data: AnnData, feature: str, modality: str) -> Floats:
     return counts
 
 
-def _draw_cells(ax: Axes, place: int, values: Floats) -> float:
-    """Draw the circle of a state and its interval; return the largest number that should be seen."""
-    mean, color = float(values.mean()), "#555555"
-    half = WIDTH * float(values.std(ddof=1)) / np.sqrt(values.size) if values.size >= _ENOUGH else 0.0
-    if half:
-        ax.errorbar(
-            place - 0.14,
-            mean,
-            [[min(half, mean)], [half]],
-            ecolor=color,
-            elinewidth=1.4,
-            capsize=3,
-            zorder=2,
-            linestyle="none",
-        )
-    is_first = "mean of the cells" not in ax.get_legend_handles_labels()[1]
-    ax.plot(
-        place - 0.14,
-        mean,
-        linestyle="none",
-        marker="o",
-        markersize=7,
-        markerfacecolor="white",
-        markeredgecolor=color,
-        markeredgewidth=1.5,
-        zorder=3,
-        label="mean of the cells" if is_first else "_mean",
+@dataclass(frozen=True)
+class _Means:
+    """_Means of the four states by the fit, and what 11 would be if the effects multiplied; each with 95 % interval.
+
+    Shapes ``(4, 3)`` and ``(3,)``: mean, lower and upper end; NaN where there is none.
+    """
+
+    fitted: Floats
+    expected: Floats
+    interaction: Floats
+
+
+def _fit_means(
+    counts: Floats, depth: Floats, state: NDArray[np.int64], cells: pd.DataFrame, name: str, formula: str, family: str
+) -> tuple[_Means | None, str]:
+    """Compute means by the joint model; or return None, and why."""
+    if family not in ("poisson", "negbin"):
+        raise OptionError(f"family {family!r} is not known; expected 'poisson' or 'negbin'")
+    model = parse_formula(formula, cells.columns)
+    for number, state_name in enumerate(state_names(2)):
+        of_state = counts[state == number]
+        if not of_state.sum() > 0:
+            return None, f"not fitted: no {'count' if of_state.size else 'cell'} in state {state_name}"
+    design = model.design(cells, group=name)
+    if counts.size < design.matrix.shape[1] + 4:
+        return None, f"not fitted: {counts.size} cells for {design.matrix.shape[1] + 3} terms"
+    if problem := design.problem():
+        raise DesignError(f"the covariates of group {name!r} cannot be used: {problem}")
+    fit = fit_states(counts, state, rescale(design.matrix), offset=design.offset, family=family)
+    if np.isnan(fit.coef).any():
+        return None, "not fitted: covariates explain a state"
+    if not fit.converged:
+        return None, "not fitted: the fit did not converge"
+    return _means_of(fit, depth), ""
+
+
+def _means_of(fit: StatesFit, depth: Floats) -> _Means:
+    """Compute the means of a fit with their intervals, by the delta method."""
+    regression = fit.parts[0]
+    targets = list(regression.targets)
+    coef = np.nan_to_num(regression.fit.coef)
+    covariate_coef = coef.copy()
+    covariate_coef[targets] = 0.0
+    # Of each cell in state 00, whatever its own.
+    base = np.exp(regression.offset + np.einsum("ij,j->i", regression.design, covariate_coef)) * (_DEPTH / depth)
+    gradient = np.einsum("i,ij->j", base, regression.design) / base.sum()
+
+    def log_mean(states: list[float]) -> Floats:
+        direction = gradient.copy()
+        direction[targets] = states
+        middle = float(np.log(base.mean()) + np.sum(coef[targets] * states))
+        half = _WIDTH * _error(fit, direction)
+        return np.array([middle, middle - half, middle + half])
+
+    contrast = np.zeros(coef.size)
+    contrast[targets] = [-1.0, -1.0, 1.0]
+    middle, half = float(np.sum(contrast * coef)), _WIDTH * _error(fit, contrast)
+    unit = np.vstack([np.zeros(3), np.eye(3)]).tolist()
+    return _Means(
+        np.exp(np.vstack([log_mean(states) for states in unit])),
+        np.exp(log_mean([1.0, 1.0, 0.0])),
+        np.array([middle, middle - half, middle + half]),
     )
-    return mean + half
 
 
-def _draw_fit(ax: Axes, means: Means) -> float:
+def _error(fit: StatesFit, direction: Floats) -> float:
+    """Compute the sandwich error of a sum of coefficients of the one regression."""
+    regression = fit.parts[0]
+    return sandwich_se(
+        regression.counts,
+        regression.fit.fitted,
+        regression.design,
+        regression.fit.covariance,
+        target=direction,
+        theta=regression.theta,
+    )
+
+
+def _mean(values: Floats) -> tuple[float, float, float]:
+    """Compute the mean of a state, and how far its interval reaches below and above; NaN where it has none."""
+    mean = float(values.mean())
+    half = _WIDTH * float(values.std(ddof=1)) / np.sqrt(values.size) if values.size >= _ENOUGH else 0.0
+    return (mean, min(half, mean), half) if half else (mean, np.nan, np.nan)
+
+
+def _draw_means(
+    ax: Axes, place: Floats, means: Sequence[Floats], marker: str, color: str, *, size: float, face: str, text: str
+) -> None:
+    """Draw means; intervals, by how far they reach below and above, are left out where they cannot be told."""
+    middle, below, above = means
+    known = np.isfinite(below) & np.isfinite(above)
+    ends = [below[known], above[known]]
+    looks: dict[str, Any] = {"linestyle": "none", "ecolor": color, "elinewidth": 1.4, "capsize": 3, "zorder": 2}
+    ax.errorbar(place[known], middle[known], ends, **looks)
+    draw_marks(ax, place, middle, marker, color, size=size, face=face, markeredgewidth=1.5, label=text)
+
+
+def _draw_fit(ax: Axes, means: _Means) -> float:
     """Draw squares and the diamond; return the largest number that should be seen."""
-    for place, values, marker, color, text in (
-        (np.arange(4) + 0.06, means.fitted, "s", BLUE, "mean by the joint model"),
-        (np.array([3.26]), means.expected[None], "D", ORANGE, "11 if effects multiplied"),
+    for place, values, marker, color, face, text in (
+        (np.arange(4.0) + 0.06, means.fitted, "s", BLUE, BLUE, "mean by the joint model"),
+        (np.array([3.26]), means.expected[None], "D", ORANGE, "white", "11 if effects multiplied"),
     ):
         middle, low, high = values.T
-        # Intervals that cannot be told are left out.
-        has_interval = np.isfinite(low) & np.isfinite(high)
-        ax.errorbar(
-            place[has_interval],
-            middle[has_interval],
-            [(middle - low)[has_interval], (high - middle)[has_interval]],
-            linestyle="none",
-            ecolor=color,
-            elinewidth=1.4,
-            capsize=3,
-            zorder=2,
-        )
-        ax.plot(
-            place,
-            middle,
-            linestyle="none",
-            marker=marker,
-            markersize=6.5,
-            color=color,
-            zorder=3,
-            label=text,
-            markerfacecolor=color if marker == "s" else "white",
-            markeredgewidth=1.5,
-        )
+        reach = [middle, middle - low, high - middle]
+        _draw_means(ax, place, reach, marker, color, size=6.5, face=face, text=text)
     middles = np.append(means.fitted[:, 0], means.expected[0])
     ends = np.append(means.fitted[:, 2], means.expected[2])
     # An interval that is wider than all else is cut, or nothing else could be seen.
     return float(min(np.nanmax(np.append(ends, middles)), 2 * middles.max()))
 
 
-def _interaction_text(means: Means | None) -> str:
+def _interaction_text(means: _Means | None) -> str:
     """Write the interaction and its interval."""
     if means is None:
         return ""

@@ -18,7 +18,6 @@ from scanlink.pl._looks import (
     grey_points,
     name_points,
     new_axes,
-    open_spines,
     smallest_shown,
 )
 from scanlink.pl._tables import checked_level, minus_log10, titled
@@ -116,17 +115,16 @@ def volcano(
     height = max(y[~is_below].max(initial=0.0), 1.0)
     is_far = np.abs(x) > reach
     x, y = np.clip(x, -1.04 * reach, 1.04 * reach), np.where(is_below, 1.07 * height, y)
-    x_range, y_range = (-1.12 * reach, 1.12 * reach), (-0.02 * height, 1.14 * height)
+    ranges = (-1.12 * reach, 1.12 * reach), (-0.02 * height, 1.14 * height)
     ax = new_axes(ax, size=(5.6, 4.6))
     ax.axvline(0, color="black", linewidth=0.8, zorder=0.5)
     edge = is_far | is_below
     not_called = ~called & ~edge
-    ranges = {"x_range": x_range, "y_range": y_range}
-    grey_points(ax, x[not_called], y[not_called], text=f"not called ({(~called).sum():,})", **ranges)
-    for sign in SIGNS:
+    grey_points(ax, x[not_called], y[not_called], ranges, text=f"not called ({(~called).sum():,})")
+    for sign, (color, marker, _) in SIGNS.items():
         of_sign = called & (np.sign(x) == sign)
         text = f"called, {'above' if sign > 0 else 'below'} 0 ({of_sign.sum():,})"
-        called_points(ax, x[of_sign & ~edge], y[of_sign & ~edge], sign, text=text, **ranges)
+        called_points(ax, x[of_sign & ~edge], y[of_sign & ~edge], (color, marker), ranges, text=text)
     for at_edge, sign_text, text in (
         (is_below, r"$\uparrow$", f"{is_below.sum():,} below {smallest:.1g}"),
         (is_far & ~is_below & (x > 0), r"$\rightarrow$", f"{(is_far & (x > 0)).sum():,} beyond the edge"),
@@ -134,26 +132,16 @@ def volcano(
     ):
         if at_edge.any():
             colors = np.where(~called[at_edge], "#777777", np.where(x[at_edge] > 0, SIGNS[1][0], SIGNS[-1][0]))
-            ax.scatter(
-                x[at_edge],
-                y[at_edge],
-                s=60,
-                marker=sign_text,
-                color=colors,
-                linewidth=0,
-                zorder=2,
-                label=text,
-                rasterized=bool(at_edge.sum() > MANY),
-            )
+            arrows = ax.scatter(x[at_edge], y[at_edge], s=60, marker=sign_text, color=colors, linewidth=0, label=text)
+            arrows.set(zorder=2, rasterized=bool(at_edge.sum() > MANY))
     if not finite.all():
         ax.plot([], [], linestyle="none", label=f"{(~finite).sum():,} without a finite effect")
     p = rows[p_column].to_numpy(dtype=float)
     if called.any() and p[called].max() < p[~called].min(initial=1.0):
         ax.axhline(y[called].min(), color="black", linewidth=0.8, linestyle=":", zorder=0.5)
     title = titled(rows, group, f"{len(rows):,} tested, {called.sum():,} called at FDR {level:g}")
-    ax.set(xlabel=effects.effect_name, ylabel=f"{effects.p_name} (−log10)", xlim=x_range, ylim=y_range, title=title)
+    ax.set(xlabel=effects.effect_name, ylabel=f"{effects.p_name} (−log10)", xlim=ranges[0], ylim=ranges[1], title=title)
     draw_legend(ax, handletextpad=0.4)
-    open_spines(ax)
     # Smallest p-values first, larger effects first among equal ones.
     numbers = np.flatnonzero(called)
     order = numbers[np.lexsort((-np.abs(x[numbers]), p[numbers]))]

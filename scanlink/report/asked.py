@@ -15,7 +15,6 @@ __all__ = [
     "formula_words",
     "in_words",
     "inference_words",
-    "p_value_words",
     "share_words",
     "window_words",
 ]
@@ -27,15 +26,8 @@ _FILES = {"path": "", "rna": "RNA", "atac": "ATAC", "guide": "guides", "cells": 
 
 
 def common(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Say which data were read, whose genes, and which cells are analysed together.
+    """Say which data were read, whose genes, and which cells are analysed together; options as config.yaml has them.
 
-    Parameters
-    ----------
-    options
-        Options of a run, as config.yaml has them. Sections that are not there are passed over.
-
-    Examples
-    --------
     >>> for heading, text in common({"input": {"path": "data/x.h5mu"}, "groups": {"by": None}}):
     ...     print(f"{heading}: {text}")
     Data: x.h5mu
@@ -47,15 +39,9 @@ def common(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def in_words(
     options: Mapping[str, Any], *parts: tuple[str, str, Callable[[Mapping[str, Any]], str]]
 ) -> Iterator[tuple[str, str]]:
-    """Say what sections of the options ask for, a heading and a sentence each.
+    """Say what sections of the options ask for, a heading and a sentence each; those not there are passed over.
 
-    Parameters
-    ----------
-    options
-        Options of a run.
-    parts
-        Heading, name of the section, and the function that puts a section in words. Sections that are not there are
-        passed over.
+    A part is its heading, the name of its section, and the function that puts the section in words.
     """
     for heading, name, words in parts:
         section = options.get(name)
@@ -101,15 +87,8 @@ def share_words(share: float) -> str:
 
 
 def window_words(options: Mapping[str, Any]) -> str:
-    """Say how far from a gene pairs are asked for.
+    """Say how far from a gene pairs are asked for, by ``window`` and ``anchor``.
 
-    Parameters
-    ----------
-    options
-        Section with ``window`` and ``anchor``.
-
-    Examples
-    --------
     >>> window_words({"window": 500000, "anchor": "tss"})
     'within 500,000 bp of the transcription start'
     """
@@ -118,15 +97,8 @@ def window_words(options: Mapping[str, Any]) -> str:
 
 
 def formula_words(options: Mapping[str, Any]) -> str:
-    """Say which regression a section of options asks for.
+    """Say which regression is asked for, by ``family`` and ``formula``.
 
-    Parameters
-    ----------
-    options
-        Section with ``family`` and ``formula``.
-
-    Examples
-    --------
     >>> formula_words({"family": "negbin", "formula": "log(nUMI)"})
     "negative binomial regression of the gene's counts, covariates log(nUMI)"
     """
@@ -134,38 +106,22 @@ def formula_words(options: Mapping[str, Any]) -> str:
     return f"{family} regression of the gene's counts, covariates {options.get('formula', 'not recorded')}"
 
 
-def p_value_words(name: Any, *, interaction: bool = False) -> str:
-    """Say which test a kind of p-value is of."""
-    kind = PERMUTED_KINDS.get(str(name))
-    if kind is None:
-        return str(name)
-    return (kind.interaction if interaction else kind.effect).words
-
-
 def inference_words(options: Mapping[str, Any], *, interaction: bool = False) -> str:
-    """Say which p-value and which standard errors a section of options asks for.
+    """Say which p-value and which standard errors the section of a test of counts asks for.
 
-    Parameters
-    ----------
-    options
-        Section of a test of counts.
-    interaction
-        Whether the test is of an interaction.
-
-    Examples
-    --------
     >>> inference_words({"p_value": "bootstrap", "ladder": [[100, 0.1], [2500, None]], "seed": 1, "robust": "HC3"})
     'bootstrap of cells (replicates 100, on below 0.1; 2,500), seed 1; robust errors HC3'
     """
-    kind = options.get("p_value")
-    text = p_value_words(kind, interaction=interaction)
-    if kind == "bootstrap":
+    name = str(options.get("p_value"))
+    kind = PERMUTED_KINDS.get(name)
+    text = name if kind is None else (kind.interaction if interaction else kind.effect).words
+    if name == "bootstrap":
         text += f" ({_ladder_words(options.get('ladder'))})"
         if "theta" in options:
             text += f", dispersion {options['theta']}"
-    elif kind == "permutation":
+    elif name == "permutation":
         text += f" ({_ladder_words(options.get('permutations'), what='permutations')})"
-    if kind in PERMUTED_KINDS and PERMUTED_KINDS[str(kind)].resampled:
+    if kind is not None and kind.resampled:
         text += f", seed {options.get('seed')}"
     text += f"; robust errors {options.get('robust')}"
     if options.get("cluster"):
@@ -183,15 +139,8 @@ def _ladder_words(ladder: Any, *, what: str = "replicates") -> str:
 
 
 def fdr_words(options: Mapping[str, Any]) -> str:
-    """Say below which false discovery rate a row is called, and over what it is taken.
+    """Say below which rate a row is called, and over what: by ``alpha``, ``method`` and, if there, ``scope``.
 
-    Parameters
-    ----------
-    options
-        Section with ``alpha``, ``method`` and, where there is a choice, ``scope``.
-
-    Examples
-    --------
     >>> fdr_words({"alpha": 0.1, "method": "bh", "scope": "gene"})
     'false discovery rate below 0.1 (Benjamini and Hochberg, within each gene of a group)'
     """

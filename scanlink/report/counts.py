@@ -15,31 +15,18 @@ __all__ = ["Counts", "GroupCounts", "count_rows", "summary_lines"]
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """Rows of one group of cells, or of one kind.
-
-    Attributes
-    ----------
-    name
-        Name of the group.
-    asked
-        Rows of the table.
-    statuses
-        Rows by status.
-    called, above, below
-        Tested rows below the false discovery rate, and of these the ones with an effect above and below 0.
-    different
-        How many different values a column has among those called.
-    n_cells
-        Cells, None where the table does not say.
-    """
+    """Counts the rows of one group of cells, or of one kind."""
 
     name: str
     asked: int
     statuses: dict[str, int] = field(default_factory=dict)
+    # Tested rows below the false discovery rate, and of these the ones with an effect above and below 0.
     called: int = 0
     above: int = 0
     below: int = 0
+    # By column, how many different values it has among those called.
     different: dict[str, int] = field(default_factory=dict)
+    # None where the table does not say.
     n_cells: int | None = None
 
     @property
@@ -50,23 +37,15 @@ class GroupCounts:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of all groups, and their sums.
-
-    Attributes
-    ----------
-    groups
-        Groups in the order of the table.
-    totals
-        Rows by status, in the order of the page: those that occur, unknown ones last.
-    """
+    """Counts the rows of all groups, which stand in the order of the table, and has their sums."""
 
     groups: tuple[GroupCounts, ...]
+    # Rows by status, in the order of the page: those that occur, unknown ones last.
     totals: dict[str, int]
-
-    @property
-    def asked(self) -> int:
-        """Rows of the table."""
-        return sum(group.asked for group in self.groups)
+    asked: int
+    called: int
+    above: int
+    below: int
 
     @property
     def tested(self) -> int:
@@ -78,21 +57,6 @@ class Counts:
         """Rows of blocks that were set aside."""
         return self.totals.get(FAILED, 0)
 
-    @property
-    def called(self) -> int:
-        """Tested rows below the false discovery rate."""
-        return sum(group.called for group in self.groups)
-
-    @property
-    def above(self) -> int:
-        """Called rows with an effect above 0."""
-        return sum(group.above for group in self.groups)
-
-    @property
-    def below(self) -> int:
-        """Called rows with an effect below 0."""
-        return sum(group.below for group in self.groups)
-
 
 def count_rows(
     table: pd.DataFrame,
@@ -102,23 +66,10 @@ def count_rows(
     counted: Sequence[str] = (),
     effect: str = "beta",
 ) -> Counts:
-    """Count the rows of a table of tests by group and status.
+    """Count the rows of a table with ``group`` and ``status`` by both; of one without ``fdr`` no row is called.
 
-    Parameters
-    ----------
-    table
-        Any with ``group`` and ``status``; of one without ``fdr`` no row is called.
-    alpha
-        False discovery rate below which a row is called.
-    statuses
-        Statuses in the order of the page.
-    counted
-        Columns of which different values are counted among called rows.
-    effect
-        Column of the effect that is tested.
+    ``statuses`` are in the order of the page; of ``counted`` columns, the different values among called rows count.
 
-    Examples
-    --------
     >>> links = pd.DataFrame({"group": ["B", "B", "T"], "gene": "g", "peak": ["p", "q", "p"], "n_cells": [9, 9, 5],
     ...                       "beta": [0.5, None, -1], "fdr": [0.01, None, 0.5], "status": ["ok", "gene_rare", "ok"]})
     >>> counts = count_rows(links, alpha=0.1)
@@ -152,21 +103,13 @@ def count_rows(
     present = {status for group in groups for status in group.statuses}
     order = [*(status for status in statuses if status in present), *sorted(present - set(statuses))]
     totals = {status: sum(group.statuses.get(status, 0) for group in groups) for status in order}
-    return Counts(tuple(groups), totals)
+    sums = {what: sum(getattr(group, what) for group in groups) for what in ("asked", "called", "above", "below")}
+    return Counts(tuple(groups), totals, **sums)
 
 
 def summary_lines(table: pd.DataFrame, asked: str) -> list[str]:
-    """Say how many rows were tested, and why the others were not, for the command line.
+    """Say for the command line how many of the rows asked for were tested, and why the others were not.
 
-    Parameters
-    ----------
-    table
-        Rows that were asked for.
-    asked
-        What they are, up to the first comma.
-
-    Examples
-    --------
     >>> table = pd.DataFrame({"status": ["ok", "gene_rare", "ok"]})
     >>> summary_lines(table, "pairs asked for")
     ['3 pairs asked for, 2 tested', '  gene_rare               1']

@@ -1,11 +1,13 @@
-"""What lies in a run folder, read for a report."""
+"""What lies in a run folder, read for a report, and its record in words."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,28 +24,21 @@ from scanlink.pp.annotation import strip_version
 if TYPE_CHECKING:
     from scanlink.report.sections import Analysis
 
-__all__ = ["Run", "annotation_of", "read_options", "read_run"]
+__all__ = ["Run", "annotation_of", "describe_record", "read_options", "read_run"]
 
 # Letters of the name of a gene in a picture that no table names.
 _LONG = 20
+# Schema of the records that can be read to the end, and numbers of blocks in them.
+_SCHEMA = 2
+_COUNTS = ("all", "found_finished", "computed")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Tables, options and record of a run; what the run did not leave is absent or empty.
+    """Holds tables by name, options and record of a run; what the run did not leave is absent or empty.
 
-    Attributes
-    ----------
-    folder
-        The run folder.
-    tables
-        Tables by name.
-    options
-        Contents of config.yaml, or the options of provenance.json.
-    record
-        Contents of provenance.json.
-    gene_names
-        What stands for the names of genes in ``tables``, where these are for pictures.
+    ``options`` are those of config.yaml, or else of provenance.json, whose contents are ``record``. ``gene_names`` is
+    what stands for the names of genes in ``tables``, where these are for pictures.
     """
 
     folder: Path
@@ -90,19 +85,9 @@ class Run:
 
 
 def read_run(folder: Path, analyses: Sequence[Analysis]) -> Run:
-    """Read the tables, options and record of a run folder.
+    """Read a run folder that has come to the table of the first of its analyses.
 
-    Parameters
-    ----------
-    folder
-        Run folder of a run that has come to the table of the first analysis.
-    analyses
-        Analyses of the run.
-
-    Raises
-    ------
-    InputError
-        If the folder does not hold the first table, or a file is damaged; names it.
+    Raises InputError if it does not hold that table, or if a file is damaged; names it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that was named with --out")
@@ -125,17 +110,7 @@ def read_run(folder: Path, analyses: Sequence[Analysis]) -> Run:
 def annotation_of(run: Run, path: Path | None = None) -> pd.DataFrame | None:
     """Read the genes that a run used, or those of another file.
 
-    Parameters
-    ----------
-    run
-        The run, whose options name the annotation.
-    path
-        Another file to take.
-
-    Returns
-    -------
-    pandas.DataFrame or None
-        None where the run had a table of pairs instead, or its file is no longer there.
+    None where the run had a table of pairs instead, or its file is no longer there.
     """
     if path is not None:
         return read_genes(path)
@@ -161,27 +136,64 @@ def _read_table(folder: Path, name: str, needed: Sequence[str]) -> pd.DataFrame 
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Read the options of a config.yaml, none where it is not there.
-
-    Raises
-    ------
-    InputError
-        If it is damaged.
-    """
-    if not path.is_file():
-        return {}
-    with reading(path, "the options of a run"):
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(options, dict):
-        raise InputError(f"{path}: a table of options was expected; the next run in this folder writes it anew")
-    return options
+    """Read the options of a config.yaml, none where it is not there; InputError if it is damaged."""
+    wrong = "a table of options was expected; the next run in this folder writes it anew"
+    return _read_mapping(path, "the options of a run", yaml.safe_load, wrong)
 
 
 def _read_record(path: Path) -> dict[str, Any]:
+    wrong = "a record was expected; delete it, the next run in this folder writes it anew"
+    return _read_mapping(path, "the record of a run", json.loads, wrong)
+
+
+def _read_mapping(path: Path, what: str, load: Callable[[str], Any], wrong: str) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    with reading(path, "the record of a run"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(record, dict):
-        raise InputError(f"{path}: a record was expected; delete it, the next run in this folder writes it anew")
-    return record
+    with reading(path, what):
+        content = load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: {wrong}")
+    return content
+
+
+def describe_record(run: Run, analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """Put the record of a run into words.
+
+    ``there`` says whether there is a record, ``older`` whether some of it cannot be read.
+    """
+    record = run.record
+    readable = record.get("schema") == _SCHEMA
+    blocks = record.get("blocks", {}) if readable else {}
+    told = {analysis.section.blocks: blocks[analysis.name] for analysis in analyses if analysis.name in blocks}
+    seeds = {analysis.name: run.section(analysis.name).get("seed") for analysis in analyses}
+    return {
+        "there": bool(record),
+        "older": bool(record) and not readable,
+        "written": _when(record.get("written")),
+        "command": shlex.join(map(str, record.get("command", []))),
+        "platform": " ".join(str(value) for value in record.get("platform", {}).values()),
+        "versions": record.get("versions", {}),
+        "inputs": record.get("inputs", []),
+        "seconds": record.get("seconds", {}),
+        "memory": record.get("peak_memory_mib", {}),
+        "blocks": {what: _sums(groups.values()) for what, groups in told.items() if groups},
+        "failed": {
+            f"block {number} of {what}" + ("" if group == "all" else f" of {group}"): reason
+            for what, groups in told.items()
+            for group, counts in groups.items()
+            for number, reason in counts.get("failed", {}).items()
+        },
+        "seeds": {name: seed for name, seed in seeds.items() if seed is not None},
+    }
+
+
+def _sums(groups: Any) -> Mapping[str, int]:
+    sums = {name: sum(counts.get(name, 0) for counts in groups) for name in _COUNTS}
+    return sums | {name: sum(len(counts.get(name, ())) for counts in groups) for name in ("damaged", "failed")}
+
+
+def _when(written: Any) -> str:
+    try:
+        return datetime.fromisoformat(str(written)).strftime("%-d %B %Y, %H:%M %Z")
+    except ValueError:
+        return ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,59 +18,45 @@ from scanlink import __version__
 from scanlink.files import replace_file
 from scanlink.report.asked import common
 from scanlink.report.counts import Counts, count_rows
-from scanlink.report.folder import Run, read_run
+from scanlink.report.folder import Run, describe_record, read_run
 from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible, remove_old
-from scanlink.report.provenance import describe_record
 from scanlink.report.references import Method, Reference, fdr_method, resolved
 from scanlink.report.result import Result
 from scanlink.report.result_rows import result_table, searchable
 from scanlink.report.sections import Analysis
+from scanlink.run.progress import duration
 from scanlink.tables import FAILED, Column
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
 
 __all__ = ["methods_of", "results_of", "write_page"]
 
 _SYMBOL = Column("symbol", "text", "gene, by its name in the annotation of the run", "gene")
+# The template of sections that have none of their own.
+_SECTION = "section.html.j2"
 # Colours of statuses in the stylesheet, beside that of what failed or is not known.
 _TONES = 9
 
 
 def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000) -> Path:
-    """Write report.html and the pictures in plots/ from what lies in a run folder.
+    """Write report.html and the pictures in plots/ from what lies in the folder of a run.
 
-    Parameters
-    ----------
-    folder
-        Run folder of a run that has come to the table of the first analysis.
-    analyses
-        Analyses that such a run can have, in the order of the page.
-    rows
-        Most rows in the tables that can be searched.
-
-    Returns
-    -------
-    pathlib.Path
-        report.html in the folder. It holds all that it shows, and asks nothing of a network.
-
-    Raises
-    ------
-    InputError
-        If the folder does not hold the first table, or a file in it is damaged.
-    RunError
-        If the folder cannot be written.
+    The run has come to the table of the first of ``analyses``, which stand in the order of the page; ``rows`` are the
+    most in the tables that can be searched. The page holds all that it shows, and asks nothing of a network. Raises
+    InputError as :func:`read_run` does, and RunError if the folder cannot be written.
     """
-    from scanlink.report.templates import environment, section_template
-
     folder = Path(folder)
     run = read_run(folder, analyses)
     results = results_of(run, analyses)
     pictures = _pictures(run, results)
-    templates = environment()
-    sections = [
-        section_template(templates, result.analysis.section.template).render(
-            _section(result, pictures.get(result.analysis.name, []), rows)
-        )
-        for result in results
-    ]
+    templates = _templates()
+    sections = []
+    for result in results:
+        own = result.analysis.section.template
+        template = templates.from_string(own.read_text(encoding="utf-8")) if own else templates.get_template(_SECTION)
+        sections.append(template.render(_section(result, pictures.get(result.analysis.name, []), rows)))
     page = templates.get_template("base.html.j2").render(**_frame(run, results), sections=sections)
     path = folder / "report.html"
     remove_old(path, [drawn for own in pictures.values() for drawn in own])
@@ -76,15 +65,7 @@ def write_page(folder: Path, analyses: Sequence[Analysis], *, rows: int = 5_000)
 
 
 def results_of(run: Run, analyses: Sequence[Analysis]) -> list[Result]:
-    """Give what each analysis left, its table as the page shows it.
-
-    Parameters
-    ----------
-    run
-        The run.
-    analyses
-        Its analyses.
-    """
+    """Give what each analysis left, its table as the page shows it."""
     results = []
     for analysis in analyses:
         table = run.tables.get(analysis.table.name)
@@ -94,15 +75,7 @@ def results_of(run: Run, analyses: Sequence[Analysis]) -> list[Result]:
 
 
 def methods_of(run: Run, results: Sequence[Result]) -> list[tuple[str, list[Reference]]]:
-    """List what the run used, in the order in which it used it, and the publications that describe it.
-
-    Parameters
-    ----------
-    run
-        The run; of one without recorded options only what every run does is named.
-    results
-        What its analyses came to.
-    """
+    """List what the run used, in the order in which it used it, and the publications that describe it."""
     version = run.record.get("versions", {}).get("scanlink", __version__)
     own = Reference(
         f"The scanlink developers. scanlink: enhancer-gene links from single-cell multiome data. Version {version}."
@@ -130,7 +103,9 @@ def _pictures(run: Run, results: Sequence[Result]) -> dict[str, list[Drawn]]:
     for result in results:
         if result.table is not None and len(result.tested):
             there = replace(result, run=shown, table=shown.tables[result.analysis.table.name])
-            drawn[result.analysis.name] = draw(result.analysis.section.pictures(there), run.folder)
+            drawn[result.analysis.name] = [
+                draw(picture, run.folder / "plots") for picture in result.analysis.section.pictures(there)
+            ]
     return drawn
 
 
@@ -268,3 +243,50 @@ def _columns(result: Result) -> list[Column]:
             column = replace(column, heading="gene id", help="gene, as the table calls it")
         columns.append(column)
     return columns
+
+
+def _templates() -> jinja2.Environment:
+    """Make what loads the shared templates by name, with the filters that all have."""
+    import jinja2
+
+    texts = files("scanlink.report") / "page"
+    templates = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (texts / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    templates.filters |= {
+        "code": _code,
+        "count": "{:,}".format,
+        "duration": duration,
+        "number": _number,
+        "percent": _percent,
+        "sign": _sign,
+    }
+    return templates
+
+
+def _code(text: str) -> Markup:
+    """Show what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _sign(text: str) -> str:
+    """Write a number in the typography of the page: with a true minus, and commas in whole numbers."""
+    shown = f"{int(text):,}" if text.lstrip("-").isdigit() else text
+    return shown.replace("-", "−")
+
+
+def _number(value: float) -> str:
+    """Write three digits; nothing where there is no number."""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else "∞"
+    return f"{value:,.0f}" if 1e3 <= value < 1e6 else _sign(f"{value:.3g}")
+
+
+def _percent(value: float) -> str:
+    return "" if math.isnan(value) else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"

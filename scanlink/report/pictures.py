@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,21 +36,7 @@ _LONG = 28
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture in the page.
-
-    Attributes
-    ----------
-    picture
-        Its words.
-    data
-        The PNG in base64, "" if there was nothing to draw.
-    wide
-        Whether it takes the whole width of the page.
-    width, height
-        In pixels of the page.
-    reason
-        Why there is no picture.
-    """
+    """Holds a picture in the page: the PNG in base64, or why there is none; sizes are in pixels of the page."""
 
     picture: Picture
     data: str = ""
@@ -59,29 +46,29 @@ class Drawn:
     reason: str = ""
 
 
-def draw(pictures: Iterable[Picture], folder: Path) -> list[Drawn]:
-    """Draw pictures, and keep them in plots/.
-
-    Parameters
-    ----------
-    pictures
-        Pictures in the order of the page; where there is nothing to draw, the page says so instead.
-    folder
-        Run folder.
-    """
-    return [_draw(picture, folder / "plots") for picture in pictures]
+def draw(picture: Picture, folder: Path) -> Drawn:
+    """Draw a picture and keep it in the folder; where there is nothing to draw, the page says so instead."""
+    try:
+        made = picture.make()
+    except ScanlinkError as error:
+        log.info("no picture %s: %s", picture.name, error)
+        return Drawn(picture, reason=str(error))
+    figure: Figure = made if hasattr(made, "savefig") else made.figure
+    size = figure.get_size_inches()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=_DPI, format="png", facecolor="white")
+    replace_file(folder / f"{picture.name}.png", lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    return Drawn(
+        picture,
+        data=base64.b64encode(buffer.getvalue()).decode(),
+        wide=size[0] > _WIDE,
+        width=round(96 * size[0]),
+        height=round(96 * size[1]),
+    )
 
 
 def remove_old(page: Path, pictures: Iterable[Drawn]) -> None:
-    """Remove the pictures of an earlier page that the new one has not, so that none of other results stays.
-
-    Parameters
-    ----------
-    page
-        The earlier page, perhaps not there. What else lies in plots/ is left alone.
-    pictures
-        Pictures of the new page.
-    """
+    """Remove the pictures that an earlier page has and the new one has not; what else lies in plots/ is left alone."""
     if page.is_file():
         earlier = set(re.findall(r'<figure id="(\w+)"', page.read_text(encoding="utf-8", errors="replace")))
         for name in earlier - {drawn.picture.name for drawn in pictures if drawn.data}:
@@ -93,8 +80,7 @@ def in_rows_of_two(pictures: Iterable[Drawn], part: str) -> list[tuple[Drawn, st
     own = [picture for picture in pictures if picture.picture.part == part]
     placed: list[tuple[Drawn, str]] = []
     left = False
-    for number, picture in enumerate(own):
-        following = own[number + 1] if number + 1 < len(own) else None
+    for picture, following in zip_longest(own, own[1:]):
         if picture.wide:
             place, left = "wide", False
         elif left:
@@ -109,11 +95,7 @@ def in_rows_of_two(pictures: Iterable[Drawn], part: str) -> list[tuple[Drawn, st
 def legible(run: Run) -> Run:
     """Give the tables of a run the names of genes and groups that pictures can hold, the same in all.
 
-    Parameters
-    ----------
-    run
-        The run; tables without ``group`` and ``gene`` stay as they are. Where a gene has a ``symbol``, that is its
-        name.
+    Tables without ``group`` and ``gene`` stay as they are. Where a gene has a ``symbol``, that is its name.
     """
     named = {
         name: table.assign(gene=table["symbol"]) if "symbol" in table else table
@@ -136,7 +118,7 @@ def plain(name: Any) -> str:
 
 
 def _short_names(names: pd.Series) -> dict[str, str]:
-    """Names by what stands for them: the same, but for those that are long or hold the sign of formulas."""
+    """Map names to what stands for them: the same, but for those that are long or hold the sign of formulas."""
     short: dict[str, str] = {}
     taken: set[str] = set()
     for name in names.dropna().unique():
@@ -152,23 +134,3 @@ def _short_names(names: pd.Series) -> dict[str, str]:
         # Between two signs of a dollar Matplotlib would read a formula.
         short[name] = text.replace("$", r"\$")
     return short
-
-
-def _draw(picture: Picture, folder: Path) -> Drawn:
-    try:
-        made = picture.make()
-    except ScanlinkError as error:
-        log.info("no picture %s: %s", picture.name, error)
-        return Drawn(picture, reason=str(error))
-    figure: Figure = made if hasattr(made, "savefig") else made.figure
-    size = figure.get_size_inches()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=_DPI, format="png", facecolor="white")
-    replace_file(folder / f"{picture.name}.png", lambda temporary: temporary.write_bytes(buffer.getvalue()))
-    return Drawn(
-        picture,
-        data=base64.b64encode(buffer.getvalue()).decode(),
-        wide=size[0] > _WIDE,
-        width=round(96 * size[0]),
-        height=round(96 * size[1]),
-    )

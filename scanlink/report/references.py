@@ -179,19 +179,7 @@ REFERENCES = {
 
 
 def resolved(methods: Iterable[Method]) -> list[tuple[str, list[Reference]]]:
-    """Give what was done with its publications, each method once.
-
-    Parameters
-    ----------
-    methods
-        Methods in the order in which they were used; names that are no publication are passed over.
-
-    Examples
-    --------
-    >>> twice = [Method("False discovery rate", ("bh",))] * 2
-    >>> [(what, references[0].doi) for what, references in resolved(twice)]
-    [('False discovery rate', '10.1111/j.2517-6161.1995.tb02031.x')]
-    """
+    """List methods with their publications, each once; names that are no publication are passed over."""
     return [
         (
             method.what,
@@ -206,15 +194,7 @@ def resolved(methods: Iterable[Method]) -> list[tuple[str, list[Reference]]]:
 
 
 def inference_methods(options: Mapping[str, Any], *, interaction: bool = False) -> list[Method]:
-    """List what is behind the p-value of a test of counts, and behind its robust errors.
-
-    Parameters
-    ----------
-    options
-        Section of the options.
-    interaction
-        Whether the test is of an interaction.
-    """
+    """List what is behind the p-value of a test of counts, and behind its robust errors."""
     methods = []
     if options.get("family") == "negbin":
         methods.append(Method("Negative binomial regression, dispersion by maximum likelihood", ("negbin",)))
@@ -232,11 +212,5 @@ def inference_methods(options: Mapping[str, Any], *, interaction: bool = False) 
 
 
 def fdr_method(options: Mapping[str, Any]) -> Method:
-    """Say how the false discovery rate was made.
-
-    Parameters
-    ----------
-    options
-        Section of the options that has ``method``.
-    """
+    """Name the method of the section of options that has ``method``."""
     return Method("False discovery rate", (str(options.get("method", "bh")),))

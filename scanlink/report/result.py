@@ -19,17 +19,7 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True)
 class Result:
-    """What one analysis came to.
-
-    Attributes
-    ----------
-    analysis
-        The analysis.
-    run
-        The run.
-    table
-        Its table as the page shows it; None where there is none, or one without rows.
-    """
+    """Holds what one analysis came to: its table as the page shows it, None where there is none or one without rows."""
 
     analysis: Analysis
     run: Run
@@ -37,7 +27,6 @@ class Result:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The table, where there is one."""
         assert self.table is not None
         return self.table
 

@@ -31,18 +31,9 @@ _WRAPPED = 18
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Rows of a result, the most significant first.
+    """Holds rows of a result as texts, the most significant first; numbers can be read as numbers again, "" is none.
 
-    Attributes
-    ----------
-    columns
-        What the rows have.
-    rows
-        Texts; numbers in a form that reads as a number again, "" where there is none.
-    n_called
-        How many of ``rows``, from the first, are below the false discovery rate.
-    n_tested
-        Rows that the whole table has with status ok.
+    Of ``rows`` the first ``n_called`` are below the false discovery rate; ``n_tested`` are those with status ok in all.
     """
 
     columns: tuple[Column, ...]
@@ -64,23 +55,10 @@ class ResultTable:
 def result_table(
     table: pd.DataFrame, columns: Sequence[Column], *, alpha: float, most: int = 5_000, effect: str = "beta"
 ) -> ResultTable:
-    """Take the most significant rows of a table of results, and write their values as texts.
+    """Take the most significant rows of a table with ``status`` and an effect, and write their values as texts.
 
-    Parameters
-    ----------
-    table
-        Any with ``status`` and an effect; without ``p_value`` and ``fdr`` the largest effects come first.
-    columns
-        Columns that are wanted; those that are absent or empty are left out.
-    alpha
-        False discovery rate below which a row is called.
-    most
-        Rows that are taken at most.
-    effect
-        Column of the effect.
+    Without ``p_value`` and ``fdr`` the largest effects come first. Columns that are absent or empty are left out.
 
-    Examples
-    --------
     >>> links = pd.DataFrame({"group": "T", "gene": ["a", "b"], "peak": "p", "beta": [1.23456, 2.0],
     ...                       "p_value": [0.2, 1.5e-9], "fdr": [0.2, 3e-9], "status": "ok"})
     >>> from scanlink.tables import BETA, FDR, GENE, GROUP, P_VALUE
@@ -115,18 +93,9 @@ def _texts(values: pd.Series, kind: str) -> list[str]:
     return [as_text(value, kind) for value in values.to_numpy(dtype=float, na_value=np.nan)]
 
 
-def as_text(value: Any, kind: str) -> str:
-    """A number with three significant digits, whole numbers as they are; "" for none.
+def as_text(value: float, kind: str) -> str:
+    """Write a number with three significant digits, whole numbers (``kind`` "int") as they are; "" for none.
 
-    Parameters
-    ----------
-    value
-        The number.
-    kind
-        ``"int"``, ``"num"`` or ``"p"``.
-
-    Examples
-    --------
     >>> as_text(-0.123456, "num"), as_text(1234567.0, "int"), as_text(float("nan"), "p"), as_text(2.5e-12, "p")
     ('-0.123', '1234567', '', '2.5e-12')
     """
@@ -136,17 +105,7 @@ def as_text(value: Any, kind: str) -> str:
 
 
 def searchable(table: ResultTable, name: str, *, alpha: float) -> dict[str, Any]:
-    """Describe a table for the page.
-
-    Parameters
-    ----------
-    table
-        Its rows.
-    name
-        Name of its parquet file, without suffix.
-    alpha
-        False discovery rate below which a row is called.
-    """
+    """Describe a table for the page; ``name`` is that of its parquet file, without suffix."""
     longest = [max((len(row[number]) for row in table.rows), default=0) for number in range(len(table.columns))]
     kinds = [_WRITTEN[column.type] for column in table.columns]
     cells = [

@@ -21,45 +21,32 @@ __all__ = ["Analysis", "Picture", "RowKind", "Section"]
 
 
 class Analysis(Protocol):
-    """What the report needs of an analysis; :class:`scanlink.tl.analysis.Analysis` has it."""
+    """What the report needs of an analysis; :class:`scanlink.tl.analysis.Analysis` has and describes it."""
 
     @property
-    def name(self) -> str:
-        """Section of the options, and key in the record."""
+    def name(self) -> str: ...
 
     @property
-    def table(self) -> Table:
-        """The table that it leaves."""
+    def table(self) -> Table: ...
 
     @property
-    def options(self) -> type[Options]:
-        """Model of its options, on which the columns of its table depend."""
+    def options(self) -> type[Options]: ...
 
     @property
-    def tables(self) -> Sequence[str]:
-        """Names of all tables that it may leave, the first of them that of ``table``."""
+    def tables(self) -> Sequence[str]: ...
 
     @property
-    def section(self) -> Section:
-        """What it tells."""
+    def section(self) -> Section: ...
 
     @property
-    def level(self) -> str:
-        """Section of the options whose ``alpha`` is the false discovery rate below which a row is called."""
+    def level(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class RowKind:
-    """A kind of the rows of a table that has a column ``kind``.
+    """Names a kind of the rows of a table that has a column ``kind``, and says what its rows are.
 
-    Attributes
-    ----------
-    words
-        Its name on the page.
-    help
-        What its rows are.
-    control
-        Whether its rows are tested beside those that were asked for, and never called.
+    Those of a control are tested beside what was asked for, and never called.
     """
 
     words: str
@@ -69,18 +56,11 @@ class RowKind:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a section has.
+    """Declares a picture that a section has.
 
-    Attributes
-    ----------
-    name
-        Name of its file in plots/, without suffix.
-    title, alt, caption
-        A heading; what is to be seen, for those who do not see it; and how it is read.
-    make
-        Draws it; what it imports of :mod:`scanlink.pl` is imported then.
-    part
-        Anchor of the part of the section that shows it; "" is the section itself.
+    ``name`` is that of its file in plots/, without suffix. ``alt`` says what is to be seen, for those who do not see
+    it, and ``caption`` how it is read. ``make`` draws it, and imports :mod:`scanlink.pl` only then. ``part`` is the
+    anchor of the part of the section that shows it; "" is the section itself.
     """
 
     name: str
@@ -101,68 +81,42 @@ def _nothing(*_: Any) -> Any:
 
 @dataclass(frozen=True)
 class Section:
-    """What an analysis tells.
+    """Declares what an analysis tells. Texts are plain: what stands between backticks is shown as code."""
 
-    Texts are plain: what stands between backticks is shown as code.
-
-    Attributes
-    ----------
-    title
-        Heading of its part of the page. The command line names the table by it.
-    blocks
-        What its blocks are of, such as ``"the scan"``.
-    needs
-        Columns without which a table cannot be told of, by the name of the table: its own, and all others that it
-        reads. Tables that are not in the folder are passed over.
-    columns
-        Columns of the table that can be searched, in their order: names of those of its table, and columns that only
-        ``shown`` gives. What is absent or empty is left out, and names of genes stand before their identifiers.
-    asked
-        Called with the options of the run: headings and sentences on what was asked; none where it was not asked for.
-    lead
-        Called with the result, also where there is no table: what came out, for the first lines of the page.
-    intro
-        Called with the result of a table with rows: how to read it.
-    absent
-        Called with the run where there is no table, or one without rows: the sentence that says why.
-    methods
-        Called with the result: what was done beyond the false discovery rate, in order.
-    summary
-        Called as ``summary(table, alpha, not_followed)`` at the end of a run, with the reasons why groups have no
-        rows: lines for the command line.
-    by_group
-        Columns of the table of called rows by group: by heading, ``"above"`` or ``"below"`` for effects above and
-        below 0, or the column of which different values are counted.
-    kinds
-        Kinds of rows, in the order of the page; empty where every row was asked for.
-    shown
-        Called with run and table: the table as the page and its pictures have it, as a rule with ``symbol``, the names
-        of genes.
-    pictures
-        Called with the result of a table in which something was tested, and names that a picture can hold: its
-        pictures, in order.
-    anchors
-        Further headings of ``template``: what the navigation calls them, by their anchor.
-    template
-        A template that extends ``section.html.j2`` where prose or a table is needed that no other section has.
-    facts
-        Called with the result: what ``template`` is filled with, as ``facts``.
-    """
-
+    # Heading of its part of the page; the command line names the table by it.
     title: str
+    # What its blocks are of, such as "the scan".
     blocks: str
+    # By the name of each table that it reads, its own first: columns without which it cannot be told of. Tables that
+    # are not in the folder are passed over.
     needs: Mapping[str, Sequence[str]]
+    # Columns that can be searched, in order: names of those of its table, and columns that only `shown` gives. What is
+    # absent or empty is left out, and names of genes stand before their identifiers.
     columns: Sequence[str | Column]
+    # Of the options of the run: headings and sentences on what was asked; none where it was not asked for.
     asked: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
+    # What came out, for the first lines of the page; also where there is no table.
     lead: Callable[[Result], str]
+    # How to read a table with rows.
     intro: Callable[[Result], str]
+    # Why there is no table, or one without rows.
     absent: Callable[[Run], str]
+    # What was done beyond the false discovery rate, in order.
     methods: Callable[[Result], Iterable[Method]]
+    # Of table, alpha, and the reasons why groups have no rows: lines for the command line at the end of a run.
     summary: Callable[[pd.DataFrame, float, Mapping[str, str]], Sequence[str]] = _nothing
+    # Columns of the table of called rows by group: by heading, "above" or "below" for effects above and below 0, or the
+    # column of which different values are counted.
     by_group: Mapping[str, str] = field(default_factory=dict)
+    # Kinds of rows, in the order of the page; empty where every row was asked for.
     kinds: Mapping[str, RowKind] = field(default_factory=dict)
+    # The table as the page and its pictures have it, as a rule with `symbol`, the names of genes.
     shown: Callable[[Run, pd.DataFrame], pd.DataFrame] = _with_symbols
+    # Of a table in which something was tested, with names that a picture can hold: its pictures, in order.
     pictures: Callable[[Result], Iterable[Picture]] = _nothing
+    # Further headings of `template`: what the navigation calls them, by their anchor.
     anchors: Mapping[str, str] = field(default_factory=dict)
+    # Extends section.html.j2 where prose or a table is needed that no other section has.
     template: Traversable | None = None
+    # What `template` is filled with, as `facts`.
     facts: Callable[[Result], Any] = _nothing

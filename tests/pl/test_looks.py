@@ -125,8 +125,8 @@ def test_styles__are_told_apart_in_grey_or_by_shape():
 def test_thinned__keeps_every_count_and_moves_points_by_half_a_cell():
     rng = np.random.default_rng(0)
     x, y = rng.random(50_000), rng.random(50_000) ** 3
-    ranges = {"x_range": (0.0, 1.0), "y_range": (0.0, 1.0)}
-    grid_x, grid_y, counts = thinned(x, y, **ranges, steps=50)
+    ranges = (0.0, 1.0), (0.0, 1.0)
+    grid_x, grid_y, counts = thinned(x, y, ranges, steps=50)
     assert counts.sum() == 50_000
     assert grid_x.size <= 2_500
     assert (np.diff(counts) >= 0).all()
@@ -135,9 +135,9 @@ def test_thinned__keeps_every_count_and_moves_points_by_half_a_cell():
         np.unique(np.column_stack([grid_x, grid_y]) * 50 // 1, axis=0), np.unique(cells, axis=0)
     )
     np.testing.assert_allclose((grid_x * 50) % 1, 0.5)
-    again = thinned(x[::-1], y[::-1], **ranges, steps=50)
+    again = thinned(x[::-1], y[::-1], ranges, steps=50)
     np.testing.assert_array_equal(again[0], grid_x)
-    few = thinned(x[:MANY], y[:MANY], **ranges)
+    few = thinned(x[:MANY], y[:MANY], ranges)
     np.testing.assert_array_equal(few[0], x[:MANY])
 
 

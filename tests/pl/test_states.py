@@ -65,7 +65,7 @@ def test_states__squares_are_the_joint_model():
     np.testing.assert_allclose(drawn(ax, "s")[:, 1], mean, rtol=1e-6)
     np.testing.assert_allclose(drawn(ax, "D")[:, 1], [mean[1] * mean[2] / mean[0]], rtol=1e-6)
     # Bars of the squares: mean exp(+-1.96 / sqrt(count)) for Poisson counts.
-    bars = next(c for c in ax.collections if len(c.get_segments()) == 4)
+    _, bars = (c for c in ax.collections if len(c.get_segments()) == 4)
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     half = 1.96 / np.sqrt([counts[state == s].sum() for s in range(4)])
     np.testing.assert_allclose(np.log(ends[:, 1] / mean), half, rtol=0.1)

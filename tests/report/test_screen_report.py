@@ -33,7 +33,7 @@ def options(folder, **sections):
 @pytest.fixture
 def plain(monkeypatch):
     """No pictures, which take most of the time, where a test is about words and numbers."""
-    monkeypatch.setattr("scanlink.report.page.draw", lambda pictures, folder: [])
+    monkeypatch.setattr("scanlink.report.page._pictures", lambda run, results: {})
 
 
 def untested(table):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import OptionError
-from scanlink.pl._joint import counted_pairs
+from scanlink.pl._tables import counted_pairs
 from scanlink.tables import ASKED
 
 __all__ = ["screen_links_summary"]
