@@ -27,6 +27,7 @@ FLOORS = (
     ("pp", "ds", "benchmark", "seq"),
     ("store", "run"),
     ("io",),
+    ("adjustment",),
     ("stats",),
     ("options", "ladder", "files", "p_values", "tables", "errors", "version"),
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from scanlink.adjustment import adjust_table
 from scanlink.errors import OptionError
 from scanlink.pl._tables import KINDS, asked_rows, checked, minus_log10, usable
-from scanlink.stats import adjust
 
 __all__ = ["Effects", "contrast_of", "effect_name", "effect_rows", "p_column"]
 
@@ -93,4 +93,4 @@ def effect_rows(table: pd.DataFrame, *, contrast: str | None, kind: str | None, 
     minus_log10(rows[column], column=column)
     p = rows[column].astype(float)
     groups = rows["group"].astype(str) if "group" in rows.columns else pd.Series("", index=rows.index)
-    return Effects(rows.assign(fdr=p.groupby(groups).transform(adjust)), effect, column, title, f"{kind} p-value")
+    return Effects(rows.assign(fdr=p.groupby(groups).transform(adjust_table)), effect, column, title, f"{kind} p-value")

@@ -53,9 +53,7 @@ def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> Floats:
     """
     p = np.asarray(p_values, dtype=np.float64)
     tested = ~np.isnan(p)
-    values = p[tested]
-    if ((values < 0) | (values > 1)).any():
-        raise InputError(f"p-values run from {values.min()} to {values.max()}, expected 0 to 1")
+    values = checked_p_values(p[tested])
     if method not in ("bh", "by", "storey"):
         raise OptionError(f"method {method!r} is not known; expected 'bh', 'by' or 'storey'")
     q = np.full(p.shape, np.nan)
@@ -74,6 +72,13 @@ def adjust(p_values: ArrayLike, *, method: FdrMethod = "bh") -> Floats:
     adjusted[order] = np.minimum(monotone, 1.0)
     q[tested] = adjusted
     return q
+
+
+def checked_p_values(p_values: Floats) -> Floats:
+    """Return p-values as they are, or raise an InputError if one lies outside 0 to 1."""
+    if ((p_values < 0) | (p_values > 1)).any():
+        raise InputError(f"p-values run from {p_values.min()} to {p_values.max()}, expected 0 to 1")
+    return p_values
 
 
 def _null_share(values: Floats) -> float:

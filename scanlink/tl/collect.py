@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from scanlink.adjustment import adjust_table
 from scanlink.options import FdrMethod
-from scanlink.stats import adjust
 from scanlink.store.store import Store
 from scanlink.tables import FAILED
 from scanlink.tl.cell_plan import CellPlan
@@ -78,5 +78,5 @@ def add_rates(
     groups = table.groupby(list(keys), sort=False).indices.values() if keys else [np.arange(len(table))]
     for members in groups:
         rows = members if asked is None else members[asked[members]]
-        rates[rows] = adjust(p_values[rows], method=method)
+        rates[rows] = adjust_table(p_values[rows], method=method)
     return rates

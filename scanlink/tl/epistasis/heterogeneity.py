@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, ndtr
 
+from scanlink.adjustment import adjust_table
 from scanlink.errors import MissingKeyError, first_few
 from scanlink.run import Plan
-from scanlink.stats import adjust
 from scanlink.tl.analysis import Given
 from scanlink.tl.epistasis.options import EpistasisOptions
 
@@ -78,7 +78,7 @@ def heterogeneity(epi: pd.DataFrame) -> pd.DataFrame:
     table["df"] = table["n_groups"] - 1
     table["p_heterogeneity"] = chdtrc(table["df"], table["q"])
     table["i2"] = np.where(table["q"] > 0, np.maximum(0.0, 1.0 - table["df"] / table["q"].where(table["q"] > 0)), 0.0)
-    table["fdr"] = adjust(table["p_heterogeneity"].to_numpy(dtype=float))
+    table["fdr"] = adjust_table(table["p_heterogeneity"].to_numpy(dtype=float))
     return table[[*keys, *_COLUMNS]]
 
 

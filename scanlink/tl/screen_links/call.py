@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scanlink.adjustment import adjust_table
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.peaks import parse_peaks
 from scanlink.pp.annotation import strip_version
-from scanlink.stats import adjust
 from scanlink.tables import ASKED
 from scanlink.tl.perturbations.targets import target_intervals
 
@@ -154,7 +154,7 @@ def _link_rows(links: pd.DataFrame) -> pd.DataFrame:
     p, rates = rows["p_link"].to_numpy(), rows["fdr_link"].to_numpy(copy=True)
     for members in rows.groupby("group", sort=False).indices.values():
         if np.isnan(rates[members]).all():
-            rates[members] = adjust(p[members])
+            rates[members] = adjust_table(p[members])
     return rows.assign(fdr_link=rates)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError
@@ -104,7 +105,7 @@ def test_controls__of_each_kind_and_outside_the_fdr(screen):
     asked = table["kind"].isin(["discovery", "positive_control"])
     assert table.loc[~asked, "fdr"].isna().all()
     np.testing.assert_array_equal(
-        table.loc[asked, "fdr"], sl.stats.adjust(table.loc[asked, "p_value"].to_numpy(), method="bh")
+        table.loc[asked, "fdr"], multipletests(table.loc[asked, "p_value"], method="fdr_bh")[1]
     )
     # Another seed shuffles otherwise, and leaves what was asked for alone.
     other = sl.tl.screen(screen.mdata, screen.pairs, formula=FORMULA, n_controls=15, seed=6)

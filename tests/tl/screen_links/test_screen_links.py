@@ -11,8 +11,8 @@ from scipy.special import ndtr
 from scipy.stats import binomtest, fisher_exact, spearmanr
 
 import scanlink as sl
+from scanlink.adjustment import adjust_table
 from scanlink.errors import InputError, MissingKeyError, OptionError
-from scanlink.stats import adjust
 from scanlink.tl.screen_links.call import COLUMNS, screen_links
 from scanlink.tl.screen_links.summary import screen_links_summary
 
@@ -132,7 +132,7 @@ def test_links__without_rates_get_those_of_each_group(screen, guides, links):
     links = links.drop_duplicates(["group", "gene", "peak"])
     table = screen_links(screen, links, guides, genes=GENES)
     own = links[links["group"] == "B"]
-    expected = dict(zip(own["gene"] + own["peak"], adjust(own["p_value"].to_numpy()), strict=True))
+    expected = dict(zip(own["gene"] + own["peak"], adjust_table(own["p_value"].to_numpy()), strict=True))
     rows = table[table["group"] == "B"]
     assert rows["fdr_link"].tolist() == [
         expected[gene + peak] for gene, peak in zip(rows["gene"], rows["peak"], strict=True)
@@ -189,11 +189,11 @@ def joint(n: int, seed: int = 0) -> pd.DataFrame:
             "kind": "discovery",
             "beta_link": link,
             "p_link": p_link,
-            "fdr_link": adjust(p_link),
+            "fdr_link": adjust_table(p_link),
             "status_link": "ok",
             "beta_screen": screen,
             "p_screen": p_screen,
-            "fdr_screen": adjust(p_screen),
+            "fdr_screen": adjust_table(p_screen),
             "status_screen": "ok",
         }
     )
