@@ -20,6 +20,7 @@ from scanlink.run.compute import Here
 from scanlink.run.farm import Farm
 from scanlink.run.parts import PartError, Parts
 from scanlink.run.progress import Progress
+from scanlink.run.stop import raise_if_stopped
 from scanlink.run.work import Event, RunStats, Task, Then, Tick, Work
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def run_work(
         driver.add(works)
         while crew.busy or driver.waiting:
             for event in crew.step(wait=not driver.ready):
+                # A block that failed may have failed of the signal.
+                raise_if_stopped()
                 driver.record(event)
             # Not more than one group a step, so that blocks are sent between them.
             driver.follow_one_group()

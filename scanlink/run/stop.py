@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["EXIT_STOPPED", "Stopped", "stop_on_signals"]
+__all__ = ["EXIT_STOPPED", "Stopped", "raise_if_stopped", "stop_on_signals"]
 
 # EX_TEMPFAIL: not finished, and the same command goes on.
 EXIT_STOPPED = 75
+# The signal that this process was sent, if any.
+_signals: list[int] = []
 
 
 class Stopped(SystemExit):
@@ -35,12 +37,10 @@ def stop_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signalled = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal signalled
-        if not signalled:
-            signalled = True
+        if not _signals:
+            _signals.append(number)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise Stopped(number)
 
@@ -50,5 +50,16 @@ def stop_on_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        _signals.clear()
         for number, handler in previous_handlers.items():
             signal.signal(number, handler)
+
+
+def raise_if_stopped() -> None:
+    """Raise :class:`Stopped` again if it was lost.
+
+    Python raises it wherever the main thread is, and code there may make another error of it, or drop it, as compiled
+    code that calls Python and finalizers do.
+    """
+    if _signals:
+        raise Stopped(_signals[0])

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -109,15 +110,27 @@ def task_after(context: Context, block: Block) -> pa.Table:
     return task(context, block)
 
 
+def states_of_tasks(dask_scheduler) -> set[str]:
+    """What has become of the tasks that the scheduler, and the workers of this process, know."""
+    known = [*dask_scheduler.tasks.values()]
+    for worker in (worker for worker in distributed.Worker._instances if worker.status.name == "running"):
+        known += worker.state.tasks.values()
+    return {task.state for task in known}
+
+
 def test_run_blocks__when_it_stops_nothing_more_is_computed(tmp_path):
     many = cut(np.arange(30), [np.ones(30)], owners_per_block=1)
     parts = Parts(tmp_path / "parts", "f")
     with cluster.client("local", n_workers=1, processes=False, host=None) as client:
         with pytest.raises(RunError, match="the disk is full"):
             run_blocks(task_after, Context(str(tmp_path)), many, parts, client=client, retries=0)
+        # Three more were waiting on the one thread, and are called back; the one that began meanwhile may end.
+        end = time.monotonic() + 60
+        ended = {"erred", "error", "cancelled"}
+        while not client.run_on_scheduler(states_of_tasks) <= ended and time.monotonic() < end:
+            time.sleep(0.05)
         (tmp_path / "stopped").touch()
         time.sleep(1.5)
-        # Three more were waiting on the one thread; the one that began meanwhile may end.
         assert len(calls(tmp_path)) <= 1
 
 

@@ -11,9 +11,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import scanlink as sl
+from scanlink.run.blocks import Block, cut
+from scanlink.run.driver import run_blocks
+from scanlink.run.parts import Parts
+from scanlink.run.stop import Stopped, raise_if_stopped, stop_on_signals
 
 OPTIONS = """\
 input: data/multiome.h5mu
@@ -65,3 +71,24 @@ def test_run__stopped_by_a_signal(project, tmp_path, cluster, number, code):
     # A worker may have finished its block while the driver stopped.
     assert left <= int(match[2]) <= left + 1
     assert int(match[1]) == int(match[2]) + int(match[3])
+
+
+@pytest.mark.parametrize("lost", ["dropped", "another error"])
+def test_run_work__a_signal_that_a_block_made_something_else_of_still_stops(tmp_path, lost):
+    """Compiled code that calls Python may do so, at a moment that no test can hit."""
+
+    def task(context: None, block: Block) -> pa.Table:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except SystemExit as stopped:
+            if lost == "another error":
+                raise SystemError("returned a result with an exception set") from stopped
+        return pa.table({"row": [block.number]})
+
+    blocks = cut(np.arange(4), [np.ones(4)], owners_per_block=1)
+    with pytest.raises(Stopped) as stopped, stop_on_signals():
+        run_blocks(task, None, blocks, Parts(tmp_path / "parts", "f"))
+    assert stopped.value.code == 75
+    assert len(list(tmp_path.glob("parts/block-*"))) == (lost == "dropped")
+    raise_if_stopped()

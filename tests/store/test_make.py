@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,16 +53,18 @@ def mdata():
 def test_write_store__killed_at_any_time_leaves_nothing_that_looks_complete(file, tmp_path):
     """At several moments; and the next maker removes what the killed ones left."""
     killed = 0
-    for wait in (0.0, 0.05, 0.2, 0.4, 0.8):
+    # The last one is killed at its first file: what it leaves, no other maker has removed.
+    for wait in (None, 0.8, 0.4, 0.2, 0.05, 0.0):
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
         maker = subprocess.Popen(
             [sys.executable, "-c", MAKE, str(file), str(tmp_path / "store")], stdout=subprocess.PIPE, text=True
         )
         assert maker.stdout is not None
         assert maker.stdout.readline() == "ready\n"
-        deadline = time.monotonic() + 60
-        while wait and not list(tmp_path.glob(".store.*/*")) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(wait)
+        deadline, before = time.monotonic() + 60, set(tmp_path.glob(".store.*"))
+        while wait is not None and not (set(tmp_path.glob(".store.*")) - before) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(wait or 0.0)
         maker.send_signal(signal.SIGKILL)
         if maker.wait() == -signal.SIGKILL and not (tmp_path / "store").exists():
             killed += 1
