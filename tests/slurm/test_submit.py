@@ -58,6 +58,33 @@ def link_of(slurm, out: Path, link: int) -> str:
     return said(out, link).partition(" job ")[2].partition(":")[0]
 
 
+# Python reads it when it starts: blocks wait as long as there is a file, however fast or busy the machine is.
+PAUSE = """\
+import time
+from pathlib import Path
+import scanlink.run.compute as module
+
+compute_block = module.compute_block
+
+def wait_and_compute(*args, **words):
+    while Path({hold!r}).exists():
+        time.sleep(0.05)
+    return compute_block(*args, **words)
+
+module.compute_block = wait_and_compute
+"""
+
+
+@pytest.fixture
+def hold(tmp_path, monkeypatch) -> Path:
+    """File as long as which drivers compute no further block."""
+    site, file = tmp_path / "site", tmp_path / "hold"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(PAUSE.format(hold=str(file)))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")])))
+    return file
+
+
 def kill(slurm, job: str) -> None:
     """SIGKILL for all of a job, its shell first, as when its node fails; scancel would send SIGTERM before."""
     # Another Slurm on this machine has jobs of the same numbers.
@@ -112,17 +139,18 @@ def test_chain__of_links_that_are_stopped_or_killed_ends_with_the_same_table(qui
     assert (out / "links.parquet").read_bytes() == (direct / "links.parquet").read_bytes()
 
 
-def test_chain__whose_links_reach_their_limit(quiet_slurm, project, tmp_path):
+def test_chain__whose_links_reach_their_limit(quiet_slurm, project, tmp_path, hold):
     slurm, out = quiet_slurm, tmp_path / "run"
-    # Some two minutes of one core. Slurm tells a link half a minute before its end, and looks every half minute.
-    longer = ("--set", "scan.ladder=[[50000, null]]")
-    submit(project, out, "--chain", "--walltime", "00:05:00", *longer)
+    submit(project, out, "--chain", "--walltime", "00:05:00")
     for link in (1, 2):
-        job = link_of(slurm, out, link)
-        before = parts(out)
+        job, before = link_of(slurm, out, link), parts(out)
+        hold.unlink(missing_ok=True)
         slurm.wait_until(lambda before=before: parts(out) > before, f"link {link} has finished a block")
+        hold.touch()
+        # Slurm tells a link half a minute before its end, and looks every half minute.
         slurm.set_time_limit(job, 35)
     link_of(slurm, out, 3)
+    hold.unlink()
     assert all("stopped in time" in said(out, link) for link in (1, 2))
     seen: dict[str, int] = {}
 
@@ -139,7 +167,7 @@ def test_chain__whose_links_reach_their_limit(quiet_slurm, project, tmp_path):
     after = {path.name: path.stat().st_mtime_ns for path in out.glob("parts/*/block-*.parquet")}
     assert {name: after[name] for name in seen} == seen, "a finished block was computed again"
     direct = tmp_path / "direct"
-    run = [sys.executable, "-m", "scanlink", "run", project / "run.yaml", "--out", direct, *longer]
+    run = [sys.executable, "-m", "scanlink", "run", project / "run.yaml", "--out", direct]
     subprocess.run([*map(str, run), "--cluster", "local", "--workers", "2"], check=True, capture_output=True)
     assert (out / "links.parquet").read_bytes() == (direct / "links.parquet").read_bytes()
 
