@@ -105,3 +105,93 @@ def test_design__levels_that_are_absent_are_dropped_and_a_single_one_is_named():
 def test_design__says_what_is_wrong(formula, error, message):
     with pytest.raises(error, match=message):
         design(formula)
+
+
+ODD = CELLS.assign(
+    Intercept=[0.3, 0.1, 0.5, 0.2, 0.9], I=CELLS["nUMI"], C=MITO, exp=[0, 1, 0, 1, 1], scale=MITO, True_=MITO
+).rename(columns={"True_": "True"})
+
+
+@pytest.mark.parametrize("name", ["Intercept", "I", "C", "exp", "scale", "True"])
+def test_design__a_column_named_like_a_function_is_that_column(name):
+    found = parse_formula(f"log(nUMI) + {name}", ODD.columns).design(ODD)
+    assert found.names == ("Intercept", "log(nUMI)", name)
+    np.testing.assert_array_equal(found.matrix, np.column_stack([np.ones(5), DEPTH, ODD[name]]))
+
+
+def test_design__functions_stay_beside_columns_of_their_names():
+    found = parse_formula("exp(exp) + I(I ** 2) + C(C > 2) + offset(scale - I)", ODD.columns).design(ODD)
+    assert found.names == ("Intercept", "exp(exp)", "I(I ** 2)", "C(C > 2.0)[T.True]")
+    expected = [np.ones(5), np.exp(ODD["exp"]), ODD["I"] ** 2, ODD["C"] > 2]
+    np.testing.assert_allclose(found.matrix, np.column_stack(expected).astype(float))
+    np.testing.assert_allclose(found.offset, ODD["scale"] - ODD["I"])
+
+
+def test_design__a_level_is_not_taken_for_a_column():
+    cells = CELLS.assign(batch=["column_1_", "a", "b", "column_1_", "a"])
+    assert parse_formula("batch", cells.columns).design(cells).names[0] == "Intercept"
+
+
+def test_design__a_name_with_a_dash_is_a_column_and_says_so(caplog):
+    cells = CELLS.assign(**{"age-group": ["x", "y", "x", "y", "y"], "age": MITO, "group": MITO})
+    assert parse_formula("age-group", cells.columns).design(cells).names == ("Intercept", "age-group[T.y]")
+    assert "'age-group' is taken for the column" in caplog.text
+    model = parse_formula("age * group - age:group", cells.columns)
+    assert model.design(cells).names == ("Intercept", "age", "group")
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("factor(batch)", r"write C\(batch\)"),
+        ("as.factor(batch)", r"write C\(batch\)"),
+        ("ns(nUMI, 3)", r"write cr\("),
+        ("nUMI^2", r"write I\(age \*\* 2\)"),
+        ("log(nUMI)**2", r"write I\(age \*\* 2\)"),
+        ("I(nUMI^2)", r"written with \*\*"),
+        ("log(nUMI, 2)", "log2"),
+        ("nUMI - batch", "takes away 'batch', which is no term"),
+        ("nUMI +", "a term was expected after '\\+'"),
+        (".", "name those that are meant"),
+        ("np.log(nUMI)", "'np.log', which is no function that is known"),
+        ("bs(nUMI, df=1000000)", "a number up to 100"),
+        ("bs(nUMI, df=9 ** 9)", "a number up to 100"),
+        ("I(nUMI ** 99)", "a number up to 9"),
+    ],
+)
+def test_parse_formula__says_what_to_write(formula, message):
+    with pytest.raises(OptionError, match=message):
+        parse_formula(formula, CELLS.columns)
+
+
+def test_parse_formula__a_missing_name_with_dots_is_named_whole():
+    with pytest.raises(MissingKeyError, match=r"uses 'percent\.mito', which is no column"):
+        parse_formula("log(nUMI) + percent.mito", ["nUMI", "percent"])
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "__import__('os').mkdir('ran')",
+        "{__import__('os').mkdir('ran')}",
+        "I(nUMI.__class__.__init__.__globals__['os'].mkdir('ran'))",
+        "[__import__('os').mkdir('ran') for x in (1,)]",
+        "`__import__('os').mkdir('ran')`",
+        "I((lambda: __import__('os').mkdir('ran'))())",
+        "C(batch, contr.treatment(base=__import__('os').mkdir('ran')))",
+        "C(batch, 'a' if __import__('os').mkdir('ran') else 'b')",
+        "bs(nUMI, df=eval('4'))",
+        "log(nUMI) + f'{1}'",
+        "exec('x')",
+    ],
+)
+def test_parse_formula__runs_nothing(formula, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((OptionError, MissingKeyError)):
+        parse_formula(formula, CELLS.columns)
+    assert not list(tmp_path.iterdir())
+
+
+def test_design__powers_of_powers_end():
+    with pytest.raises(DesignError, match="out of range"):
+        parse_formula("I(" + "(" * 60 + "9" + "**9)" * 60 + ")", CELLS.columns).design(CELLS)
