@@ -69,9 +69,9 @@ def test_design__offsets_add_up():
     np.testing.assert_allclose(design("offset(nUMI) + offset(percent.mito)").offset, CELLS["nUMI"] + MITO)
 
 
-def test_parse_formula__makes_identifiers_of_names():
+def test_parse_formula__columns_have_stand_ins():
     model = parse_formula("percent.mito + offset(log(nUMI))", ["nUMI", "percent.mito"])
-    assert (model.terms, model.offsets) == ("percent_mito_1", ("log(nUMI)",))
+    assert (model.syntax.terms, model.syntax.offsets) == ("column_1_", ["log(column_2_)"])
     assert model.columns == ("nUMI", "percent.mito")
 
 
