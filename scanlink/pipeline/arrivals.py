@@ -22,7 +22,7 @@ from scanlink.run import PartError, held_by
 from scanlink.tables import write_table
 from scanlink.tl.analysis import Analysis
 
-__all__ = ["FOLDER", "Arrival", "Arrivals", "arrivals_in", "follow"]
+__all__ = ["FOLDER", "Arrival", "Arrivals", "arrivals_in", "follow", "wait_for_arrivals"]
 
 log = logging.getLogger("scanlink")
 
@@ -39,8 +39,8 @@ Arrival = dict[str, Any]
 class Arrivals:
     """What a run has finished so far, analysis by analysis and group by group, for other processes to read."""
 
-    def __init__(self, folder: Path) -> None:
-        self._run, self._folder = folder, folder / FOLDER
+    def __init__(self, folder: Path, listener: Callable[[Arrival], object] | None = None) -> None:
+        self._run, self._folder, self._listener = folder, folder / FOLDER, listener
         self._entries: dict[tuple[str, str], Arrival] = {}
         self._driver = ""
 
@@ -75,13 +75,16 @@ class Arrivals:
         self._write("finished")
 
     def _enter(self, analysis: Analysis, group: str, n_rows: int, path: Path) -> None:
-        self._entries[analysis.name, group] = {
+        entry = {
             "analysis": analysis.name,
             "group": group,
             "table": analysis.table.name,
             "rows": n_rows,
             "file": os.fspath(path.relative_to(self._run)),
         }
+        self._entries[analysis.name, group] = entry
+        if self._listener is not None:
+            self._listener(entry)
 
     def _write(self, state: str) -> None:
         self._folder.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from scanlink import cluster
 from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
 from scanlink.pipeline import config
-from scanlink.pipeline.arrivals import Arrivals
+from scanlink.pipeline.arrivals import Arrival, Arrivals
 from scanlink.pipeline.experiment import Run
 from scanlink.pipeline.experiments import ANALYSES, experiment_of
 from scanlink.pipeline.follow import Follow
@@ -46,11 +46,13 @@ def run(
     until: Until = "links",
     workers: int | None = None,
     performance: bool = False,
+    listener: Callable[[Arrival], object] | None = None,
 ) -> Outcome:
     """Run all analyses that options ask for, or what is left of a run that was stopped.
 
     ``until="pairs"`` ends when store and pairs are there, for job arrays. Without ``workers`` there is one a core.
     ``performance`` leaves Dask's report of what workers and scheduler did as ``logs/performance.html``; it needs bokeh.
+    ``listener`` is called with what is said of each table that comes: see :mod:`scanlink.pipeline.arrivals`.
 
     Blocks that failed again and again are in ``failures`` of the outcome; their rows have the status ``failed``. From a
     group with such blocks nothing follows, because some of its rows are not known: ``not_followed`` names it. Input and
@@ -65,7 +67,7 @@ def run(
             prepared = experiment.prepare(options, folder)
         given = experiment.given(options, prepared, folder)
         content = options.model_dump(mode="json") | given.as_json()
-        stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem)
+        stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem, listener)
         if until == "links":
             with timed(outcome.seconds, "plan"):
                 stages.plan(content)
@@ -96,10 +98,14 @@ class Stages:
     given: Given
     analyses: list[Analysis]  # those asked for
     problem: Callable[[], str | None]  # called now and then; a text stops the run
+    listener: Callable[[Arrival], object] | None = None  # called with what is said of each table that comes
 
     def __post_init__(self) -> None:
         self.outcome.analyses, self.outcome.sections = self.analyses, self.given.sections
-        self.follow, self.arrivals = Follow(self.given, self.analyses, self.outcome.seconds), Arrivals(self.given.folder)
+        self.follow, self.arrivals = (
+            Follow(self.given, self.analyses, self.outcome.seconds),
+            Arrivals(self.given.folder, self.listener),
+        )
         self._works: list[Work] = []
 
     def plan(self, options: dict[str, Any]) -> None:
