@@ -178,7 +178,8 @@ def submit(
     chain: Annotated[
         bool, typer.Option("--chain", help="Jobs one after another until it is done, each within the wall time.")
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "--links", min=2, help="Jobs that a chain may have.")] = 20,
+    jobs: Annotated[int, typer.Option(min=2, help="Jobs that a chain may have.")] = 20,
+    links: Annotated[int | None, typer.Option(min=2, hidden=True)] = None,
     walltime: Annotated[str, typer.Option(help="Of the driver's job.")] = "04:00:00",
     memory: Annotated[str | None, typer.Option(help="Of the driver's job, such as 4GiB.")] = None,
     cores: Annotated[
@@ -199,6 +200,9 @@ def submit(
     from scanlink.pipeline.config import load_for_command, save
 
     options = load_for_command(file, set_, cluster)
+    if links is not None:
+        jobs = links
+        print("scanlink: --links is called --jobs now, and will not be understood for ever", file=sys.stderr)
     job = driver_job(
         out,
         cluster=options.cluster,

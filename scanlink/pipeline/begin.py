@@ -59,7 +59,7 @@ def begin(files: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[str, l
     named = {kind: os.path.relpath(path.resolve(), folder.resolve()) for kind, path in kinds.items()}
     files_of = {kind: name for kind, name in named.items() if kind != "genes"}
     values: dict[str, Any] = {"input": files_of["path"] if list(files_of) == ["path"] else files_of}
-    values["genes"] = named["genes"] if "genes" in named else {"gencode": 44}
+    values["genes"] = named.get("genes", {"gencode": 44})
     found = [f"{path}: {kind}" for kind, path in kinds.items()]
     columns = _group_columns(cells)
     if columns:
@@ -76,7 +76,7 @@ def begin(files: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[str, l
     first = experiment.analyses[0]
     values[first.name] = {"formula": first.options.model_fields["formula"].default}
     head = (
-        f"# A run of {experiment.words}, by scanlink init. Look at it, then: scanlink check, scanlink run --out results\n"
+        f"# A run of {experiment.words}, by scanlink init. Look at it, then scanlink check and run it.\n"
         "# Paths are relative to this file. What begins with # is the default, and may be left out.\n\n"
     )
     return head + template(experiment.options, values), found

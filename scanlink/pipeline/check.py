@@ -39,7 +39,7 @@ class Estimate:
     n_cells: int
     n_pairs: int  # of features that are frequent enough, by a sample of cells
     n_pairs_most: int  # of all features
-    groups: dict[str, tuple[int, str]]  # cells of each group, and why it is not tested or ""
+    groups: dict[str, tuple[int, str]]  # cells of each group, and what does not test it, why, or ""
     seconds: dict[str, float] = field(default_factory=dict)  # on one core, by analysis that stands at the start
     n_blocks: int = 0
     n_rows: int = 0  # of the tables of these, all groups together
@@ -138,8 +138,10 @@ def _add(estimate: Estimate, analysis: Analysis, plan: Plan, options: Any) -> No
     estimate.n_rows += rows
     estimate.disk_mib += rows * len(analysis.table.columns(options)) * _NUMBER_BYTES / 2**20
     for group in plan.about["groups"]:
+        n_cells, before = estimate.groups[group["name"]]
         if group.get("problem"):
-            estimate.groups[group["name"]] = (int(group["n_cells"]), group["problem"])
+            said = f"{analysis.name}: {group['problem']}"
+            estimate.groups[group["name"]] = (n_cells, f"{before}; {said}" if before else said)
 
 
 def _place(estimate: Estimate, profile: Profile) -> None:

@@ -29,17 +29,18 @@ def experiment_of(options: Run) -> Experiment:
 
 def json_schema() -> dict[str, Any]:
     """Give the JSON schema of a run.yaml of any experiment: its keys, their types, defaults and descriptions."""
-    parts = [experiment.options.model_json_schema(ref_template="#/$defs/{model}") for experiment in EXPERIMENTS]
-    shared: dict[str, Any] = {}
-    for part in parts:
-        shared |= part.pop("$defs", {})
-    # A section that names an analysis tells them apart.
-    tells = [{"required": [one.name]} for one in EXPERIMENTS[0].analyses if one.name in parts[0]["properties"]]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "run.yaml of scanlink",
-        "if": {"anyOf": tells},
-        "then": parts[0],
-        "else": parts[1],
-        "$defs": shared,
-    }
+    content, shared = _schema_of(EXPERIMENTS[-1])
+    for experiment in EXPERIMENTS[-2::-1]:
+        own, more = _schema_of(experiment)
+        shared |= more
+        # A section that names an analysis tells the experiments apart.
+        names = [{"required": [one.name]} for one in experiment.analyses if one.name in own["properties"]]
+        content = {"if": {"anyOf": names}, "then": own, "else": content}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "run.yaml of scanlink"}
+    return head | content | {"$defs": shared}
+
+
+def _schema_of(experiment: Experiment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the JSON schema of the options of an experiment, and those of their sections by the name of the model."""
+    content = experiment.options.model_json_schema()
+    return content, content.pop("$defs", {})

@@ -204,9 +204,9 @@ def held_by(folder: Path) -> tuple[str, int] | None:
     """
     lock = FolderLock(folder)
     current = lock._read()
-    if current is None or current[0] is None:
+    owner, stamp = (None, 0) if current is None else current
+    if owner is None:
         return None
-    owner, stamp = current
     here = (owner.host, owner.machine) == (lock._me.host, lock._me.machine)
     return None if here and _started(owner.pid) != owner.started else (owner.token, stamp)
 
