@@ -64,7 +64,7 @@ def group_of_real_size(folder: Path, *, every: int, ladder: bool) -> None:
         memory = record["peak_memory_mib"]
         print(
             f"| {name} | {len(tested):,} | {replicates_of(tested['n_boot']):,} | {len(called):,} | {true:,} "
-            f"| {record['seconds']['total']:.0f} | {record['seconds']['compute']:.0f} "
+            f"| {record['seconds']['total']:.0f} | {record['seconds']['scan']:.0f} "
             f"| {memory['driver']:.0f} / {memory['worker']:.0f} |",
             flush=True,
         )

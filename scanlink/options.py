@@ -28,6 +28,7 @@ __all__ = [
     "Theta",
     "explain",
     "ladder_stages",
+    "section_model",
 ]
 
 
@@ -63,7 +64,18 @@ class IsFile:
 
 
 File = Annotated[str | None, IsFile()]
-PathOrTable = BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)
+
+
+class OrScalar(BeforeValidator):
+    """Turns a value that may be given without its table or list into it; editors are told that it may."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        """Give the JSON schema of the option: a text or number, a list of these, or as its type has it."""
+        scalar = {"type": ["string", "integer"]}
+        return {"anyOf": [scalar, {"type": "array", "items": scalar}, handler(core)]}
+
+
+PathOrTable = OrScalar(lambda value: {"path": value} if isinstance(value, str) else value)
 LadderStages = Annotated[
     str | tuple[tuple[int, float | None], ...],
     BeforeValidator(ladder_stages),
@@ -119,7 +131,7 @@ class GroupOptions(Options):
     """Which cells are analysed together; without ``by``, all cells are one group named ``all``."""
 
     by: str | None = Field(None, description="column of the table of cells; left out, all cells are one group")
-    only: Annotated[tuple[str, ...] | None, BeforeValidator(_all_is_none)] = Field(
+    only: Annotated[tuple[str, ...] | None, OrScalar(_all_is_none)] = Field(
         None, description="its values that are analysed; all takes every one"
     )
 
@@ -173,12 +185,33 @@ def explain(error: ValidationError, model: type[BaseModel], *, where: Any = None
 def _nearest(path: tuple[str, ...], model: type[BaseModel]) -> str:
     for part in path[:-1]:
         field = model.model_fields.get(part)
-        inner = _models(field.annotation) if field else []
-        if not inner:
+        inner = section_model(field.annotation) if field else None
+        if inner is None:
             return ""
-        model = inner[0]
+        model = inner
     close = difflib.get_close_matches(path[-1], model.model_fields, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known keys are {', '.join(model.model_fields)}"
+
+
+def section_model(annotation: Any) -> type[BaseModel] | None:
+    """Give the model of a field that is a section of its own.
+
+    Parameters
+    ----------
+    annotation
+        Type of the field.
+
+    Returns
+    -------
+    type or None
+        The model; None where the field holds a value.
+
+    Examples
+    --------
+    >>> section_model(GroupOptions | None).__name__, section_model(str | None)
+    ('GroupOptions', None)
+    """
+    return next(iter(_models(annotation)), None)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -259,6 +259,28 @@ def test_demo__finds_most_of_what_was_planted(scanlink, tmp_path):
 
 def test_help__names_every_command(scanlink):
     text = scanlink("--help").stdout
-    for command in ("run", "demo", "scan", "merge", "status", "fetch"):
+    for command in ("run", "demo", "scan", "merge", "status", "fetch", "init", "check", "schema"):
         assert re.search(rf"\b{command}\b", text)
     assert scanlink("--version").stdout.strip() == f"scanlink {sl.__version__}"
+
+
+def test_init_check_run_follow__from_files_to_tables_as_a_pipeline_would(scanlink, project, tmp_path):
+    data = project / "data"
+    scanlink("init", data / "multiome.h5mu", data / "genes.gtf.gz", "--out", tmp_path / "run.yaml")
+    again = scanlink("init", data / "multiome.h5mu", "--out", tmp_path / "run.yaml", check=False)
+    assert (again.returncode, "add --force" in again.stderr) == (1, True)
+    changes = ("--set", "scan.p_value=robust", "--set", "report=false")
+    estimate = json.loads(scanlink("check", tmp_path / "run.yaml", "--cluster", "none", "--json", *changes).stdout)
+    out = tmp_path / "out"
+    done = scanlink("run", tmp_path / "run.yaml", "--out", out, "--cluster", "none", "--follow", *changes)
+    links = pd.read_parquet(out / "links.parquet")
+    came = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
+    assert {group for _, group, _, _ in came} == set(links["group"]) == set(estimate["groups"])
+    for analysis, group, rows, file in came:
+        table = pd.read_parquet(out / file)
+        assert (analysis, len(table)) == ("scan", int(rows))
+        assert table["beta"].tolist() == pytest.approx(links.loc[links["group"] == group, "beta"].tolist(), nan_ok=True)
+    assert json.loads(scanlink("status", out, "--json").stdout)["state"] == "finished"
+    lines = scanlink("status", out, "--follow", "--json").stdout.splitlines()
+    assert [json.loads(line)["group"] for line in lines] == [group for _, group, _, _ in came]
+    assert json.loads(scanlink("schema").stdout)["title"] == "run.yaml of scanlink"

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 import scanlink as sl
+from scanlink.options import section_model
 from scanlink.pipeline import config
 from scanlink.pipeline.multiome import RunOptions
+from scanlink.pipeline.screen import ScreenRunOptions
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -33,6 +36,23 @@ def test_run_yaml__is_valid_and_gives_the_defaults():
     assert options.groups.by == "celltype"
     for section in ("pairs", "scan", "links", "cluster"):
         assert getattr(options, section) == getattr(defaults, section)
+
+
+@pytest.mark.parametrize(("name", "model"), [("run", RunOptions), ("screen", ScreenRunOptions)])
+def test_examples__have_every_key_with_its_default(name, model):
+    content = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    options = config.load_run(EXAMPLES / f"{name}.yaml")
+    assert list(content) == list(model.model_fields)
+    for key, field in model.model_fields.items():
+        section = section_model(field.annotation)
+        if section is None:
+            assert getattr(options, key) == field.default, key
+            continue
+        assert list(content[key]) == list(section.model_fields), key
+        for inner, about in section.model_fields.items():
+            if (key, inner) not in {("input", "path"), ("input", "guides"), ("genes", "path"), ("groups", "by")}:
+                # As the model makes it of its default.
+                assert getattr(getattr(options, key), inner) == about.get_default(), f"{key}.{inner}"
 
 
 def test_job_array__slices_as_slurm_would_call_it(tmp_path):

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "scanlink"
 # Imports run downwards. Rooms on one floor may import each other where that makes no circle.
 FLOORS = (
     ("__main__",),
-    ("cli", "cli_output"),
+    ("cli", "cli_files", "cli_output"),
     ("demo",),
     ("pipeline",),
     ("cluster", "tl"),

@@ -69,6 +69,7 @@ OPEN: dict[str, str] = {
 
 
 def public() -> Iterator[tuple[str, Any]]:
+    yield "follow", sl.follow
     for room in sl.__all__:
         module = import_module(f"scanlink.{room}")
         names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])

@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Protocol, Self
 import pandas as pd
 from pydantic import Field, model_validator
 
+from scanlink.io.assays import Assay
 from scanlink.options import File, GroupOptions, IsFile, Options
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "InputFiles", "Prepared", "Run", "WholeRun", "fields_of"]
+__all__ = ["Experiment", "InputFiles", "Looked", "Prepared", "Run", "WholeRun", "fields_of"]
 
 
 class Run(Protocol):
@@ -87,13 +88,26 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """What is seen of files before their counts are read."""
+
+    mdata: Any  # with names and metadata; counts stay on disk where the format lets them
+    computed: tuple[str, ...]  # columns of cells that a run computes from the counts, unless they are there
+    # Called when options and groups are known to be right: tables as of Prepared, of all features.
+    tables: Callable[[], dict[str, pd.DataFrame]]
+    min_fraction: float = 0.0  # features that are non-zero in fewer cells are left out before pairs are made
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A kind of run."""
 
     words: str  # what its runs are of
+    assay: Assay  # what its files hold
     options: type[Options]  # model of its run.yaml
     # Called with options and run folder: reads the files and writes store and tables, or finds them there.
     prepare: Callable[[Any, Path], Prepared]
+    look: Callable[[Any], Looked]  # called with options: opens the files, and computes nothing
     analyses: tuple[Analysis, ...]  # which it may ask for, in the order of the page
     slices: type[Options]  # model of the options that slices of a run use
     read_pairs: Callable[[Path], pd.DataFrame]  # reads the table of pairs that slices test

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import Field
 
+from scanlink.io import assays
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, WholeRun
-from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
+from scanlink.pipeline.experiment import Experiment, InputFiles, Looked, Prepared, WholeRun
+from scanlink.pipeline.prepare import computed_columns, genes_file, known_pairs, prepare_once
 from scanlink.tl.epistasis import EPISTASIS
 from scanlink.tl.epistasis.options import EpistasisOptions
 from scanlink.tl.kendall import KENDALL
@@ -90,12 +91,9 @@ def prepare(options: RunOptions, folder: Path) -> Prepared:
 
 def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.DataFrame]]:
     """Read the files, filter features, and pair genes with peaks."""
-    from scanlink import io, pp
+    from scanlink import pp
 
-    arguments = options.input.model_dump()
-    path = arguments.pop("path")
-    # One file with both modalities is read in pieces: once for the sums, once for the store.
-    mdata = io.read(path, **arguments, backed=path is not None and not Path(path).is_dir())
+    mdata = _opened(options)
     survey = pp.Survey(mdata)
     pp.qc(mdata, survey=survey)
     if options.pairs.path is None:
@@ -104,17 +102,7 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
         mdata = pp.filter_features(mdata, min_fraction=fraction, survey=survey, into_memory=False)
     if options.pairs.highly_variable:
         pp.highly_variable_genes(mdata)
-    if options.pairs.path is not None:
-        names = {"gene": mdata["rna"].var_names, "peak": mdata["atac"].var_names}
-        pairs = known_pairs(read_pairs(options.pairs.path), options.pairs.path, names)
-    else:
-        pairs = pp.cis_pairs(
-            mdata,
-            io.read_genes(str(genes)),
-            window=options.pairs.window,
-            anchor=options.pairs.anchor,
-            overlap=options.pairs.overlap,
-        )
+    pairs = _pairs(options, genes, mdata)
     if options.pairs.highly_variable:
         variable = mdata["rna"].var["highly_variable"]
         pairs = pairs[pairs["gene"].isin(variable.index[variable])].reset_index(drop=True)
@@ -125,10 +113,44 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
     return mdata, {"pairs": pairs}
 
 
+def _opened(options: RunOptions) -> Any:
+    """Open the files; one with both modalities is read in pieces later: once for the sums, once for the store."""
+    from scanlink import io
+
+    arguments = options.input.model_dump()
+    path = arguments.pop("path")
+    return io.read(path, **arguments, backed=path is not None and not Path(path).is_dir())
+
+
+def _pairs(options: RunOptions, genes: str | None, mdata: Any) -> pd.DataFrame:
+    """Pair the genes of the data with its peaks, or read which pairs are asked for."""
+    from scanlink import io, pp
+
+    asked = options.pairs
+    if asked.path is not None:
+        names = {"gene": mdata["rna"].var_names, "peak": mdata["atac"].var_names}
+        return known_pairs(read_pairs(asked.path), asked.path, names)
+    annotation = io.read_genes(str(genes))
+    return pp.cis_pairs(mdata, annotation, window=asked.window, anchor=asked.anchor, overlap=asked.overlap)
+
+
+def look(options: RunOptions) -> Looked:
+    """Open the files, and list the pairs that could be asked for: before features that are too rare are left out."""
+    genes, mdata = genes_file(options.genes), _opened(options)
+    return Looked(
+        mdata,
+        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC")),
+        lambda: {"pairs": _pairs(options, genes, mdata)},
+        options.pairs.min_fraction if options.pairs.path is None else 0.0,
+    )
+
+
 MULTIOME = Experiment(
     words="multiome data",
+    assay=assays.MULTIOME,
     options=RunOptions,
     prepare=prepare,
+    look=look,
     analyses=(SCAN, EPISTASIS, KENDALL),
     slices=SliceOptions,
     read_pairs=read_pairs,

@@ -22,7 +22,7 @@ from scanlink.pipeline.experiment import Prepared
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
 
-__all__ = ["genes_file", "known_pairs", "prepare_once"]
+__all__ = ["computed_columns", "genes_file", "known_pairs", "prepare_once"]
 
 log = logging.getLogger("scanlink")
 
@@ -106,6 +106,17 @@ def known_pairs(table: pd.DataFrame, path: str, names: Mapping[str, pd.Index]) -
                 f"there they are named as {first_few(known, most=2)}: check the names, or leave those pairs out"
             )
     return table
+
+
+def computed_columns(mdata: Any, of_second: tuple[str, ...], *, symbols: bool = False) -> tuple[str, ...]:
+    """List the columns of cells that are computed from the counts; the mitochondrial share where there are such genes.
+
+    ``of_second`` are those of the second modality.
+    """
+    from scanlink.pp.survey import MITO_PREFIX, mitochondrial
+
+    has_mito = mitochondrial(mdata["rna"].var, MITO_PREFIX, symbols=symbols).any()
+    return ("nUMI", "nFeature_RNA", *(("percent.mito",) if has_mito else ()), *of_second)
 
 
 def genes_file(genes: GenesOptions | None) -> str | None:

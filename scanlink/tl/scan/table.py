@@ -69,12 +69,13 @@ def finish_links(
     set_aside: Sequence[Collection[int]] = ((),),
     groups: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Put the parts of a scan together; with the scope ``all`` rates are taken over the groups that are there."""
+    """Put the parts of a scan together; rates over all groups (scope ``all``) are missing where some are not wanted."""
     (plan,), rates = plans, given.sections["links"]
     parts = read_parts(plan, LINKS.schema(options), set_aside=set_aside[0], groups=groups)
     links = named_rows(plan, parts, {"peak": plan.row_array("peak")})
     if links["distance"].notna().all():
         links["distance"] = links["distance"].astype(np.int64)
     links["p_value"] = links[column_of(options.p_value)]
-    links["fdr"] = add_rates(links, _RATES_OVER[rates.scope], method=rates.method)
+    some = groups is not None and rates.scope == "all" and len(set(groups)) < len(plan.group_names)
+    links["fdr"] = np.nan if some else add_rates(links, _RATES_OVER[rates.scope], method=rates.method)
     return links[LINKS.names(options)]
