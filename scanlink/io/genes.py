@@ -160,7 +160,9 @@ def _first_known(values: pd.Series, others: pd.Series) -> pd.Series:
 
 def _attribute(attributes: pd.Series, key: str) -> pd.Series:
     # Whole pairs are passed over from the beginning, so that no value is searched: it may hold semicolons and keys.
-    found = attributes.str.extract(rf'^(?:(?:[^";]++|{_QUOTED})*+;)*?\s*{key}\s+(?:"({_INSIDE})"|([^";]*[^";\s]))\s*(?:;|$)')
+    found = attributes.str.extract(
+        rf'^(?:(?:[^";]++|{_QUOTED})*+;)*?\s*{key}\s+(?:"({_INSIDE})"|([^";]*[^";\s]))\s*(?:;|$)'
+    )
     values = _first_known(found[0].str.strip(), found[1]).astype(object)
     return values.where(values != "", np.nan)
 

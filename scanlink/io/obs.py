@@ -18,7 +18,18 @@ log = logging.getLogger("scanlink")
 
 # Of the two barcodes that 10x lists for a cell, the matrices have that of the RNA, in both modalities.
 _BARCODE_NAMES = (
-    *("barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "gex_barcode", "unnamed: 0", "index"),
+    *(
+        "barcode",
+        "barcodes",
+        "cell",
+        "cells",
+        "cell_id",
+        "cellid",
+        "cell_barcode",
+        "gex_barcode",
+        "unnamed: 0",
+        "index",
+    ),
 )
 
 
@@ -131,7 +142,9 @@ def cells_by_barcode(
         tried = named[0] if named else (others[0] if others else None)
         values = pd.Index(cells.index if tried is None else cells[tried])
         if named or tried is None:
-            return _by(cells, tried, label)  # the join will explain how these barcodes differ from those of the matrices
+            return _by(
+                cells, tried, label
+            )  # the join will explain how these barcodes differ from those of the matrices
         raise InputError(
             f"{label}: no column holds barcodes of the matrices (rna has such as {first_few(sides[0][:2])}, column "
             f"{tried!r} such as {first_few(values[:2])}); columns found: {first_few(cells.columns, most=20)}. "
@@ -161,7 +174,9 @@ def _texts(table: pd.DataFrame, name: object) -> pd.Index:
 def _by(table: pd.DataFrame, name: object, label: str) -> pd.DataFrame:
     missing = (table.index if name is None else table[name]).isna()
     if missing.any():
-        log.warning("%s: %s of %s rows have no barcode and are left out", label, f"{missing.sum():,}", f"{len(table):,}")
+        log.warning(
+            "%s: %s of %s rows have no barcode and are left out", label, f"{missing.sum():,}", f"{len(table):,}"
+        )
         table = table[~np.asarray(missing)]
     barcodes = _texts(table, name)
     return (table if name is None else table.drop(columns=[name])).set_axis(barcodes, axis=0)
