@@ -172,11 +172,11 @@ def _texts(table: pd.DataFrame, name: object) -> pd.Index:
 
 
 def _by(table: pd.DataFrame, name: object, label: str) -> pd.DataFrame:
-    missing = (table.index if name is None else table[name]).isna()
+    missing = np.asarray((table.index if name is None else table[name]).isna())
     if missing.any():
         log.warning(
             "%s: %s of %s rows have no barcode and are left out", label, f"{missing.sum():,}", f"{len(table):,}"
         )
-        table = table[~np.asarray(missing)]
+        table = table[~missing]
     barcodes = _texts(table, name)
     return (table if name is None else table.drop(columns=[name])).set_axis(barcodes, axis=0)

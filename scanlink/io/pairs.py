@@ -67,7 +67,7 @@ def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
             with open_text(file) as text:
                 table = pd.read_csv(text, sep=None, engine="python", dtype=str, keep_default_na=False, na_values=[""])
             # A gene may be called NA, and a target 007: names are text, whatever they look like.
-            rest = [name for name in table if name not in {*columns, *_ALIASES["gene"], *_ALIASES["target"]}]
+            rest = table.columns[~table.columns.isin([*columns, *_ALIASES["gene"], *_ALIASES["target"]])]
             table[rest] = as_written(table[rest].mask(table[rest].isin(MISSING)))
     if "target" in columns:
         for name, others in _ALIASES.items():

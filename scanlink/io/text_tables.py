@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,7 @@ def read_text_table(file: Path) -> pd.DataFrame:
         header, first = next(lines, []), next(lines, [])
     with open_text(file) as text:
         # R leaves out the name of the first column, which is then the index.
-        of_r = {"names": ["", *header], "header": 0} if len(header) == len(first) - 1 else {}
+        of_r: dict[str, Any] = {"names": ["", *header], "header": 0} if len(header) == len(first) - 1 else {}
         table = pd.read_csv(
             text, sep=separator, index_col=False, dtype=str, keep_default_na=False, na_values=MISSING, **of_r
         )
@@ -98,7 +99,7 @@ def read_text_table(file: Path) -> pd.DataFrame:
 def as_written(table: pd.DataFrame) -> pd.DataFrame:
     """Make numbers of the columns of text in which every value is written as a number, and truth values of those.
 
-    Missing are empty values and NA. A column is text as soon as one value has a leading zero (007), or is 1E1 or a word.
+    Missing are empty values and NA. A column is text as soon as one value has a leading zero (007), is 1E1 or a word.
 
     >>> as_written(pd.DataFrame({"donor": ["001", "1"], "age": ["61", "6.5"], "plate": ["1E1", "2"]})).dtypes.tolist()
     [dtype('O'), dtype('float64'), dtype('O')]

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 import scanlink as sl
 from scanlink.errors import InputError
+from scanlink.io.opening import quiet
 
 
 def barcodes(n: int, seed: int) -> list[str]:
@@ -76,7 +77,7 @@ def read(folder, table: pd.DataFrame, **options):
 
 def test_rival_columns_of_barcodes__are_refused_until_one_is_named(tmp_path):
     table = pd.DataFrame({"first": OURS[1:] + OURS[:1], "second": OURS, "score": range(400)})
-    with pytest.raises(InputError, match="2 columns hold barcodes of the matrices, and differ: 'first' .*'second'"):
+    with pytest.raises(InputError, match=r"2 columns hold barcodes of the matrices, and differ: 'first' .*'second'"):
         read(tmp_path, table)
     assert read(tmp_path, table, barcode="second").obs["score"].tolist() == list(range(400))
     same = table.assign(first=OURS)
@@ -100,6 +101,7 @@ def test_missing_ids__stay_missing_and_the_gene_goes_by_its_name(tmp_path, missi
     assert mdata["rna"].var["gene_id"].isna().tolist() == [False, True]
     genes = pd.DataFrame({"chrom": "chr1", "start": 5, "end": [100, 200], "strand": "+", "gene": ["X", "B"]})
     genes["gene_id"] = ["ENSG00000000001", "ENSG00000000002"]
-    mdata.write_h5mu(tmp_path / "x.h5mu")
+    with quiet():
+        mdata.write_h5mu(tmp_path / "x.h5mu")
     for data in (mdata, sl.io.read(tmp_path / "x.h5mu")):
         assert sl.pp.cis_pairs(data, genes)["gene"].tolist() == ["A", "B"]

@@ -136,7 +136,7 @@ def test_read_genes__ensembl_names_of_a_bed_are_identifiers(tmp_path: Path, fiel
         'gene_id "A"; gene_name "X;Y Z"; gene_type "t u"',
         'note "see; gene_name "; gene_id "A"; gene_name "X;Y Z"; gene_type "t u";',
         r'note "a \"quoted\"; gene_name 1"; gene_id "A";gene_name "X;Y Z";  gene_type  "t u" ;',
-        'havana_gene_name "no"; ref_gene_id "no"; my_gene_type "no"; gene_id "A"; gene_name "X;Y Z"; gene_biotype "t u"',
+        'havana_gene_name "no"; ref_gene_id "no"; a_gene_type "no"; gene_id "A"; gene_name "X;Y Z"; gene_biotype "t u"',
         'gene_id A; gene_name "X;Y Z"; gene_type t u',
     ],
 )
