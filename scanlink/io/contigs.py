@@ -42,7 +42,7 @@ def as_named_by(chroms: pd.Series, others: pd.Series) -> pd.Series:
     mine, known = ours.map(_plain), theirs.map(_plain)
     known, mine = (plain[~plain.duplicated(keep=False)] for plain in (known, mine))
     places = dict(zip(known, theirs[known.index], strict=True))
-    renamed = {ours[row]: places[plain] for row, plain in mine.items() if plain in places}
+    renamed = {own: places[plain] for own, plain in zip(ours[mine.index], mine, strict=True) if plain in places}
     if not renamed:
         return chroms
     pairs = (f"{old} is {new}" for old, new in renamed.items())

@@ -222,7 +222,8 @@ def _read_bed(file: Path) -> pd.DataFrame:
 
 def _header_and_lines(file: Path) -> tuple[list[str] | None, list[str]]:
     """Find the rows of a BED file, and the names of its columns: in a line with or without #, before the first row."""
-    header, lines = None, []
+    header: list[str] | None = None
+    lines: list[str] = []
     with open_text(file) as text:
         for line in text:
             fields = [name.strip().lower() for name in line.lstrip("#").rstrip("\r\n").split("\t")]

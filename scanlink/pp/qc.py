@@ -44,8 +44,8 @@ def qc(
         ``["gene_symbols"]``. If no gene is mitochondrial, ``percent.mito`` is not made, with a warning.
     overwrite
         Replace columns that exist. By default they are checked and stay: those of a provider, who has seen all genes,
-        are better than those of a subset. ``percent.mito`` is taken of the ``nUMI`` that is there. A depth below the sum of
-        the counts, as a logarithm is, is told.
+        are better than those of a subset. ``percent.mito`` is taken of the ``nUMI`` that is there.
+        A depth below the sum of the counts, as a logarithm is, is told.
     survey
         The sums, if there are other uses for them as well; None makes a pass over the counts.
 
