@@ -65,7 +65,11 @@ def align_cells(names: Mapping[str, pd.Index]) -> tuple[pd.Index, dict[str, int]
         raise InputError(
             f"only {len(kept):,} cells are on all sides ({', '.join(names)}): {shown}. Every side would lose most of "
             "its cells, so barcodes may be equal by chance and belong to different cells. "
-            + (reason or "Are the files of the same sample, and the ATAC barcodes translated to those of the RNA?")
+            + (
+                f"{reason}."
+                if reason
+                else "Are the files of the same sample, and the ATAC barcodes translated to those of the RNA?"
+            )
             + " If these cells are truly the same, take only them on one of the sides"
         )
     for side, barcodes in names.items():
