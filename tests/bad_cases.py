@@ -62,6 +62,7 @@ CASES = (
     Case("no barcode matches, a prefix differs", renamed_barcodes(1), "no cell is on all sides .* a prefix up to '_'"),
     Case("no barcode of the table of cells matches", other_cells, "no cell is on all sides .*'cell0'"),
     Case("half of the barcodes match", renamed_barcodes(0.5), "100 of 200", code=0, status="ok"),
+    Case("one barcode in ten matches", renamed_barcodes(0.9), "only 20 cells are on all sides .*equal by chance"),
     Case("a barcode twice", names_twice("barcodes.tsv"), "1 of the barcodes of rna occurs more than once: '.*-1'"),
     Case("a gene twice, without ids", names_twice("rna_features.tsv"), "1 of the genes of rna .* 'GENE1'"),
     Case("a peak twice", duplicate_peaks, "1 of the peaks of atac occurs more than once: 'chr1:"),

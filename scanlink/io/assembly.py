@@ -93,7 +93,10 @@ def _name_genes(rna: AnnData) -> pd.Series:
     if "gene_ids" in rna.var and "gene_id" not in rna.var:
         rna.var = rna.var.rename(columns={"gene_ids": "gene_id"})
     if "gene_id" in rna.var:
-        rna.var["gene_id"] = rna.var["gene_id"].astype(str).astype(object)
+        ids = rna.var["gene_id"].astype(object)
+        # Files of earlier versions, and of others, have the text of what was missing.
+        missing = ids.isna() | ids.astype(str).isin(["", "nan", "NaN", "NA", "None", "<NA>"])
+        rna.var["gene_id"] = ids.astype(str).where(~missing, None).astype(object)
     symbols = rna.var_names
     copies = symbols.duplicated(keep=False)
     if not copies.any():
@@ -101,6 +104,7 @@ def _name_genes(rna: AnnData) -> pd.Series:
     if "gene_id" not in rna.var:
         refuse_duplicates(symbols, "genes of rna (which have no column gene_ids to tell them apart)")
     names = symbols.to_numpy(dtype=object, copy=True)
+    copies &= rna.var["gene_id"].notna().to_numpy()
     names[copies] = names[copies] + "_" + rna.var["gene_id"].to_numpy(dtype=object)[copies]
     refuse_duplicates(pd.Index(names), "genes of rna, even with their ids,")
     rna.var["symbol"] = symbols.to_numpy(dtype=object)

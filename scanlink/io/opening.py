@@ -106,14 +106,17 @@ def _explain_hdf5(path: PathLikeStr, message: str) -> str:
 
 
 def open_text(path: PathLikeStr) -> IO[str]:
-    """Open a text file in UTF-8, compressed with gzip or not; the content decides, not the name."""
+    """Open a text file in UTF-8, compressed with gzip or not; the content decides, not the name.
+
+    A byte order mark, as programs on Windows write it, is passed over.
+    """
     with open(path, "rb") as head:
         compressed = head.read(2) == b"\x1f\x8b"
     if compressed:
-        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8"))
+        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig"))
     if str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: not a gzip file although it is named .gz. Unpacked by hand? Then drop the .gz")
-    return open(path, encoding="utf-8")
+    return open(path, encoding="utf-8-sig")
 
 
 @contextmanager

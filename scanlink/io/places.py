@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import MissingKeyError, first_few
+from scanlink.io.contigs import as_named_by
 
 __all__ = ["gene_places"]
 
@@ -62,6 +63,7 @@ def _by_annotation(rows: pd.DataFrame, genes: pd.DataFrame, places: pd.DataFrame
             f"the annotation has no column {first_few(absent)}; expected {', '.join(_NEEDED)}, as of sl.io.read_genes"
         )
     loci = genes[[name for name in (*_NEEDED, "gene_id") if name in genes]].reset_index(drop=True)
+    loci["chrom"] = as_named_by(loci["chrom"], rows["chrom"])
     loci["tss"] = np.where(loci["strand"] == "-", loci["end"] - 1, loci["start"])
     named = rows.reset_index()
     candidates = named.merge(loci, on="gene", suffixes=("", "_gene"))

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from scanlink.io.assays import Assay
 from scanlink.options import File, GroupOptions, IsFile, Options
+from scanlink.pp.survey import MITO_PREFIX
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
@@ -60,6 +61,9 @@ class InputFiles(Options):
 
     path: File = Field(None, description="one file with both modalities")
     rna: File = Field(None, description="counts of genes")
+    mito_prefix: str | tuple[str, ...] | None = Field(
+        None, description="how names of mitochondrial genes begin; None tries MT-, mt-, mt: and the like"
+    )
 
     @property
     def files(self) -> list[str]:
@@ -67,6 +71,17 @@ class InputFiles(Options):
         fields = type(self).model_fields.items()
         names = [getattr(self, name) for name, field in fields if any(isinstance(m, IsFile) for m in field.metadata)]
         return [name for name in names if name is not None]
+
+    @property
+    def prefix(self) -> str | tuple[str, ...]:
+        """Give how names of mitochondrial genes begin."""
+        return MITO_PREFIX if self.mito_prefix is None else self.mito_prefix
+
+    def sections(self) -> dict[str, Any]:
+        """Give what of these options decides what is read, by name; a prefix only where one is given."""
+        reading = {"input": self.model_dump(exclude={"mito_prefix"})}
+        prefix = self.model_dump(mode="json", include={"mito_prefix"})
+        return reading if self.mito_prefix is None else {**reading, "qc": prefix}
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

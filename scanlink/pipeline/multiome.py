@@ -82,7 +82,7 @@ def prepare(options: RunOptions, folder: Path) -> Prepared:
     genes = genes_file(options.genes)
     return prepare_once(
         folder,
-        sections={"input": options.input.model_dump(), "pairs": options.pairs.model_dump()},
+        sections={**options.input.sections(), "pairs": options.pairs.model_dump()},
         files=[*options.input.files, genes, options.pairs.path],
         names=("pairs",),
         make=lambda: _read(options, genes),
@@ -94,8 +94,8 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
     from scanlink import pp
 
     mdata = _opened(options)
-    survey = pp.Survey(mdata)
-    pp.qc(mdata, survey=survey)
+    survey = pp.Survey(mdata, mito_prefix=options.input.prefix)
+    pp.qc(mdata, survey=survey, mito_prefix=options.input.prefix)
     if options.pairs.path is None:
         # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
         fraction = options.pairs.min_fraction
@@ -117,7 +117,7 @@ def _opened(options: RunOptions) -> Any:
     """Open the files; one with both modalities is read in pieces later: once for the sums, once for the store."""
     from scanlink import io
 
-    arguments = options.input.model_dump()
+    arguments = options.input.model_dump(exclude={"mito_prefix"})
     path = arguments.pop("path")
     return io.read(path, **arguments, backed=path is not None and not Path(path).is_dir())
 

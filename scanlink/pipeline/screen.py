@@ -93,7 +93,7 @@ def prepare(options: ScreenRunOptions, folder: Path) -> Prepared:
     prepared = prepare_once(
         folder,
         sections={
-            "input": options.input.model_dump(),
+            **options.input.sections(),
             "guides": options.guides.model_dump(),
             "pairs": options.pairs.model_dump(),
             "cell_cycle": {"scores": cell_cycle},
@@ -110,9 +110,9 @@ def _read(options: ScreenRunOptions, genes: str | None, cell_cycle: list[str]) -
     """Read the files, say which cell has which guide, and pair targets with genes."""
     from scanlink import io, pp
 
-    mdata = io.read_screen(**options.input.model_dump())
+    mdata = io.read_screen(**options.input.model_dump(exclude={"mito_prefix"}))
     pp.assign_guides(mdata, method=options.guides.assign, threshold=options.guides.threshold)
-    pp.screen_qc(mdata)
+    pp.screen_qc(mdata, mito_prefix=options.input.prefix)
     if not set(cell_cycle) <= set(mdata.obs.columns):
         pp.cell_cycle(mdata)
     pairs = _pairs(options, genes, mdata)

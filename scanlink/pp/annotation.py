@@ -34,7 +34,7 @@ def match_genes(
 
     Gives ``gene`` (position in ``names``) and ``locus`` (position in ``genes``), sorted by both. With ``match=None``
     the identifier is compared for each gene that has one, if the annotation has them too, else the name. If no
-    identifier is found at all, names are tried, and then the names as if they were identifiers.
+    identifier is found at all, names are tried, and then the names of either side as if they were identifiers.
     """
     if match not in (None, "gene_id", "name"):
         raise OptionError(f"match is {match!r}, expected 'gene_id', 'name', or None to have it chosen")
@@ -62,6 +62,8 @@ def match_genes(
         matches = _join(by_name, locus_names)
     if match is None and matches.empty:
         matches = _join(strip_version(names), locus_ids)
+    if match is None and matches.empty:
+        matches = _join(data_ids, strip_version(locus_names))
     matches = matches.sort_values(["gene", "locus"], ignore_index=True)
     if matches.empty:
         raise InputError(

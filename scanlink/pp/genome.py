@@ -16,6 +16,7 @@ import pandas as pd
 from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.contigs import as_named_by, say_what_is_alone
 from scanlink.pp.annotation import match_genes
 from scanlink.pp.build import warn_of_build
 from scanlink.pp.modalities import get_modality
@@ -37,7 +38,9 @@ def cis_pairs(
 ) -> pd.DataFrame:
     """List the peaks near each gene.
 
-    With the defaults these are the pairs of ``bedtools window -w 500000``.
+    With the defaults these are the pairs of ``bedtools window -w 500000``. Chromosomes may be named by different
+    conventions (``chr1`` and ``1``, ``chrM`` and ``MT``, ``chrUn_KI270742v1`` and ``chrUn-KI270742v1`` or
+    ``KI270742.1``); genes and peaks on chromosomes that the other side lacks are told.
 
     Parameters
     ----------
@@ -91,7 +94,7 @@ def cis_pairs(
     refuse_equal_names(rna.var_names, "gene", "rna")
     refuse_equal_names(atac.var_names, "peak", "atac")
     peaks = check_intervals(atac.var, what="atac.var")
-    _, loci = loci_of(rna.var, genes, match=match, only=only)
+    _, loci = loci_of(rna.var, genes, match=match, only=only, places=peaks, what="peak")
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
@@ -116,18 +119,28 @@ def cis_pairs(
 
 
 def loci_of(
-    var: pd.DataFrame, genes: pd.DataFrame, *, match: Literal["gene_id", "name"] | None, only: Iterable[str] | None
+    var: pd.DataFrame,
+    genes: pd.DataFrame,
+    *,
+    match: Literal["gene_id", "name"] | None,
+    only: Iterable[str] | None,
+    places: pd.DataFrame,
+    what: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Find the loci of the genes of the data, or of ``only`` some, in an annotation.
 
     Gives the rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
-    ``strand`` and ``position``, that of the gene in the data.
+    ``strand`` and ``position``, that of the gene in the data. Chromosomes are named as in ``places``, with which the
+    loci are to be paired; ``what`` says what these are. What has no partner there is logged.
     """
     loci = check_intervals(genes, what="the annotation")
     matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
     if only is not None:
         matches = matches[matches["gene"].isin(_positions_of(var.index, only))]
+    loci["chrom"] = as_named_by(loci["chrom"], places["chrom"])
+    everything = loci["chrom"]
     loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
+    say_what_is_alone(loci["chrom"], everything, places["chrom"], what=what)
     return matches, loci.reset_index(drop=True)
 
 

@@ -40,11 +40,12 @@ def qc(
     mdata
         The dataset; may be backed, the matrices are read piece by piece.
     mito_prefix
-        How the names of mitochondrial genes begin. If no gene is mitochondrial, ``percent.mito`` is not made, with a
-        warning.
+        How the names of mitochondrial genes begin, or their symbols in ``rna.var["symbol"]``, ``["gene_name"]`` or
+        ``["gene_symbols"]``. If no gene is mitochondrial, ``percent.mito`` is not made, with a warning.
     overwrite
         Replace columns that exist. By default they are checked and stay: those of a provider, who has seen all genes,
         are better than those of a subset. ``percent.mito`` is taken of the ``nUMI`` that is there.
+        A depth below the sum of the counts, as a logarithm is, is told.
     survey
         The sums, if there are other uses for them as well; None makes a pass over the counts.
 
@@ -91,7 +92,7 @@ def screen_qc(
         The screen; counts of genes may be backed, they are read piece by piece. Where the guides have no threshold yet,
         it is 5 UMIs, or 1 if they are 0/1 calls.
     mito_prefix, overwrite, survey
-        As in :func:`scanlink.pp.qc`. Mitochondrial genes are also known by their symbols in ``rna.var["symbol"]``; a
+        As in :func:`scanlink.pp.qc`; a
         ``guide_count`` or ``guide_UMI`` that stays and is not what the counts say is told; the survey is of ``rna``.
 
     Raises
@@ -115,7 +116,7 @@ def screen_qc(
     for name in ("rna", "guide"):
         get_modality(mdata, name)
     wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN)
-    sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",), symbols=True)
+    sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",))
     _add_rna(mdata, sums, wanted)
     called, umis = guide_counts(mdata)
     columns = {"guide_count": called, "guide_UMI": umis}
@@ -166,31 +167,40 @@ def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
 
 def _add_rna(mdata: MuData, survey: Survey, wanted: list[str]) -> None:
     """Add the columns of the genes' counts, as far as they are wanted; if none is, no pass is made for them."""
-    if not _OF_GENES.keys() & set(wanted):
+    if not _OF_GENES.keys() & set(wanted) and _is_whole(mdata.obs["nUMI"]):
         return
     rna, sums = mdata["rna"], survey["rna"]
     total = sums.total
     _set_columns(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
-    if "percent.mito" not in wanted:
-        return
-    if not mitochondrial(rna.var, survey.mito_prefix, symbols=survey.symbols).any():
-        log.warning(
-            "percent.mito is not made: none of %d genes begins with %s; give mito_prefix, or the column itself",
-            rna.n_vars,
-            first_few(survey.mito_prefix),
-        )
-        return
     whole = mdata.obs["nUMI"].to_numpy(dtype=float)
     if lower := int((whole < total).sum()):
         # Such as a column that is logged, or counted in thousands: no percentage can be taken of it.
         log.warning(
-            "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); percent.mito is taken "
-            "of the sum",
+            "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); the log of it in a formula "
+            "is not the log of the depth. overwrite=True computes it anew",
             lower,
             mdata.n_obs,
         )
         whole = total.astype(float)
+    if "percent.mito" not in wanted:
+        return
+    if not mitochondrial(rna.var, survey.mito_prefix).any():
+        log.warning(
+            "percent.mito is not made: none of %d genes begins with %s. Give mito_prefix= (input.mito_prefix in "
+            "run.yaml) or the column percent.mito itself, or leave percent.mito out of the formula; the genes are such "
+            "as %s",
+            rna.n_vars,
+            first_few(survey.mito_prefix, most=3),
+            first_few(rna.var_names, most=3),
+        )
+        return
     _set_columns(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
+
+
+def _is_whole(depth: pd.Series) -> bool:
+    """Tell whether a depth is counts: a logarithm is whole in no data, and needs no pass over them to be known."""
+    values = depth.to_numpy(dtype=float)
+    return bool((values == np.floor(values)).all())
 
 
 def _set_columns(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:

@@ -98,7 +98,7 @@ def screen_pairs(
     placed = targets["chrom"].notna().to_numpy()
     at = np.flatnonzero(placed)
     places = check_intervals(targets[placed], what="guide.var")
-    matches, loci = loci_of(rna.var, genes, match=match, only=only)
+    matches, loci = loci_of(rna.var, genes, match=match, only=only, places=places, what="target")
     pairs = near(loci, places, window=window, anchor=anchor, overlap=overlap).assign(kind="discovery")
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")

@@ -235,6 +235,20 @@ def test_h5mu__is_a_copy_with_the_tables_and_the_same_counts(links, epi, simulat
     assert set(tables) == {"links", "epistasis"}
 
 
+@pytest.mark.parametrize("format", ["bedpe", "interact", "biginteract", "scent"])
+def test_names__with_tabs_and_ends_of_lines_stay_in_their_field(links, simulation, tmp_path, format, caplog):
+    odd = links.assign(group=links["group"].astype(str) + "\tcell\n", gene=links["gene"].astype(str) + "\r\n2")
+    plain = links.assign(group=links["group"].astype(str) + " cell ", gene=links["gene"].astype(str) + " 2")
+    texts = []
+    for name, table in (("odd", odd), ("plain", plain)):
+        folder = tmp_path / name
+        folder.mkdir()
+        files = export(table, folder / "x.txt", format=format, track="t")
+        texts.append([file.read_text() for file in files])
+    assert texts[0] == texts[1]
+    assert "tabs or ends of lines in group are written as blanks" in caplog.text
+
+
 def test_fdr__keeps_what_is_below(links, simulation, tmp_path):
     rows = rows_of(export(links, tmp_path / "x.bedpe", genes=simulation.genes, fdr=0.5)[0])
     assert (links["status"] == "ok").sum() > len(rows) - 1 == (links["fdr"] < 0.5).sum() > 0

@@ -52,6 +52,24 @@ def test_prepare__in_pieces_gives_the_same_store_as_in_memory(project, monkeypat
     pd.testing.assert_frame_equal(again.tables["pairs"], memory.tables["pairs"])
 
 
+def test_prepare__takes_the_prefix_of_mitochondrial_genes(project):
+    with quiet():
+        mdata = sl.io.read(project / "multiome.h5mu")
+        right = mdata.obs.pop("percent.mito")
+        mdata.obs = mdata.obs.drop(columns=[name for name in mdata.obs if name.endswith("percent.mito")])
+        for part in mdata.mod.values():
+            part.obs = part.obs.drop(columns="percent.mito", errors="ignore")
+        mdata["rna"].var_names = mdata["rna"].var_names.str.replace("MT-", "mito_", regex=False)
+        mdata.update()
+        mdata.write_h5mu(project / "odd.h5mu")
+    odd = str(project / "odd.h5mu")
+    assert "percent.mito" not in prepare(options(project, input=odd), project / "a").store.cells
+    for number, prefix in enumerate(("mito_", ["mt:", "mito_"])):
+        folder = project / f"b{number}"
+        store = prepare(options(project, input={"path": odd, "mito_prefix": prefix}), folder).store
+        np.testing.assert_allclose(store.cells["percent.mito"], right[store.cells.index], rtol=1e-9)
+
+
 def test_prepare__tells_which_file_and_option_changed(project, caplog):
     folder = project / "out"
     first = prepare(options(project), folder).store.checksum

@@ -256,7 +256,10 @@ def test_cis_pairs__only_some_genes():
 @pytest.mark.parametrize(
     ("peaks", "message"),
     [
-        (peak_table(("1", 9_000, 9_100)), r"chromosome names differ. Found '1' for the peaks and 'chr1' for the genes"),
+        (
+            peak_table(("NC_1", 9_000, 9_100)),
+            r"chromosome names differ. Found 'NC_1' for the peaks and 'chr1' for the genes",
+        ),
         (
             peak_table(("chr1", 900_000, 900_100)),
             r"no peak lies within 500,000 bp of any of 1 genes; the nearest is 888,001 bp",
@@ -266,6 +269,47 @@ def test_cis_pairs__only_some_genes():
 def test_cis_pairs__no_pair_says_why(peaks, message):
     with pytest.raises(InputError, match=message):
         sl.pp.cis_pairs(layout_mudata(["A"], peaks), ONE_GENE)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("1", "chr1"),
+        ("chr1", "1"),
+        ("MT", "chrM"),
+        ("chrUn-KI270742v1", "chrUn_KI270742v1"),
+        ("KI270742.1", "chrUn_KI270742v1"),
+        ("chr14-GL000009v2-random", "GL000009.2"),
+    ],
+)
+def test_cis_pairs__chromosomes_are_known_under_other_names(ours, theirs, caplog):
+    genes = annotation(("chr7", 10_000, 12_000, "+", "A"), (theirs, 10_000, 12_000, "+", "B"))
+    peaks = peak_table(("chr7", 9_000, 9_100), (ours, 9_200, 9_300))
+    with caplog.at_level(logging.INFO, logger="scanlink"):
+        pairs = sl.pp.cis_pairs(layout_mudata(["A", "B"], peaks), genes)
+    assert pairs["gene"].tolist() == ["A", "B"]
+    assert f"have other names than in the data: '{theirs} is {ours}'" in caplog.text
+
+
+def test_cis_pairs__says_which_chromosomes_pair_with_nothing(caplog):
+    genes = annotation(("chr7", 10_000, 12_000, "+", "A"), ("chr8", 10_000, 12_000, "+", "B"))
+    peaks = peak_table(("chr7", 9_000, 9_100), ("chr9", 9_200, 9_300), ("chr9", 9_400, 9_500))
+    sl.pp.cis_pairs(layout_mudata(["A", "B"], peaks), genes)
+    assert "2 of 3 peaks pair with nothing, as the annotation does not have their chromosomes: 'chr9'" in caplog.text
+    assert "1 of 2 genes pair with nothing, as no peak is on their chromosomes: 'chr8'" in caplog.text
+
+
+def test_cis_pairs__names_that_could_be_two_chromosomes_are_left_alone():
+    genes = annotation(("chrUn_a", 10_000, 12_000, "+", "A"), ("chr7", 10_000, 12_000, "+", "B"))
+    peaks = peak_table(("Un_a", 9_000, 9_100), ("Un-a", 9_200, 9_300), ("chr7", 9_000, 9_100))
+    assert sl.pp.cis_pairs(layout_mudata(["A", "B"], peaks), genes)["gene"].tolist() == ["B"]
+
+
+def test_cis_pairs__names_of_the_annotation_may_be_identifiers():
+    mdata = layout_mudata(["A"], peak_table(("chr1", 9_000, 9_100)))
+    mdata["rna"].var["gene_id"] = ["ENSG00000000001.2"]
+    genes = annotation(("chr1", 10_000, 12_000, "+", "ENSG00000000001"))
+    assert sl.pp.cis_pairs(mdata, genes)["gene"].tolist() == ["A"]
 
 
 def test_cis_pairs__no_gene_in_the_annotation_shows_both_kinds_of_names():

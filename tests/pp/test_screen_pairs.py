@@ -116,9 +116,12 @@ def test_screen_pairs__works_without_places_at_all():
 
 def test_screen_pairs__explains_why_there_are_none():
     with pytest.raises(
-        InputError, match=r"no pairs: chromosome names differ. Found 'chr1' for the targets and '1' for"
+        InputError, match=r"no pairs: chromosome names differ. Found 'chr1' for the targets and 'NC_1' for"
     ):
-        sl.pp.screen_pairs(screen(), GENES.assign(chrom="1"))
+        sl.pp.screen_pairs(screen(), GENES.assign(chrom="NC_1"))
+    pd.testing.assert_frame_equal(
+        sl.pp.screen_pairs(screen(), GENES.assign(chrom="1")), sl.pp.screen_pairs(screen(), GENES)
+    )
     away = GENES.assign(start=GENES["start"] + 50_000_000, end=GENES["end"] + 50_000_000)
     with pytest.raises(
         InputError, match=r"no pairs: no target lies within 1,000,000 bp of any of 3 genes; the nearest"
