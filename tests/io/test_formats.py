@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import scanlink as sl
-from scanlink.errors import InputError
 from scanlink.io.assays import MULTIOME, SCREEN
 from scanlink.io.formats import (
     FORMATS,
@@ -46,8 +45,10 @@ def test_formats__a_folder_is_one_whatever_its_name(tmp_path):
     folder = tmp_path / "x.h5"
     folder.mkdir()
     assert format_of_whole(folder, MULTIOME).label == "a folder"
-    with pytest.raises(InputError, match="this is a folder; a matrix for rna was expected"):
-        format_of_matrix(tmp_path, "rna")
+    assert format_of_matrix(tmp_path, "rna").label == "a folder"
+    store = tmp_path / "x.zarr"
+    store.mkdir()
+    assert format_of_whole(store, MULTIOME) is format_of_matrix(store, "rna") is format_of_whole("x.zarr", SCREEN)
 
 
 def test_formats__stand_in_the_docstrings_of_the_readers():
@@ -56,7 +57,7 @@ def test_formats__stand_in_the_docstrings_of_the_readers():
         for row in FORMATS:
             assert all(f"``{suffix}``" in text or suffix == ".txt" for suffix in row.suffixes), (row, call)
         assert f"with {'genes and ' + assay.features}" in whole_words(assay)
-    assert matrix_words() == ".rds, .h5ad, .mtx, .csv or .tsv"
+    assert matrix_words() == ".h5, .rds, .h5ad, .zarr, a 10x folder, .mtx, .csv or .tsv"
     assert list(TABLES) == [".csv", ".tsv", ".txt", ".parquet", ".rds"]
 
 
