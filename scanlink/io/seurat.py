@@ -50,10 +50,10 @@ class Seurat:
             return NamedMatrix(counts.matrix, counts.rows, counts.columns, source=self.source, cells="columns")
         if "layers" in slots:
             found = f"is of Seurat 5, whose layers ({first_few(map(str, slots['layers'])) or 'none'}) are not read here"
-            line = f"LayerData(JoinLayers(object[['{name}']]), layer = 'counts')"
+            line = f"as(LayerData(JoinLayers(object[['{name}']]), layer = 'counts'), 'dgCMatrix')"
         else:
             found = "has no sparse matrix of raw counts (slot counts)"
-            line = f"as(object@assays$`{name}`@counts, 'CsparseMatrix')"
+            line = f"as(GetAssayData(object, assay = '{name}', slot = 'counts'), 'dgCMatrix')"
         raise InputError(
             f"{self.source}: assay {name!r} {found}; an Assay with counts as dgCMatrix was expected. In R:\n"
             f"  saveRDS({line}, '{modality}.rds')\n  saveRDS(object[[]], 'cells.rds')\n"
