@@ -132,10 +132,10 @@ def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -
         adata = mdata.mod[modality]
         refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
         refuse_duplicates(adata.var_names, f"{what} of {modality}")
-        if len(others := foreign(adata.var, modality)):
+        if len(of_others := foreign(adata.var, modality)):
             raise InputError(
-                f"{modality} has {len(others):,} features that are not {what} by their type: {counted_types(others)}, "
-                f"such as {first_few(others.index[:2])}. {remedy}"
+                f"{modality} has {len(of_others):,} features that are not {what} by their type: "
+                f"{counted_types(of_others)}, such as {first_few(of_others.index[:2])}. {remedy}"
             )
         if adata.isbacked or isinstance(adata.X, DiskCounts):
             continue

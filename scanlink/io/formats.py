@@ -32,6 +32,7 @@ __all__ = [
     "matrix_words",
     "names_beside",
     "read_table",
+    "stays_on_disk",
     "whole_words",
 ]
 
@@ -185,6 +186,12 @@ def read_table(path: PathLikeStr) -> pd.DataFrame:
         raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
     with reading(file, what):
         return plain_dtypes(TABLES[suffix](file))
+
+
+def stays_on_disk(path: PathLikeStr) -> bool:
+    """Tell whether the counts of a file with both modalities can stay on disk."""
+    row = _row(path, (row for row in FORMATS if row.whole is not None))
+    return row is None or row.backed  # of an unknown format the reader will tell
 
 
 def keeps_tables(path: PathLikeStr) -> bool:

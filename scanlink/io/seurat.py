@@ -55,9 +55,9 @@ class Seurat:
             found = "has no sparse matrix of raw counts (slot counts)"
             line = f"as(GetAssayData(object, assay = '{name}', slot = 'counts'), 'dgCMatrix')"
         raise InputError(
-            f"{self.source}: assay {name!r} {found}; an Assay with counts as dgCMatrix was expected. In R:\n"
-            f"  saveRDS({line}, '{modality}.rds')\n  saveRDS(object[[]], 'cells.rds')\n"
-            f"and read {modality}='{modality}.rds', cells='cells.rds'"
+            f"{self.source}: assay {name!r} {found}; an Assay with counts as dgCMatrix was expected. In R, "
+            f"saveRDS({line}, '{modality}.rds'); saveRDS(object[[]], 'cells.rds'). Then read "
+            f"{modality}='{modality}.rds' and cells='cells.rds'"
         )
 
     def _likely(self, modality: str) -> str:

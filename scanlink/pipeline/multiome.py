@@ -34,8 +34,8 @@ class InputOptions(InputFiles):
     rna_features: File = Field(None, description="names of the genes of an .mtx; None looks beside it")
     atac_features: File = Field(None, description="names of the peaks of an .mtx; None looks beside it")
     barcodes: File = Field(None, description="names of the cells of .mtx files; None looks beside them")
-    rna_key: str | None = Field(None, description="modality of the genes in a .h5mu; None finds it")
-    atac_key: str | None = Field(None, description="modality of the peaks in a .h5mu; None finds it")
+    rna_key: str | None = Field(None, description="modality (assay) of the genes in the file; None finds it")
+    atac_key: str | None = Field(None, description="modality (assay) of the peaks in the file; None finds it")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
     one_based: bool = Field(False, description="peak names count the first base as 1")
 
@@ -91,11 +91,12 @@ def prepare(options: RunOptions, folder: Path) -> Prepared:
 def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.DataFrame]]:
     """Read the files, filter features, and pair genes with peaks."""
     from scanlink import io, pp
+    from scanlink.io.formats import stays_on_disk
 
     arguments = options.input.model_dump()
     path = arguments.pop("path")
     # One file with both modalities is read in pieces: once for the sums, once for the store.
-    mdata = io.read(path, **arguments, backed=path is not None and not Path(path).is_dir())
+    mdata = io.read(path, **arguments, backed=path is not None and stays_on_disk(path))
     survey = pp.Survey(mdata)
     pp.qc(mdata, survey=survey)
     if options.pairs.path is None:

@@ -36,8 +36,8 @@ class ScreenInputOptions(InputFiles):
     cells: File = Field(None, description="table of cells")
     guides: File = Field(None, description="table of guides: guide, target, and if known efficiency, chrom, start, end")
     barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
-    rna_key: str | None = Field(None, description="modality of the genes in a .h5mu; None finds it")
-    guide_key: str | None = Field(None, description="modality of the guides in a .h5mu; None finds it")
+    rna_key: str | None = Field(None, description="modality (assay) of the genes in the file; None finds it")
+    guide_key: str | None = Field(None, description="modality (assay) of the guides in the file; None finds it")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
 
 

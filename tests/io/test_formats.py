@@ -19,6 +19,7 @@ from scanlink.io.formats import (
     keeps_tables,
     matrix_words,
     names_beside,
+    stays_on_disk,
     whole_words,
 )
 
@@ -63,6 +64,12 @@ def test_formats__stand_in_the_docstrings_of_the_readers():
 
 def test_keeps_tables__of_the_anndata_family():
     assert [name for name in ("x.h5mu", "x.h5ad", "x.h5", "x.csv") if keeps_tables(name)] == ["x.h5mu", "x.h5ad"]
+
+
+def test_stays_on_disk__only_what_can_be_read_in_pieces(tmp_path: Path):
+    names = ("x.h5mu", "x.h5", "x.h5ad", "x.rds", "x.mtx.gz", "x.zarr")
+    assert [name for name in names if stays_on_disk(name)] == ["x.h5mu", "x.h5", "x.h5ad"]
+    assert not stays_on_disk(tmp_path)
 
 
 def test_names_beside__finds_tables_beside_a_matrix_that_has_no_names(tmp_path: Path):
