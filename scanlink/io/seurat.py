@@ -53,7 +53,7 @@ class Seurat:
             line = f"as(LayerData(JoinLayers(object[['{name}']]), layer = 'counts'), 'dgCMatrix')"
         else:
             found = "has no sparse matrix of raw counts (slot counts)"
-            line = f"as(GetAssayData(object, assay = '{name}', slot = 'counts'), 'dgCMatrix')"
+            line = f"as(object[['{name}']]@counts, 'dgCMatrix')"
         raise InputError(
             f"{self.source}: assay {name!r} {found}; an Assay with counts as dgCMatrix was expected. In R, "
             f"saveRDS({line}, '{modality}.rds'); saveRDS(object[[]], 'cells.rds'). Then read "
