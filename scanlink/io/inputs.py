@@ -48,6 +48,7 @@ def open_input(
     ``names`` has the files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
     ``keys`` are the names of the modalities in a file; None finds them. The rest as of :func:`scanlink.io.read`.
     """
+    keys = {name: None if key == name else key for name, key in keys.items()}
     row = _format(assay, path, rna, second, layer=layer, backed=backed)
     _refuse_keys(path, row, keys)
     table = cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)

@@ -35,8 +35,8 @@ def read_h5mu(
     *,
     cells: pd.DataFrame | None = None,
     barcode: str | None = None,
-    rna_key: str | None = None,
-    atac_key: str | None = None,
+    rna_key: str | None = "rna",
+    atac_key: str | None = "atac",
     layer: Layer = None,
     one_based: bool = False,
     backed: bool = False,
@@ -52,7 +52,7 @@ def read_h5mu(
     barcode
         Column of barcodes in ``cells``; ``None`` finds it.
     rna_key, atac_key
-        Names of the modalities in the file; ``None`` finds them (rna, gene, gex; atac, peaks). Others are
+        Names of the modalities in the file; ``rna`` and ``atac`` also find gene, gex and peaks. Others are
         dropped, and a warning is logged.
     layer
         Layer with raw counts instead of ``X``; see :func:`scanlink.io.read`.
@@ -141,7 +141,7 @@ def named_modalities(file: Path, present: list[str], keys: Mapping[str, str | No
         raise InputError(f"{file}: no modalities were found; {' and '.join(keys)} were expected")
     named = {}
     for modality, key in keys.items():
-        if key is not None:
+        if key is not None and key != modality:
             named[modality] = key
             continue
         likely = [n for n in present if plain_name(n) in MODALITY_NAMES[modality] and n not in keys.values()]

@@ -24,8 +24,8 @@ def read(
     rna_features: PathLikeStr | None = None,
     atac_features: PathLikeStr | None = None,
     barcodes: PathLikeStr | None = None,
-    rna_key: str | None = None,
-    atac_key: str | None = None,
+    rna_key: str | None = "rna",
+    atac_key: str | None = "atac",
     layer: Layer = None,
     one_based: bool = False,
     backed: bool = False,
@@ -48,8 +48,8 @@ def read(
     rna_features, atac_features, barcodes
         Files of names of ``.mtx`` matrices; ``None`` looks beside them.
     rna_key, atac_key
-        Names of the modalities in a ``.h5mu``, ``.zarr`` or Seurat object; ``None`` finds them (rna, gene, gex; atac,
-        peaks).
+        Names of the modalities in a ``.h5mu``, ``.zarr`` or Seurat object; ``rna`` and ``atac`` also find
+        gene, gex and peaks.
     layer
         Layer with raw counts instead of ``X`` in ``.h5mu`` and ``.h5ad`` files, ``"raw"`` for ``.raw``; or a mapping,
         such as ``{"rna": "counts"}``.

@@ -34,8 +34,8 @@ class InputOptions(InputFiles):
     rna_features: File = Field(None, description="names of the genes of an .mtx; None looks beside it")
     atac_features: File = Field(None, description="names of the peaks of an .mtx; None looks beside it")
     barcodes: File = Field(None, description="names of the cells of .mtx files; None looks beside them")
-    rna_key: str | None = Field(None, description="modality (assay) of the genes in the file; None finds it")
-    atac_key: str | None = Field(None, description="modality (assay) of the peaks in the file; None finds it")
+    rna_key: str | None = Field("rna", description="modality (assay) of the genes in the file; rna finds gex")
+    atac_key: str | None = Field("atac", description="modality (assay) of the peaks in the file; atac finds peaks")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
     one_based: bool = Field(False, description="peak names count the first base as 1")
 

@@ -159,8 +159,8 @@ def test_read_h5mu__maps_names_and_drops_other_modalities(tmp_path: Path, distin
     assert list(ours.mod) == ["rna", "atac"]
     assert "modalities other than rna and atac are dropped: 'prot'" in caplog.text
     assert sorted(ours.obs) == ["depth", "donor", "n"]
-    with pytest.raises(MissingKeyError, match="no modality 'rna'; modalities found: 'gex', 'peaks', 'prot'"):
-        sl.io.read(tmp_path / "x.h5mu", rna_key="rna")
+    with pytest.raises(MissingKeyError, match="no modality 'genes'; modalities found: 'gex', 'peaks', 'prot'"):
+        sl.io.read(tmp_path / "x.h5mu", rna_key="genes")
 
 
 def test_read_h5mu__backed_puts_cells_in_step(tmp_path: Path, distinct) -> None:

@@ -46,7 +46,7 @@ def test_read__zarr_of_anndata(tmp_path: Path, distinct) -> None:
         np.testing.assert_array_equal(mdata["rna"].X.toarray(), distinct.rna)
         np.testing.assert_array_equal(mdata["atac"].X.toarray(), distinct.atac)
     with pytest.raises(OptionError, match="this store has none"):
-        sl.io.read(tmp_path / "x.zarr", rna_key="rna")
+        sl.io.read(tmp_path / "x.zarr", rna_key="gex")
     with pytest.raises(OptionError, match="backed=True works with one file"):
         sl.io.read(tmp_path / "x.zarr", backed=True)
 
