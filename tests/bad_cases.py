@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 from bad_files import RUN, Case, Project
@@ -85,6 +86,11 @@ CASES = (
     Case("an input of unknown suffix", options(input="multiome.loom"), r"unknown suffix '\.loom'; expected \.h5mu"),
     Case("a folder without a matrix", empty_folder, "no matrix.mtx .*found no files"),
     Case("an .rds that is none", rds(b"not an R object at all\n"), r"rna\.rds: .* \.rds file with a dgCMatrix"),
+    Case(
+        "a Seurat object of version 5",
+        rds(Path(__file__).with_name("io").joinpath("seurat5.rds").read_bytes()),
+        r"'RNA' is of Seurat 5, .* saveRDS\(object\[\[\]\], 'cells\.rds'\)",
+    ),
     Case(
         "an .rds that ends early",
         rds(gzip.compress(b"X\n\0\0\0\3\0", mtime=0)),

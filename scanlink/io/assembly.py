@@ -14,7 +14,9 @@ from mudata import MuData
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Assay
 from scanlink.io.barcodes import align_cells, refuse_duplicates, text_index
+from scanlink.io.cell_names import cell_names
 from scanlink.io.disk import DiskCounts, select
+from scanlink.io.feature_types import counted_types, foreign, own_features
 from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer, check_counts, pick_counts
@@ -53,7 +55,7 @@ def join(
     with quiet():
         pair = {"rna": rna, assay.second: second}
         sides = {name: adata.copy() if adata.is_view else adata for name, adata in pair.items()}
-        barcodes = {name: text_index(adata.obs_names) for name, adata in sides.items()}
+        barcodes = {name: cell_names(adata, name) for name, adata in sides.items()}
         if cells is not None:
             cells = cells.set_axis(text_index(cells.index), axis=0)
             barcodes["cells"] = cells.index
@@ -63,7 +65,8 @@ def join(
             order = barcodes[name].get_indexer(kept)
             if not np.array_equal(order, np.arange(adata.n_obs)):
                 adata = select(adata, cells=order)
-            parts[name] = pick_counts(adata, modality=name, layer=layer)
+            # What is raw has features, and types, of its own.
+            parts[name] = own_features(pick_counts(adata, modality=name, layer=layer), name)
             parts[name].obs_names = kept
         renamed = _name_genes(parts["rna"])
         describe(parts[assay.second])
@@ -133,6 +136,11 @@ def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -
         adata = mdata.mod[modality]
         refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
         refuse_duplicates(adata.var_names, f"{what} of {modality}")
+        if len(of_others := foreign(adata.var, modality)):
+            raise InputError(
+                f"{modality} has {len(of_others):,} features that are not {what} by their type: "
+                f"{counted_types(of_others)}, such as {first_few(of_others.index[:2])}. {remedy}"
+            )
         if adata.isbacked or isinstance(adata.X, DiskCounts):
             continue
         matrix: Any = adata.X

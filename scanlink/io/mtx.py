@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, 
 from scanlink.io.text_tables import separator_of
 
 __all__ = ["read_mtx", "read_names"]
+
+log = logging.getLogger("scanlink")
 
 _BARCODE_FILES = ("barcodes", "cells", "cell_names", "barcode", "colnames", "obs_names")
 _FEATURE_FILES = {
@@ -65,6 +68,14 @@ def read_mtx(
     table = _fit(read_names(feature_file), matrix.shape)
     if (len(table), len(cells)) == (n_rows, n_columns):
         side = "columns"  # also if square, when both ways fit: 10x and R have the features in rows
+        if n_rows == n_columns:
+            log.warning(
+                "%s: the matrix is square (%s x %s), so its shape cannot tell which side the cells are on; features x "
+                "cells is assumed, as of 10x and in R. If its rows are cells (scanpy's X), write its transpose",
+                file,
+                f"{n_rows:,}",
+                f"{n_columns:,}",
+            )
     elif (len(cells), len(table)) == (n_rows, n_columns):
         side = "rows"
     else:

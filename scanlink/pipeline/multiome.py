@@ -35,8 +35,8 @@ class InputOptions(InputFiles):
     rna_features: File = Field(None, description="names of the genes of an .mtx; None looks beside it")
     atac_features: File = Field(None, description="names of the peaks of an .mtx; None looks beside it")
     barcodes: File = Field(None, description="names of the cells of .mtx files; None looks beside them")
-    rna_key: str = Field("rna", description="modality of the genes in a .h5mu")
-    atac_key: str = Field("atac", description="modality of the peaks in a .h5mu")
+    rna_key: str | None = Field("rna", description="modality (assay) of the genes in the file; rna finds gex")
+    atac_key: str | None = Field("atac", description="modality (assay) of the peaks in the file; atac finds peaks")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
     one_based: bool = Field(False, description="peak names count the first base as 1")
 
@@ -116,10 +116,11 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
 def _opened(options: RunOptions) -> Any:
     """Open the files; one with both modalities is read in pieces later: once for the sums, once for the store."""
     from scanlink import io
+    from scanlink.io.formats import stays_on_disk
 
     arguments = options.input.model_dump(exclude={"mito_prefix"})
     path = arguments.pop("path")
-    return io.read(path, **arguments, backed=path is not None and not Path(path).is_dir())
+    return io.read(path, **arguments, backed=path is not None and stays_on_disk(path))
 
 
 def _pairs(options: RunOptions, genes: str | None, mdata: Any) -> pd.DataFrame:
@@ -139,7 +140,7 @@ def look(options: RunOptions) -> Looked:
     genes, mdata = genes_file(options.genes), _opened(options)
     return Looked(
         mdata,
-        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC")),
+        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC"), mito_prefix=options.input.prefix),
         lambda: {"pairs": _pairs(options, genes, mdata)},
         options.pairs.min_fraction if options.pairs.path is None else 0.0,
     )

@@ -108,14 +108,15 @@ def known_pairs(table: pd.DataFrame, path: str, names: Mapping[str, pd.Index]) -
     return table
 
 
-def computed_columns(mdata: Any, of_second: tuple[str, ...], *, symbols: bool = False) -> tuple[str, ...]:
+def computed_columns(mdata: Any, of_second: tuple[str, ...], *, mito_prefix: str | Sequence[str]) -> tuple[str, ...]:
     """List the columns of cells that are computed from the counts; the mitochondrial share where there are such genes.
 
     ``of_second`` are those of the second modality.
     """
-    from scanlink.pp.survey import MITO_PREFIX, mitochondrial
+    from scanlink.pp.survey import mitochondrial
 
-    has_mito = mitochondrial(mdata["rna"].var, MITO_PREFIX, symbols=symbols).any()
+    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    has_mito = mitochondrial(mdata["rna"].var, prefix).any()
     return ("nUMI", "nFeature_RNA", *(("percent.mito",) if has_mito else ()), *of_second)
 
 

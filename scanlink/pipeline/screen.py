@@ -37,8 +37,8 @@ class ScreenInputOptions(InputFiles):
     cells: File = Field(None, description="table of cells")
     guides: File = Field(None, description="table of guides: guide, target, and if known efficiency, chrom, start, end")
     barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
-    rna_key: str | None = Field(None, description="modality of the genes in a .h5mu; None finds it")
-    guide_key: str | None = Field(None, description="modality of the guides in a .h5mu; None finds it")
+    rna_key: str | None = Field(None, description="modality (assay) of the genes in the file; None finds it")
+    guide_key: str | None = Field(None, description="modality (assay) of the guides in the file; None finds it")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
 
 
@@ -138,12 +138,12 @@ def look(options: ScreenRunOptions) -> Looked:
     """Open the files, and list the pairs that are asked for; guides, which are few, are read."""
     from scanlink import io, pp
 
-    genes, arguments = genes_file(options.genes), options.input.model_dump()
+    genes, arguments = genes_file(options.genes), options.input.model_dump(exclude={"mito_prefix"})
     on_disk = arguments["path"] is not None and not Path(arguments["path"]).is_dir()
     mdata = io.read_screen(**arguments, backed=on_disk)
     # Thresholds from mixtures of distributions would be computing; who has which guide is only counted here.
     pp.assign_guides(mdata, threshold=options.guides.threshold)
-    computed = computed_columns(mdata, ("guide_count", "guide_UMI", *_CELL_CYCLE), symbols=True)
+    computed = computed_columns(mdata, ("guide_count", "guide_UMI", *_CELL_CYCLE), mito_prefix=options.input.prefix)
     return Looked(mdata, computed, lambda: {"pairs": _pairs(options, genes, mdata), "guides": mdata["guide"].var})
 
 
