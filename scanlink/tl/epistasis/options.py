@@ -16,7 +16,7 @@ class EpistasisOptions(Options):
     """How pairs of linked enhancers are chosen, and tested for acting together."""
 
     formula: str = Field(
-        "percent.mito + offset(log(nUMI))", description="covariates in the notation of R (docs/formulas.md)"
+        "percent.mito + offset(log(nUMI))", description="covariates in the notation of R"
     )
     family: Literal["poisson", "negbin"] = Field("poisson", description="distribution of the counts")
     model: Literal["joint", "separate"] = Field(

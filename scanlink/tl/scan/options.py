@@ -15,7 +15,7 @@ __all__ = ["LinksOptions", "ScanOptions"]
 class ScanOptions(Options):
     """How each pair is tested."""
 
-    formula: str = Field("log(nUMI) + percent.mito", description="covariates in the notation of R (docs/formulas.md)")
+    formula: str = Field("log(nUMI) + percent.mito", description="covariates in the notation of R")
     family: Literal["poisson", "negbin"] = Field("poisson", description="distribution of the counts")
     p_value: PValue = Field("bootstrap", description="the p-value that false discovery rates are taken on")
     ladder: LadderStages = "scent"
