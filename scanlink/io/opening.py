@@ -13,10 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, cast
 
-import mudata
 from anndata import OldFormatWarning
 
 from scanlink.errors import InputError, ScanlinkError
+from scanlink.io.releases import pulling
 
 __all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "suffix_of"]
 
@@ -123,12 +123,7 @@ def quiet() -> Iterator[None]:
     Old file layouts are read as they are; names that are not unique are refused later with a better message; and
     columns are lifted to ``.obs`` by scanlink and not by mudata, in 0.3 as in 0.4.
     """
-    # Used as a context manager, set_options logs on the root log, which would configure logging as a side effect.
-    try:
-        before = mudata.set_options(pull_on_update=False).opts
-    except ValueError:  # a version that never pulls has no such option
-        before = {}
-    with warnings.catch_warnings():
+    with pulling(False), warnings.catch_warnings():
         for message, category in (
             ("", OldFormatWarning),
             ("The HDF5 file was not created by muon/mudata", UserWarning),
@@ -141,7 +136,4 @@ def quiet() -> Iterator[None]:
             ("Moving element from .uns", FutureWarning),
         ):
             warnings.filterwarnings("ignore", message=message.replace(".", r"\."), category=category)
-        try:
-            yield
-        finally:
-            mudata.set_options(**before)
+        yield

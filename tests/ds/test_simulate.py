@@ -14,6 +14,7 @@ from anndata.abc import CSRDataset
 import scanlink as sl
 from scanlink.ds.simulate import CELLTYPES
 from scanlink.errors import InputError, OptionError
+from scanlink.io.releases import pulling
 
 SMALL = {"n_cells": 300, "n_genes": 12, "n_peaks": 70, "n_links": 12, "n_interactions": 2}
 
@@ -24,7 +25,7 @@ def demo() -> sl.ds.Simulation:
 
 
 def read(path, **options):
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         return mudata.read_h5mu(path, **options)
 
 
