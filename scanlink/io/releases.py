@@ -14,12 +14,12 @@ import mudata
 import pandas as pd
 from anndata import AnnData
 from scipy import sparse
-from scipy.io import mmread
 
-__all__ = ["is_text", "layers_of", "mmread_csr", "pulling"]
+__all__ = ["EXACT_NUMBERS", "is_text", "layers_of", "mmread_csr", "pulling"]
 
-# scipy 1.18 warns that sparse arrays come instead of matrices, unless told which of them; before 1.15 nobody can tell it.
-_MMREAD = {"spmatrix": True} if "spmatrix" in inspect.signature(mmread).parameters else {}
+# pandas before 3.1 reads numbers with all their digits only if told so; 3.1 always does, and warns of the option.
+_PANDAS = tuple(int(number) for number in pd.__version__.split(".")[:2])
+EXACT_NUMBERS: dict[str, Any] = {"float_precision": "round_trip"} if _PANDAS < (3, 1) else {}
 
 
 @contextmanager
@@ -46,8 +46,14 @@ def layers_of(adata: AnnData) -> dict[str, Any]:
 
 
 def mmread_csr(path: str) -> sparse.csr_matrix:
-    """Read a file in Matrix Market format as a CSR matrix."""
-    return sparse.csr_matrix(mmread(path, **_MMREAD))
+    """Read a file in Matrix Market format as a CSR matrix.
+
+    scipy 1.18 warns that arrays are to come instead of matrices, unless told which; the oldest cannot be told.
+    """
+    from scipy.io import mmread
+
+    told = {"spmatrix": True} if "spmatrix" in inspect.signature(mmread).parameters else {}
+    return sparse.csr_matrix(mmread(path, **told))
 
 
 def is_text(values: Any) -> bool:
