@@ -85,6 +85,8 @@ def reading(path: PathLikeStr, what: str) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{path}: {_explain_hdf5(path, str(error))}; {what} was expected") from error
     except Exception as error:
+        if "Parquet magic bytes" in str(error):
+            raise InputError(f"{path}: not a parquet file, or copied incompletely; {what} was expected") from error
         raise InputError(
             f"{path}: cannot be read as {what} ({type(error).__name__}: {error}). Is it of another kind, or damaged?"
         ) from error

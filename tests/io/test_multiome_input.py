@@ -6,6 +6,7 @@ import gzip
 import logging
 from pathlib import Path
 
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 import rdata
 import scipy.io
 from anndata import AnnData
+from anndata.io import read_elem
 from scipy import sparse
 
 import scanlink as sl
@@ -102,10 +104,27 @@ def test_read__real_h5mu(shared: Path, file: str, n_cells: int, n_genes: int, n_
     assert (mdata.n_obs, mdata["rna"].n_vars, mdata["atac"].n_vars) == (n_cells, n_genes, n_peaks)
     assert columns <= set(mdata.obs)
     assert not [name for name in mdata.obs if ":" in name]
+    with h5py.File(shared / file) as content:
+        for modality in ("rna", "atac"):
+            oracle = read_elem(content[f"mod/{modality}/X"])  # mudata 0.3.1 and 0.4 do not read files of muon 0.1
+            assert (oracle != mdata[modality].X).nnz == 0
+
+
+def test_read_h5mu__of_muon_which_did_not_say_what_a_modality_is(distinct, tmp_path: Path) -> None:
     with quiet():
-        oracle = mudata.read_h5mu(shared / file)
-    for modality in ("rna", "atac"):
-        assert (mdata[modality].X != oracle[modality].X).nnz == 0
+        whole = sl.io.assemble(distinct.adata("rna"), distinct.adata("atac"))
+        whole["rna"].layers["counts"], whole["rna"].raw = whole["rna"].X, whole["rna"]
+        whole.write(tmp_path / "x.h5mu")
+    expected = sl.io.read(tmp_path / "x.h5mu")
+    with h5py.File(tmp_path / "x.h5mu", "r+") as content:
+        for group in (content, content["mod"], *content["mod"].values()):
+            group.attrs.clear()
+    found = [sl.io.read(tmp_path / "x.h5mu", layer=layer) for layer in (None, {"rna": "counts"}, {"rna": "raw"})]
+    for mdata in found:
+        pd.testing.assert_frame_equal(mdata.obs, expected.obs)
+        for modality in ("rna", "atac"):
+            pd.testing.assert_frame_equal(mdata[modality].var, expected[modality].var)
+            assert (mdata[modality].X != expected[modality].X).nnz == 0
 
 
 @pytest.mark.parametrize("pull", [None, False, True])
