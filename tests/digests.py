@@ -30,6 +30,7 @@ import pandas as pd
 
 import scanlink as sl
 from scanlink.io.opening import quiet
+from scanlink.io.releases import is_text
 
 FROZEN = Path(__file__).with_name("digests.json")
 WAYS = ("here", "workers1", "workers2", "blocks", "killed")
@@ -211,6 +212,8 @@ def digest(path: Path) -> dict[str, Any]:
 
 
 def _column(values: pd.Series) -> dict[str, Any]:
+    if is_text(values):
+        values = values.astype(object).where(values.notna(), None)
     text = {"dtype": str(values.dtype)}
     if values.dtype.kind != "f":
         return text | {"sha256": hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()}

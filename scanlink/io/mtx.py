@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from scipy import sparse
 
 from scanlink.errors import InputError
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.releases import mmread_csr
 from scanlink.io.text_tables import separator_of
 
 __all__ = ["read_mtx", "read_names"]
@@ -55,11 +55,9 @@ def read_mtx(
     ``rna.mtx``. The modality (``"rna"``, ``"atac"``, ``"guide"``) says whether ``genes.tsv`` or ``peaks.tsv`` may be
     one. Raises InputError if names are not found, or do not fit the shape of the matrix.
     """
-    from scipy.io import mmread
-
     file = existing_file(path, "a matrix as .mtx")
     with reading(file, "a matrix in Matrix Market format"):
-        matrix = sparse.csr_matrix(mmread(str(file)))
+        matrix = mmread_csr(str(file))
     n_rows, n_columns = matrix.shape
     barcode_file = Path(barcodes) if barcodes else _beside(file, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     feature_names, keyword = _FEATURE_FILES[modality], f"{modality}_features="

@@ -9,7 +9,6 @@ from typing import Any
 
 import anndata
 import h5py
-import mudata
 import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem
@@ -99,13 +98,11 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     present = _modalities_of(file)
     named = named_modalities(file, present, keys)
     with reading(file, "a .h5mu file"), quiet():
+        with h5py.File(file, "r") as content:
+            obs = read_elem(content["obs"])
+            mod = {} if backed else {key: _in_memory(content["mod"][key]) for key in named.values()}
         if backed:
-            with h5py.File(file, "r") as content:
-                obs = read_elem(content["obs"])
             mod = {key: _on_disk(file, "a .h5mu file", f"mod/{key}") for key in named.values()}
-        else:
-            mdata = mudata.read_h5mu(file)
-            mod, obs = dict(mdata.mod), mdata.obs
     return choose_modalities(file, mod, obs, named, present)
 
 
@@ -182,6 +179,12 @@ def open_h5ad(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole
     """Open both modalities of a ``.h5ad`` file as they are, told apart by their feature types."""
     # Of multiome data the columns of 10x have always stayed.
     return split_features(Path(path), read_h5ad(path, backed=backed), assay, lean=assay is not MULTIOME)
+
+
+def _in_memory(modality: Any) -> AnnData:
+    """Read a modality of a ``.h5mu`` file; muon 0.1 wrote none of what says to anndata and mudata that it is one."""
+    content = read_elem(modality)
+    return content if isinstance(content, AnnData) else AnnData(**content)
 
 
 def _on_disk(file: Path, what: str, key: str = "") -> AnnData:

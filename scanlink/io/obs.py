@@ -11,6 +11,7 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Whole
 from scanlink.io.barcodes import text_index
+from scanlink.io.releases import is_text
 
 __all__ = ["cells_by_barcode", "lift_obs", "plain_dtypes"]
 
@@ -89,7 +90,7 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
     result = {}
     for name in table.columns:
         column = table[name]
-        if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
+        if is_text(column):
             values = column.dropna()
             if len(values) == len(column) and all(isinstance(value, bool) for value in values):
                 column = column.astype(bool)

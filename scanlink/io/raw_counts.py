@@ -12,6 +12,7 @@ from scipy import sparse
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.disk import DiskCounts
+from scanlink.io.releases import layers_of
 
 __all__ = ["CountsCheck", "Layer", "check_counts", "pick_counts", "to_counts"]
 
@@ -103,12 +104,13 @@ def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnDat
     matrix, var, label = adata.X, adata.var, modality
     if name is not None:
         label = f"{modality}.layers[{name!r}]"
-        if name in adata.layers:
-            matrix = adata.layers[name]
+        layers = layers_of(adata)
+        if name in layers:
+            matrix = layers[name]
         elif name == "raw" and adata.raw is not None:
             matrix, var, label = adata.raw.X, adata.raw.var, f"{modality}.raw"
         else:
-            has = first_few(adata.layers) if len(adata.layers) else "none"
+            has = first_few(layers) if layers else "none"
             raise MissingKeyError(
                 f"{modality} has no layer {name!r}; layers found: {has}. For one modality only, "
                 "pass a mapping such as layer={'rna': 'counts'}"
@@ -123,7 +125,7 @@ def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnDat
 
 
 def _where_counts_may_be(adata: AnnData, *, but: str | None = None) -> str:
-    others = [name for name in adata.layers if name != but]
+    others = [name for name in layers_of(adata) if name != but]
     if "counts" in others:
         return "The file has a layer 'counts': pass layer='counts' if it holds the raw counts"
     if adata.raw is not None and but != "raw":

@@ -12,6 +12,7 @@ from scanlink.io.formats import read_table
 from scanlink.io.inputs import open_input
 from scanlink.io.opening import PathLikeStr
 from scanlink.io.raw_counts import Layer
+from scanlink.io.releases import layers_of
 from scanlink.io.screen_data import assemble_screen
 
 __all__ = ["read_screen"]
@@ -114,10 +115,12 @@ def read_screen(
 
 def _in_memory(guide: AnnData) -> AnnData:
     """Bring all counts of the guides into memory."""
-    layers = {name: _loaded(layer) for name, layer in guide.layers.items()}
+    layers = layers_of(guide)
+    if not any(isinstance(matrix, DiskCounts) for matrix in (guide.X, *layers.values())):
+        return guide
+    layers = {name: _loaded(layer) for name, layer in layers.items()}
     raw = None if guide.raw is None else {"X": _loaded(guide.raw.X), "var": guide.raw.var}
-    on_disk = any(isinstance(matrix, DiskCounts) for matrix in (guide.X, *guide.layers.values()))
-    return AnnData(_loaded(guide.X), obs=guide.obs, var=guide.var, layers=layers, raw=raw) if on_disk else guide
+    return AnnData(_loaded(guide.X), obs=guide.obs, var=guide.var, layers=layers, raw=raw)
 
 
 def _loaded(matrix: object) -> object:

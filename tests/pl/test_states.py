@@ -12,6 +12,7 @@ from pl.tables import sizes
 
 import scanlink as sl
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError
+from scanlink.io.releases import pulling
 from scanlink.pl import states
 
 E1, E2 = "chr1:100-200", "chr1:500-700"
@@ -26,7 +27,7 @@ def multiome(counts, state, depth, **columns):
     state = np.array(state)
     atac = ad.AnnData(sp.csr_matrix(np.column_stack([state & 1, state >> 1]).astype(np.int32)), obs=obs[[]].copy())
     atac.var_names = [E1, E2]
-    with md.set_options(pull_on_update=False):
+    with pulling(False):
         mdata = md.MuData({"rna": rna, "atac": atac})
     mdata.obs = obs
     return mdata

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import scanlink as sl
+from scanlink.io.releases import EXACT_NUMBERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
@@ -19,7 +20,7 @@ STATES = ["10", "01", "11"]
 
 def table(name):
     # The default parser is off by an ulp now and then.
-    return pd.read_csv(FOLDER / name, float_precision="round_trip")
+    return pd.read_csv(FOLDER / name, **EXACT_NUMBERS)
 
 
 @pytest.fixture(scope="module")
