@@ -26,6 +26,7 @@ __all__ = [
     "Robust",
     "Seed",
     "Theta",
+    "check_replicates",
     "explain",
     "ladder_stages",
 ]
@@ -55,7 +56,14 @@ def ladder_stages(value: Any) -> Any:
     >>> ladder_stages([[100, 0.1], [2500, None]])
     ((100, 0.1), (2500, None))
     """
-    return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
+    ladder = Ladder.of(value)
+    return ladder.stages if ladder.name == "custom" else ladder.name
+
+
+def check_replicates(p_value: str, ladder: Any) -> None:
+    """Raise a ValueError, for pydantic, where the bootstrap is chosen and has no replicates."""
+    if p_value == "bootstrap" and not Ladder.of(ladder).stages:
+        raise ValueError('p_value bootstrap needs replicates, and ladder is "none": set ladder, such as scent')
 
 
 class IsFile:
@@ -67,7 +75,9 @@ PathOrTable = BeforeValidator(lambda value: {"path": value} if isinstance(value,
 LadderStages = Annotated[
     str | tuple[tuple[int, float | None], ...],
     BeforeValidator(ladder_stages),
-    Field(description="replicates of the bootstrap: a name, or stages (replicates, go on below p)"),
+    Field(
+        description="replicates of the bootstrap, whatever p_value is: a name, stages (replicates, go on below p), or none"
+    ),
 ]
 Seed = Annotated[int, Field(description="seed of what is drawn; the same seed gives the same numbers")]
 Robust = Annotated[
