@@ -10,7 +10,6 @@ from scanlink.errors import OptionError
 __all__ = ["Ladder"]
 
 _NAMED: dict[str, tuple[tuple[int, float | None], ...]] = {
-    "none": (),
     # SCENT v1.0.1: each stage is entered when the p-value of the one before is below the number beside that one.
     "scent": ((100, 0.1), (500, 0.05), (2_500, 0.01), (25_000, 0.001), (50_000, None)),
     "capstone": ((100, 0.1), (2_500, None)),
@@ -18,6 +17,7 @@ _NAMED: dict[str, tuple[tuple[int, float | None], ...]] = {
     "epistasis": ((100, 0.1), (5_000, None)),
     # Permutations of Zhou et al. 2024, who go on while p is at most 10 / permutations.
     "glimmirs": ((100, 0.1), (1_000, 0.01), (10_000, None)),
+    "none": (),
 }
 
 

@@ -61,7 +61,24 @@ def ladder_stages(value: Any) -> Any:
 
 
 def check_replicates(p_value: str, ladder: Any) -> None:
-    """Raise a ValueError, for pydantic, where the bootstrap is chosen and has no replicates."""
+    """Check that the bootstrap has replicates where it is chosen.
+
+    Parameters
+    ----------
+    p_value
+        Kind of p-value that was chosen.
+    ladder
+        Name of a ladder, or its stages.
+
+    Raises
+    ------
+    ValueError
+        If the bootstrap is chosen and the ladder has no stage; pydantic makes an OptionError of it.
+
+    Examples
+    --------
+    >>> check_replicates("robust", "none")
+    """
     if p_value == "bootstrap" and not Ladder.of(ladder).stages:
         raise ValueError('p_value bootstrap needs replicates, and ladder is "none": set ladder, such as scent')
 
@@ -76,7 +93,7 @@ LadderStages = Annotated[
     str | tuple[tuple[int, float | None], ...],
     BeforeValidator(ladder_stages),
     Field(
-        description="replicates of the bootstrap, whatever p_value is: a name, stages (replicates, go on below p), or none"
+        description="replicates of the bootstrap, whatever p_value is: a name, or stages (replicates, go on below p)"
     ),
 ]
 Seed = Annotated[int, Field(description="seed of what is drawn; the same seed gives the same numbers")]

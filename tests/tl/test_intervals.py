@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
 import scipy.stats
@@ -49,7 +47,7 @@ def errors_of(counts, design, *, robust, clusters=None, weights=None):
 
 def near(low, high, estimate, variance, factor):
     half = factor * np.sqrt(variance)
-    assert (low, high) == pytest.approx((estimate - half, estimate + half), rel=1e-4, abs=1e-6)
+    assert (low, high) == pytest.approx((estimate - half, estimate + half), rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize(("robust", "cluster"), [("HC3", None), ("HC0", None), ("HC0", "donor")])
@@ -77,8 +75,8 @@ def test_epistasis__intervals_of_contrasts_interaction_and_reri(data, pairs, rob
     sets = sl.tl.enhancer_pairs(pairs.groupby("gene").head(4).assign(fdr=0.0))
     options = {"robust": robust, "cluster": cluster, "p_value": p_value, "ladder": None}
     table = sl.tl.epistasis(data.mdata, sets, formula="log(nUMI)", **options)
-    tested = table[table["status"] == "ok"].iloc[::4]
-    assert len(tested) > 2
+    tested = table[table["status"] == "ok"]
+    assert len(tested) > 4
     for row in tested.to_dict("records"):
         a, b = (counts_of(data.mdata, "atac", row[f"enhancer_{k}"]) > 0 for k in (1, 2))
         design = np.column_stack([np.ones(500), np.log(data.mdata.obs["nUMI"]), a & ~b, b & ~a, a & b]).astype(float)
@@ -96,33 +94,20 @@ def test_epistasis__intervals_of_contrasts_interaction_and_reri(data, pairs, rob
         near(row["ci_low_reri"], row["ci_high_reri"], reri, slope @ matrix[2:, 2:] @ slope, factor)
 
 
-def test_screen_interactions__interval():
-    screen = sl.tl.simulate_screen(n_cells=1200, n_genes=4, n_targets=8, guides_per_cell=5.0, seed=2)
+@pytest.mark.parametrize("p_value", ["robust", "wald"])
+def test_interactions__interval_of_a_screen(p_value):
+    screen = sl.tl.simulate_screen(n_cells=1500, n_genes=4, n_targets=4, guides_per_cell=6.0, seed=2)
     mdata = screen.mdata
-    pairs = sl.tl.target_pairs(sl.pp.screen_pairs(mdata, screen.genes))
-    table = {}
-    for p_value, robust in product(["robust", "wald"], ["HC3"]):
-        table[p_value] = sl.tl.screen_interactions(
-            mdata,
-            pairs,
-            formula="guide_count",
-            family="poisson",
-            p_value=p_value,
-            robust=robust,
-            controls=[],
-            min_both=4,
-        )
-    ok = table["robust"]["status"] == "ok"
-    assert ok.any()
-    for place in np.flatnonzero(ok)[:5]:
-        for p_value, found in table.items():
-            row = found.iloc[place]
-            error = row["se_interaction" if p_value == "wald" else "se_robust_interaction"]
-            near(
-                row["ci_low_interaction"],
-                row["ci_high_interaction"],
-                row["beta_interaction"],
-                error**2,
-                scipy.stats.norm.ppf(LEVEL),
-            )
-            assert row["ci_low_interaction"] < row["beta_interaction"] < row["ci_high_interaction"]
+    mdata["guide"].var["efficiency"] = 1.0
+    options = {"formula": "guide_count", "family": "poisson", "p_value": p_value, "controls": []}
+    table = sl.tl.screen_interactions(mdata, screen.target_pairs, **options)
+    tested = table[table["status"] == "ok"]
+    assert len(tested) > 1
+    for row in tested.itertuples():
+        a, b = (np.asarray(sl.pp.perturbation(mdata, name), dtype=float) for name in (row.target_1, row.target_2))
+        design = np.column_stack([np.ones(a.size), mdata.obs["guide_count"], a, b, a * b])
+        counts = counts_of(mdata, "rna", row.gene)
+        coef, matrix, factor = errors_of(counts, design, robust="HC3")
+        if p_value == "wald":
+            matrix = sm.GLM(counts, design, family=sm.families.Poisson()).fit(tol=1e-12).cov_params()
+        near(row.ci_low_interaction, row.ci_high_interaction, coef[4], matrix[4, 4], factor)

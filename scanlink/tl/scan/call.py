@@ -109,11 +109,11 @@ def scan(
         A row a group and pair: group, gene, peak, distance (bp), n_cells, frac_gene, frac_peak (share of cells that are
         non-zero), beta (natural log), fold_change (its exponential), se, z, a ``p_*`` for each kind of p-value (p is
         model-based; p_robust, p_boot, p_tail), se_robust, ci_low and ci_high (95 % interval of beta by se_robust, of t
-        with ``cluster``), n_boot, p_value, fdr (within the scope), fdr_all (over everything), status, and
-        of a negative binomial theta and theta_converged (False where counts vary no more than Poisson counts, so that theta has no maximum). ``status`` is ``ok`` for tested
-        pairs, else ``gene_rare``, ``peak_rare``, ``separated`` (the gene is 0 in all open, or all closed, cells),
-        ``collinear`` (the peak is the same in every cell, or covariates explain it), ``too_few_cells``,
-        ``too_few_clusters`` or ``not_converged``, and the estimates are NaN.
+        with ``cluster``), n_boot, p_value, fdr (within the scope), fdr_all (over everything), status, and of a negative
+        binomial theta and theta_converged (False where counts vary no more than Poisson counts, so that theta has no
+        maximum). ``status`` is ``ok`` for tested pairs, else ``gene_rare``, ``peak_rare``, ``separated`` (the gene is 0
+        in all open, or all closed, cells), ``collinear`` (the peak is the same in every cell, or covariates explain
+        it), ``too_few_cells``, ``too_few_clusters`` or ``not_converged``, and the estimates are NaN.
 
     Raises
     ------
