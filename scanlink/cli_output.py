@@ -25,7 +25,8 @@ def tell(outcome: Outcome) -> None:
     written = [analysis for analysis in outcome.analyses if analysis.table.name in outcome.tables]
     for analysis in written:
         table, reasons = outcome.tables[analysis.table.name], outcome.not_followed.get(analysis.name, {})
-        for line in analysis.section.summary(table, analysis.alpha(outcome.sections), reasons):
+        rates = outcome.sections[analysis.level].model_dump() if analysis.level else {}
+        for line in analysis.section.summary(table, rates, reasons):
             print(line)
     _print_blocks(outcome)
     for analysis in written:

@@ -26,6 +26,7 @@ __all__ = [
     "Robust",
     "Seed",
     "Theta",
+    "check_replicates",
     "explain",
     "ladder_stages",
     "section_model",
@@ -56,7 +57,31 @@ def ladder_stages(value: Any) -> Any:
     >>> ladder_stages([[100, 0.1], [2500, None]])
     ((100, 0.1), (2500, None))
     """
-    return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
+    ladder = Ladder.of(value)
+    return ladder.stages if ladder.name == "custom" else ladder.name
+
+
+def check_replicates(p_value: str, ladder: Any) -> None:
+    """Check that the bootstrap has replicates where it is chosen.
+
+    Parameters
+    ----------
+    p_value
+        Kind of p-value that was chosen.
+    ladder
+        Name of a ladder, or its stages.
+
+    Raises
+    ------
+    ValueError
+        If the bootstrap is chosen and the ladder has no stage; pydantic makes an OptionError of it.
+
+    Examples
+    --------
+    >>> check_replicates("robust", "none")
+    """
+    if p_value == "bootstrap" and not Ladder.of(ladder).stages:
+        raise ValueError('p_value bootstrap needs replicates, and ladder is "none": set ladder, such as scent')
 
 
 class IsFile:
@@ -79,7 +104,9 @@ PathOrTable = OrScalar(lambda value: {"path": value} if isinstance(value, str) e
 LadderStages = Annotated[
     str | tuple[tuple[int, float | None], ...],
     BeforeValidator(ladder_stages),
-    Field(description="replicates of the bootstrap: a name, or stages (replicates, go on below p)"),
+    Field(
+        description="replicates of the bootstrap, whatever p_value is: a name, or stages (replicates, go on below p)"
+    ),
 ]
 Seed = Annotated[int, Field(description="seed of what is drawn; the same seed gives the same numbers")]
 Robust = Annotated[

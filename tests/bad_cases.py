@@ -194,6 +194,11 @@ CASES = (
     Case("a section that is a number", options(scan=4), r"line \d+: scan: expected a section with keys.*found 4"),
     Case("a value that is not a choice", options(scan__p_value="exact"), "scan.p_value: .*'bootstrap'.*'exact'"),
     Case("a ladder that does not exist", options(scan__ladder="capston"), "scan.ladder: .*capston"),
+    Case(
+        "the bootstrap without replicates",
+        options(scan__p_value="bootstrap", scan__ladder="none"),
+        "scan: p_value bootstrap needs replicates",
+    ),
     Case("a number out of bounds", options(pairs={"window": -1}), "pairs.window: .*greater.*-1"),
     Case("input is missing", options(input=None), r"run\.yaml: input: missing: this key must be given"),
     Case("genes are missing", options(genes=None), "give genes .* or pairs.path"),

@@ -41,7 +41,7 @@ COMMON = {"mdata", "pairs", "guides", "groupby", "groups", "client", "out"}
 # Names of options in calls, where these have others, and the section that has them.
 NAMED = {"fdr_method": "method", "fdr_scope": "scope"}
 
-_TESTED = "p_value: robust, ladder: scent, seed: 1"
+_TESTED = "p_value: robust, seed: 1"
 _FORMULA = '"prep_batch + guide_count + offset(log(nUMI))"'
 RUNS = {
     "scan": f"""\

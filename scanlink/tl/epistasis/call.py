@@ -33,8 +33,8 @@ def epistasis(
     family: str = "poisson",
     model: str = "joint",
     coding: str = "indicator",
-    p_value: PValue = "bootstrap",
-    ladder: str | Iterable[tuple[int, float | None]] = "epistasis",
+    p_value: PValue = "robust",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "epistasis",
     seed: int = 0,
     cluster: str | None = None,
     robust: str = "HC3",
@@ -68,10 +68,11 @@ def epistasis(
         reproduces published tables, and nothing else speaks for it.
     p_value
         Which p-value of the interaction the false discovery rate is taken on: ``"wald"``, ``"robust"``,
-        ``"bootstrap"`` or ``"tail"``. The bootstrap is run only when it is chosen.
+        ``"bootstrap"`` or ``"tail"``. All are computed, the bootstrap where ``ladder`` is not none.
     ladder
-        Replicates of the bootstrap: ``"epistasis"`` (100, then 5,000 below .1), ``"scent"``, ``"capstone"`` or stages
-        ``(replicates, go on below p)``. Each coefficient of a pair climbs by its own p-value, on shared replicates.
+        Replicates of the bootstrap: ``"epistasis"`` (100, then 5,000 below .1), ``"scent"``, ``"capstone"``, stages
+        ``(replicates, go on below p)``, or ``"none"`` or None to do without. Each coefficient of a pair climbs by its
+        own p-value, on shared replicates.
     seed
         Of the bootstrap. Same seed, same numbers, whatever the number of workers.
     cluster

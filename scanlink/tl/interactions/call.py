@@ -33,7 +33,7 @@ def screen_interactions(
     formula: str = "guide_count + percent.mito + offset(log(nUMI))",
     family: str = "negbin",
     p_value: str = "robust",
-    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "none",
     permutations: str | int | Iterable[tuple[int, float | None]] = "glimmirs",
     seed: int = 0,
     theta: str = "held",

@@ -47,6 +47,7 @@ def scan_rows(given: Given, options: ScanOptions) -> ScanPlan:
         groups=given.groups.only,
         cluster=options.cluster,
         min_cells=options.min_cells,
+        p_value=options.p_value,
     )
     costs = PairCosts(
         gene,

@@ -32,7 +32,7 @@ def screen(
     formula: str = "guide_count + percent.mito + offset(log(nUMI))",
     family: str = "negbin",
     p_value: str = "robust",
-    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "none",
     permutations: str | int | Iterable[tuple[int, float | None]] = "glimmirs",
     seed: int = 0,
     theta: str = "held",
@@ -72,9 +72,10 @@ def screen(
         ``"negbin"``: theta by maximum likelihood, as ``glm.nb`` of R has it; or ``"poisson"``.
     p_value
         Which p-value the false discovery rate is taken on: ``"wald"`` (that of GLiMMIRS), ``"robust"``,
-        ``"bootstrap"``, ``"tail"`` or ``"permutation"``. Bootstrap and permutation are run only when chosen.
+        ``"bootstrap"``, ``"tail"`` or ``"permutation"``. Permutation is
+        run only when chosen, the bootstrap where there is a ``ladder``.
     ladder
-        Replicates of the bootstrap, as in :func:`scanlink.tl.scan`.
+        Replicates of the bootstrap, as in :func:`scanlink.tl.scan`: ``"scent"`` or another; ``"none"`` does without.
     permutations
         A number, or stages ``(permutations, go on below p)``, each of which contains the one before: ``"glimmirs"``
         is 100, 1,000 below .1, 10,000 below .01.

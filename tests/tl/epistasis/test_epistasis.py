@@ -50,7 +50,7 @@ def test_epistasis__has_a_row_and_a_status_for_every_pair(data, pairs):
     assert table.loc[~tested, numbers].isna().all(axis=None)
     assert (table.filter(like="n_boot").to_numpy()[tested] == 200).all()
     assert (table[["n_00", "n_10", "n_01", "n_11"]].sum(axis=1) == table["n_cells"]).all()
-    assert (table["p_value"].dropna() == table["p_boot_interaction"].dropna()).all()
+    assert (table["p_value"].dropna() == table["p_robust_interaction"].dropna()).all()
 
 
 def test_epistasis__numbers_are_those_of_the_kernels(data, pairs):

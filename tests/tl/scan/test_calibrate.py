@@ -87,14 +87,12 @@ def test_calibrate__table_counts_the_p_values(data, found):
 
 
 @pytest.mark.parametrize(
-    ("p_value", "kinds"), [("bootstrap", {"wald", "robust", "bootstrap"}), ("wald", {"wald", "robust"})]
+    ("ladder", "kinds"), [([(50, None)], {"wald", "robust", "bootstrap"}), ("none", {"wald", "robust"})]
 )
-def test_calibrate__has_the_kinds_that_were_computed(data, pairs, p_value, kinds):
-    some = sl.tl.calibrate(
-        data.mdata, pairs.iloc[:20], groupby="celltype", groups=["CD14-Mono"], p_value=p_value, ladder=[(50, None)]
-    )
+def test_calibrate__has_the_kinds_that_were_computed(data, pairs, ladder, kinds):
+    some = sl.tl.calibrate(data.mdata, pairs.iloc[:20], groupby="celltype", groups=["CD14-Mono"], ladder=ladder)
     assert kinds <= set(some.table["kind"])
-    assert ("bootstrap" in set(some.table["kind"])) == (p_value == "bootstrap")
+    assert ("bootstrap" in set(some.table["kind"])) == (ladder != "none")
     assert some.table["group"].unique().tolist() == ["CD14-Mono"]
 
 
