@@ -15,6 +15,7 @@ from scanlink.tables import ASKED
 __all__ = [
     "KINDS",
     "LEAST",
+    "EmptyTableError",
     "Floats",
     "as_text",
     "asked_rows",
@@ -49,6 +50,10 @@ _JOINT = (
 )
 
 
+class EmptyTableError(InputError):
+    """A table has the columns, but no row to draw."""
+
+
 def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.DataFrame:
     """Return the table, if it has the columns and a row; or else raise InputError or MissingKeyError."""
     if not isinstance(table, pd.DataFrame):
@@ -57,13 +62,13 @@ def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.Dat
     if absent := [column for column in needed if column not in table.columns]:
         raise MissingKeyError(f"the table {name} has no column {first_few(absent)}; expected {needed}")
     if not len(table):
-        raise InputError(f"the table {name} is empty: nothing to draw")
+        raise EmptyTableError(f"the table {name} is empty: nothing to draw")
     return table
 
 
 def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFrame:
     """Return the rows of one group; None: all."""
-    if group is None:
+    if group is None or (isinstance(table, pd.DataFrame) and table.empty):
         return table
     if "group" not in table.columns:
         raise MissingKeyError(f"the table {name} has no column 'group' to find {group!r} in: leave group out")
