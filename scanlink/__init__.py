@@ -11,6 +11,7 @@ The parts, each imported when it is first used, so that ``import scanlink`` stay
 - ``report``: one page about a run
 - ``stats``: the same statistics on plain arrays
 - ``cluster``: a Dask client
+- ``settings``: how much is said
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from importlib import import_module
 from types import ModuleType
 
 __version__ = "0.1.0"
-__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "report", "stats", "tl"]
+__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "report", "settings", "stats", "tl"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -12,9 +12,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scanlink.errors import InputError, OptionError
+from scanlink.errors import EmptyTableError, InputError, OptionError
 from scanlink.pl._looks import new_axes, with_windows
-from scanlink.pl._tables import EmptyTableError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

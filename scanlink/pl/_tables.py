@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, OptionError, first_few
 from scanlink.p_values import PERMUTED_KINDS
 from scanlink.tables import ASKED
 
 __all__ = [
     "KINDS",
     "LEAST",
-    "EmptyTableError",
     "Floats",
     "as_text",
     "asked_rows",
@@ -48,10 +47,6 @@ _JOINT = (
     *("group", "group_screen", "gene_screen", "target", "kind", "beta_link", "p_link", "fdr_link", "status_link"),
     *("beta_screen", "p_screen", "fdr_screen", "status_screen"),
 )
-
-
-class EmptyTableError(InputError):
-    """A table has the columns, but no row to draw."""
 
 
 def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from mudata import MuData
 from pydantic import BaseModel, ValidationError
 
 from scanlink import io
-from scanlink.errors import InputError, OptionError, first_few
+from scanlink.errors import EmptyTableError, InputError, OptionError, first_few
 from scanlink.options import GroupOptions, Options, explain
 from scanlink.pp.groups import group_names
 from scanlink.run import FolderLock, Plan, RunStats, Work, check_client, client_for, run_work
@@ -49,8 +49,9 @@ def call(
     """Run an analysis on data, and return its table.
 
     ``arguments`` are those of the public call by name: ``mdata``, ``groupby``, ``groups``, ``client`` and ``out``, and
-    the options of the analysis, of which ``fdr_method`` is ``method``. The rows are made of ``tables``; ``counts``
-    makes the store of ``mdata``, below a folder if need be, and further tables.
+    the options of the analysis, of which ``fdr_method`` is ``method``. The rows are made of ``tables``, and of an
+    empty one an empty table is made; ``counts`` makes the store of ``mdata``, below a folder if need be, and further
+    tables.
     """
     fields, names = analysis.options.model_fields, {"method": "fdr_method"}
     values = {name: arguments[names.get(name, name)] for name in fields if names.get(name, name) in arguments}
@@ -64,8 +65,13 @@ def call(
         with FolderLock(folder) as lock:
             store, more = counts(arguments["mdata"], folder)
             given = Given(folder, sections or {}, store, {**tables, **more}, groups)
-            plan = analysis.rows(given, options)
-            assert plan is not None
+            try:
+                plan = analysis.rows(given, options)
+            except EmptyTableError as error:
+                log.warning("nothing is tested: %s", error)
+                plan = None
+            if plan is None:
+                return analysis.table.empty(options)
             with client_for(client, cost=plan.cost) as workers:
                 compute(analysis, plan, client=workers, problem=lock.problem).raise_failures()
             return analysis.finish([plan], given, options)
