@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scanlink.options import File, GroupOptions, IsFile, Options
+from scanlink.pp.query import parse_query
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "InputFiles", "Prepared", "Run", "WholeRun", "fields_of"]
+__all__ = ["CellOptions", "Experiment", "InputFiles", "Prepared", "Run", "WholeRun", "fields_of"]
 
 
 class Run(Protocol):
@@ -50,6 +51,25 @@ class WholeRun(Options):
         if sections["genes"] is None and sections["pairs"].path is None:
             raise ValueError("give genes (a GTF or BED file, or {gencode: 44}) or pairs.path (a table of pairs)")
         return self
+
+
+class CellOptions(Options):
+    """Which cells are kept, of those that all files have."""
+
+    query: str | None = Field(
+        None, description='keeps the cells of which this is true, such as "percent.mito < 20 and doublet == False"'
+    )
+
+    @field_validator("query")
+    @classmethod
+    def _can_be_read(cls, query: str | None) -> str | None:
+        if query is not None:
+            parse_query(query)
+        return query
+
+    def sections(self) -> dict[str, Any]:
+        """Give what the store depends on: nothing where all cells are kept, so that earlier runs go on."""
+        return {} if self.query is None else {"cells": self.model_dump()}
 
 
 class InputFiles(Options):
