@@ -10,6 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pl.tables import links_table
+from pp.tenx_file import SIMULATED, write_10x
 
 import scanlink as sl
 from scanlink.errors import InputError, OptionError
@@ -61,6 +62,33 @@ def test_pictures__are_in_the_outputs_of_a_notebook(tmp_path):
     # The axes are there still, for who goes on with them.
     assert "Axes" in outputs[0][-1]["text/plain"]
     assert outputs[6][0]["text/plain"] == "b'%PDF'"
+
+
+WHOLE = """
+import warnings, muon
+warnings.simplefilter("ignore")
+mdata = muon.read_10x_h5({path!r})
+mdata.obs["celltype"] = pd.read_csv({cells!r}, index_col=0)["celltype"].reindex(mdata.obs_names)
+sl.pp.qc(mdata)
+sl.pp.filter_cells(mdata, "nUMI > 0")
+sl.pp.filter_features(mdata, min_fraction=0.1)
+pairs = sl.pp.cis_pairs(mdata, sl.io.read_genes({genes!r}))
+links = sl.tl.scan(mdata, pairs, groupby="celltype", formula="log(nUMI)", p_value="robust")
+len(links)
+"""
+
+
+def test_notebook__from_muon_to_pictures(tmp_path):
+    genes = SIMULATED.genes
+    bed = genes[["chrom", "start", "end", "gene"]].assign(score=0, strand=genes["strand"])
+    bed.to_csv(tmp_path / "genes.bed", sep="\t", header=False, index=False)
+    SIMULATED.mdata.obs[["celltype"]].to_csv(tmp_path / "cells.csv")
+    names = {"path": write_10x(tmp_path / "matrix.h5"), "cells": "cells.csv", "genes": "genes.bed"}
+    whole = WHOLE.format(**{name: str(tmp_path / path) for name, path in names.items()})
+    states = "sl.pl.states(mdata, links['gene'][0], *links['peak'][:2], formula='offset(log(nUMI))')"
+    _, scanned, *pictures = execute(PREPARE, whole, "sl.pl.qq(links)", "sl.pl.volcano(links)", states, folder=tmp_path)
+    assert int(scanned[-1]["text/plain"]) > 100
+    assert [sum("image/png" in data for data in output) for output in pictures] == [1, 1, 1]
 
 
 def test_page__of_a_run_shows_no_picture_in_a_notebook(tmp_path):

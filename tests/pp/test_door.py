@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,35 +12,13 @@ import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 from pandas.testing import assert_frame_equal
+from pp.tenx_file import SIMULATED, write_10x
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError
 from scanlink.io.opening import quiet
 
-SIMULATED = sl.ds.simulate(n_cells=260, n_genes=12, n_peaks=60, n_links=10, n_interactions=2, seed=4)
 TYPES = SIMULATED.mdata.obs["celltype"].astype(str)
-
-
-def write_10x(path: Path) -> Path:
-    """Write the simulated counts as Cell Ranger ARC does; two genes have one symbol, and peaks no coordinates."""
-    rna, atac = SIMULATED.mdata["rna"], SIMULATED.mdata["atac"]
-    counts = sp.csr_matrix(sp.hstack([rna.X, atac.X]))
-    symbols = rna.var_names.to_numpy(dtype=object).copy()
-    symbols[1] = symbols[0]
-    with h5py.File(path, "w") as file:
-        matrix = file.create_group("matrix")
-        matrix["barcodes"] = np.array(rna.obs_names, dtype="S")
-        for name in ("data", "indices", "indptr"):
-            matrix[name] = getattr(counts, name).astype(np.int64)
-        matrix["shape"] = np.array(counts.shape[::-1], dtype=np.int32)
-        features = matrix.create_group("features")
-        features["id"] = np.array([*rna.var["gene_id"], *atac.var_names], dtype="S")
-        features["name"] = np.array([*symbols, *atac.var_names], dtype="S")
-        features["feature_type"] = np.array(["Gene Expression"] * rna.n_vars + ["Peaks"] * atac.n_vars, dtype="S")
-        features["genome"] = np.array(["GRCh38"] * counts.shape[1], dtype="S")
-        features["interval"] = np.array(["chr1:1-2"] * rna.n_vars + list(atac.var_names), dtype="S")
-        features["_all_tag_keys"] = np.array(["genome", "interval"], dtype="S")
-    return path
 
 
 @pytest.fixture(scope="module")
