@@ -11,6 +11,7 @@ The parts, each imported when it is first used, so that ``import scanlink`` stay
 - ``report``: one page about a run
 - ``stats``: the same statistics on plain arrays
 - ``cluster``: a Dask client
+- ``settings``: how much is said
 
 and :func:`follow`, which gives the tables of a run as they come.
 """
@@ -21,7 +22,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "report", "stats", "tl"]
+__all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "report", "settings", "stats", "tl"]
 # Calls that belong to no room, and where they stand.
 _CALLS = {"follow": "pipeline.arrivals"}
 

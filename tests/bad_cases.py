@@ -207,6 +207,21 @@ CASES = (
         options(input={"path": "a.h5mu", "rna": "b.rds"}),
         "give either one path, or rna and atac",
     ),
+    Case(
+        "a query of cells that is code",
+        options(cells={"query": "__import__('os')"}),
+        r"run\.yaml, line \d+: cells.query: .*would be a function, and a query has none",
+    ),
+    Case(
+        "a query of a column that is not there",
+        options(cells={"query": "doublets == False"}),
+        "the query names 'doublets', which is no column of cells",
+    ),
+    Case(
+        "a query that is true of no cell",
+        options(cells={"query": "percent.mito > 100"}),
+        "the query 'percent.mito > 100' is true of none of 200 cells",
+    ),
     Case("rna without atac", options(input={"rna": "b.rds"}), "rna and atac are both needed"),
     # The command line and the run folder
     Case("--set without a value", nothing, "expected key=value", words=(*RUN, "--set", "scan.seed")),

@@ -29,7 +29,7 @@ FLOORS = (
     ("io",),
     ("adjustment",),
     ("stats",),
-    ("options", "ladder", "files", "p_values", "tables", "errors", "version"),
+    ("options", "ladder", "files", "p_values", "tables", "settings", "errors", "version"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {"distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "jinja2", "torch"}

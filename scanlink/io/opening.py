@@ -137,6 +137,8 @@ def quiet() -> Iterator[None]:
             ("Variable names are not unique", UserWarning),
             ("obs_names are not unique", UserWarning),
             ("var_names are not unique", UserWarning),
+            ("var_names is not unique", UserWarning),
+            ("obs_names is not unique", UserWarning),
             ("Cannot join columns with the same name", UserWarning),
             ("Moving element from .uns", FutureWarning),
         ):

@@ -13,11 +13,12 @@ import pandas as pd
 from scanlink.cluster import Profile, load_profile
 from scanlink.io.opening import existing_file
 from scanlink.options import IsFile, Options
-from scanlink.pipeline.experiment import Prepared, Run
+from scanlink.pipeline.experiment import Looked, Prepared, Run
 from scanlink.pipeline.experiments import experiment_of
 from scanlink.pipeline.outline import Outline
 from scanlink.pp.formula import parse_formula
 from scanlink.pp.groups import group_members
+from scanlink.pp.query import named_columns, parse_query
 from scanlink.run import Plan
 from scanlink.run.local import available_cores
 from scanlink.run.progress import duration
@@ -40,6 +41,7 @@ class Estimate:
     n_pairs: int  # of features that are frequent enough, by a sample of cells
     n_pairs_most: int  # of all features
     groups: dict[str, tuple[int, str]]  # cells of each group, and what does not test it, why, or ""
+    unfiltered: list[str]  # columns by which a run filters cells when it has computed them; not done here
     seconds: dict[str, float] = field(default_factory=dict)  # on one core, by analysis that stands at the start
     n_blocks: int = 0
     n_rows: int = 0  # of the tables of these, all groups together
@@ -55,6 +57,8 @@ class Estimate:
         yield f"{self.n_cells:,} cells in {len(self.groups)} groups"
         for name, (n_cells, problem) in self.groups.items():
             yield f"  {name:<24}{n_cells:>9,}{f'  not tested: {problem}' if problem else ''}"
+        if self.unfiltered:
+            yield f"of all cells: the query needs {', '.join(self.unfiltered)}, computed from the counts"
         yield f"about {self.n_pairs:,} pairs a group, at most {self.n_pairs_most:,}"
         for name, seconds in self.seconds.items():
             yield f"{name}: about {duration(seconds)} on one core"
@@ -81,6 +85,7 @@ def check(options: Run) -> Estimate:
             existing_file(path, "a file that the options name")
     profile, experiment = load_profile(options.cluster), experiment_of(options)
     looked = experiment.look(options)
+    unfiltered = _filter(looked, options.cells.query)
     store = Outline(Path("outline"), looked.mdata, looked.computed)
     sections = experiment.sections(options)
     analyses = experiment.asked(sections)
@@ -92,7 +97,7 @@ def check(options: Run) -> Estimate:
     pairs = tables["pairs"]
     tables["pairs"] = frequent = _frequent(pairs, store, looked.min_fraction)
     groups = {name: (int(cells.size), "") for name, cells in members.items()}
-    estimate = Estimate(store.n_cells, len(frequent), len(pairs), groups)
+    estimate = Estimate(store.n_cells, len(frequent), len(pairs), groups, unfiltered)
     with tempfile.TemporaryDirectory(prefix="scanlink-check-") as folder:
         given = experiment.given(options, Prepared(store, tables, []), Path(folder))
         for analysis in analyses:
@@ -106,6 +111,21 @@ def check(options: Run) -> Estimate:
     _place(estimate, profile)
     _size(estimate, store, frequent)
     return estimate
+
+
+def _filter(looked: Looked, query: str | None) -> list[str]:
+    """Keep the cells of the query, unless it names columns that are computed from the counts: those are listed."""
+    if query is None:
+        return []
+    from scanlink.pp.column_names import OTHER_NAMES
+    from scanlink.pp.kept_cells import filter_cells
+
+    there = {str(name) for part in (looked.mdata, *looked.mdata.mod.values()) for name in part.obs}
+    computed = {name for ours in looked.computed for name in (ours, *OTHER_NAMES.get(ours, ("", ()))[1])}
+    unknown = sorted((named_columns(parse_query(query)) - there) & computed)
+    if not unknown:
+        filter_cells(looked.mdata, query)
+    return unknown
 
 
 def _files(options: Options | Any) -> Iterator[str]:

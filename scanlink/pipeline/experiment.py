@@ -8,19 +8,43 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scanlink.io.assays import Assay
 from scanlink.options import File, GroupOptions, IsFile, Options
+from scanlink.pp.query import parse_query
 from scanlink.pp.survey import MITO_PREFIX
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "InputFiles", "Looked", "Prepared", "Run", "WholeRun", "fields_of"]
+__all__ = ["CellOptions", "Experiment", "InputFiles", "Looked", "Prepared", "Run", "WholeRun", "fields_of"]
+
+
+class CellOptions(Options):
+    """Which cells are kept, of those that all files have."""
+
+    query: str | None = Field(
+        None, description='keeps the cells of which this is true, such as "percent.mito < 20 and doublet == False"'
+    )
+
+    @field_validator("query")
+    @classmethod
+    def _can_be_read(cls, query: str | None) -> str | None:
+        if query is not None:
+            parse_query(query)
+        return query
+
+    def sections(self) -> dict[str, Any]:
+        """Give what the store depends on: nothing where all cells are kept, so that earlier runs go on."""
+        return {} if self.query is None else {"cells": self.model_dump()}
 
 
 class Run(Protocol):
     """What the options of every run have besides its input and its analyses."""
+
+    @property
+    def cells(self) -> CellOptions:
+        """Which cells are kept."""
 
     @property
     def groups(self) -> GroupOptions:

@@ -12,7 +12,7 @@ from scanlink.io import assays
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, InputFiles, Looked, Prepared, WholeRun
+from scanlink.pipeline.experiment import CellOptions, Experiment, InputFiles, Looked, Prepared, WholeRun
 from scanlink.pipeline.prepare import computed_columns, genes_file, known_pairs, prepare_once
 from scanlink.tl.epistasis import EPISTASIS
 from scanlink.tl.epistasis.options import EpistasisOptions
@@ -57,6 +57,7 @@ class RunOptions(WholeRun):
 
     input: Annotated[InputOptions, PathOrTable] = Field(description="where the counts are")
     genes: Annotated[GenesOptions | None, PathOrTable] = Field(None, description="where the genes are")
+    cells: CellOptions = Field(CellOptions(), description="which cells are kept")
     groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
     pairs: PairOptions = Field(PairOptions(), description="which gene-peak pairs are asked for")
     scan: ScanOptions = Field(ScanOptions(), description="how each pair is tested")
@@ -82,7 +83,7 @@ def prepare(options: RunOptions, folder: Path) -> Prepared:
     genes = genes_file(options.genes)
     return prepare_once(
         folder,
-        sections={**options.input.sections(), "pairs": options.pairs.model_dump()},
+        sections={**options.input.sections(), "pairs": options.pairs.model_dump(), **options.cells.sections()},
         files=[*options.input.files, genes, options.pairs.path],
         names=("pairs",),
         make=lambda: _read(options, genes),
@@ -96,6 +97,9 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
     mdata = _opened(options)
     survey = pp.Survey(mdata, mito_prefix=options.input.prefix)
     pp.qc(mdata, survey=survey, mito_prefix=options.input.prefix)
+    if options.cells.query is not None:
+        mdata = pp.filter_cells(mdata, options.cells.query)
+        survey = survey.of(mdata)
     if options.pairs.path is None:
         # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
         fraction = options.pairs.min_fraction

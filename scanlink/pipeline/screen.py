@@ -13,7 +13,7 @@ from scanlink.io import assays
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_target_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, InputFiles, Looked, Prepared, WholeRun, fields_of
+from scanlink.pipeline.experiment import CellOptions, Experiment, InputFiles, Looked, Prepared, WholeRun, fields_of
 from scanlink.pipeline.prepare import computed_columns, genes_file, known_pairs, prepare_once
 from scanlink.tl.interactions import INTERACTIONS
 from scanlink.tl.interactions.options import InteractionOptions
@@ -64,6 +64,7 @@ class ScreenRunOptions(WholeRun):
 
     input: Annotated[ScreenInputOptions, PathOrTable] = Field(description="where the counts are")
     genes: Annotated[GenesOptions | None, PathOrTable] = Field(None, description="where the genes are")
+    cells: CellOptions = Field(CellOptions(), description="which cells are kept")
     groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
     guides: GuideOptions = Field(GuideOptions(), description="which guides a cell has")
     pairs: ScreenPairOptions = Field(ScreenPairOptions(), description="which target-gene pairs are asked for")
@@ -97,6 +98,7 @@ def prepare(options: ScreenRunOptions, folder: Path) -> Prepared:
             "guides": options.guides.model_dump(),
             "pairs": options.pairs.model_dump(),
             "cell_cycle": {"scores": cell_cycle},
+            **options.cells.sections(),
         },
         files=[*options.input.files, genes, options.pairs.path],
         names=("pairs", "guides"),
@@ -113,6 +115,8 @@ def _read(options: ScreenRunOptions, genes: str | None, cell_cycle: list[str]) -
     mdata = io.read_screen(**options.input.model_dump(exclude={"mito_prefix"}))
     pp.assign_guides(mdata, method=options.guides.assign, threshold=options.guides.threshold)
     pp.screen_qc(mdata, mito_prefix=options.input.prefix)
+    if options.cells.query is not None:
+        mdata = pp.filter_cells(mdata, options.cells.query)
     if not set(cell_cycle) <= set(mdata.obs.columns):
         pp.cell_cycle(mdata)
     pairs = _pairs(options, genes, mdata)

@@ -68,7 +68,7 @@ def arcs(
     Raises
     ------
     InputError
-        If a table is empty, the region cannot be read, or coordinates cannot be found.
+        If the annotation is empty, the region cannot be read, or coordinates cannot be found.
     MissingKeyError
         If a column, a group or the chromosome is not there.
     OptionError

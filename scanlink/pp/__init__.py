@@ -8,6 +8,7 @@ from scanlink.pp.features import FeatureStatistics, feature_statistics, filter_f
 from scanlink.pp.genome import cis_pairs
 from scanlink.pp.guide_assignment import assign_guides, guide_calls, perturbation
 from scanlink.pp.hvg import highly_variable_genes
+from scanlink.pp.kept_cells import filter_cells
 from scanlink.pp.qc import qc, screen_qc
 from scanlink.pp.screen_pairs import screen_pairs
 from scanlink.pp.survey import Survey
@@ -20,6 +21,7 @@ __all__ = [
     "cell_cycle",
     "cis_pairs",
     "feature_statistics",
+    "filter_cells",
     "filter_features",
     "guide_calls",
     "highly_variable_genes",

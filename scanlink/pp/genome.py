@@ -19,7 +19,7 @@ from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.contigs import as_named_by, say_what_is_alone
 from scanlink.pp.annotation import match_genes
 from scanlink.pp.build import warn_of_build
-from scanlink.pp.modalities import get_modality
+from scanlink.pp.door import Multiome, enter
 
 __all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
 
@@ -27,7 +27,7 @@ log = logging.getLogger("scanlink")
 
 
 def cis_pairs(
-    mdata: MuData,
+    mdata: Multiome,
     genes: pd.DataFrame,
     *,
     window: int = 500_000,
@@ -35,6 +35,8 @@ def cis_pairs(
     overlap: Literal["any", "center"] = "any",
     match: Literal["gene_id", "name"] | None = None,
     only: Iterable[str] | None = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> pd.DataFrame:
     """List the peaks near each gene.
 
@@ -45,7 +47,8 @@ def cis_pairs(
     Parameters
     ----------
     mdata
-        The dataset; ``atac.var`` has ``chrom``, ``start``, ``end``. May be backed: no count is read.
+        The dataset; ``atac.var`` has ``chrom``, ``start``, ``end``, or an ``interval`` of 10x, or peaks are named by
+        their place. May be backed: no count is read.
     genes
         Annotation, as :func:`scanlink.io.read_genes` returns it: columns ``chrom``, ``start``, ``end``, ``gene``, and
         if known ``strand`` and ``gene_id``. A gene whose strand is ``.``, or that has none, is measured as on ``+``.
@@ -60,6 +63,8 @@ def cis_pairs(
         identifier where both have one and else the name.
     only
         Names of the genes wanted, such as the highly variable ones; None: all.
+    rna_key, atac_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``atac``, and names such as ``gex`` and ``peaks``.
 
     Returns
     -------
@@ -90,7 +95,8 @@ def cis_pairs(
     True
     """
     check_options(window, anchor, overlap)
-    rna, atac = get_modality(mdata, "rna"), get_modality(mdata, "atac")
+    data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=False).data
+    rna, atac = data["rna"], data["atac"]
     refuse_equal_names(rna.var_names, "gene", "rna")
     refuse_equal_names(atac.var_names, "peak", "atac")
     peaks = check_intervals(atac.var, what="atac.var")
@@ -116,6 +122,11 @@ def cis_pairs(
             "distance": pairs["distance"].to_numpy(),
         }
     )
+
+
+def _is_located(mdata: MuData) -> bool:
+    """Tell whether peaks have columns of coordinates, and names of genes are unique."""
+    return {"chrom", "start", "end"} <= set(mdata["atac"].var.columns) and mdata["rna"].var_names.is_unique
 
 
 def loci_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ import pandas as pd
 from mudata import MuData
 
 from scanlink.errors import InputError, OptionError, first_few
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.column_names import by_other_name
+from scanlink.pp.door import enter
 from scanlink.pp.guide_assignment import guide_counts
 from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
@@ -26,14 +30,22 @@ _OF_SCREEN = {**_OF_GENES, "guide_count": "guide", "guide_UMI": "guide"}
 
 
 def qc(
-    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
+    mdata: MuData,
+    *,
+    mito_prefix: Iterable[str] = MITO_PREFIX,
+    overwrite: bool = False,
+    survey: Survey | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> None:
     """Add to ``mdata.obs`` the covariates that it lacks.
 
     ``nUMI``: UMIs of the cell over all genes in the data. ``percent.mito``: percentage of them (0 to 100) in
     mitochondrial genes. ``nCount_ATAC``: fragments (or cuts, whatever the data count) in peaks. ``nFeature_RNA``,
     ``nFeature_ATAC``: genes and peaks that are not zero. Call it before genes are filtered, or the totals are of what
-    is left.
+    is left. Where a column is missing and scanpy's or Seurat's is there (``total_counts``, ``n_genes_by_counts``,
+    ``pct_counts_mt``, ``nCount_RNA``, ``percent.mt``), that is taken for it, with a warning.
 
     Parameters
     ----------
@@ -48,15 +60,19 @@ def qc(
         A depth below the sum of the counts, as a logarithm is, is told.
     survey
         The sums, if there are other uses for them as well; None makes a pass over the counts.
+    layer
+        Layer with the raw counts instead of ``X``: a name, or a mapping from ``"rna"`` and ``"atac"`` to one each.
+    rna_key, atac_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``atac``, and names such as ``gex`` and ``peaks``.
 
     Raises
     ------
     InputError
         If an existing column is not numeric, or has missing or negative values, or a matrix does not hold counts.
     MissingKeyError
-        If a modality is not there.
+        If a modality or the layer is not there.
     OptionError
-        If ``survey`` was made with another ``mito_prefix``.
+        If ``survey`` was made with another ``mito_prefix``, or several modalities may be meant.
 
     Examples
     --------
@@ -66,15 +82,16 @@ def qc(
     >>> sorted(mdata.obs.columns)
     ['batch', 'celltype', 'donor', 'nCount_ATAC', 'nFeature_ATAC', 'nFeature_RNA', 'nUMI', 'percent.mito']
     """
-    for name in ("rna", "atac"):
-        get_modality(mdata, name)
-    wanted = list(_OF_MULTIOME) if overwrite else _missing_columns(mdata, _OF_MULTIOME)
-    sums = _checked_survey(survey, mdata, mito_prefix)
-    _add_rna(mdata, sums, wanted)
+    entered = enter(mdata, layer=layer, rna_key=rna_key, atac_key=atac_key)
+    data = entered.data
+    sums = _checked_survey(survey, data, mito_prefix)
+    wanted = list(_OF_MULTIOME) if overwrite else _missing_columns(data, _OF_MULTIOME, sums)
+    _add_rna(data, sums, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
         peaks = sums["atac"]
-        _set_columns(mdata, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
-    _warn_of_empty_cells(mdata)
+        _set_columns(data, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
+    _warn_of_empty_cells(data)
+    entered.give_back(_OF_MULTIOME, replace=wanted)
 
 
 def screen_qc(
@@ -115,8 +132,8 @@ def screen_qc(
     """
     for name in ("rna", "guide"):
         get_modality(mdata, name)
-    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN)
     sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",))
+    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN, sums)
     _add_rna(mdata, sums, wanted)
     called, umis = guide_counts(mdata)
     columns = {"guide_count": called, "guide_UMI": umis}
@@ -150,8 +167,11 @@ def _checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[
     return survey
 
 
-def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
-    """List the columns of cells that are not there yet, of those for a modality each; those there are checked."""
+def _missing_columns(mdata: MuData, columns: Mapping[str, str], sums: Survey) -> list[str]:
+    """List the columns of cells that are not there yet, of those for a modality each; those there are checked.
+
+    Those that are there under another name, and not below the ``sums``, are taken over.
+    """
     wanted = []
     for column, modality in columns.items():
         if column in mdata.obs:
@@ -160,9 +180,16 @@ def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
             values = mdata[modality].obs[column].reindex(mdata.obs_names)
             _check_column(values, f"mdata[{modality!r}].obs[{column!r}]")
             mdata.obs[column] = values
+        elif (values := by_other_name(mdata, column, least=partial(_least, sums, column, modality))) is not None:
+            mdata.obs[column] = values
         else:
             wanted.append(column)
     return wanted
+
+
+def _least(sums: Survey, column: str, modality: str) -> np.ndarray:
+    of_modality = sums[modality]
+    return of_modality.seen if column.startswith("nFeature") else of_modality.total
 
 
 def _add_rna(mdata: MuData, survey: Survey, wanted: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,12 @@ class Survey:
         self._mdata, self._modalities = mdata, tuple(modalities)
         self.mito_prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
         self._found: dict[str, ModalitySums] = {}
+
+    def of(self, mdata: MuData) -> Survey:
+        """Give a survey of other data, with the same options."""
+        other = copy(self)
+        other._mdata, other._found = mdata, {}
+        return other
 
     def __getitem__(self, modality: str) -> ModalitySums:
         if not self._found:

@@ -33,7 +33,10 @@ def common(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Data: x.h5mu
     Groups: all cells as one group
     """
-    return in_words(options, ("Data", "input", _input), ("Genes", "genes", _genes), ("Groups", "groups", _groups))
+    yield from in_words(options, ("Data", "input", _input), ("Genes", "genes", _genes))
+    if (options.get("cells") or {}).get("query"):
+        yield "Cells", f"those of which this is true: {options['cells']['query']}"
+    yield from in_words(options, ("Groups", "groups", _groups))
 
 
 def in_words(

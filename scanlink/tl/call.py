@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
+from anndata import AnnData
 from mudata import MuData
 from pydantic import BaseModel, ValidationError
 
-from scanlink import io
-from scanlink.errors import InputError, OptionError, first_few
+from scanlink.errors import EmptyTableError, InputError, OptionError, first_few
 from scanlink.options import GroupOptions, Options, explain
+from scanlink.pp.door import entered_for_analysis
 from scanlink.pp.groups import group_names
 from scanlink.run import FolderLock, Plan, RunStats, Work, check_client, client_for, run_work
 from scanlink.store.columns import Modality
@@ -34,23 +35,20 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 Counts = Callable[[Any, Path], tuple[Store, dict[str, pd.DataFrame]]]
 
 
-def _rna_and_atac(mdata: Any, folder: Path) -> tuple[Store, dict[str, pd.DataFrame]]:
-    return store_of(mdata, folder), {}
-
-
 def call(
     analysis: Analysis,
     arguments: Mapping[str, Any],
     *,
     tables: Mapping[str, pd.DataFrame],
     sections: Mapping[str, Options] | None = None,
-    counts: Counts = _rna_and_atac,
+    counts: Counts | None = None,
 ) -> pd.DataFrame:
     """Run an analysis on data, and return its table.
 
     ``arguments`` are those of the public call by name: ``mdata``, ``groupby``, ``groups``, ``client`` and ``out``, and
-    the options of the analysis, of which ``fdr_method`` is ``method``. The rows are made of ``tables``; ``counts``
-    makes the store of ``mdata``, below a folder if need be, and further tables.
+    the options of the analysis, of which ``fdr_method`` is ``method``. The rows are made of ``tables``, and of an
+    empty one an empty table is made; ``counts`` makes the store of ``mdata``, below a folder if need be, and further
+    tables.
     """
     fields, names = analysis.options.model_fields, {"method": "fdr_method"}
     values = {name: arguments[names.get(name, name)] for name in fields if names.get(name, name) in arguments}
@@ -62,26 +60,38 @@ def call(
         folder = Path(out if out is not None else temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder) as lock:
-            store, more = counts(arguments["mdata"], folder)
+            if counts is None:
+                places = {name: arguments[name] for name in ("layer", "rna_key", "atac_key")}
+                store = store_of(arguments["mdata"], folder, **places)
+                more: Mapping[str, pd.DataFrame] = {}
+            else:
+                store, more = counts(arguments["mdata"], folder)
             given = Given(folder, sections or {}, store, {**tables, **more}, groups)
-            plan = analysis.rows(given, options)
-            assert plan is not None
+            try:
+                plan = analysis.rows(given, options)
+            except EmptyTableError as error:
+                log.warning("nothing is tested: %s", error)
+                plan = None
+            if plan is None:
+                return analysis.table.empty(options)
             with client_for(client, cost=plan.cost) as workers:
                 compute(analysis, plan, client=workers, problem=lock.problem).raise_failures()
             return analysis.finish([plan], given, options)
 
 
 def store_of(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Any,
     folder: Path,
     *,
     modalities: Sequence[Modality] = ("rna", "atac"),
     check: Callable[[MuData], None] | None = None,
+    **places: Any,
 ) -> Store:
     """Open or make, below ``folder``, the scan store of a MuData, a store or the folder of one.
 
-    A MuData has to pass ``check``, by default :func:`scanlink.io.check`. Raises InputError where it is none of these,
-    lacks a modality, or is not as a scan needs it.
+    A MuData has to pass ``check``, or else is taken in by :func:`scanlink.pp.door.entered_for_analysis`, with
+    ``places`` for where its counts are. Raises InputError where it is none of these, lacks a modality, or is not as a
+    scan needs it.
     """
     names = " and ".join(modalities)
     if isinstance(mdata, (Store, str, os.PathLike)):
@@ -89,16 +99,20 @@ def store_of(
         if not set(modalities) <= set(store.modalities):
             raise InputError(f"the store {store.path} holds {' and '.join(store.modalities)}, expected {names}")
         return store
-    if not isinstance(mdata, MuData):
+    is_pair = check is None and isinstance(mdata, AnnData | tuple | list | Mapping)
+    if not isinstance(mdata, MuData) and not is_pair:
         quoted = " and ".join(map(repr, modalities))
         raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with {quoted}, or a scan store")
-    for modality in modalities:
+    for modality in modalities if isinstance(mdata, MuData) else ():
         if modality in mdata.mod and mdata[modality].isbacked:
             raise InputError(
                 f"{modality} is on disk (backed): call mdata = scanlink.pp.filter_features(mdata), which reads in "
                 "pieces and returns what is kept in memory"
             )
-    (check or io.check)(mdata)
+    if check is not None:
+        check(mdata)
+    else:
+        mdata = entered_for_analysis(mdata, **places)
     if not mdata.obs.columns.is_unique:
         twice = mdata.obs.columns[mdata.obs.columns.duplicated()]
         raise InputError(f"obs has columns of the same name ({first_few(twice)}): rename or drop them")

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
 from scanlink.p_values import PValue
+from scanlink.pp.door import Multiome
 from scanlink.store.store import Store
 from scanlink.tl.call import call
 from scanlink.tl.epistasis import EPISTASIS
@@ -25,7 +26,7 @@ log = logging.getLogger("scanlink")
 
 
 def epistasis(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Multiome | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     groupby: str | None = None,
@@ -42,6 +43,9 @@ def epistasis(
     fdr_method: str = "bh",
     device: str | None = None,
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -50,7 +54,7 @@ def epistasis(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``atac`` as :func:`scanlink.io.read` gives it, or a scan store or its folder.
+        MuData of genes and peaks, a pair ``(rna, atac)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``group``, ``gene``, ``enhancer_1``, ``enhancer_2`` as :func:`scanlink.tl.enhancer_pairs` gives them;
         with ``enhancer_3`` (and ``enhancer_4``), sets of more enhancers are tested.
@@ -83,7 +87,7 @@ def epistasis(
         Least number of cells in each state.
     fdr_method
         ``"bh"``, ``"by"`` or ``"storey"``.
-    device, block_genes, client, out
+    device, block_genes, layer, rna_key, atac_key, client, out
         As in :func:`scanlink.tl.scan`.
 
     Returns

@@ -25,9 +25,7 @@ __all__ = ["EpistasisOptions"]
 class EpistasisOptions(Options):
     """How pairs of linked enhancers are chosen, and tested for acting together."""
 
-    formula: str = Field(
-        "percent.mito + offset(log(nUMI))", description="covariates in the notation of R"
-    )
+    formula: str = Field("percent.mito + offset(log(nUMI))", description="covariates in the notation of R")
     family: Literal["poisson", "negbin"] = Field("poisson", description="distribution of the counts")
     model: Literal["joint", "separate"] = Field(
         "joint", description="one regression with all states, or one a state as in the paper"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, first_few
 from scanlink.io.peaks import parse_peaks
 from scanlink.run import Block, cut
 from scanlink.stats import Ladder
@@ -159,7 +159,7 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
     if order > 4:
         raise InputError(f"{order} enhancers have {2**order} states, expected at most 4 enhancers to a set")
     if not len(pairs):
-        raise InputError(
+        raise EmptyTableError(
             "the table of enhancer pairs is empty: no gene has two linked peaks; a higher fdr in enhancer_pairs finds "
             "more"
         )

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import pandas as pd
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, first_few
 from scanlink.run import cut
 from scanlink.stats import Ladder
 from scanlink.tables import ASKED, ROW_KINDS
@@ -124,7 +124,7 @@ def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
             f"Expected gene, {', '.join(columns)}, and distance if known"
         )
     if not len(pairs):
-        raise InputError(
+        raise EmptyTableError(
             "the table of pairs is empty: widen the window, or check that genes and targets share a genome build"
         )
     if pairs[["gene", *columns]].isna().any(axis=None):

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
 from scanlink.p_values import PValue
+from scanlink.pp.door import Multiome
 from scanlink.store.store import Store
 from scanlink.tl.call import call, checked_options
 from scanlink.tl.scan import SCAN
@@ -22,7 +23,7 @@ __all__ = ["scan"]
 
 
 def scan(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Multiome | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     groupby: str | None = None,
@@ -43,6 +44,9 @@ def scan(
     fdr_scope: str = "group",
     device: str | None = None,
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -51,7 +55,7 @@ def scan(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``atac`` as :func:`scanlink.io.read` gives it, or a scan store or its folder.
+        MuData of genes and peaks, a pair ``(rna, atac)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``gene`` and ``peak``, and ``distance`` in bp if known, as :func:`scanlink.pp.cis_pairs` gives them.
     groupby
@@ -97,6 +101,11 @@ def scan(
         package's own loops, which one core runs as fast as the rest of a replicate needs. It changes no p-value.
     block_genes
         Genes a task; None cuts by estimated cost. It changes no number.
+    layer
+        Layer with the raw counts instead of ``X``: a name, or a mapping from ``"rna"`` and ``"atac"`` to one each.
+        Where ``X`` holds none and there is a layer ``counts``, that is used, with a warning.
+    rna_key, atac_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``atac``, and names such as ``gex`` and ``peaks``.
     client
         Dask client. None computes small work in this process and more of it on a local cluster, which is closed again.
     out

@@ -93,6 +93,9 @@ def screen_links(
         raise OptionError(f"max_gap is {max_gap!r}, expected a whole number of bp, 0 or more")
     asked = _screen_rows(screen)
     linked = _link_rows(links)
+    if asked.empty or linked.empty:
+        log.warning("nothing is joined: the table %s is empty", "screen" if asked.empty else "links")
+        return pd.concat([asked.iloc[:0], linked.iloc[:0]], axis=1).reindex(columns=list(COLUMNS))
     names = _same_genes(asked["gene_screen"], linked["gene"], genes)
     asked = asked.merge(names, on="gene_screen", how="inner")
     linked = linked[linked["gene"].isin(names["gene"])]
@@ -140,7 +143,7 @@ def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
     rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else ASKED[0]
     rows["group_screen"] = screen["group"].astype(str) if "group" in screen.columns else "all"
     rows = rows[rows["kind"].isin(ASKED)]
-    if rows.empty:
+    if rows.empty and len(screen):
         raise InputError("the table screen has no row that was asked for, only negative controls: give all of it")
     return rows.assign(row=np.arange(len(rows)))
 

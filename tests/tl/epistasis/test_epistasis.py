@@ -149,7 +149,6 @@ def test_epistasis__finds_what_was_planted(data):
 @pytest.mark.parametrize(
     ("change", "words", "error", "says"),
     [
-        (lambda t: t.iloc[:0], {}, InputError, "no gene has two linked peaks"),
         (lambda t: t.drop(columns="enhancer_2"), {}, MissingKeyError, "enhancer_2"),
         (lambda t: t.drop(columns="group"), {}, MissingKeyError, "group"),
         (lambda t: t.assign(enhancer_2=t["enhancer_1"]), {}, InputError, "twice"),

@@ -299,7 +299,6 @@ def test_scan__says_what_is_wrong_before_it_starts(data, pairs, options, error, 
     ("change", "error", "message"),
     [
         (lambda t: t.drop(columns="peak"), MissingKeyError, "no column 'peak'"),
-        (lambda t: t.iloc[:0], InputError, "is empty"),
         (lambda t: t.assign(gene="NOSUCH"), MissingKeyError, "1 genes of the pairs are not in the data .*NOSUCH"),
     ],
 )
