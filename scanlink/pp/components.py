@@ -101,7 +101,9 @@ def components(
         # One direction more of the peaks, because one is depth and is left out.
         most = min(data.n_obs - 1, data.n_vars - 1) - (modality == "atac")
         if not 1 <= n <= most:
-            raise OptionError(f"n is {n}, expected 1 to {most}: {modality} has {data.n_obs} cells, {data.n_vars} features")
+            raise OptionError(
+                f"n is {n}, expected 1 to {most}: {modality} has {data.n_obs} cells, {data.n_vars} features"
+            )
         counts = _counts(data, modality)
         depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
         if not depth.any():
