@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scanlink.pp.build import TssEnrichment, tss_enrichment
 from scanlink.pp.cell_cycle import cell_cycle
+from scanlink.pp.components import components
 from scanlink.pp.features import FeatureStatistics, feature_statistics, filter_features
 from scanlink.pp.genome import cis_pairs
 from scanlink.pp.guide_assignment import assign_guides, guide_calls, perturbation
@@ -20,6 +21,7 @@ __all__ = [
     "assign_guides",
     "cell_cycle",
     "cis_pairs",
+    "components",
     "feature_statistics",
     "filter_cells",
     "filter_features",

@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = ["cluster_codes", "group_members", "group_names"]
+__all__ = ["cluster_codes", "group_members", "group_names", "type_columns"]
 
 log = logging.getLogger("scanlink")
+
+# What a column of cell types has: so many levels, and cells enough in each.
+_FEWEST, _MOST, _CELLS_A_LEVEL = 2, 60, 10
+# How its name tends to read, in lower case.
+_TYPE_NAMES = ("celltype", "cell_type", "cell.type", "leiden", "louvain", "cluster", "predicted", "annotation", "ident")
 
 
 def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
@@ -23,6 +28,19 @@ def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
     return None if groups is None else tuple(map(str, groups))
 
 
+def type_columns(cells: pd.DataFrame) -> list[str]:
+    """List the columns that may hold cell types: texts or categories of 2 to 60 levels, and clusters by their name."""
+    likely, possible = [], []
+    for column in map(str, cells.columns):
+        values = cells[column].dropna()
+        named = any(name in column.lower() for name in _TYPE_NAMES)
+        if not named and (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
+            continue
+        if _FEWEST <= values.nunique() <= min(_MOST, values.size // _CELLS_A_LEVEL):
+            (likely if named else possible).append(column)
+    return likely + possible
+
+
 def group_members(
     cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None
 ) -> dict[str, NDArray[np.int32]]:
@@ -30,6 +48,7 @@ def group_members(
     if groupby is None:
         if groups is not None:
             raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
+        _warn_of_one_group(cells)
         return {"all": np.arange(len(cells), dtype=np.int32)}
     if groupby not in cells.columns:
         raise MissingKeyError(
@@ -55,6 +74,18 @@ def group_members(
         )
     codes = text.to_numpy()
     return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
+
+
+def _warn_of_one_group(cells: pd.DataFrame) -> None:
+    """Say what it means that all cells are one group, and which columns would split them."""
+    columns = type_columns(cells)
+    log.warning(
+        "no groups: all %d cells are tested as one. If they are of several types, what differs between types is called "
+        "a link. Columns that may hold types: %s. Test within them (groupby=, groups: {by: ...}), or where types are "
+        "not known take components (scanlink.pp.components) into the formula",
+        len(cells),
+        first_few(columns) or "none found",
+    )
 
 
 def cluster_codes(cells: pd.DataFrame, column: str, members: dict[str, NDArray[np.int32]]) -> list[NDArray[np.int64]]:
