@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.pp.groups import group_members
@@ -71,11 +72,22 @@ class Outline(Store):
         return self._fractions[modality]
 
     @cached_property
-    def _fractions(self) -> dict[Modality, NDArray[np.float64]]:
+    def sampled(self) -> NDArray[np.intp]:
+        """Positions of the cells that are looked at."""
         begins = np.linspace(0, max(self.n_cells - _LENGTH, 0), _STRETCHES).astype(int)
-        rows = np.unique(begins[:, None] + np.arange(min(_LENGTH, self.n_cells)))
-        parts = {name: self.mdata[name].X[rows] for name in self.modalities}
-        return {name: np.asarray((part != 0).mean(axis=0)).ravel() for name, part in parts.items()}
+        return np.unique(begins[:, None] + np.arange(min(_LENGTH, self.n_cells)))
+
+    @cached_property
+    def _some(self) -> dict[Modality, sp.csr_array]:
+        return {name: sp.csr_array(self.mdata[name].X[self.sampled]) for name in self.modalities}
+
+    def sample(self, modality: Modality) -> sp.csr_array:
+        """Give the counts of the cells that are looked at. Shape ``(n_cells, n_features)``."""
+        return self._some[modality]
+
+    @cached_property
+    def _fractions(self) -> dict[Modality, NDArray[np.float64]]:
+        return {name: np.asarray((part != 0).mean(axis=0)).ravel() for name, part in self._some.items()}
 
     def starts(self, modality: Modality) -> NDArray[np.int64]:
         """Estimate where the columns of features begin, and the end of the last. Shape ``(n_features + 1,)``."""

@@ -16,7 +16,7 @@ from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
 from scanlink.pp.modalities import check_piece, get_modality
 
-__all__ = ["components"]
+__all__ = ["components", "leading_components"]
 
 log = logging.getLogger("scanlink")
 
@@ -108,7 +108,7 @@ def components(
         depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
         if not depth.any():
             raise InputError(f"{modality} has no counts at all: components need some")
-        scores, shares[modality] = _leading(counts, depth, n, modality, seed)
+        scores, shares[modality] = leading_components(counts, depth, n, modality, seed)
         for k, name in enumerate(names[modality]):
             mdata.obs[name] = scores[:, k]
         log.info(
@@ -135,7 +135,7 @@ def _counts(data: Any, modality: str) -> sp.csr_array:
     return sp.coo_array((np.concatenate(values), joined), shape=data.shape).tocsr()
 
 
-def _leading(counts: sp.csr_array, depth: Floats, n: int, modality: str, seed: int) -> tuple[Floats, Floats]:
+def leading_components(counts: sp.csr_array, depth: Floats, n: int, modality: str, seed: int) -> tuple[Floats, Floats]:
     """Give the standardised scores of the leading components and the share of the variance of each."""
     scaled = sp.diags_array(1.0 / np.maximum(depth, 1.0))
     if modality == "rna":

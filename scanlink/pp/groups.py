@@ -30,7 +30,8 @@ def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
 
 def type_columns(cells: pd.DataFrame) -> list[str]:
     """List the columns that may hold cell types: texts or categories of 2 to 60 levels, and clusters by their name."""
-    likely, possible = [], []
+    likely: list[str] = []
+    possible: list[str] = []
     for column in map(str, cells.columns):
         values = cells[column].dropna()
         named = any(name in column.lower() for name in _TYPE_NAMES)
@@ -48,7 +49,6 @@ def group_members(
     if groupby is None:
         if groups is not None:
             raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
-        _warn_of_one_group(cells)
         return {"all": np.arange(len(cells), dtype=np.int32)}
     if groupby not in cells.columns:
         raise MissingKeyError(
@@ -74,18 +74,6 @@ def group_members(
         )
     codes = text.to_numpy()
     return {name: np.flatnonzero(codes == name).astype(np.int32) for name in wanted}
-
-
-def _warn_of_one_group(cells: pd.DataFrame) -> None:
-    """Say what it means that all cells are one group, and which columns would split them."""
-    columns = type_columns(cells)
-    log.warning(
-        "no groups: all %d cells are tested as one. If they are of several types, what differs between types is called "
-        "a link. Columns that may hold types: %s. Test within them (groupby=, groups: {by: ...}), or where types are "
-        "not known take components (scanlink.pp.components) into the formula",
-        len(cells),
-        first_few(columns) or "none found",
-    )
 
 
 def cluster_codes(cells: pd.DataFrame, column: str, members: dict[str, NDArray[np.int32]]) -> list[NDArray[np.int64]]:

@@ -1,15 +1,13 @@
-"""Leading components against an exact decomposition, and what is said where no groups are given."""
+"""Leading components against an exact decomposition, and columns that may hold types of cells."""
 
 from __future__ import annotations
-
-import logging
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import scanlink as sl
-from scanlink.pp.groups import group_members, type_columns
+from scanlink.pp.groups import type_columns
 
 
 def simulated(seed=0):
@@ -48,11 +46,8 @@ def test_components__refuses_what_is_there_and_what_cannot_be():
         sl.pp.components(mdata, n=400, overwrite=True)
 
 
-def test_group_members__without_groups_names_the_columns(caplog):
+def test_type_columns__by_name_first_then_texts_of_few_levels():
     cells = pd.DataFrame(
         {"barcode": [f"c{i}" for i in range(100)], "leiden": [0, 1] * 50, "depth": range(100), "kind": ["a", "b"] * 50}
     )
     assert type_columns(cells) == ["leiden", "kind"]
-    with caplog.at_level(logging.WARNING, logger="scanlink"):
-        group_members(cells, None, None)
-    assert "'leiden', 'kind'" in caplog.text
