@@ -31,6 +31,13 @@ def warn_of_one_group(store: Store, design: Floats) -> None:
     """
     times = common_variation(store, design)
     columns = first_few(type_columns(store.cells)) or "none found"
+    if times == 0:
+        log.info(
+            "no groups: all %d cells are tested as one, and the formula holds their leading components. Differences "
+            "between types of cells that these do not catch are still called links",
+            store.n_cells,
+        )
+        return
     if times is not None and times < _MIXED:
         log.info(
             "no groups: all %d cells are tested as one. Components of accessibility and of expression have no more in "
@@ -59,8 +66,8 @@ def common_variation(store: Store, design: Floats) -> float | None:
     """Compare what leading components of accessibility and expression have in common with what chance gives.
 
     That is Bartlett's statistic of their canonical correlations, over its degrees of freedom (Bartlett 1941,
-    Biometrika 32:29), after the design and the log depths are taken out: 1 where the two are independent. None if cells
-    or features are too few to tell.
+    Biometrika 32:29), after the design and the log depths are taken out: 1 where the two are independent, 0 where the design
+    leaves nothing of either. None if cells or features are too few to tell.
     """
     cells = store.sampled
     outer = [np.ones(cells.size), *design[cells].T]
