@@ -35,8 +35,8 @@ class CellOptions(Options):
         return query
 
     def sections(self) -> dict[str, Any]:
-        """Give what the store depends on: nothing where all cells are kept, so that earlier runs go on."""
-        return {} if self.query is None else {"cells": self.model_dump()}
+        """Give what the store depends on: nothing where all cells are kept as they are, so that earlier runs go on."""
+        return {} if self == type(self)() else {"cells": self.model_dump()}
 
 
 class Run(Protocol):

@@ -14,6 +14,7 @@ from scanlink.io.pairs import read_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
 from scanlink.pipeline.experiment import CellOptions, Experiment, InputFiles, Looked, Prepared, WholeRun
 from scanlink.pipeline.prepare import computed_columns, genes_file, known_pairs, prepare_once
+from scanlink.pp.components import component_columns
 from scanlink.tl.epistasis import EPISTASIS
 from scanlink.tl.epistasis.options import EpistasisOptions
 from scanlink.tl.kendall import KENDALL
@@ -41,6 +42,17 @@ class InputOptions(InputFiles):
     one_based: bool = Field(False, description="peak names count the first base as 1")
 
 
+class MultiomeCellOptions(CellOptions):
+    """Which cells are kept, and what is added to their table."""
+
+    components: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="adds so many leading components of accessibility, atac_1, atac_2, ..., for formulas without types",
+    )
+
+
 class PairOptions(Options):
     """Which gene-peak pairs are asked for."""
 
@@ -57,7 +69,7 @@ class RunOptions(WholeRun):
 
     input: Annotated[InputOptions, PathOrTable] = Field(description="where the counts are")
     genes: Annotated[GenesOptions | None, PathOrTable] = Field(None, description="where the genes are")
-    cells: CellOptions = Field(CellOptions(), description="which cells are kept")
+    cells: MultiomeCellOptions = Field(MultiomeCellOptions(), description="which cells are kept, and their components")
     groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
     pairs: PairOptions = Field(PairOptions(), description="which gene-peak pairs are asked for")
     scan: ScanOptions = Field(ScanOptions(), description="how each pair is tested")
@@ -100,6 +112,8 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
     if options.cells.query is not None:
         mdata = pp.filter_cells(mdata, options.cells.query)
         survey = survey.of(mdata)
+    if options.cells.components:
+        pp.components(mdata, n=options.cells.components)
     if options.pairs.path is None:
         # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
         fraction = options.pairs.min_fraction
@@ -142,9 +156,10 @@ def _pairs(options: RunOptions, genes: str | None, mdata: Any) -> pd.DataFrame:
 def look(options: RunOptions) -> Looked:
     """Open the files, and list the pairs that could be asked for: before features that are too rare are left out."""
     genes, mdata = genes_file(options.genes), _opened(options)
+    components = component_columns("atac", options.cells.components)
     return Looked(
         mdata,
-        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC"), mito_prefix=options.input.prefix),
+        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC", *components), mito_prefix=options.input.prefix),
         lambda: {"pairs": _pairs(options, genes, mdata)},
         options.pairs.min_fraction if options.pairs.path is None else 0.0,
     )

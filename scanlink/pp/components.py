@@ -16,7 +16,7 @@ from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
 from scanlink.pp.modalities import check_piece, get_modality
 
-__all__ = ["components", "leading_components"]
+__all__ = ["component_columns", "components", "leading_components"]
 
 log = logging.getLogger("scanlink")
 
@@ -91,7 +91,7 @@ def components(
     wanted = [modalities] if isinstance(modalities, str) else list(dict.fromkeys(modalities))
     if not wanted or not set(wanted) <= {"rna", "atac"}:
         raise OptionError(f"modalities are {wanted}, expected 'atac', 'rna' or both")
-    names = {modality: [f"{modality}_{k + 1}" for k in range(n)] for modality in wanted}
+    names = {modality: component_columns(modality, n) for modality in wanted}
     present = [name for modality in wanted for name in names[modality] if name in mdata.obs]
     if present and not overwrite:
         raise InputError(f"obs has {first_few(present)} already: give overwrite=True, or use them as they are")
@@ -119,6 +119,11 @@ def components(
             first_few(names[modality]),
         )
     return shares
+
+
+def component_columns(modality: str, n: int) -> list[str]:
+    """Name the columns of the first components of a modality."""
+    return [f"{modality}_{k + 1}" for k in range(n)]
 
 
 def _counts(data: Any, modality: str) -> sp.csr_array:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = ["cluster_codes", "group_members", "group_names", "type_columns"]
+__all__ = ["ALL_CELLS", "cluster_codes", "group_members", "group_names", "type_columns"]
 
 log = logging.getLogger("scanlink")
 
+# Name of the one group of a run without groups.
+ALL_CELLS = "all"
 # What a column of cell types has: so many levels, and cells enough in each.
 _FEWEST, _MOST, _CELLS_A_LEVEL = 2, 60, 10
 # How its name tends to read, in lower case.
@@ -49,7 +51,7 @@ def group_members(
     if groupby is None:
         if groups is not None:
             raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
-        return {"all": np.arange(len(cells), dtype=np.int32)}
+        return {ALL_CELLS: np.arange(len(cells), dtype=np.int32)}
     if groupby not in cells.columns:
         raise MissingKeyError(
             f"no column {groupby!r} in the table of cells to group by; its columns are "

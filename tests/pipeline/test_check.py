@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -67,9 +68,35 @@ def test_check__says_what_the_run_will_test(project, tmp_path):
     assert {name: n_cells for name, (n_cells, _) in estimate.groups.items()} == cells
     n_pairs = len(links) // len(cells)
     assert 0.9 * n_pairs <= estimate.n_pairs <= 1.1 * n_pairs <= 1.1 * estimate.n_pairs_most
-    assert estimate.n_blocks == sum(stats.n_blocks for own in outcome.stats.values() for stats in own.values())
+    n_blocks = sum(stats.n_blocks for own in outcome.stats.values() for stats in own.values())
+    assert 0.8 * n_blocks <= estimate.n_blocks <= 1.25 * n_blocks
     assert set(estimate.seconds) | set(estimate.later) == {"scan", "epistasis", "kendall"}
     assert "900 cells in 4 groups" in list(estimate.lines())
+
+
+def test_check__counts_the_cells_of_the_query(project):
+    kept = checked(project, "cells.query=celltype in ['CD14-Mono', 'B-Memory']")
+    assert set(kept.groups) == {"B-Memory", "CD14-Mono"}
+    assert kept.n_cells == sum(n_cells for n_cells, _ in kept.groups.values()) < 900
+    later = checked(project, "cells.query=pct_counts_mt < 20 and celltype == 'CD14-Mono'")
+    assert later.n_cells == 900
+    assert "of all cells: the query needs pct_counts_mt, computed from the counts" in list(later.lines())
+    with pytest.raises(MissingKeyError, match="did you mean 'celltype'"):
+        checked(project, "cells.query=celtype == 'CD14-Mono'")
+
+
+def test_check_and_run__have_components_for_the_formula(project, tmp_path):
+    changes = ["cells.components=3", "groups={}", "scan.formula=log(nUMI) + atac_1 + atac_3", "epistasis=null"]
+    checked(project, *changes)
+    outcome = pipeline.run(config.load_run(project / "run.yaml", changes=changes), tmp_path / "out")
+    mdata = sl.io.read(project / "data" / "multiome.h5mu")
+    pairs = outcome.tables["links"][["gene", "peak", "distance"]]
+    sl.pp.components(mdata, n=3)
+    links = sl.tl.scan(mdata, pairs, formula="log(nUMI) + atac_1 + atac_3", ladder="none")
+    assert links["beta"].notna().any()
+    pd.testing.assert_series_equal(outcome.tables["links"]["beta"], links["beta"])
+    with pytest.raises(MissingKeyError, match="atac_4"):
+        checked(project, "cells.components=3", "scan.formula=log(nUMI) + atac_4")
 
 
 def test_check__of_a_screen(project, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scanlink.adjustment import expected_by_chance
+from scanlink.pp.groups import ALL_CELLS
 
 __all__ = ["RATES_OVER", "headline"]
 
@@ -52,4 +53,6 @@ def headline(links: pd.DataFrame, rates: Mapping[str, Any]) -> list[str]:
     lines = [text, chance]
     if scope != "all" and tested.get("fdr_all", pd.Series(dtype=float)).notna().any():
         lines.append(f"one rate over all groups together would call {int((tested['fdr_all'] < alpha).sum()):,}")
+    if n and list(links["group"].unique()) == [ALL_CELLS]:
+        lines.append("all cells were one group: what differs between types of cells is among the links")
     return lines

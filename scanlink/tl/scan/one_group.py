@@ -66,8 +66,8 @@ def common_variation(store: Store, design: Floats) -> float | None:
     """Compare what leading components of accessibility and expression have in common with what chance gives.
 
     That is Bartlett's statistic of their canonical correlations, over its degrees of freedom (Bartlett 1941,
-    Biometrika 32:29), after the design and the log depths are taken out: 1 where the two are independent, 0 where the design
-    leaves nothing of either. None if cells or features are too few to tell.
+    Biometrika 32:29), after the design and the log depths are taken out: 1 where the two are independent, 0 where the
+    design leaves nothing of either. None if cells or features are too few to tell.
     """
     cells = store.sampled
     outer = [np.ones(cells.size), *design[cells].T]

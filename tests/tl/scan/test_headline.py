@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
@@ -114,3 +115,12 @@ def test_scan__too_few_clusters_for_the_bootstrap(data, pairs, caplog):
     assert own["beta"].isna().all()
     many = sl.tl.scan(data.mdata, few, cluster="many", p_value="bootstrap")
     assert many.loc[many["status"] == "ok", "p_value"].notna().all()
+
+
+def test_headline__of_one_group_says_what_is_among_the_links():
+    links = pd.DataFrame(
+        {"group": "all", "gene": ["a", "b"], "status": "ok", "fdr": [0.01, 0.5], "fdr_all": [0.01, 0.5]}
+    )
+    said = headline(links, {"alpha": 0.1, "scope": "group", "method": "bh"})
+    assert said[-1] == "all cells were one group: what differs between types of cells is among the links"
+    assert headline(links.assign(group="B"), {"alpha": 0.1, "scope": "group", "method": "bh"}) == said[:-1]
