@@ -18,7 +18,7 @@ from mudata import MuData
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.contigs import as_named_by, say_what_is_alone
 from scanlink.pp.annotation import match_genes
-from scanlink.pp.build import warn_of_build
+from scanlink.pp.build import build_said, warn_of_build
 from scanlink.pp.door import Multiome, enter
 
 __all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
@@ -102,9 +102,9 @@ def cis_pairs(
     peaks = check_intervals(atac.var, what="atac.var")
     _, loci = loci_of(rna.var, genes, match=match, only=only, places=peaks, what="peak")
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
+    warn_of_build(peaks, loci, genes, rna.var, what="peak", said=build_said(atac.var))
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
-    warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
     log.info(
         "%d pairs of %d genes and %d peaks within %d bp of the %s; %d genes have no peak there",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, first_few
 from scanlink.io.guides import NON_TARGETING
 from scanlink.pp.annotation import strip_version
+from scanlink.pp.build import FAR, build_said, warn_of_build
 from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
 from scanlink.pp.modalities import get_modality, target_names
 
@@ -23,6 +24,8 @@ log = logging.getLogger("scanlink")
 
 # Wider than any chromosome.
 _ANYWHERE = 1 << 40
+# Targets that are called as a gene and have a place, from which on it counts that most of them are far from its TSS.
+_FEWEST_NAMED = 3
 
 
 def screen_pairs(
@@ -109,6 +112,7 @@ def screen_pairs(
         table["target"] = positions[table["peak"].to_numpy(dtype=np.int64)]
     alike = alike.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
     control = pd.concat([alike, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
+    warn_of_build(places, loci, genes, rna.var, what="target", said=build_said(guide.var, rna.var))
     _report(alike, pairs, targets, window)
     joined = pd.concat([control.assign(kind="positive_control"), pairs[["gene", "target", "distance", "kind"]]])
     joined = joined.drop_duplicates(["gene", "target"]).sort_values(["gene", "target"], ignore_index=True)
@@ -175,13 +179,18 @@ def _report(alike: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, win
         log.warning(
             "%d targets have no coordinates and no gene's name, and are in no pair: %s", len(lost), first_few(lost)
         )
-    far = alike[placed[alike["target"]] & ~(alike["distance"].abs() <= window).to_numpy()]
+    at = alike[placed[alike["target"]]]
+    reach = window
+    # Few targets tell no build; but those that are called as genes are promoters, most of them.
+    if len(at) >= _FEWEST_NAMED and ((at["distance"].abs() > FAR) | at["distance"].isna()).mean() > 0.5:
+        reach = min(window, FAR)
+    far = at[~(at["distance"].abs() <= reach).to_numpy()]
     if len(far):
         log.warning(
             "%d targets that are called as a gene are not within %d bp of its TSS, or on another chromosome: %s. Are "
             "coordinates and annotation of the same genome build?",
             len(far),
-            window,
+            reach,
             first_few(targets.index[far["target"]]),
         )
     alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], alike["target"]]))
