@@ -12,9 +12,9 @@ from scipy.stats import poisson
 
 from scanlink.errors import first_few
 from scanlink.io.contigs import as_named_by
-from scanlink.io.genomes import names_of, signs_of_build
+from scanlink.io.genomes import FAR, differ, names_of, signs_of_build
 
-__all__ = ["FAR", "TssEnrichment", "build_said", "tss_enrichment", "warn_of_build"]
+__all__ = ["TssEnrichment", "build_said", "tss_enrichment", "warn_of_build"]
 
 log = logging.getLogger("scanlink")
 
@@ -23,15 +23,15 @@ _SHIFTS = (-100_000, -75_000, -50_000, -35_000, -20_000, 20_000, 35_000, 50_000,
 # Measured with annotations of hg19 and hg38 on three multiome data sets of 10x (hg38) and sci-CAR (hg19), 42 to 8,090
 # genes: the right build gives 15 to 28 (13 without strands, when half of the TSS are wrong), the wrong one 1.6 to 2.6.
 _LEAST = 5.0
-# Of thousands of genes; of few, or with few peaks, the ratio says nothing. What the right build gives at least, as a
-# ratio and as a share of genes with a peak within 100 kb, and how improbable (Poisson) less has to be. None of 2,160
-# random subsets of 40 or more genes and 300 or more peaks of the three, with the right build, is taken for another.
-_LEAST_EXPECTED, _LEAST_SHARE, _LEVEL = 10.0, 0.08, 0.005
+# The ratio says nothing of few genes or peaks, and little where peaks are so dense that chance covers one TSS in ten.
+# What the right build gives at least, as a ratio and as shares of genes with a peak within 100 kb, where peaks are few
+# and where they are dense, and how improbable (Poisson) less has to be. None of 2,160 random subsets of 40 or more
+# genes and 300 or more peaks of the three, with the right build, is taken for another.
+_LEAST_EXPECTED, _LEAST_SHARE, _DENSE_SHARE, _LEVEL = 10.0, 0.08, 0.4, 0.005
 # Genes with a peak within 100 kb, below which nothing is said.
 _FEWEST_GENES = 30
-# Of 23,000 genes 94 % lie further than this from where they are in the other build of man (hg19, hg38), and 96 % in that
-# of the mouse (mm10, mm39), in bp; and how many genes have to be placed by the data for this to count.
-FAR, _FEWEST_PLACED = 10_000, 5
+# How many of the genes have to be placed by the data for their places to count.
+_FEWEST_PLACED = 5
 # Columns that say where a gene is.
 _PLACE = (
     ("chrom", "gene_chr", "gene_chrom", "chromosome", "chromosome_name", "chr", "seqnames"),
@@ -68,13 +68,15 @@ class TssEnrichment:
         """False if the builds seem to differ; True as well if there are too few genes or peaks to say."""
         if self.n_genes < _FEWEST_GENES or self.ratio >= _LEAST:
             return True
-        expected = max(_LEAST_EXPECTED * self.n_by_chance, _LEAST_SHARE * self.n_genes)
+        expected = min(_LEAST_EXPECTED * self.n_by_chance, _DENSE_SHARE * self.n_genes)
+        expected = max(expected, _LEAST_SHARE * self.n_genes)
         return bool(poisson.cdf(self.n_covered, expected) >= _LEVEL)
 
     @property
     def convincing(self) -> bool:
         """True if the builds are the same, by genes enough to say."""
-        return self.n_genes >= _FEWEST_GENES and self.ratio >= _LEAST
+        dense = self.n_covered >= _DENSE_SHARE * self.n_genes and self.ratio >= 2
+        return self.n_genes >= _FEWEST_GENES and (self.ratio >= _LEAST or dense)
 
 
 def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
@@ -129,7 +131,13 @@ def tss_enrichment(peaks: pd.DataFrame, genes: pd.DataFrame) -> TssEnrichment:
 
 
 def warn_of_build(
-    places: pd.DataFrame, loci: pd.DataFrame, annotation: pd.DataFrame, var: pd.DataFrame, *, what: str, said: str | None
+    places: pd.DataFrame,
+    loci: pd.DataFrame,
+    annotation: pd.DataFrame,
+    var: pd.DataFrame,
+    *,
+    what: str,
+    said: str | None,
 ) -> None:
     """Log a warning if an annotation does not look as if it were of the genome build of the data.
 
@@ -140,9 +148,8 @@ def warn_of_build(
     enrichment = tss_enrichment(places, loci) if what == "peak" else TssEnrichment(0, 0, 0.0)
     ours, theirs = signs_of_build(places, said), signs_of_build(annotation, annotation.attrs.get("build"))
     moved, n_placed = _moved(var, loci)
-    differ = None not in (ours.build, theirs.build) and ours.build != theirs.build
     elsewhere = n_placed >= _FEWEST_PLACED and len(moved) > n_placed / 2
-    if enrichment.plausible and (enrichment.convincing or not (differ or elsewhere)):
+    if enrichment.plausible and (enrichment.convincing or not (differ(ours, theirs) or elsewhere)):
         return
     why = []
     if not enrichment.plausible:
@@ -157,7 +164,7 @@ def warn_of_build(
         )
     why += [ours.described(f"{what}s", theirs.build), theirs.described("annotation", ours.build)]
     if ours.build is not None and ours.build == theirs.build:
-        todo = "Both are of one build, so look whether promoters were removed from the peaks, or the peaks moved"
+        todo = f"Both are of one build, so look whether coordinates were moved, or promoters left out of the {what}s"
     else:
         wanted = "the build" if ours.build is None else names_of(ours.build)
         todo = f"Give the annotation of {wanted} of the {what}s, or lift the {what}s over"
@@ -168,8 +175,7 @@ def warn_of_build(
 def build_said(*tables: pd.DataFrame) -> str | None:
     """Find what a file of 10x says of the genome of its features, in the first of the tables that tells one."""
     for var in tables:
-        said = pd.unique(var["genome"].dropna().astype(str)) if "genome" in var else []
-        if len(said) == 1:
+        if "genome" in var and len(said := pd.unique(var["genome"].dropna().astype(str))) == 1:
             return str(said[0])
     return None
 

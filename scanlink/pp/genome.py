@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from mudata import MuData
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.contigs import as_named_by, say_what_is_alone
-from scanlink.pp.annotation import match_genes
+from scanlink.pp.annotation import match_genes, say_what_is_absent, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
 from scanlink.pp.door import Multiome, enter
 
@@ -100,8 +101,10 @@ def cis_pairs(
     refuse_equal_names(rna.var_names, "gene", "rna")
     refuse_equal_names(atac.var_names, "peak", "atac")
     peaks = check_intervals(atac.var, what="atac.var")
-    _, loci = loci_of(rna.var, genes, match=match, only=only, places=peaks, what="peak")
+    wanted = wanted_genes(rna.var_names, only)
+    matches, loci = loci_of(rna.var, genes, match=match, wanted=wanted, places=peaks, what="peak")
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
+    say_what_is_absent(rna.var, genes, matches, wanted=wanted, n_pairs=len(pairs))
     warn_of_build(peaks, loci, genes, rna.var, what="peak", said=build_said(atac.var))
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
@@ -134,11 +137,11 @@ def loci_of(
     genes: pd.DataFrame,
     *,
     match: Literal["gene_id", "name"] | None,
-    only: Iterable[str] | None,
+    wanted: NDArray[np.bool_],
     places: pd.DataFrame,
     what: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Find the loci of the genes of the data, or of ``only`` some, in an annotation.
+    """Find the loci of the genes of the data, if they are ``wanted``, in an annotation.
 
     Gives the rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
     ``strand`` and ``position``, that of the gene in the data. Chromosomes are named as in ``places``, with which the
@@ -146,8 +149,7 @@ def loci_of(
     """
     loci = check_intervals(genes, what="the annotation")
     matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
-    if only is not None:
-        matches = matches[matches["gene"].isin(_positions_of(var.index, only))]
+    matches = matches[wanted[matches["gene"]]]
     loci["chrom"] = as_named_by(loci["chrom"], places["chrom"])
     everything = loci["chrom"]
     loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
@@ -240,18 +242,6 @@ def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
             "strand": strand.to_numpy(dtype=object),
         }
     )
-
-
-def _positions_of(names: pd.Index, only: Iterable[str]) -> np.ndarray:
-    """Find the positions of the genes of ``only``."""
-    wanted = pd.Index([only] if isinstance(only, str) else list(only))
-    positions = names.get_indexer(wanted)
-    if (positions < 0).any():
-        absent = wanted[positions < 0]
-        raise MissingKeyError(
-            f"{len(absent)} of {len(wanted)} genes of `only` are not in the data: {first_few(absent)}"
-        )
-    return positions
 
 
 def why_none(
