@@ -77,9 +77,10 @@ class BuildSigns:
         """Say of which build the places (``what``) are, and what keeps them from being of ``other``."""
         if self.build is None:
             return f"nothing tells the build of the {what}"
-        text = f"the {what} {'look' if what.endswith('s') else 'looks'} like {names_of(self.build)}"
+        several = what.endswith("s")
+        text = f"the {what} {'look' if several else 'looks'} like {names_of(self.build)}"
         if self.said == self.build:
-            text += ", as their file says"
+            text += f", as {'their' if several else 'its'} file says"
         if other not in (None, self.build) and self.beyond[other]:
             text += (
                 f" ({self.beyond[other]:,} of {self.n:,} lie where {other} has no sequence, the first at "

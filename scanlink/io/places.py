@@ -96,13 +96,14 @@ def warn_of_another_build(links: pd.DataFrame, peaks: pd.DataFrame, genes: pd.Da
     ``links`` has ``gene`` and perhaps ``distance``; the TSS from which that was measured is compared. Without distances
     it is what both sides look like that counts.
     """
-    ours, theirs = (
-        signs_of_build(peaks.drop_duplicates(["chrom", "start"])),
-        signs_of_build(genes, genes.attrs.get("build")),
-    )
     away = _away(links, peaks, genes) if "distance" in links else pd.Series(dtype=float)
     elsewhere = away.index[away >= FAR]
-    if not (2 * len(elsewhere) > len(away) if len(away) >= _FEWEST_GENES else differ(ours, theirs)):
+    enough = len(away) >= _FEWEST_GENES
+    if enough and 2 * len(elsewhere) <= len(away):
+        return
+    ours = signs_of_build(peaks.drop_duplicates(["chrom", "start"]))
+    theirs = signs_of_build(genes, genes.attrs.get("build"))
+    if not (enough or differ(ours, theirs)):
         return
     found = ""
     if len(elsewhere):

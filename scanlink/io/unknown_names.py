@@ -26,7 +26,7 @@ _MONTHS = {
 _NUMBER_OF = {name: f"{number:02d}" for name, number in zip(_MONTHS, (3, 9, 12, 10, 11, 4, 2), strict=True)}
 _DAY = re.compile(r"(\d{1,2})[-. ]([A-Za-z]{3})[a-z]*|([A-Za-z]{3})[a-z]*[-. ](\d{1,2})|\d{4}-(\d\d)-(\d\d)\b.*")
 _LOST_NUMBER = re.compile(r"\d(\.\d+)?E\+\d+")
-# Families of genes that were renamed for the sake of spreadsheets.
+# Families of genes that renamed for the sake of spreadsheets.
 _RENAMED = (("MARCH", "MARCHF"), ("SEPT", "SEPTIN"), ("MARC", "MTARC"), ("DEC", "DELEC"))
 _VERSION = re.compile(r"(ENS[A-Z]*\d+)\.\d+(_PAR_Y)?")
 _GENOME = re.compile(r"(?:GRC[hm]\d\d|hg\d\d|mm\d+)_+(.+)")
@@ -92,14 +92,14 @@ def _clone(name: str, known: _Known) -> str | None:
 
 # What is wrong with a name, in words, and how the name meant is found: None is another kind, "" that none is known.
 _KINDS: tuple[tuple[str, Callable[[str, _Known], str | None]], ...] = (
-    ("differ in the version of an identifier", _version),
-    ("look like dates or numbers that a spreadsheet made of names", _month),
-    ("have a genome before the name", _without(_GENOME)),
-    ("differ in upper and lower case, as of man and mouse", lambda name, known: known.folded.get(name.casefold())),
-    ("differ in punctuation", lambda name, known: known.plain.get(_letters(name))),
-    ("were renamed", _renamed),
-    ("have a number behind the name, as copies of equal names", _without(_COPY)),
-    ("are names of clones and loci, which change with each release", _clone),
+    ("with another version of the identifier", _version),
+    ("made dates or numbers by a spreadsheet", _month),
+    ("with a genome before the name", _without(_GENOME)),
+    ("in other upper and lower case, as of man and mouse", lambda name, known: known.folded.get(name.casefold())),
+    ("with other punctuation", lambda name, known: known.plain.get(_letters(name))),
+    ("renamed", _renamed),
+    ("with a number behind the name, as copies of equal names", _without(_COPY)),
+    ("of clones and loci, whose names change with each release", _clone),
 )
 
 
@@ -109,15 +109,15 @@ def why_unknown(absent: Iterable[object], known: Iterable[object]) -> str:
     Empty where nothing can be said.
 
     >>> why_unknown(["1-Mar", "Gapdh", "ENSG00000141510.12"], ["MARCHF1", "GAPDH", "ENSG00000141510"])
-    "1 differ in the version of an identifier ('ENSG00000141510.12' is 'ENSG00000141510' there), 1 look like dates or \
-numbers that a spreadsheet made of names ('1-Mar' is 'MARCHF1' there), 1 differ in upper and lower case, as of man and \
-mouse ('Gapdh' is 'GAPDH' there)"
+    "1 with another version of the identifier ('ENSG00000141510.12' is 'ENSG00000141510' there), 1 made dates or \
+numbers by a spreadsheet ('1-Mar' is 'MARCHF1' there), 1 in other upper and lower case, as of man and mouse \
+('Gapdh' is 'GAPDH' there)"
     """
     there = _Known(known)
     counts: dict[str, int] = {}
     shown: dict[str, str] = {}
     for name in map(str, absent):
-        for kind, find in _KINDS:
+        for kind, find in _KINDS if name not in there.exact else ():
             if (meant := find(name, there)) is not None:
                 counts[kind] = counts.get(kind, 0) + 1
                 # One for which the name meant is known says more.
@@ -131,7 +131,7 @@ def lost_names(names: pd.Series | pd.Index, lost: NDArray[np.bool_], known: pd.I
     """Say of the names of pairs, of which some are lost: the first, in how many pairs, and why they may be unknown.
 
     >>> lost_names(pd.Index(["Gapdh", "ACTB"]), np.array([True, False]), pd.Index(["GAPDH", "ACTB"]))
-    "('Gapdh'), in 1 of 2 pairs; of the names, 1 differ in upper and lower case, as of man and mouse ('Gapdh' is \
+    "('Gapdh'), in 1 of 2 pairs; of the names, 1 in other upper and lower case, as of man and mouse ('Gapdh' is \
 'GAPDH' there)"
     """
     absent = pd.unique(pd.Index(names)[lost])
