@@ -78,11 +78,6 @@ def match_genes(
             "same kind of names: choose the annotation of the right species, or set rna.var['gene_id'] to Ensembl "
             "identifiers"
         )
-    several = names[np.flatnonzero(np.bincount(matches["gene"], minlength=len(names)) > 1)]
-    if len(several):
-        log.info(
-            "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
-        )
     return matches
 
 

@@ -16,13 +16,14 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, first_few
 from scanlink.io.contigs import as_named_by, say_what_is_alone
 from scanlink.pp.annotation import match_genes, say_what_is_absent, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
 from scanlink.pp.door import Multiome, enter
+from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
 
-__all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
+__all__ = ["cis_pairs", "loci_of", "near", "pairs_of", "why_none"]
 
 log = logging.getLogger("scanlink")
 
@@ -95,17 +96,37 @@ def cis_pairs(
     >>> bool(pairs["distance"].abs().max() < 103_000)
     True
     """
-    check_options(window, anchor, overlap)
     data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=False).data
-    rna, atac = data["rna"], data["atac"]
-    refuse_equal_names(rna.var_names, "gene", "rna")
-    refuse_equal_names(atac.var_names, "peak", "atac")
-    peaks = check_intervals(atac.var, what="atac.var")
-    wanted = wanted_genes(rna.var_names, only)
-    matches, loci = loci_of(rna.var, genes, match=match, wanted=wanted, places=peaks, what="peak")
+    rna, atac = data["rna"].var, data["atac"].var
+    return pairs_of(rna, atac, genes, window=window, anchor=anchor, overlap=overlap, match=match, only=only)
+
+
+def pairs_of(
+    rna: pd.DataFrame,
+    atac: pd.DataFrame,
+    genes: pd.DataFrame,
+    *,
+    window: int,
+    anchor: Literal["body", "tss"],
+    overlap: Literal["any", "center"],
+    match: Literal["gene_id", "name"] | None = None,
+    only: Iterable[str] | None = None,
+    compare: bool = True,
+) -> pd.DataFrame:
+    """List the pairs of genes and peaks, of which tables (``.var``) are given; see :func:`cis_pairs`.
+
+    ``compare`` looks whether they are of one genome build, which best is done before rare ones are left out.
+    """
+    check_options(window, anchor, overlap)
+    refuse_equal_names(rna.index, "gene", "rna")
+    refuse_equal_names(atac.index, "peak", "atac")
+    peaks = check_intervals(atac, what="atac.var")
+    wanted = wanted_genes(rna.index, only)
+    matches, loci = loci_of(rna, genes, match=match, wanted=wanted, places=peaks, what="peak")
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
-    say_what_is_absent(rna.var, genes, matches, wanted=wanted, n_pairs=len(pairs))
-    warn_of_build(peaks, loci, genes, rna.var, what="peak", said=build_said(atac.var))
+    say_what_is_absent(rna, genes, matches, wanted=wanted, n_pairs=len(pairs))
+    if compare:
+        warn_of_build(peaks, loci, genes, rna, what="peak", said=build_said(atac))
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
@@ -120,8 +141,8 @@ def cis_pairs(
     )
     return pd.DataFrame(
         {
-            "gene": rna.var_names.to_numpy(dtype=object)[pairs["gene"]],
-            "peak": atac.var_names.to_numpy(dtype=object)[pairs["peak"]],
+            "gene": rna.index.to_numpy(dtype=object)[pairs["gene"]],
+            "peak": atac.index.to_numpy(dtype=object)[pairs["peak"]],
             "distance": pairs["distance"].to_numpy(),
         }
     )
@@ -150,21 +171,16 @@ def loci_of(
     loci = check_intervals(genes, what="the annotation")
     matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
     matches = matches[wanted[matches["gene"]]]
+    several = var.index[np.flatnonzero(np.bincount(matches["gene"], minlength=len(var)) > 1)]
+    if len(several):
+        log.info(
+            "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
+        )
     loci["chrom"] = as_named_by(loci["chrom"], places["chrom"])
     everything = loci["chrom"]
     loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
     say_what_is_alone(loci["chrom"], everything, places["chrom"], what=what)
     return matches, loci.reset_index(drop=True)
-
-
-def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
-    """Refuse names of features that occur twice."""
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique()
-        raise InputError(
-            f"{len(twice)} {what} names occur more than once: {first_few(twice)}. Expected unique names: call "
-            f"mdata[{modality!r}].var_names_make_unique()"
-        )
 
 
 def _anchors(loci: pd.DataFrame, anchor: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -205,43 +221,6 @@ def near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, o
     # Ties of opposite sign go to the downstream one, so that the order of the annotation does not matter.
     order = np.lexsort((-pairs["distance"], pairs["distance"].abs(), pairs["peak"], pairs["gene"]))
     return pairs.iloc[order].drop_duplicates(["gene", "peak"], ignore_index=True)
-
-
-def check_options(window: int, anchor: str, overlap: str) -> None:
-    """Refuse options of pairs that have an impossible value."""
-    if isinstance(window, bool) or window != int(window) or window < 0:
-        raise OptionError(f"window is {window!r}, expected a whole number of bp, 0 or more")
-    if anchor not in ("body", "tss"):
-        raise OptionError(f"anchor is {anchor!r}, expected 'body' or 'tss'")
-    if overlap not in ("any", "center"):
-        raise OptionError(f"overlap is {overlap!r}, expected 'any' or 'center'")
-
-
-def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
-    """Take the columns chrom, start, end, strand of a table, with plain types; impossible intervals are refused."""
-    if lacking := [name for name in ("chrom", "start", "end") if name not in table]:
-        raise MissingKeyError(
-            f"{what} has no column {first_few(lacking)}, found {first_few(table.columns, most=8) or 'none'}: "
-            "scanlink.io reads them from peak names such as 'chr1:100-600' and from GTF or BED"
-        )
-    bounds = {name: pd.to_numeric(table[name], errors="coerce") for name in ("start", "end")}
-    bad = bounds["start"].isna() | bounds["end"].isna() | (bounds["start"] < 0) | (bounds["start"] >= bounds["end"])
-    bad |= table["chrom"].isna()
-    if bad.any():
-        row = table[bad].iloc[0]
-        raise InputError(
-            f"{what}: {int(bad.sum())} of {len(table)} intervals are impossible, the first {row['chrom']}:"
-            f"{row['start']}-{row['end']}. Expected a chromosome and 0 <= start < end (0-based, half-open)"
-        )
-    strand = table["strand"].astype(str) if "strand" in table else pd.Series(".", index=table.index)
-    return pd.DataFrame(
-        {
-            "chrom": table["chrom"].astype(str).to_numpy(dtype=object),
-            "start": bounds["start"].to_numpy(dtype=np.int64),
-            "end": bounds["end"].to_numpy(dtype=np.int64),
-            "strand": strand.to_numpy(dtype=object),
-        }
-    )
 
 
 def why_none(

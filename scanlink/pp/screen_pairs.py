@@ -17,7 +17,8 @@ from scanlink.io.guides import NON_TARGETING
 from scanlink.io.unknown_names import why_unknown
 from scanlink.pp.annotation import say_what_is_absent, strip_version, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
-from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
+from scanlink.pp.genome import loci_of, near, why_none
+from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
 from scanlink.pp.modalities import get_modality, target_names
 
 __all__ = ["screen_pairs"]
