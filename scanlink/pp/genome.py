@@ -44,7 +44,8 @@ def cis_pairs(
 
     With the defaults these are the pairs of ``bedtools window -w 500000``. Chromosomes may be named by different
     conventions (``chr1`` and ``1``, ``chrM`` and ``MT``, ``chrUn_KI270742v1`` and ``chrUn-KI270742v1`` or
-    ``KI270742.1``); genes and peaks on chromosomes that the other side lacks are told.
+    ``KI270742.1``); genes and peaks on chromosomes that the other side lacks are told. So are genes that the annotation
+    lacks, with what they may be called there, and genes and peaks that look as if they were of different genome builds.
 
     Parameters
     ----------
