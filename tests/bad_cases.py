@@ -113,6 +113,11 @@ CASES = (
         own_pairs("gene,peak\nACTB,chr1:1-2\n"),
         "1 genes of pairs.csv are not in the data",
     ),
+    Case(
+        "pairs whose genes are written otherwise",
+        own_pairs("gene,peak\ngene1,chr1:1-2\ngene1,chr1:3-4\nGENE2,chr1:1-2\n2-Sep,chr1:1-2\n"),
+        r"2 genes of pairs.csv are not in the data .*in 3 of 4 pairs; .*1 made dates .*'gene1' is 'GENE1' there",
+    ),
     Case("an empty file of pairs", own_pairs(""), r"pairs\.csv: the file is empty"),
     Case("pairs without rows", own_pairs("gene,peak\n"), r"pairs\.csv.*no rows"),
     Case("a file of pairs that does not exist", options(genes=None, pairs={"path": "p.csv"}), r"p\.csv: no such file"),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from scanlink.errors import first_few
 
-__all__ = ["as_named_by", "say_what_is_alone"]
+__all__ = ["as_named_by", "plain_name", "say_what_is_alone"]
 
 log = logging.getLogger("scanlink")
 
@@ -20,7 +20,7 @@ _ACCESSION = re.compile(r"(?:^|_)([A-Z]{2}\d{6})[v.](\d+)(?:_|$)", re.IGNORECASE
 _MUCH = 0.05
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Give what the names of one contig have in common, whoever wrote them."""
     text = name.replace("-", "_")
     if accession := _ACCESSION.search(text):
@@ -39,7 +39,7 @@ def as_named_by(chroms: pd.Series, others: pd.Series) -> pd.Series:
     """
     ours, theirs = (pd.Series(pd.unique(names.astype(str)), dtype=object) for names in (chroms, others))
     ours, theirs = ours[~ours.isin(theirs)], theirs[~theirs.isin(ours)]
-    mine, known = ours.map(_plain), theirs.map(_plain)
+    mine, known = ours.map(plain_name), theirs.map(plain_name)
     known, mine = (plain[~plain.duplicated(keep=False)] for plain in (known, mine))
     places = dict(zip(known, theirs[known.index], strict=True))
     renamed = {own: places[plain] for own, plain in zip(ours[mine.index], mine, strict=True) if plain in places}

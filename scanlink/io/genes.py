@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
+from scanlink.io.genomes import build_in_header
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["read_genes"]
@@ -51,7 +52,8 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     -------
     One row per gene, in the order of the file, with columns ``chrom``, ``start``, ``end`` (bp, 0-based half-open),
     ``strand`` (``+``, ``-`` or ``.``), ``gene_id`` (without version; the copies on Y keep ``_PAR_Y``), ``gene`` (the
-    symbol, not unique), ``gene_type``. What a file does not have is missing (NaN).
+    symbol, not unique), ``gene_type``. What a file does not have is missing (NaN). If comments at the beginning of the
+    file name a build of man or mouse, ``attrs["build"]`` has it, as ``"hg38"``.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     if suffix in (".gff", ".gff3"):
         raise InputError(f"{file}: GFF3 is not read; get the same annotation as GTF (.gtf.gz)")
     with reading(file, what):
-        first = _first_line(file)
+        first, build = _first_line(file), build_in_header(file)
         is_gtf = len(first.split("\t")) == 9 and "gene_id" in first.split("\t")[8]
         if suffix == ".bed" and is_gtf:
             raise InputError(
@@ -104,7 +106,10 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     odd = ~genes["strand"].isin(["+", "-", "."])
     if odd.any():
         raise InputError(f"{file}: strands +, - or . were expected, found {first_few(genes['strand'][odd].unique())}")
-    return genes[_COLUMNS].reset_index(drop=True)
+    genes = genes[_COLUMNS].reset_index(drop=True)
+    if build is not None:
+        genes.attrs["build"] = build
+    return genes
 
 
 def _first_line(file: Path) -> str:

@@ -114,13 +114,15 @@ def _read(options: RunOptions, genes: str | None) -> tuple[Any, dict[str, pd.Dat
         survey = survey.of(mdata)
     if options.cells.components:
         pp.components(mdata, n=options.cells.components)
+    annotation = None
     if options.pairs.path is None:
+        annotation = _annotation(str(genes), mdata)
         # Who brings pairs has chosen: each of them gets its row, and a status where it is too rare.
         fraction = options.pairs.min_fraction
         mdata = pp.filter_features(mdata, min_fraction=fraction, survey=survey, into_memory=False)
     if options.pairs.highly_variable:
         pp.highly_variable_genes(mdata)
-    pairs = _pairs(options, genes, mdata)
+    pairs = _pairs(options, annotation, mdata)
     if options.pairs.highly_variable:
         variable = mdata["rna"].var["highly_variable"]
         pairs = pairs[pairs["gene"].isin(variable.index[variable])].reset_index(drop=True)
@@ -141,16 +143,33 @@ def _opened(options: RunOptions) -> Any:
     return io.read(path, **arguments, backed=path is not None and stays_on_disk(path))
 
 
-def _pairs(options: RunOptions, genes: str | None, mdata: Any) -> pd.DataFrame:
+def _pairs(options: RunOptions, annotation: pd.DataFrame | None, mdata: Any) -> pd.DataFrame:
     """Pair the genes of the data with its peaks, or read which pairs are asked for."""
-    from scanlink import io, pp
+    from scanlink.pp.genome import pairs_of
 
     asked = options.pairs
-    if asked.path is not None:
-        names = {"gene": mdata["rna"].var_names, "peak": mdata["atac"].var_names}
-        return known_pairs(read_pairs(asked.path), asked.path, names)
-    annotation = io.read_genes(str(genes))
-    return pp.cis_pairs(mdata, annotation, window=asked.window, anchor=asked.anchor, overlap=asked.overlap)
+    rna, atac = mdata["rna"].var, mdata["atac"].var
+    if annotation is None:
+        assert asked.path is not None
+        return known_pairs(read_pairs(asked.path), asked.path, {"gene": rna.index, "peak": atac.index})
+    reach: dict[str, Any] = {"window": asked.window, "anchor": asked.anchor, "overlap": asked.overlap}
+    return pairs_of(rna, atac, annotation, **reach, compare=False)
+
+
+def _all_pairs(options: RunOptions, genes: str | None, mdata: Any) -> pd.DataFrame:
+    """List the pairs of all features, frequent or not."""
+    annotation = None if options.pairs.path is not None else _annotation(str(genes), mdata)
+    return _pairs(options, annotation, mdata)
+
+
+def _annotation(genes: str, mdata: Any) -> pd.DataFrame:
+    """Read the annotation, and look whether it is of the build of all features, which tell more than frequent ones."""
+    from scanlink import io
+    from scanlink.pp.build import compare_builds
+
+    annotation = io.read_genes(genes)
+    compare_builds(mdata["rna"].var, mdata["atac"].var, annotation)
+    return annotation
 
 
 def look(options: RunOptions) -> Looked:
@@ -160,7 +179,7 @@ def look(options: RunOptions) -> Looked:
     return Looked(
         mdata,
         computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC", *components), mito_prefix=options.input.prefix),
-        lambda: {"pairs": _pairs(options, genes, mdata)},
+        lambda: {"pairs": _all_pairs(options, genes, mdata)},
         options.pairs.min_fraction if options.pairs.path is None else 0.0,
     )
 

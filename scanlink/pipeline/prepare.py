@@ -16,6 +16,7 @@ from scanlink import __version__
 from scanlink.errors import InputError, first_few
 from scanlink.files import replace_file
 from scanlink.io.parquet import read_shared
+from scanlink.io.unknown_names import lost_names
 from scanlink.options import GenesOptions
 from scanlink.pipeline import record as provenance
 from scanlink.pipeline.experiment import Prepared
@@ -99,11 +100,12 @@ def known_pairs(table: pd.DataFrame, path: str, names: Mapping[str, pd.Index]) -
     """Check that all names of a user's table of pairs are among those of the data, which are given by column."""
     for column, known in names.items():
         texts = table[column].astype(str)
-        absent = texts[~texts.isin(known)].unique()
-        if absent.size:
+        lost = ~texts.isin(known).to_numpy()
+        if lost.any():
             raise InputError(
-                f"{absent.size} {column}s of {Path(path).name} are not in the data ({first_few(absent)}); "
-                f"there they are named as {first_few(known, most=2)}: check the names, or leave those pairs out"
+                f"{texts[lost].nunique()} {column}s of {Path(path).name} are not in the data "
+                f"{lost_names(texts, lost, known)}. There they are named as {first_few(known, most=2)}: check the "
+                "names, or leave those pairs out"
             )
     return table
 

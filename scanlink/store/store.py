@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.parquet import read_shared
+from scanlink.io.unknown_names import lost_names
 from scanlink.store.columns import FEATURE, ColumnReader, Modality
 from scanlink.store.npy import ArrayFile
 
@@ -216,9 +217,9 @@ class Store:
         """Find the positions of features by name; a MissingKeyError names the first that are not there."""
         index = self.features(modality).get_indexer(pd.Index(names))
         if (index < 0).any():
-            absent = pd.unique(pd.Index(names)[index < 0])
+            absent = pd.Index(names)[index < 0].nunique()
             raise MissingKeyError(
-                f"{len(absent)} {FEATURE[modality]}s of the pairs are not in the data ({first_few(absent)}): "
-                f"check the names, or leave those pairs out"
+                f"{absent} {FEATURE[modality]}s of the pairs are not in the data "
+                f"{lost_names(names, index < 0, self.features(modality))}: check the names, or leave those pairs out"
             )
         return index.astype(np.int32)

@@ -242,6 +242,44 @@ def test_cis_pairs__logs_genes_that_are_absent(caplog):
     )
 
 
+def test_cis_pairs__names_that_are_identifiers_are_found_beside_symbols():
+    genes = annotation(("chr1", 1_000, 2_000, "+", "A"), ("chr1", 3_000, 4_000, "+", "B"), ids=["ENSG01.4", "ENSG02"])
+    found = sl.pp.cis_pairs(layout_mudata(["A", "ENSG02.7"], peak_table(("chr1", 100, 200))), genes)
+    assert found["gene"].tolist() == ["A", "ENSG02.7"]
+    by_name = sl.pp.cis_pairs(layout_mudata(["A", "ENSG02.7"], peak_table(("chr1", 100, 200))), genes, match="name")
+    assert by_name["gene"].tolist() == ["A"]
+
+
+def test_cis_pairs__says_what_absent_genes_cost_and_what_they_may_be_called(caplog):
+    loci = [("chr1", 1_000 + i, 2_000 + i, "+", name) for i, name in enumerate(["ACTB", "GAPDH", "SEPTIN2", "TP53"])]
+    peaks = peak_table(("chr1", 100, 200), ("chr1", 300, 400), ("chr1", 500, 600))
+    mdata = layout_mudata(["ACTB", "Gapdh", "2-Sep", "unheard"], peaks)
+    with caplog.at_level(logging.WARNING, "scanlink"):
+        assert len(sl.pp.cis_pairs(mdata, annotation(*loci))) == 3
+    assert (
+        "3 of 4 genes are not in the annotation: 'Gapdh', '2-Sep', 'unheard': 1 made dates or numbers by a "
+        "spreadsheet ('2-Sep' is 'SEPTIN2' there), 1 in other upper and lower case, as of man and mouse "
+        "('Gapdh' is 'GAPDH' there). That costs about 9 pairs, at as many a gene as the others have; "
+        "rna.var['gene_id'] with Ensembl identifiers finds genes under any name"
+    ) in caplog.text
+    caplog.clear()
+    # Those that are not asked for cost nothing.
+    assert len(sl.pp.cis_pairs(mdata, annotation(*loci), only=["ACTB"])) == 3
+    assert "not in the annotation" not in caplog.text
+    with pytest.raises(MissingKeyError, match="not in the data: 'actb': 1 in other upper and lower case"):
+        sl.pp.cis_pairs(mdata, annotation(*loci), only=["actb"])
+
+
+def test_cis_pairs__says_that_genes_are_there_under_another_identifier(caplog):
+    genes = annotation(("chr1", 1_000, 2_000, "+", "A"), ("chr1", 1_000, 2_000, "+", "B"), ids=["ENSG01", "ENSG02"])
+    mdata = layout_mudata(pd.DataFrame({"gene_id": ["ENSG01", "ENSG09"]}, index=["A", "B"]), peak_table(("chr1", 1, 2)))
+    with caplog.at_level(logging.WARNING, "scanlink"):
+        assert sl.pp.cis_pairs(mdata, genes)["gene"].tolist() == ["A"]
+    assert "1 of 2 genes are not in the annotation: 'B'. That costs about 1 pairs" in caplog.text
+    assert "1 have their name there under another gene_id, and match='name' finds them" in caplog.text
+    assert sl.pp.cis_pairs(mdata, genes, match="name")["gene"].tolist() == ["A", "B"]
+
+
 def test_cis_pairs__only_some_genes():
     genes = annotation(("chr1", 1_000, 2_000, "+", "A"), ("chr1", 1_000, 2_000, "+", "B"))
     mdata = layout_mudata(["A", "B"], peak_table(("chr1", 100, 200)))
