@@ -95,7 +95,7 @@ def cis_pairs(
     True
     """
     check_options(window, anchor, overlap)
-    data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=False).data
+    data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=()).data
     rna, atac = data["rna"], data["atac"]
     refuse_equal_names(rna.var_names, "gene", "rna")
     refuse_equal_names(atac.var_names, "peak", "atac")

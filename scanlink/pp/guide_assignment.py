@@ -9,15 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import is_backed
 from scanlink.io.guides import NON_TARGETING
-from scanlink.io.raw_counts import check_counts
-from scanlink.pp.modalities import get_modality, target_names
+from scanlink.io.raw_counts import Layer, check_counts
+from scanlink.pp.door import SCREEN_KEYS, Entered, Screen, enter
+from scanlink.pp.modalities import target_names
 from scanlink.stats.perturbation import perturbation_probability
 from scanlink.stats.umi_mixture import fit_umi_mixture
 
@@ -31,19 +31,27 @@ _FEWEST_CELLS = 50
 
 
 def assign_guides(
-    mdata: MuData, method: Literal["threshold", "mixture"] = "threshold", *, threshold: int = _THRESHOLD
+    mdata: Screen,
+    method: Literal["threshold", "mixture"] = "threshold",
+    *,
+    threshold: int = _THRESHOLD,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> None:
     """Choose for each guide the least number of UMIs that counts as present.
 
     Parameters
     ----------
     mdata
-        A screen, with ``guide``. Changed in place: ``mdata["guide"].var["threshold"]`` is set, or replaced.
+        A screen, with guides. Changed in place: ``threshold`` of their table (``.var``) is set, or replaced.
     method
         ``"threshold"``: the same for all guides. ``"mixture"``: for each guide the least count from which on it rather
         comes from a cell that expresses it than from ambient RNA.
     threshold
         UMIs for ``method="threshold"``, and for ``"mixture"`` where even all guides together show no two components.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Raises
     ------
@@ -80,7 +88,8 @@ def assign_guides(
         raise OptionError(f"method is {method!r}, expected 'threshold' or 'mixture'")
     if isinstance(threshold, bool) or threshold != int(threshold) or threshold < 1:
         raise OptionError(f"threshold is {threshold!r}, expected a whole number of UMIs, at least 1")
-    guide = get_modality(mdata, "guide")
+    entered = _guides(mdata, layer=layer, rna_key=rna_key, guide_key=guide_key)
+    guide = entered.data["guide"]
     counts = _by_guide(guide)
     if not counts.nnz:
         raise InputError(f"guide has {guide.n_obs} cells and {guide.n_vars} guides, but no count above 0")
@@ -94,6 +103,7 @@ def assign_guides(
     else:
         least = _mixtures(counts, guide.var_names, int(threshold))
     guide.var["threshold"] = least
+    entered.give_back(guide=["threshold"])
     called = _called(counts, least)
     kept = int(called.sum())
     log.info(
@@ -109,18 +119,27 @@ def assign_guides(
         )
 
 
-def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
+def _guides(mdata: Screen, **places: Any) -> Entered:
+    """Take in a screen, or guides alone, of which only counts of guides are read."""
+    return enter(mdata, modalities=SCREEN_KEYS, optional=("rna",), counts=("guide",), **places)
+
+
+def guide_calls(
+    mdata: Screen, *, layer: Layer = None, rna_key: str | None = None, guide_key: str | None = None
+) -> NDArray[np.bool_]:
     """Tell which guides each cell holds: counts at or above the guide's threshold.
 
     Parameters
     ----------
     mdata
-        A screen. Where ``mdata["guide"].var`` has no ``threshold``, it is 5 UMIs, or 1 if the guides are 0/1 calls.
+        A screen. Where the table of guides has no ``threshold``, it is 5 UMIs, or 1 if the guides are 0/1 calls.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(n_cells, n_guides)``.
+        Shape ``(n_cells, n_guides)``; the cells that have genes and guides, in the order of the genes' cells.
 
     Raises
     ------
@@ -129,15 +148,14 @@ def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
     MissingKeyError
         If there is no modality ``guide``.
     """
-    guide = get_modality(mdata, "guide")
+    guide = _guides(mdata, layer=layer, rna_key=rna_key, guide_key=guide_key).data["guide"]
     counts = _by_guide(guide)
     calls: NDArray[np.bool_] = counts.toarray() >= _thresholds(guide, counts)
     return calls
 
 
-def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def guide_counts(guide: AnnData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count each cell's guides at or above their threshold, and the UMIs of all. Shape ``(n_cells,)`` both."""
-    guide = get_modality(mdata, "guide")
     counts = _by_guide(guide)
     least = _thresholds(guide, counts)
     present = counts.data >= np.repeat(least, np.diff(counts.indptr))
@@ -145,24 +163,35 @@ def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.bincount(counts.indices[present], minlength=guide.n_obs), umis.astype(np.int64)
 
 
-def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None = None) -> NDArray[np.float64]:
+def perturbation(
+    mdata: Screen,
+    target: str,
+    *,
+    missing_efficiency: float | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
+) -> NDArray[np.float64]:
     """Compute the probability that a target is perturbed in each cell.
 
     Parameters
     ----------
     mdata
-        A screen, with ``target`` in ``mdata["guide"].var`` and, if known, ``efficiency`` (0 to 1) and ``threshold``
+        A screen, with ``target`` in the table of guides and, if known, ``efficiency`` (0 to 1) and ``threshold``
         (UMIs; where it is absent, 5, or 1 if the guides are 0/1 calls).
     target
         Its name.
     missing_efficiency
         Efficiency of guides that have none. None: the median of the others with a target, or 1 if none is known.
         GLiMMIRS takes 0.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
     numpy.ndarray
-        ``x_i = 1 - prod_g (1 - G_gi eff_g)`` over the guides g of the target. Shape ``(n_cells,)``, 0 to 1.
+        ``x_i = 1 - prod_g (1 - G_gi eff_g)`` over the guides g of the target. Shape ``(n_cells,)``, 0 to 1; cells as
+        in :func:`scanlink.pp.guide_calls`.
 
     Raises
     ------
@@ -190,7 +219,8 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
     """
     if missing_efficiency is not None and not 0 <= missing_efficiency <= 1:
         raise OptionError(f"missing_efficiency is {missing_efficiency!r}, expected a number from 0 to 1, or None")
-    guide = get_modality(mdata, "guide")
+    places = {"layer": layer, "rna_key": rna_key, "guide_key": guide_key}
+    guide = _guides(mdata, **places).data["guide"]
     names = target_names(guide.var)
     guides = np.flatnonzero(names == target)
     if not guides.size:

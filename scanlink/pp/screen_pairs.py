@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, first_few
 from scanlink.io.guides import NON_TARGETING
 from scanlink.pp.annotation import strip_version
+from scanlink.pp.door import SCREEN_KEYS, Screen, are_described, enter
 from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
-from scanlink.pp.modalities import get_modality, target_names
+from scanlink.pp.modalities import target_names
 
 __all__ = ["screen_pairs"]
 
@@ -26,7 +27,7 @@ _ANYWHERE = 1 << 40
 
 
 def screen_pairs(
-    mdata: MuData,
+    mdata: Screen,
     genes: pd.DataFrame,
     *,
     window: int = 1_000_000,
@@ -34,6 +35,8 @@ def screen_pairs(
     overlap: Literal["any", "center"] = "any",
     match: Literal["gene_id", "name"] | None = None,
     only: Iterable[str] | None = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> pd.DataFrame:
     """List the targets near each gene, and the targets that are a gene's own promoter.
 
@@ -53,6 +56,8 @@ def screen_pairs(
     match, only
         How genes of the data are found in the annotation, and names of those wanted: as in
         :func:`scanlink.pp.cis_pairs`.
+    rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
@@ -92,7 +97,8 @@ def screen_pairs(
     1  NOC2L  NOC2L         9  positive_control
     """
     check_options(window, anchor, overlap)
-    rna, guide = get_modality(mdata, "rna"), get_modality(mdata, "guide")
+    data = enter(mdata, modalities=SCREEN_KEYS, counts=(), rna_key=rna_key, guide_key=guide_key, fits=_fits).data
+    rna, guide = data["rna"], data["guide"]
     refuse_equal_names(rna.var_names, "gene", "rna")
     targets = _targets(guide.var)
     placed = targets["chrom"].notna().to_numpy()
@@ -134,6 +140,11 @@ def screen_pairs(
             "kind": joined["kind"].to_numpy(dtype=object),
         }
     )
+
+
+def _fits(mdata: MuData) -> bool:
+    """Tell whether targets and places have our names, and names of genes are unique."""
+    return are_described(mdata) and mdata["rna"].var_names.is_unique
 
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:
