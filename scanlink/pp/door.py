@@ -22,7 +22,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scanlink import io
-from scanlink.errors import InputError, ScanlinkError
+from scanlink.errors import InputError, MissingKeyError, ScanlinkError, first_few
 from scanlink.io.chunks import is_backed, iter_chunks
 from scanlink.io.guides import GUIDE_COLUMNS, find_column, unplain_controls
 from scanlink.io.obs import lift_obs
@@ -145,6 +145,13 @@ def enter(
 def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None) -> MuData:
     """Assemble genes and a second modality, or one alone, with what is known of the cells as a whole."""
     if "guide" in parts and "rna" in parts:
+        if all(find_column(part.var, "target") is None for part in parts.values()):
+            columns = [name for name in parts["guide"].var if name != _ROW]
+            raise MissingKeyError(
+                f"guide.var has no column of targets, found {first_few(columns, most=8) or 'none'}: write them into "
+                "its column 'target' ('non-targeting' for controls), or join the data with a table of guides by "
+                "scanlink.io.assemble_screen(rna, guide, guides=table)"
+            )
         return io.assemble_screen(parts["rna"], parts["guide"], obs=obs)
     if len(parts) > 1:
         return io.assemble(parts["rna"], parts["atac"], obs=obs)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.feature_types import MODALITY_NAMES, TENX_TYPES, feature_types, plain_name
+from scanlink.io.guides import find_column
 from scanlink.pp.modalities import get_modality
 
 __all__ = ["find_modalities", "plain_prefixes", "split_modalities"]
@@ -26,7 +27,9 @@ _FEATURES = {"rna": "genes", "atac": "peaks", "guide": "guides"}
 def find_modalities(data: Any, keys: Mapping[str, str | None], optional: Sequence[str]) -> dict[str, AnnData]:
     """Find the AnnData of each modality: by its key, by our name, or by a name that others give it."""
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, AnnData) for part in data):
-        return dict(zip(keys, data, strict=False))
+        # Where either will do, guides are what has targets.
+        names = tuple(keys) if len(keys) == 2 else ("rna", "guide" if find_column(data[1].var, "target") else "atac")
+        return dict(zip(names, data, strict=True))
     modalities = data if isinstance(data, Mapping) else getattr(data, "mod", None)
     if not isinstance(modalities, Mapping):
         get_modality(data, "guide" if "atac" not in keys else "rna")
@@ -68,10 +71,11 @@ def split_modalities(
     masks = {name: types[1] == name for name in modalities} if types is not None else {}
     needed = [name for name in modalities if name not in optional]
     if not masks or not all(masks[name].any() for name in needed):
-        kinds = " and ".join(f"{_FEATURES[name]} ({TENX_TYPES[name]!r})" for name in needed)
+        shown = modalities if len(modalities) == 2 else needed
+        kinds = " and ".join(f"{_FEATURES[name]} ({TENX_TYPES[name]!r})" for name in shown)
         raise InputError(
-            f"expected a MuData with modalities {' and '.join(map(repr, needed))}, found AnnData without a column "
-            f"feature_types that tells {kinds} apart: give MuData({{{', '.join(f'{name!r}: ...' for name in needed)}}})"
+            f"expected a MuData with modalities {' and '.join(map(repr, shown))}, found AnnData without a column "
+            f"feature_types that tells {kinds} apart: give MuData({{{', '.join(f'{name!r}: ...' for name in shown)}}})"
         )
     parts = {name: adata[:, mask].copy() for name, mask in masks.items() if mask.any()}
     return parts, {name: np.flatnonzero(masks[name]) for name in parts}
