@@ -17,17 +17,15 @@ from scanlink.io.chunks import is_backed
 from scanlink.io.guides import NON_TARGETING
 from scanlink.io.raw_counts import Layer, check_counts
 from scanlink.pp.door import SCREEN_KEYS, Entered, Screen, enter
+from scanlink.pp.guide_mixture import mixture_thresholds
 from scanlink.pp.modalities import target_names
 from scanlink.stats.perturbation import perturbation_probability
-from scanlink.stats.umi_mixture import fit_umi_mixture
 
 __all__ = ["assign_guides", "guide_calls", "guide_counts", "perturbation"]
 
 log = logging.getLogger("scanlink")
 
 _THRESHOLD = 5
-# Of fewer positive cells no mixture is fitted.
-_FEWEST_CELLS = 50
 
 
 def assign_guides(
@@ -101,7 +99,7 @@ def assign_guides(
     elif method == "threshold":
         least = np.full(guide.n_vars, int(threshold), dtype=np.int64)
     else:
-        least = _mixtures(counts, guide.var_names, int(threshold))
+        least = mixture_thresholds(counts, guide.var_names, int(threshold))
     guide.var["threshold"] = least
     entered.give_back(guide=["threshold"])
     called = _called(counts, least)
@@ -275,43 +273,6 @@ def _efficiencies(guide: AnnData, names: NDArray[Any], missing: float | None) ->
         measured = efficiency[(names != NON_TARGETING) & ~np.isnan(efficiency)]
         missing = float(np.median(measured)) if measured.size else 1.0
     return np.where(np.isnan(efficiency), missing, efficiency)
-
-
-def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDArray[np.int64]:
-    """Find the threshold of each guide: its own, that of all guides together, or ``otherwise``."""
-    of_guides = np.split(counts.data, counts.indptr[1:-1])
-    own = [_mixture(values) if values.size >= _FEWEST_CELLS else None for values in of_guides]
-    pooled = _mixture(counts.data)
-    without = np.array([threshold is None for threshold in own])
-    if pooled is None and without.any():
-        log.warning(
-            "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
-            "their own take the threshold %d: %s",
-            int(without.sum()),
-            otherwise,
-            first_few(names[without]),
-        )
-        pooled = otherwise
-    elif without.any():
-        few = sum(values.size < _FEWEST_CELLS for values in of_guides)
-        log.info(
-            "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
-            "without two components: %s",
-            int(without.sum()),
-            pooled,
-            few,
-            _FEWEST_CELLS,
-            int(without.sum()) - few,
-            first_few(names[without]),
-        )
-    least = np.array([pooled if threshold is None else threshold for threshold in own], dtype=np.int64)
-    spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))
-    log.info("thresholds by mixture, UMIs: %s", spread)
-    return least
-
-
-def _mixture(values: NDArray[np.int32]) -> int | None:
-    return fit_umi_mixture(*np.unique(values, return_counts=True)).threshold
 
 
 def _no_target(target: str, names: NDArray[Any]) -> str:

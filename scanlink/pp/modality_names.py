@@ -28,8 +28,8 @@ def find_modalities(data: Any, keys: Mapping[str, str | None], optional: Sequenc
     """Find the AnnData of each modality: by its key, by our name, or by a name that others give it."""
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, AnnData) for part in data):
         # Where either will do, guides are what has targets.
-        names = tuple(keys) if len(keys) == 2 else ("rna", "guide" if find_column(data[1].var, "target") else "atac")
-        return dict(zip(names, data, strict=True))
+        second = "guide" if find_column(data[1].var, "target") is not None else "atac"
+        return dict(zip(tuple(keys) if len(keys) == 2 else ("rna", second), data, strict=True))
     modalities = data if isinstance(data, Mapping) else getattr(data, "mod", None)
     if not isinstance(modalities, Mapping):
         get_modality(data, "guide" if "atac" not in keys else "rna")
