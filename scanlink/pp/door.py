@@ -120,9 +120,9 @@ def enter(
     as_named = isinstance(data, MuData) and all(name in data.mod and data[name] is part for name, part in named.items())
     if as_named and layer is None and (fits(data) if fits else _fits(data, named)):
         return Entered(data, named, data, places)
-    parts = {name: _with_counts(part, name, layer, counts=name in counts) for name, part in named.items()}
     obs = plain_prefixes(data.obs, data, named) if isinstance(data, MuData) else None
     with quiet():
+        parts = {name: _with_counts(part, name, layer, counts=name in counts) for name, part in named.items()}
         made = _joined(parts, obs)
     if obs is not None:
         # Under the names by which the user knows them, too.

@@ -229,9 +229,9 @@ def filter_features(
 def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
     """Drop features in place."""
     columns = mdata.obs.copy()
-    for name, mask in keep.items():
-        mdata.mod[name] = select(mdata.mod[name], features=mask)
     with quiet():
+        for name, mask in keep.items():
+            mdata.mod[name] = select(mdata.mod[name], features=mask)
         mdata.update()
     mdata.obs = columns
 
