@@ -97,7 +97,7 @@ warnings.simplefilter("ignore")
 simulated = sl.tl.simulate_screen(n_cells=400, n_genes=4, n_targets=4, guides_per_cell=4.0, seed=3)
 rna, guide = simulated.mdata["rna"], simulated.mdata["guide"]
 rna.var["feature_types"], guide.var["feature_types"] = "Gene Expression", "CRISPR Guide Capture"
-adata = anndata.concat([rna, guide], axis=1)
+adata = anndata.concat([rna, guide], axis=1, join="outer")
 adata.obs["batch"] = simulated.mdata.obs["prep_batch"]
 sl.pp.assign_guides(adata)
 sl.pp.screen_qc(adata)
