@@ -37,7 +37,7 @@ ELSEWHERE = {
     "screen_links": {"path"},
 }
 # Keywords of calls that say what is analysed, and where.
-COMMON = {"mdata", "pairs", "guides", "groupby", "groups", "layer", "rna_key", "atac_key", "client", "out"}
+COMMON = {"mdata", "pairs", "guides", "groupby", "groups", "client", "out", "layer", "rna_key", "atac_key", "guide_key"}
 # Names of options in calls, where these have others, and the section that has them.
 NAMED = {"fdr_method": "method", "fdr_scope": "scope"}
 

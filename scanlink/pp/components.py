@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from mudata import MuData
 from numpy.typing import NDArray
 from scipy.linalg import qr, svd
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
-from scanlink.pp.modalities import check_piece, get_modality
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import KEYS, Multiome, enter
+from scanlink.pp.modalities import check_piece
 
 __all__ = ["component_columns", "components", "leading_components"]
 
@@ -30,7 +31,15 @@ _SCALE = 1e4
 
 
 def components(
-    mdata: MuData, *, n: int = 10, modalities: Iterable[str] = ("atac",), seed: int = 0, overwrite: bool = False
+    mdata: Multiome,
+    *,
+    n: int = 10,
+    modalities: Iterable[str] = ("atac",),
+    seed: int = 0,
+    overwrite: bool = False,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> dict[str, Floats]:
     """Add the leading components of accessibility or expression to ``mdata.obs``, to be named in formulas.
 
@@ -50,6 +59,8 @@ def components(
         Seed of the randomised decomposition; the same seed gives the same numbers.
     overwrite
         Replace columns that exist.
+    layer, rna_key, atac_key
+        As in :func:`scanlink.pp.qc`. Only cells of both modalities count.
 
     Returns
     -------
@@ -92,12 +103,15 @@ def components(
     if not wanted or not set(wanted) <= {"rna", "atac"}:
         raise OptionError(f"modalities are {wanted}, expected 'atac', 'rna' or both")
     names = {modality: component_columns(modality, n) for modality in wanted}
-    present = [name for modality in wanted for name in names[modality] if name in mdata.obs]
+    others = [name for name in KEYS if name not in wanted]
+    entered = enter(mdata, optional=others, counts=wanted, layer=layer, rna_key=rna_key, atac_key=atac_key)
+    obs = entered.data.obs
+    present = [name for modality in wanted for name in names[modality] if name in obs]
     if present and not overwrite:
         raise InputError(f"obs has {first_few(present)} already: give overwrite=True, or use them as they are")
     shares = {}
     for modality in wanted:
-        data = get_modality(mdata, modality)
+        data = entered.data[modality]
         # One direction more of the peaks, because one is depth and is left out.
         most = min(data.n_obs - 1, data.n_vars - 1) - (modality == "atac")
         if not 1 <= n <= most:
@@ -110,7 +124,8 @@ def components(
             raise InputError(f"{modality} has no counts at all: components need some")
         scores, shares[modality] = leading_components(counts, depth, n, modality, seed)
         for k, name in enumerate(names[modality]):
-            mdata.obs[name] = scores[:, k]
+            obs[name] = scores[:, k]
+        entered.give_back(names[modality], replace=names[modality])
         log.info(
             "%s: %d components explain %.1f %% of the variance; columns %s of obs",
             modality,

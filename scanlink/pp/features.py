@@ -19,7 +19,7 @@ from scanlink.io.chunks import Chunk, is_backed, iter_chunks
 from scanlink.io.disk import DiskCounts, select
 from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer
-from scanlink.pp.door import KEYS, enter
+from scanlink.pp.door import ANY, KEYS, enter
 from scanlink.pp.modalities import check_piece, get_modality
 from scanlink.pp.survey import Survey
 
@@ -184,7 +184,8 @@ def filter_features(
     names = [modalities] if isinstance(modalities, str) else list(modalities)
     if absent := [name for name in names if name not in KEYS]:
         get_modality(mdata, absent[0])
-    entered = enter(mdata, layer=layer, rna_key=rna_key, atac_key=atac_key)
+    others = [name for name in ANY if name not in names]
+    entered = enter(mdata, modalities=ANY, optional=others, layer=layer, rna_key=rna_key, atac_key=atac_key)
     parts = {name: entered.data[name] for name in names}
     if isinstance(mdata, MuData) and mdata.is_view:
         raise InputError("the data are a view of another MuData, and would be filtered for nothing: call .copy() first")
@@ -228,9 +229,9 @@ def filter_features(
 def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
     """Drop features in place."""
     columns = mdata.obs.copy()
-    for name, mask in keep.items():
-        mdata.mod[name] = select(mdata.mod[name], features=mask)
     with quiet():
+        for name, mask in keep.items():
+            mdata.mod[name] = select(mdata.mod[name], features=mask)
         mdata.update()
     mdata.obs = columns
 

@@ -97,7 +97,7 @@ def cis_pairs(
     >>> bool(pairs["distance"].abs().max() < 103_000)
     True
     """
-    data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=False).data
+    data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=()).data
     rna, atac = data["rna"].var, data["atac"].var
     return pairs_of(rna, atac, genes, window=window, anchor=anchor, overlap=overlap, match=match, only=only)
 

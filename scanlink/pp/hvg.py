@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +13,7 @@ from mudata import MuData
 from scanlink.errors import OptionError
 from scanlink.io.chunks import iter_chunks
 from scanlink.io.raw_counts import Layer
-from scanlink.pp.door import enter
+from scanlink.pp.door import ANY, enter
 from scanlink.pp.modalities import check_piece
 
 __all__ = ["highly_variable_genes"]
@@ -53,7 +53,7 @@ def highly_variable_genes(
     min_disp
         Smallest standardised dispersion.
     layer, rna_key, atac_key
-        As in :func:`scanlink.pp.qc`. Where there are peaks, only cells of both modalities count.
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both modalities count.
 
     Raises
     ------
@@ -79,7 +79,8 @@ def highly_variable_genes(
     """
     if flavor != "mvp":
         raise OptionError(f"flavor is {flavor!r}, expected 'mvp' (scanpy's 'seurat')")
-    entered = enter(mdata, layer=layer, rna_key=rna_key, atac_key=atac_key, optional=("atac",))
+    places: dict[str, Any] = {"layer": layer, "rna_key": rna_key, "atac_key": atac_key}
+    entered = enter(mdata, modalities=ANY, optional=ANY[1:], counts=("rna",), **places)
     rna = entered.data["rna"]
     if n_top is not None and not 1 <= n_top <= rna.n_vars:
         raise OptionError(f"n_top is {n_top}, expected a number from 1 to the {rna.n_vars} genes of the data, or None")
@@ -103,5 +104,5 @@ def highly_variable_genes(
     )
     for name in _COLUMNS:
         rna.var[name] = copy.var[name].to_numpy()
-    entered.give_back(features=_COLUMNS)
+    entered.give_back(rna=_COLUMNS)
     log.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)

@@ -85,8 +85,9 @@ def filter_cells(mdata: MuData, query: str) -> MuData:
     log.info("kept %d of %d cells, of which %r is true", kept, keep.size, query)
     names, columns, tables = mdata.obs_names[keep], mdata.obs.loc[keep].copy(), dict(mdata.obsm)
     inner = {name: values[keep] for name, values in tables.items() if name not in mdata.mod}
-    for name, adata in list(mdata.mod.items()):
-        mdata.mod[name] = select(adata, cells=adata.obs_names.isin(names))
+    with quiet():
+        for name, adata in list(mdata.mod.items()):
+            mdata.mod[name] = select(adata, cells=adata.obs_names.isin(names))
     for name in inner:
         del mdata.obsm[name]
     with quiet():
@@ -126,7 +127,8 @@ class _Cells:
             known = self._known(node.left)
             holds = np.zeros(known.size, dtype=bool)
             for right in node.right:
-                known &= self._known(right)
+                # Not in place: what pandas 3 gives out is read-only.
+                known = known & self._known(right)
                 holds |= self._compared(node.left, node.sign, right)
             return holds & known, ~holds & known
         column = self.column(node.name)

@@ -14,9 +14,8 @@ from mudata import MuData
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.raw_counts import Layer
 from scanlink.pp.column_names import by_other_name
-from scanlink.pp.door import enter
+from scanlink.pp.door import SCREEN_KEYS, Multiome, Screen, enter
 from scanlink.pp.guide_assignment import guide_counts
-from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
 
 __all__ = ["qc", "screen_qc"]
@@ -30,7 +29,7 @@ _OF_SCREEN = {**_OF_GENES, "guide_count": "guide", "guide_UMI": "guide"}
 
 
 def qc(
-    mdata: MuData,
+    mdata: Multiome,
     *,
     mito_prefix: Iterable[str] = MITO_PREFIX,
     overwrite: bool = False,
@@ -95,7 +94,14 @@ def qc(
 
 
 def screen_qc(
-    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
+    mdata: Screen,
+    *,
+    mito_prefix: Iterable[str] = MITO_PREFIX,
+    overwrite: bool = False,
+    survey: Survey | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> None:
     """Add to ``mdata.obs`` the covariates of a screen that it lacks.
 
@@ -111,6 +117,10 @@ def screen_qc(
     mito_prefix, overwrite, survey
         As in :func:`scanlink.pp.qc`; a
         ``guide_count`` or ``guide_UMI`` that stays and is not what the counts say is told; the survey is of ``rna``.
+    layer
+        Layer with the raw counts instead of ``X``: a name, or a mapping from ``"rna"`` and ``"guide"`` to one each.
+    rna_key, guide_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``guide``, and names such as ``gex`` and ``grna``.
 
     Raises
     ------
@@ -130,30 +140,31 @@ def screen_qc(
     >>> {name: mdata.obs[name].round(1).tolist() for name in ("nUMI", "percent.mito", "guide_count", "guide_UMI")}
     {'nUMI': [3, 6], 'percent.mito': [0.0, 33.3], 'guide_count': [1, 2], 'guide_UMI': [8, 15]}
     """
-    for name in ("rna", "guide"):
-        get_modality(mdata, name)
-    sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",))
-    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN, sums)
-    _add_rna(mdata, sums, wanted)
-    called, umis = guide_counts(mdata)
+    entered = enter(mdata, modalities=SCREEN_KEYS, layer=layer, rna_key=rna_key, guide_key=guide_key)
+    data = entered.data
+    sums = _checked_survey(survey, data, mito_prefix, modalities=("rna",))
+    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(data, _OF_SCREEN, sums)
+    _add_rna(data, sums, wanted)
+    called, umis = guide_counts(data["guide"])
     columns = {"guide_count": called, "guide_UMI": umis}
-    _set_columns(mdata, columns, wanted)
+    _set_columns(data, columns, wanted)
     for name, values in columns.items():
-        if other := int((mdata.obs[name].to_numpy(dtype=float) != values).sum()):
+        if other := int((data.obs[name].to_numpy(dtype=float) != values).sum()):
             log.warning(
                 "%s in obs is kept as it is, but by the guides in the data it is another number in %d of %d cells: "
                 "made with other thresholds, or of more guides? overwrite=True computes it anew",
                 name,
                 other,
-                mdata.n_obs,
+                data.n_obs,
             )
-    _warn_of_empty_cells(mdata)
+    _warn_of_empty_cells(data)
+    entered.give_back(_OF_SCREEN, replace=wanted)
     bare = int((called == 0).sum())
     log.info(
         "%d of %d cells hold no guide, the others %.1f on average",
         bare,
-        mdata.n_obs,
-        called.sum() / max(mdata.n_obs - bare, 1),
+        data.n_obs,
+        called.sum() / max(data.n_obs - bare, 1),
     )
 
 

@@ -17,9 +17,10 @@ from scanlink.io.guides import NON_TARGETING
 from scanlink.io.unknown_names import why_unknown
 from scanlink.pp.annotation import say_what_is_absent, strip_version, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
+from scanlink.pp.door import SCREEN_KEYS, Screen, are_described, enter
 from scanlink.pp.genome import loci_of, near, why_none
 from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
-from scanlink.pp.modalities import get_modality, target_names
+from scanlink.pp.modalities import target_names
 
 __all__ = ["screen_pairs"]
 
@@ -32,7 +33,7 @@ _FEWEST_NAMED = 3
 
 
 def screen_pairs(
-    mdata: MuData,
+    mdata: Screen,
     genes: pd.DataFrame,
     *,
     window: int = 1_000_000,
@@ -40,6 +41,8 @@ def screen_pairs(
     overlap: Literal["any", "center"] = "any",
     match: Literal["gene_id", "name"] | None = None,
     only: Iterable[str] | None = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> pd.DataFrame:
     """List the targets near each gene, and the targets that are a gene's own promoter.
 
@@ -59,6 +62,8 @@ def screen_pairs(
     match, only
         How genes of the data are found in the annotation, and names of those wanted: as in
         :func:`scanlink.pp.cis_pairs`.
+    rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
@@ -98,7 +103,8 @@ def screen_pairs(
     1  NOC2L  NOC2L         9  positive_control
     """
     check_options(window, anchor, overlap)
-    rna, guide = get_modality(mdata, "rna"), get_modality(mdata, "guide")
+    data = enter(mdata, modalities=SCREEN_KEYS, counts=(), rna_key=rna_key, guide_key=guide_key, fits=_fits).data
+    rna, guide = data["rna"], data["guide"]
     refuse_equal_names(rna.var_names, "gene", "rna")
     targets = _targets(guide.var)
     placed = targets["chrom"].notna().to_numpy()
@@ -144,6 +150,11 @@ def screen_pairs(
             "kind": joined["kind"].to_numpy(dtype=object),
         }
     )
+
+
+def _fits(mdata: MuData) -> bool:
+    """Tell whether targets and places have our names, and names of genes are unique."""
+    return are_described(mdata) and mdata["rna"].var_names.is_unique
 
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,9 @@ __all__ = ["call", "checked_options", "compute", "report_blocks", "store_of", "w
 log = logging.getLogger("scanlink")
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
-Counts = Callable[[Any, Path], tuple[Store, dict[str, pd.DataFrame]]]
+Counts = Callable[..., tuple[Store, dict[str, pd.DataFrame]]]
+# What says where the counts are in the data.
+_PLACES = ("layer", "rna_key", "atac_key", "guide_key")
 
 
 def call(
@@ -48,24 +50,24 @@ def call(
     ``arguments`` are those of the public call by name: ``mdata``, ``groupby``, ``groups``, ``client`` and ``out``, and
     the options of the analysis, of which ``fdr_method`` is ``method``. The rows are made of ``tables``, and of an
     empty one an empty table is made; ``counts`` makes the store of ``mdata``, below a folder if need be, and further
-    tables.
+    tables, of both and of where the counts are.
     """
     fields, names = analysis.options.model_fields, {"method": "fdr_method"}
     values = {name: arguments[names.get(name, name)] for name in fields if names.get(name, name) in arguments}
     options = checked_options(analysis.options, values)
     client, out = arguments["client"], arguments["out"]
     check_client(client)
+    places = {name: arguments[name] for name in _PLACES if name in arguments}
     groups = GroupOptions(by=arguments["groupby"], only=group_names(arguments.get("groups")))
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary:
         folder = Path(out if out is not None else temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder) as lock:
             if counts is None:
-                places = {name: arguments[name] for name in ("layer", "rna_key", "atac_key")}
-                store = store_of(arguments["mdata"], folder, **places)
+                store, _ = store_of(arguments["mdata"], folder, **places)
                 more: Mapping[str, pd.DataFrame] = {}
             else:
-                store, more = counts(arguments["mdata"], folder)
+                store, more = counts(arguments["mdata"], folder, **places)
             given = Given(folder, sections or {}, store, {**tables, **more}, groups)
             try:
                 plan = analysis.rows(given, options)
@@ -80,27 +82,21 @@ def call(
 
 
 def store_of(
-    mdata: Any,
-    folder: Path,
-    *,
-    modalities: Sequence[Modality] = ("rna", "atac"),
-    check: Callable[[MuData], None] | None = None,
-    **places: Any,
-) -> Store:
+    mdata: Any, folder: Path, *, modalities: Sequence[Modality] = ("rna", "atac"), **places: Any
+) -> tuple[Store, MuData | None]:
     """Open or make, below ``folder``, the scan store of a MuData, a store or the folder of one.
 
-    A MuData has to pass ``check``, or else is taken in by :func:`scanlink.pp.door.entered_for_analysis`, with
-    ``places`` for where its counts are. Raises InputError where it is none of these, lacks a modality, or is not as a
-    scan needs it.
+    Data are taken in by :func:`scanlink.pp.door.entered_for_analysis`, with ``places`` for where their counts are; what
+    the store was made of is given, too, None if it was there. Raises InputError where ``mdata`` is none of these, lacks
+    a modality, or is not as a scan needs it.
     """
     names = " and ".join(modalities)
     if isinstance(mdata, (Store, str, os.PathLike)):
         store = mdata if isinstance(mdata, Store) else Store.open(mdata)
         if not set(modalities) <= set(store.modalities):
             raise InputError(f"the store {store.path} holds {' and '.join(store.modalities)}, expected {names}")
-        return store
-    is_pair = check is None and isinstance(mdata, AnnData | tuple | list | Mapping)
-    if not isinstance(mdata, MuData) and not is_pair:
+        return store, None
+    if not isinstance(mdata, MuData) and not isinstance(mdata, AnnData | tuple | list | Mapping):
         quoted = " and ".join(map(repr, modalities))
         raise InputError(f"mdata is a {type(mdata).__name__}, expected a MuData with {quoted}, or a scan store")
     for modality in modalities if isinstance(mdata, MuData) else ():
@@ -109,14 +105,11 @@ def store_of(
                 f"{modality} is on disk (backed): call mdata = scanlink.pp.filter_features(mdata), which reads in "
                 "pieces and returns what is kept in memory"
             )
-    if check is not None:
-        check(mdata)
-    else:
-        mdata = entered_for_analysis(mdata, **places)
+    mdata = entered_for_analysis(mdata, modalities=modalities, **places)
     if not mdata.obs.columns.is_unique:
         twice = mdata.obs.columns[mdata.obs.columns.duplicated()]
         raise InputError(f"obs has columns of the same name ({first_few(twice)}): rename or drop them")
-    return write_store(mdata, folder / "store", modalities=modalities)
+    return write_store(mdata, folder / "store", modalities=modalities), mdata
 
 
 def checked_options(model: type[AnyModel], values: Mapping[str, Any], *, prefix: str = "") -> AnyModel:

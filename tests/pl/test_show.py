@@ -91,6 +91,29 @@ def test_notebook__from_muon_to_pictures(tmp_path):
     assert [sum("image/png" in data for data in output) for output in pictures] == [1, 1, 1]
 
 
+SCREEN = """
+import anndata, warnings
+warnings.simplefilter("ignore")
+simulated = sl.tl.simulate_screen(n_cells=400, n_genes=4, n_targets=4, guides_per_cell=4.0, seed=3)
+rna, guide = simulated.mdata["rna"], simulated.mdata["guide"]
+rna.var["feature_types"], guide.var["feature_types"] = "Gene Expression", "CRISPR Guide Capture"
+adata = anndata.concat([rna, guide], axis=1, join="outer")
+adata.obs["batch"] = simulated.mdata.obs["prep_batch"]
+sl.pp.assign_guides(adata)
+sl.pp.screen_qc(adata)
+pairs = sl.pp.screen_pairs(adata, simulated.genes)
+table = sl.tl.screen(adata, pairs, formula="batch + guide_count + offset(log(nUMI))", n_controls=10)
+int((table["status"] == "ok").sum())
+"""
+
+
+def test_notebook__from_one_anndata_of_a_screen_to_pictures(tmp_path):
+    drawn = "sl.pl.qq(table)", "sl.pl.volcano(table)", "sl.pl.screen_power(table)"
+    _, tested, *pictures = execute(PREPARE, SCREEN, *drawn, folder=tmp_path)
+    assert int(tested[-1]["text/plain"]) > 10
+    assert [sum("image/png" in data for data in output) for output in pictures] == [1, 1, 1]
+
+
 def test_page__of_a_run_shows_no_picture_in_a_notebook(tmp_path):
     run = (
         "from scanlink.report.pictures import Picture, draw\nfrom functools import partial\nfrom pathlib import Path\n"

@@ -172,6 +172,7 @@ def test_data__one_anndata_of_scanpy_gives_the_numbers_of_files(tenx, expected):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore:Variable names are not unique", "ignore:var_names are not unique")
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame:DeprecationWarning")
 def test_data__a_view_gives_the_numbers_of_its_copy(tenx):
     mdata = sl.io.read_10x_h5(tenx)
     mdata.obs["celltype"] = TYPES.astype("category")
@@ -200,6 +201,35 @@ def test_highly_variable_genes__are_those_of_files(label, tenx):
     columns = ["highly_variable", "dispersions_norm"]
     np.testing.assert_array_equal(genes[columns].to_numpy(float), mdata["rna"].var[columns].to_numpy(float))
     assert genes["highly_variable"].dtype == bool
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:Variable names are not unique", "ignore:var_names are not unique")
+@pytest.mark.parametrize("label", DATA)
+def test_components__are_those_of_files(label, tenx):
+    mdata = sl.io.read_10x_h5(tenx)
+    made = {"n": 3, "modalities": ("rna", "atac")}
+    share = sl.pp.components(mdata, **made)
+    make, places = DATA[label]
+    data = make(tenx)
+    assert {name: values.tolist() for name, values in sl.pp.components(data, **made, **places).items()} == {
+        name: values.tolist() for name, values in share.items()
+    }
+    first = data[0] if isinstance(data, tuple) else data if isinstance(data, MuData) else data["GEX"]
+    columns = [f"{modality}_{k}" for modality in ("rna", "atac") for k in (1, 2, 3)]
+    np.testing.assert_array_equal(first.obs.loc[TYPES.index, columns], mdata.obs[columns])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:Variable names are not unique", "ignore:var_names are not unique")
+def test_components__of_one_modality_need_no_counts_of_the_other(tenx):
+    mdata = sl.io.read_10x_h5(tenx)
+    sl.pp.components(mdata, n=2)
+    parts = modalities(tenx)
+    parts["rna"].X = parts["rna"].X.log1p()
+    for data in (MuData({"gex": parts["rna"], "peaks": parts["atac"]}), MuData({"ATAC": parts["atac"]})):
+        sl.pp.components(data, n=2)
+        np.testing.assert_array_equal(data.obs[["atac_1", "atac_2"]], mdata.obs[["atac_1", "atac_2"]])
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

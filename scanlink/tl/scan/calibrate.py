@@ -150,7 +150,7 @@ def calibrate(
     table = checked_pairs(pairs)
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary, ExitStack() as stack:
         folder = Path(out if out is not None else temporary).resolve()
-        store = store_of(mdata, folder, layer=layer, rna_key=rna_key, atac_key=atac_key)
+        store, _ = store_of(mdata, folder, layer=layer, rna_key=rna_key, atac_key=atac_key)
         members = group_members(store.cells, groupby, group_names(groups))
         strata_of = _strata(store.cells, members, [strata] if isinstance(strata, str) else list(strata or []))
         _report_alone(strata_of, least=chosen.min_cells)

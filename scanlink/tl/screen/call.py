@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import Screen
 from scanlink.store.store import Store
 from scanlink.tables import CONTROLS
 from scanlink.tl.call import call
@@ -23,7 +24,7 @@ __all__ = ["screen"]
 
 
 def screen(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Screen | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     guides: pd.DataFrame | None = None,
@@ -48,6 +49,9 @@ def screen(
     n_controls: int | None = None,
     fdr_method: str = "bh",
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -56,13 +60,13 @@ def screen(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``guide`` as :func:`scanlink.io.read_screen` gives it, or a scan store or its folder.
+        MuData of genes and guides, a pair ``(rna, guide)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``gene`` and ``target``, as :func:`scanlink.pp.screen_pairs` gives them; ``distance`` (bp) and ``kind``
         (``discovery`` or ``positive_control``) if known.
     guides
         A row a guide, named by the index: ``target``, and if known ``efficiency`` (0 to 1) and ``threshold`` (UMIs).
-        Left out, it is ``mdata["guide"].var``, or that of the store.
+        Left out, it is that of ``mdata``, or of the store.
     groupby, groups
         Column of ``mdata.obs`` with groups of cells that are tested apart, and which of its values; None makes all
         cells one group, ``all``.
@@ -106,6 +110,8 @@ def screen(
         Rows of each kind; None: as many as pairs, at least 1,000, if there are so many.
     fdr_method
         ``"bh"``, ``"by"`` or ``"storey"``.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
     block_genes, client, out
         As in :func:`scanlink.tl.scan`.
 
