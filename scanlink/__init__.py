@@ -19,7 +19,10 @@ and :func:`follow`, which gives the tables of a run as they come.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # As type checkers know it, without the import.
+    from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["cluster", "ds", "errors", "io", "options", "pl", "pp", "report", "settings", "stats", "tl"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from scanlink.errors import first_few
 from scanlink.io.contigs import as_named_by
@@ -72,7 +72,7 @@ class TssEnrichment:
             return True
         expected = min(_LEAST_EXPECTED * self.n_by_chance, _DENSE_SHARE * self.n_genes)
         expected = max(expected, _LEAST_SHARE * self.n_genes)
-        return bool(poisson.cdf(self.n_covered, expected) >= _LEVEL)
+        return bool(pdtr(self.n_covered, expected) >= _LEVEL)
 
     @property
     def convincing(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.linalg import qr, svd
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
@@ -197,8 +196,8 @@ def _randomised(matrix: sp.csr_array, centre: Floats, n: int, seed: int) -> tupl
     turned = matrix.T.tocsr()
     basis = np.random.default_rng(seed).standard_normal((matrix.shape[1], size))
     for _ in range(_POWERS + 1):
-        basis = qr(matrix @ basis - centre @ basis, mode="economic")[0]
+        basis = np.linalg.qr(matrix @ basis - centre @ basis)[0]
         back = turned @ basis - np.outer(centre, basis.sum(axis=0))
-        last, basis = basis, qr(back, mode="economic")[0]
-    small, values, _ = svd(back.T, full_matrices=False)
+        last, basis = basis, np.linalg.qr(back)[0]
+    small, values, _ = np.linalg.svd(back.T, full_matrices=False)
     return (last @ small)[:, :n], values[:n]
