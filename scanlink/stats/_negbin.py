@@ -201,7 +201,7 @@ def alternate(
     counts, design, offset = data
     eta = np.empty(counts.size)
     times = count_times(counts, weights, added)
-    state, _, dev = glm_path(data, weights, coef, target, factored, aliased)
+    state, _, dev = glm_path(data, None, weights, coef, target, factored, aliased)
     if state == ALIASED:
         return state, THETA_UNDEFINED, 0, np.nan, np.nan, np.nan, dev
     expected(design, offset, coef, eta, mu)
@@ -229,7 +229,7 @@ def alternate(
             return state, worst, rounds, theta, error, likelihood, dev
         if not np.isfinite(dev + likelihood):
             # Steps too long for these data, or theta at 0, where R stops with an error: the Poisson fit stands in.
-            _, _, dev = glm_path(data, weights, coef, target, factored, aliased)
+            _, _, dev = glm_path(data, None, weights, coef, target, factored, aliased)
             expected(design, offset, coef, eta, mu)
             return NOT_CONVERGED, THETA_UNDEFINED, rounds, np.nan, np.nan, np.nan, dev
     if rounds == _ROUNDS:

@@ -168,7 +168,7 @@ def refit(
                 state = NOT_CONVERGED
         if state == NOT_CONVERGED:
             if alpha == 0.0:
-                state, _, _ = glm_path(data, w, coef, target, factored, aliased)
+                state, _, _ = glm_path(data, None, w, coef, target, factored, aliased)
             else:
                 first_predictor(counts, eta)
                 state, _, _ = irls(data, w, alpha, eta, coef, target, factored, aliased)
