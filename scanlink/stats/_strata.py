@@ -53,6 +53,33 @@ def split_strata(design: Floats, *, apart: int = -1) -> tuple[Floats, Strata | N
     return np.ascontiguousarray(design[:, others]), Strata(codes, values, np.concatenate([columns, others]))
 
 
+def plain(strata: Strata) -> Strata:
+    """Return the strata with columns of the same span that have zeros: terms whose coefficients nobody asks for.
+
+    A column for each stratum where there are as many terms as strata, as of one factor; else 1 where a term has not its
+    commonest value. Centred columns would tell rare levels from each other by small differences of large sums.
+    """
+    values = strata.values
+    n_strata, r = values.shape
+    if r == n_strata and np.linalg.matrix_rank(values) == r:
+        return strata._replace(values=np.eye(r))
+    constant = np.ptp(values, axis=0) == 0
+    if not (constant & (values[0] != 0)).any():
+        return strata
+    out, n_cells = np.ones(values.shape), np.bincount(strata.codes, minlength=n_strata)
+    for k in np.flatnonzero(~constant):
+        high = values[:, k] == values[:, k].max()
+        out[:, k] = high if 2 * n_cells[high].sum() < strata.codes.size else ~high
+    return strata._replace(values=out)
+
+
+def in_plain_terms(strata: Strata, coef: Floats) -> Floats:
+    """Turn coefficients of a design into those that have the same linear predictor with :func:`plain` strata."""
+    out, columns = coef.copy(), strata.term[: strata.values.shape[1]]
+    out[columns] = np.linalg.lstsq(plain(strata).values, stratum_part(strata, coef), rcond=None)[0]
+    return out
+
+
 @compiled
 def _values(design: Floats) -> tuple[Floats, Ints]:
     """Find the first value of each column, and whether it has one, two or more (3)."""

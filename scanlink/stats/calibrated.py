@@ -12,7 +12,7 @@ from scanlink.errors import InputError
 from scanlink.stats._calibrated import pair
 from scanlink.stats._calibrated_null import gene_residuals, orthonormal, orthonormal_strata, propensity
 from scanlink.stats._checks import checked_cells
-from scanlink.stats._strata import Strata, split_strata
+from scanlink.stats._strata import Strata, plain, split_strata
 from scanlink.stats._types import Floats, Ints
 from scanlink.stats.design import rescale
 
@@ -153,6 +153,7 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
     c = rescale(c)
     share = np.bincount(level.astype(np.int64)) / max(level.size, 1)
     rest, strata = split_strata(c)
+    strata = strata and plain(strata)
     odds, normal, _, variance = null = np.zeros((4, x.size))
     usable = values.size > 1 and bool(propensity(level, rest, strata, c.shape[1], share, null))
     # Odds run away where the covariates separate open from closed cells; those cells are left out below.
@@ -170,7 +171,9 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
 def _basis(covariates: Floats, strata: Strata | None, variance: Floats) -> tuple[Floats, Strata | None]:
     """Return an orthonormal basis of the covariates, without those that others explain."""
     if strata is None:
-        covariates = np.ascontiguousarray(covariates)
+        # Where a level has no live cell, its column is another intercept, but for rounding.
+        constant = np.flatnonzero(np.ptp(covariates, axis=0) == 0)
+        covariates = np.ascontiguousarray(np.delete(covariates, constant[1:], axis=1))
         basis = np.zeros(covariates.shape)
         return np.ascontiguousarray(basis[:, ~orthonormal(covariates, variance, basis)]), None
     n_columns = strata.values.shape[1]
