@@ -8,6 +8,7 @@ sums are over their columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,17 +32,16 @@ class Strata(NamedTuple):
     term: Ints
 
 
-def split_strata(design: Floats, *, apart: int = -1) -> tuple[Floats, Strata | None]:
+def split_strata(design: Floats, *, apart: Sequence[int] = ()) -> tuple[Floats, Strata | None]:
     """Take a design, a row a cell, apart: its other columns, and the strata; None and all columns where they are few.
 
-    ``apart`` is a column that stays with the other ones.
+    Columns ``apart`` stay with the other ones.
     """
     n, p = design.shape
     if p < _FEWEST_COLUMNS:
         return design, None
     first, n_values = _values(design)
-    if apart >= 0:
-        n_values[apart] = 3
+    n_values[list(apart)] = 3
     columns = np.flatnonzero(n_values < 3)
     if np.count_nonzero(n_values == 2) < _FEWEST_COLUMNS:
         return design, None
@@ -132,6 +132,15 @@ def _number(design: Floats, columns: Ints, first: Floats, most: int) -> tuple[In
             place = (place + 1) & (size - 1)
         codes[i] = code
     return codes, cell_of[:n_strata].copy()
+
+
+@compiled
+def drawn_strata(strata: Strata | None, cells: Ints) -> Strata | None:
+    """Keep some of the cells."""
+    if strata is None:
+        return None
+    else:  # noqa: RET505  (what is not compiled has to be in a branch)
+        return Strata(strata.codes[cells], strata.values, strata.term)
 
 
 @compiled

@@ -142,7 +142,7 @@ def bootstrap_tail(
     rest, strata = np.ascontiguousarray(z[:, order]), None
     coef = coef[order]
     if clusters is None:
-        rest, strata = split_strata(rest, apart=order.size - 1)
+        rest, strata = split_strata(rest, apart=[order.size - 1])
         if strata is not None:
             strata, coef = plain(strata), in_plain_terms(strata, coef)
     terms = np.ascontiguousarray(rest.T)
