@@ -241,6 +241,10 @@ def _refit(
             else:
                 score_pass(terms, strata, w, drawn_cells, coef, gradient, packed)
             state = newton(terms, strata, w, drawn_cells, coef, target, gradient, packed, aliased)
+            if strata is not None:
+                for k in range(p):
+                    # Nothing but the term of a stratum of which no cell was drawn: it touches no other.
+                    aliased[k] &= packed[k * (k + 1) // 2 + k] > 0.0
             if state == CONVERGED and aliased.any():
                 # A left-out column kept its starting value; the others are right only with it at 0.
                 state = NOT_CONVERGED

@@ -92,6 +92,12 @@ class Covariates:
         )
 
     @cached_property
+    def own_terms(self) -> bool:
+        """Tell whether there is a term for each of many strata, and nothing else in the design of strata."""
+        n_strata = self.stratum_design.shape[0]
+        return n_strata > 8 and np.array_equal(self.stratum_design, np.eye(n_strata))
+
+    @cached_property
     def cells(self) -> list[Ints]:
         """Return the cells of each stratum."""
         return [np.flatnonzero(self.stratum == s) for s in range(self.stratum_design.shape[0])]

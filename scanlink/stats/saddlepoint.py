@@ -139,8 +139,7 @@ def bootstrap_tail(
     if not (np.isfinite(estimate) and np.isfinite(coef[target])):
         raise DesignError(f"term {target} has no coefficient: leave out the terms that explain it, or the pair")
     order = np.append(np.flatnonzero(~np.isnan(coef) & (np.arange(n_terms) != target)), target)
-    rest, strata = np.ascontiguousarray(z[:, order]), None
-    coef = coef[order]
+    rest, strata, coef = np.ascontiguousarray(z[:, order]), None, coef[order]
     if clusters is None:
         rest, strata = split_strata(rest, apart=[order.size - 1])
         if strata is not None:
