@@ -170,7 +170,7 @@ def refit(
     ``(n_replicates, n_targets)``.
     """
     counts, design, offset = data
-    rest, strata = split_strata(design, apart=targets)
+    rest, strata = split_strata(design, apart=targets.tolist())
     if strata is not None:
         strata, start = plain(strata), in_plain_terms(strata, start)
     return _refit((counts, rest, offset), strata, weights, alpha, start, targets, level, n_levels)
