@@ -45,8 +45,10 @@ HEAVY = {
 }
 # Rooms that are imported for nothing but what is heavy in them, and files whose classes are Dask's.
 MAY_BE_HEAVY = {
-    **{"pl": {"matplotlib"}, "report": {"jinja2"}},
-    **{"cluster/jobqueue.py": {"distributed"}, "stats/kendall.py": {"scipy.stats"}},
+    "pl": {"matplotlib"},
+    "report": {"jinja2"},
+    "cluster/jobqueue.py": {"distributed"},
+    "stats/kendall.py": {"scipy.stats"},
 }
 STATISTICS = {"numpy", "scipy", "numba"}
 

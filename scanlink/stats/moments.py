@@ -155,5 +155,5 @@ def _told(covariates: Covariates, counts: Floats) -> Ints | None:
     """
     if not covariates.own_terms:
         return None
-    tells = [cells.size > 1 and counts[cells].any() for cells in covariates.cells]
+    tells = [cells.size > 1 and bool(counts[cells].any()) for cells in covariates.cells]
     return np.flatnonzero(tells)
