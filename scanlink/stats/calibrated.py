@@ -172,7 +172,7 @@ def _basis(covariates: Floats, strata: Strata | None, variance: Floats) -> tuple
     """Return an orthonormal basis of the covariates, without those that others explain."""
     if strata is None:
         # Where a level has no live cell, its column is another intercept, but for rounding.
-        constant = np.flatnonzero(np.ptp(covariates, axis=0) == 0)
+        constant = np.flatnonzero((covariates == covariates[:1]).all(axis=0))
         covariates = np.ascontiguousarray(np.delete(covariates, constant[1:], axis=1))
         basis = np.zeros(covariates.shape)
         return np.ascontiguousarray(basis[:, ~orthonormal(covariates, variance, basis)]), None
