@@ -191,7 +191,7 @@ def test_run__pairs_of_the_users_own_are_all_in_the_table(scanlink, project, tmp
     table.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     (tmp_path / "run.yaml").write_text(
         f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\n"
-        "scan: {p_value: wald}\nreport: false\n"
+        "scan: {p_value: wald, ladder: none}\nreport: false\n"
     )
     scanlink("run", tmp_path / "run.yaml", "--out", tmp_path / "out")
     links = pd.read_parquet(tmp_path / "out" / "links.parquet")

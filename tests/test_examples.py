@@ -59,7 +59,8 @@ def test_job_array__slices_as_slurm_would_call_it(tmp_path):
     sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
     options = tmp_path / "run.yaml"
     options.write_text(
-        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, block_genes: 1}\nreport: false\n"
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nreport: false\n"
+        "scan: {p_value: robust, ladder: none, block_genes: 1}\n"
     )
     bin_ = tmp_path / "bin"
     bin_.mkdir()
@@ -103,7 +104,7 @@ def test_scripts__are_bash_and_say_how_they_are_called(name):
 def test_cluster_scripts__run_where_there_is_no_queue(tmp_path, name):
     sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
     (tmp_path / "run.yaml").write_text(
-        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust}\nreport: false\n"
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, ladder: none}\nreport: false\n"
     )
     bin_ = tmp_path / "bin"
     bin_.mkdir()

@@ -27,8 +27,8 @@ OPTIONS = """\
 input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {by: celltype}
-scan: {p_value: robust, seed: 3, block_genes: 4}
-epistasis: {p_value: robust, seed: 5, links_fdr: 0.5}
+scan: {p_value: robust, ladder: none, seed: 3, block_genes: 4}
+epistasis: {p_value: robust, ladder: none, seed: 5, links_fdr: 0.5}
 kendall: {}
 report: false
 cluster: none

@@ -18,7 +18,7 @@ MULTIOME = """\
 input: data.h5mu
 genes: genes.bed
 groups: {by: celltype}
-scan: {p_value: robust, seed: 1}
+scan: {p_value: robust, ladder: none, seed: 1}
 report: true
 cluster: none
 """

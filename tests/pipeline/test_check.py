@@ -25,8 +25,8 @@ OPTIONS = """\
 input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {by: celltype}
-scan: {p_value: robust}
-epistasis: {p_value: robust}
+scan: {p_value: robust, ladder: none}
+epistasis: {p_value: robust, ladder: none}
 kendall: {}
 report: false
 cluster: none

@@ -22,8 +22,8 @@ MULTIOME = """\
 input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {by: celltype, only: [CD14-Mono, CD4-Naive]}
-scan: {p_value: wald, block_genes: 4}
-epistasis: {p_value: wald, links_fdr: 0.5, block_genes: 1}
+scan: {p_value: wald, ladder: none, block_genes: 4}
+epistasis: {p_value: wald, ladder: none, links_fdr: 0.5, block_genes: 1}
 report: false
 cluster: none
 """

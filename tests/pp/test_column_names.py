@@ -75,16 +75,18 @@ def test_scan__takes_the_columns_of_scanpy_without_qc(data, caplog):
     mdata = data.mdata
     pairs = sl.pp.cis_pairs(mdata, data.genes)
     with pytest.raises(MissingKeyError, match="'nUMI', which is no column"):
-        sl.tl.scan(mdata, pairs, p_value="robust")
+        sl.tl.scan(mdata, pairs, p_value="robust", ladder="none")
     add_scanpy(mdata)
     columns = list(mdata.obs)
-    found = sl.tl.scan(mdata, pairs, p_value="robust", groupby="celltype")
+    found = sl.tl.scan(mdata, pairs, p_value="robust", ladder="none", groupby="celltype")
     assert list(mdata.obs) == columns
-    same = sl.tl.scan(mdata, pairs, p_value="robust", groupby="celltype", formula="log(total_counts) + pct_counts_mt")
+    same = sl.tl.scan(
+        mdata, pairs, p_value="robust", ladder="none", groupby="celltype", formula="log(total_counts) + pct_counts_mt"
+    )
     assert "nUMI is missing: total_counts of rna.obs is taken for it" in caplog.text
     mdata.obs["nUMI"] = mdata["rna"].obs["total_counts"].astype(int)
     mdata.obs["percent.mito"] = mdata["rna"].obs["pct_counts_mt"].astype(float)
-    expected = sl.tl.scan(mdata, pairs, p_value="robust", groupby="celltype")
+    expected = sl.tl.scan(mdata, pairs, p_value="robust", ladder="none", groupby="celltype")
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
     np.testing.assert_allclose(same["beta"], expected["beta"], rtol=1e-6)
 

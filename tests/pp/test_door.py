@@ -33,9 +33,9 @@ def analysed(mdata, *, type_column="celltype", **places) -> dict[str, pd.DataFra
     mdata = sl.pp.filter_features(mdata, min_fraction=0.1, **places)
     pairs = sl.pp.cis_pairs(mdata, SIMULATED.genes, **keys)
     options = {"groupby": type_column, **places}
-    links = sl.tl.scan(mdata, pairs, p_value="robust", formula="log(nUMI)", **options)
+    links = sl.tl.scan(mdata, pairs, p_value="robust", ladder="none", formula="log(nUMI)", **options)
     sets = sl.tl.enhancer_pairs(links.assign(fdr=links["fdr"].where(links["fdr"].isna(), 0.0)), fdr=0.5).head(4)
-    epi = sl.tl.epistasis(mdata, sets, p_value="robust", formula="offset(log(nUMI))", **options)
+    epi = sl.tl.epistasis(mdata, sets, p_value="robust", ladder="none", formula="offset(log(nUMI))", **options)
     return {"pairs": pairs, "links": links, "epi": epi, "kendall": sl.tl.kendall(mdata, pairs, **options)}
 
 
@@ -180,7 +180,7 @@ def test_data__a_view_gives_the_numbers_of_its_copy(tenx):
     pairs = sl.pp.cis_pairs(mdata, SIMULATED.genes)
     sl.pp.qc(mdata)
     views = mdata[rows], by_hand(tenx)[rows]
-    options = {"groupby": "celltype", "p_value": "robust", "formula": "log(nUMI)"}
+    options = {"groupby": "celltype", "p_value": "robust", "ladder": "none", "formula": "log(nUMI)"}
     expected = sl.tl.scan(mdata[rows].copy(), pairs, **options)
     with pytest.warns(UserWarning, match="initializing view as actual"):
         sl.pp.qc(views[1])

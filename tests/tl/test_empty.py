@@ -39,11 +39,11 @@ def test_calls__of_no_pairs_give_empty_tables(data, caplog):
         assert "nothing is tested: the table of pairs is empty" in caplog.text
         same_columns(empty, call(mdata, pairs.head(3), groupby="celltype"))
         caplog.clear()
-    links = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="robust")
+    links = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="robust", ladder="none")
     every = sl.tl.enhancer_pairs(links.assign(fdr=0.0).head(6), fdr=0.5)
     none = sl.tl.enhancer_pairs(links.iloc[:0])
     same_columns(none, every)
-    options = {"groupby": "celltype", "p_value": "robust"}
+    options = {"groupby": "celltype", "p_value": "robust", "ladder": "none"}
     epi, empty = (sl.tl.epistasis(mdata, table, **options) for table in (every.head(2), none))
     same_columns(empty, epi)
     assert len(sl.tl.heterogeneity(empty)) == 0

@@ -38,7 +38,7 @@ def compared(mdata, reference, **options):
         reference[KEYS],
         groupby="celltype",
         formula="percent.mito + offset(log(nUMI))",
-        **{"p_value": "robust", **options},
+        **{"p_value": "robust", "ladder": "none", **options},
     )
     assert len(found) == len(reference)
     same = {name: name + "_r" for name in reference if name not in KEYS}

@@ -153,7 +153,7 @@ def test_scan__workers_that_do_not_see_the_folder(data, pairs, monkeypatch):
         monkeypatch.setattr("os.listdir", lambda path: [])
         monkeypatch.setattr(Path, "is_file", lambda path: path.name != "progress.json" and path.exists())
         with pytest.raises(RunError, match=r"1 workers, .*, do not see the folder .*: name a folder on a file system"):
-            sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", client=client)
+            sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", ladder="none", client=client)
 
 
 def test_scan__a_pair_alone_gets_the_same_numbers_as_among_others(data, links):
@@ -201,8 +201,8 @@ def test_scan__other_data_in_the_same_folder_is_not_mixed_up(data, pairs, tmp_pa
 
 
 def test_scan__robust_error_of_counts_differs_from_binary(data, pairs):
-    counts = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", binarize=False)
-    binary = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald")
+    counts = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", ladder="none", binarize=False)
+    binary = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", ladder="none")
     np.testing.assert_array_equal(counts["frac_peak"], binary["frac_peak"])
     assert (counts["beta"] != binary["beta"])[binary["status"] == "ok"].mean() > 0.9
 
@@ -244,21 +244,23 @@ def test_scan__status_of_degenerate_pairs(peak, counts, status):
 def test_scan__peak_that_a_covariate_explains_is_collinear():
     mdata, pairs = planted(half)
     mdata.obs["batch"] = np.where(half, "b", "a")
-    assert sl.tl.scan(mdata, pairs, formula="batch", p_value="wald")["status"].tolist() == ["collinear"]
+    assert sl.tl.scan(mdata, pairs, formula="batch", p_value="wald", ladder="none")["status"].tolist() == ["collinear"]
 
 
 def test_scan__a_level_that_a_group_does_not_have_is_dropped(data, pairs):
     mdata = data.mdata
     mdata.obs["site"] = np.where(mdata.obs["celltype"].astype(str) == "CD14-Mono", "one", "two")
-    plain = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald")
-    with_site = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", formula="log(nUMI) + percent.mito + site")
+    plain = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", ladder="none")
+    with_site = sl.tl.scan(
+        mdata, pairs, groupby="celltype", p_value="wald", ladder="none", formula="log(nUMI) + percent.mito + site"
+    )
     same(with_site, plain)
 
 
 def test_scan__constant_covariate_in_one_group_is_a_status_and_in_all_an_error(data, pairs):
     mdata = data.mdata
     mdata.obs["age"] = np.where(mdata.obs["celltype"].astype(str) == "CD14-Mono", 50.0, np.arange(500) % 7)
-    found = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", formula="age")
+    found = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", ladder="none", formula="age")
     mono = found[found["group"] == "CD14-Mono"]
     assert set(mono["status"]) <= {"collinear", "gene_rare", "peak_rare"}
     assert (found["status"] == "ok").any()
@@ -309,7 +311,7 @@ def test_scan__refuses_pairs_that_it_cannot_use(data, pairs, change, error, mess
 
 def test_scan__pairs_given_twice_are_tested_once(data, pairs, caplog):
     some = pairs.iloc[:5]
-    found = sl.tl.scan(data.mdata, pd.concat([some, some]), p_value="wald")
+    found = sl.tl.scan(data.mdata, pd.concat([some, some]), p_value="wald", ladder="none")
     assert len(found) == 5
     assert "5 pairs were given more than once" in caplog.text
 
@@ -338,11 +340,13 @@ def test_scan__matches_r_scent_on_256_real_pairs(shared):
 def test_scan__one_open_cell_says_nothing():
     # With one or two open cells the residual that the sandwich needs is 0, and most resamples lose the peak.
     mdata, pairs = planted(np.arange(60) < 4)
-    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald")["status"].tolist() == ["peak_rare"]
+    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald", ladder="none")["status"].tolist() == ["peak_rare"]
     mdata, pairs = planted(np.arange(60) < 56)
-    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald")["status"].tolist() == ["peak_rare"]
+    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald", ladder="none")["status"].tolist() == ["peak_rare"]
     mdata, pairs = planted(np.arange(60) < 1)
-    alone = sl.tl.scan(mdata, pairs, formula="1", p_value="robust", min_nonzero=1, min_fraction=0.01).iloc[0]
+    alone = sl.tl.scan(
+        mdata, pairs, formula="1", p_value="robust", ladder="none", min_nonzero=1, min_fraction=0.01
+    ).iloc[0]
     assert alone["status"] == "ok"
     assert np.isfinite(alone["se"])
     assert np.isnan(alone["se_robust"])
@@ -358,7 +362,7 @@ def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp
     as_number = sl.tl.scan(mdata, pairs, **options)
     mdata.obs["site"] = pd.Categorical(mdata.obs["site"].astype(str))
     as_text = sl.tl.scan(mdata, pairs, **options)
-    same(as_text, sl.tl.scan(mdata, pairs, formula="site", p_value="wald"))
+    same(as_text, sl.tl.scan(mdata, pairs, formula="site", p_value="wald", ladder="none"))
     assert not as_text["beta"].equals(as_number["beta"])
 
 
@@ -392,7 +396,7 @@ def test_scan__refuses_distances_that_are_none(data, pairs, distance, message):
 
 
 def test_scan__a_distance_may_be_missing(data, pairs):
-    found = sl.tl.scan(data.mdata, pairs.iloc[:3].assign(distance=[1, None, -3]), p_value="wald")
+    found = sl.tl.scan(data.mdata, pairs.iloc[:3].assign(distance=[1, None, -3]), p_value="wald", ladder="none")
     assert found["distance"].tolist()[::2] == [1, -3]
     assert found["distance"].isna().tolist() == [False, True, False]
 
@@ -401,7 +405,9 @@ def test_scan__numbers_as_group_names(data, pairs):
     with quiet():
         mdata = data.mdata.copy()
     mdata.obs["leiden"] = np.where(np.arange(500) < 3, np.nan, np.arange(500) % 2)
-    assert sl.tl.scan(mdata, pairs, groupby="leiden", groups=[1], p_value="wald")["group"].unique().tolist() == ["1"]
+    assert sl.tl.scan(mdata, pairs, groupby="leiden", groups=[1], p_value="wald", ladder="none")[
+        "group"
+    ].unique().tolist() == ["1"]
 
 
 def test_scan__refuses_backed_data_and_a_client_that_is_none(data, pairs, tmp_path):
