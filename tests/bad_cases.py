@@ -124,7 +124,7 @@ CASES = (
     Case(
         "a .parquet of pairs that is none",
         own_pairs("gene,peak\n", "pairs.parquet"),
-        r"pairs\.parquet: cannot be read as",
+        r"pairs\.parquet: not a parquet file, or copied incompletely",
     ),
     # Groups and covariates
     Case(
@@ -300,7 +300,7 @@ CASES = (
     Case(
         "scan of pairs that are truncated",
         half_a_pairs_file,
-        r"pairs\.parquet: cannot be read as .* damaged",
+        r"pairs\.parquet: not a parquet file, or copied incompletely",
         words=SCAN,
     ),
     Case("--chunk 0/4", good_parts, "--chunk 0/4: expected I/N with I from 1 to N", words=(*SCAN, "--chunk", "0/4")),

@@ -60,7 +60,16 @@ def reference(project) -> Path:
 
 def test_run__leaves_the_run_folder_of_the_design(project, reference):
     names = {path.name for path in reference.iterdir()}
-    assert names == {"config.yaml", "links.parquet", "logs", "pairs.parquet", "parts", "provenance.json", "store"}
+    assert names == {
+        "arrivals",
+        "config.yaml",
+        "links.parquet",
+        "logs",
+        "pairs.parquet",
+        "parts",
+        "provenance.json",
+        "store",
+    }
     record = json.loads((reference / "provenance.json").read_text())
     links = pd.read_parquet(reference / "links.parquet")
     assert record["schema"] == 2
