@@ -358,7 +358,7 @@ def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp
     with quiet():
         mdata = data.mdata.copy()
     mdata.obs["site"] = np.arange(500) % 3
-    options = {"formula": "site", "p_value": "wald", "out": tmp_path}
+    options = {"formula": "site", "p_value": "wald", "ladder": "none", "out": tmp_path}
     as_number = sl.tl.scan(mdata, pairs, **options)
     mdata.obs["site"] = pd.Categorical(mdata.obs["site"].astype(str))
     as_text = sl.tl.scan(mdata, pairs, **options)
@@ -369,7 +369,7 @@ def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp
 def test_scan__plan_is_found_again_whatever_the_last_bits_of_the_design(data, pairs, tmp_path, monkeypatch):
     from scanlink.pp import formula
 
-    options = {"groupby": "celltype", "p_value": "wald", "out": tmp_path}
+    options = {"groupby": "celltype", "p_value": "wald", "ladder": "none", "out": tmp_path}
     first = sl.tl.scan(data.mdata, pairs, **options)
     original = formula.Model.design
 
