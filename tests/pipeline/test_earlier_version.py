@@ -52,7 +52,7 @@ def contents(old: Old, suffix: str = "") -> dict[str, bytes]:
 
 
 def same(old: Old, before: dict[str, bytes], tmp_path: Path) -> None:
-    """The numbers are those of before. No bootstrap was drawn beside a robust p-value then, and some columns are new."""
+    """The numbers are those of before. No bootstrap was drawn beside a robust p-value then; some columns are new."""
     assert sorted(contents(old)) == sorted(before)
     for name, content in before.items():
         (tmp_path / "before.parquet").write_bytes(content)
