@@ -44,7 +44,7 @@ def expected_by_chance(n_tests: int, alpha: float, *, method: str = "bh") -> tup
     >>> expected_by_chance(1, 0.1)
     (0.1, 0.1)
     >>> round(expected_by_chance(10_000, 0.1)[0], 4)
-    0.1234
+    0.1235
     """
     level = alpha / float(np.sum(1.0 / np.arange(1, n_tests + 1))) if method == "by" else alpha
     # Of the sum over j of (j + 1) level^(j + 1) (n - 1) ... (n - j) / n^j.

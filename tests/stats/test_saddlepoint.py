@@ -178,7 +178,7 @@ def test_bootstrap_tail__smooth_through_an_estimate_of_zero():
 
 def deviate_at_rest(data, coef, t):
     """Compute r + log(u / r) / r where further Newton steps have brought coefficients and t to rest."""
-    coef, t, n_terms, n = coef.copy(), t.copy(), coef.size, data[5]
+    coef, t, n_terms, n = coef.copy(), t.copy(), coef.size, data[6]
     first, second, dt, dgamma = np.empty((2, n_terms)), np.empty((4, n_terms, n_terms)), np.empty(n_terms), coef[1:] * 0
     for _ in range(5):
         value = saddle_pass(data, coef, t, first, second)

@@ -58,7 +58,7 @@ def test_scan__fdr_all_is_over_everything_tested(data, pairs):
 
 def test_scan__fdr_all_is_missing_until_all_groups_are_there(data, pairs, tmp_path):
     groups = GroupOptions(by="celltype")
-    given = Given(tmp_path, {"links": LinksOptions()}, store_of(data.mdata, tmp_path), {"pairs": pairs}, groups)
+    given = Given(tmp_path, {"links": LinksOptions()}, store_of(data.mdata, tmp_path)[0], {"pairs": pairs}, groups)
     options = ScanOptions(ladder="none")
     plan = SCAN.rows(given, options)
     compute(SCAN, plan)
