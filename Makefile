@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo_run
 
-.PHONY: demo test test-here test-slurm lint types benchmarks clean
+.PHONY: demo test test-here test-slurm test-newest lint types benchmarks clean
 
 demo: $(VENV)/ready  ## simulate, run the whole pipeline, compare with the truth
 	$(BIN)/scanlink demo --out $(OUT)
@@ -16,6 +16,9 @@ test-here: $(VENV)/ready
 
 test-slurm: $(VENV)/ready  ## one by one: they look at all jobs that there are
 	$(BIN)/python -m pytest tests/slurm
+
+test-newest:  ## the wheel, its demo and a real part of the tests on Python 3.13 with the newest releases
+	.ci/newest
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -34,4 +37,4 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest $(OUT) .pytest_cache .mypy_cache .ruff_cache

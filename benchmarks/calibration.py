@@ -15,7 +15,8 @@ import math
 import numpy as np
 from numba import njit
 
-from scanlink.stats._calibrated import gene_residuals, orthonormal, pair, propensity
+from scanlink.stats._calibrated import pair
+from scanlink.stats._calibrated_null import gene_residuals, orthonormal, propensity
 from scanlink.stats._newton import factor, newton, solve_factored
 
 METHODS = ("Wald", "HC3", "bootstrap tail", "calibrated")
@@ -66,7 +67,7 @@ def wald(y, design, null, out):
     """Model-based and HC3 p-values; returns the estimate."""
     n, p = design.shape
     half, aliased, coef = np.empty((p, p)), np.zeros(p, dtype=np.bool_), np.append(null, 0.0)
-    newton((y, design, np.zeros(n)), np.ones(n), coef, p - 1, 1e-10, 60, half, aliased)
+    newton((y, design, np.zeros(n)), None, np.ones(n), coef, p - 1, 1e-10, 60, half, aliased)
     z = np.empty(p)
     robust = 0.0
     for i in range(n):
@@ -94,7 +95,7 @@ def bootstrap_tail(y, design, null, b):
     q = p - 1
     covariates, x = design[:, :q].copy(), design[:, q].copy()
     offset, hessian, aliased, coef = 2 * b * x, np.empty((q, q)), np.zeros(q, dtype=np.bool_), null.copy()
-    newton((y, covariates, offset), np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
+    newton((y, covariates, offset), None, np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
     mu, along = np.empty(n), np.zeros(q)
     hessian[:] = 0.0
     for i in range(n):
@@ -165,18 +166,18 @@ def run_sets(seed, n, gene, peak, cloglog, dispersion, effect, depth_sd, out, z_
             continue
         out[done] = np.nan
         if inside > 0 and outside > 0:
-            gene_residuals(y, covariates, np.zeros(n), residual, signal)
+            gene_residuals(y, covariates, None, covariates.shape[1], np.zeros(n), residual, signal)
             base[1] = opened / n
             base[0] = 1 - base[1]
-            propensity(level, covariates, base, null[0], null[2], null[3])
+            propensity(level, covariates, None, covariates.shape[1], base, null)
             null[1] = 1 / (base[0] + base[1] * null[0])
             orthonormal(covariates, null[3], basis)
             unit = np.sum(signal) / np.sum(y)
-            z_out[done], out[done, 3] = pair(residual, signal, unit, level, null, basis, base)
+            z_out[done], out[done, 3] = pair(residual, signal, unit, level, null, basis, None, base)
             design[:, :3] = covariates
             design[:, 3] = level
             coef = np.zeros(3)
-            newton((y, covariates, np.zeros(n)), np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
+            newton((y, covariates, np.zeros(n)), None, np.ones(n), coef, -1, 1e-10, 60, hessian, aliased)
             b = wald(y, design, coef, out[done])
             out[done, 2] = bootstrap_tail(y, design, coef, b)
         done += 1

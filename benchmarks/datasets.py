@@ -28,31 +28,31 @@ RUNS: dict[str, dict] = {
         "input": {"rna": "rna_matrix.rds", "atac": "atac_matrix.rds", "cells": "metafile.rds", "one_based": True},
         "genes": str(HG38),
         "groups": {"by": "celltype", "only": ["CD14-Mono"]},
-        "scan": {"formula": "log(nUMI) + percent.mito", "ladder": "capstone"},
+        "scan": {"formula": "log(nUMI) + percent.mito", "p_value": "bootstrap", "ladder": "capstone"},
     },
     "pbmc10k, all 29 types": {
         "input": {"rna": "rna_matrix.rds", "atac": "atac_matrix.rds", "cells": "metafile.rds", "one_based": True},
         "genes": str(HG38),
         "groups": {"by": "celltype"},
-        "scan": {"formula": "log(nUMI) + percent.mito", "ladder": "capstone"},
+        "scan": {"formula": "log(nUMI) + percent.mito", "p_value": "bootstrap", "ladder": "capstone"},
     },
     "a549, hg19": {
         "input": str(SHARED / "a549" / "a549_scicar_counts.h5mu"),
         "genes": str(SHARED / "annotation" / "ABC_CollapsedGeneBounds.hg19.bed.gz"),
         "groups": {"by": "time_h"},
         "pairs": {"min_fraction": 0.01},
-        "scan": {"formula": "log(total_umi_all_genes)", "ladder": "capstone"},
+        "scan": {"formula": "log(total_umi_all_genes)", "p_value": "bootstrap", "ladder": "capstone"},
     },
     "bmmc": {
         "input": str(SHARED / "bmmc" / "bmmc_multiome_A_counts.h5mu"),
         "genes": str(HG38),
         "groups": {"by": "cell_type"},
-        "scan": {"formula": "log(n_counts) + pct_counts_mt + batch", "ladder": "capstone"},
+        "scan": {"formula": "log(n_counts) + pct_counts_mt + batch", "p_value": "bootstrap", "ladder": "capstone"},
     },
     "pbmc_muon": {
         "input": str(SHARED / "pbmc_muon" / "test_rna_atac.h5mu"),
         "genes": str(HG38),
-        "scan": {"formula": "log(nUMI)", "ladder": "capstone"},
+        "scan": {"formula": "log(nUMI)", "p_value": "bootstrap", "ladder": "capstone"},
     },
 }
 

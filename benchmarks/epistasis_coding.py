@@ -31,7 +31,7 @@ def coding(*, seed: int, n_cells: int = 4_000, n_genes: int = 300, picture: Path
         seed=seed,
     )
     planted = sl.tl.enhancer_pairs(simulation.links.assign(group="all", fdr=0.0))
-    links = sl.tl.scan(simulation.mdata, simulation.links[["gene", "peak"]], p_value="robust", min_fraction=0.0)
+    links = sl.tl.scan(simulation.mdata, simulation.links[["gene", "peak"]], ladder="none", min_fraction=0.0)
     found = sl.tl.enhancer_pairs(links)[["gene", "enhancer_1", "enhancer_2"]]
     print(
         f"{n_cells:,} cells, {len(simulation.links):,} links of {simulation.links['gene'].nunique()} genes, none of "
@@ -41,7 +41,7 @@ def coding(*, seed: int, n_cells: int = 4_000, n_genes: int = 300, picture: Path
     print("| --- | --- | --- | --- | --- | --- |")
     tables = {}
     for name, options in FITS.items():
-        table = sl.tl.epistasis(simulation.mdata, planted, p_value="robust", **options)
+        table = sl.tl.epistasis(simulation.mdata, planted, ladder="none", **options)
         tables[name] = table[table["status"] == "ok"]
         row(name, tables[name])
         row(f"{name}, links found", tables[name].merge(found))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import scanlink as sl
+from scanlink.io.releases import EXACT_NUMBERS
 from scanlink.stats import Covariates, rescale
 
 __all__ = ["hard_pair", "real_pairs", "real_table"]
@@ -20,7 +21,7 @@ Pair = tuple[Floats, Floats]
 
 def real_table(shared: Path) -> pd.DataFrame:
     """What R's SCENT gave for the 256 pairs of CD14 monocytes."""
-    return pd.read_csv(shared / "pbmc10k" / "scent_R_CD14-Mono.csv", float_precision="round_trip")
+    return pd.read_csv(shared / "pbmc10k" / "scent_R_CD14-Mono.csv", **EXACT_NUMBERS)
 
 
 @lru_cache(maxsize=1)

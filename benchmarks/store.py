@@ -90,7 +90,7 @@ def planned(*, store: str, folder: str, pairs: str) -> dict:
     table = pd.read_parquet(pairs)
     begin = time.perf_counter()
     given = Given(Path(folder), {}, Store.open(store), {"pairs": table}, GroupOptions(by="celltype"))
-    plan = scan_rows(given, ScanOptions(p_value="robust", block_genes=30))
+    plan = scan_rows(given, ScanOptions(ladder="none", block_genes=30))
     return {"folder": str(plan.folder), "seconds": time.perf_counter() - begin, "mib": peak_mib()}
 
 

@@ -41,7 +41,7 @@ def evaluate(y, x, c, codes):
     fit = fit_poisson(y, np.append(c, x[:, None], axis=1), path="newton")
     clusters = codes if units < n else codes[:0]
     terms = np.ascontiguousarray(np.append(c, x[:, None], axis=1).T)
-    data = (y, terms, np.zeros(n), np.inf, clusters, units, make_work(terms.shape[0]))
+    data = (y, terms, None, np.zeros(n), np.inf, clusters, units, make_work(terms.shape[0]))
     before = time.perf_counter()
     log_p, _, state, _ = tail_log_p(data, fit.coef, fit.coef[-1])
     seconds = time.perf_counter() - before

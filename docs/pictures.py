@@ -33,7 +33,7 @@ def analysed(seed: int, n_interactions: int) -> tuple[sl.ds.Simulation, pd.DataF
         n_cells=4_000, n_genes=120, n_peaks=900, n_links=240, n_interactions=n_interactions, seed=seed
     )
     pairs = sl.pp.cis_pairs(data.mdata, data.genes)
-    links = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="robust")
+    links = sl.tl.scan(data.mdata, pairs, groupby="celltype")
     return data, pairs, links, sl.tl.enhancer_pairs(links, fdr=0.1)
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     data, pairs, links, enhancers = analysed(options.seed, 25)
-    epi = sl.tl.epistasis(data.mdata, enhancers, groupby="celltype", p_value="robust")
+    epi = sl.tl.epistasis(data.mdata, enhancers, groupby="celltype")
     calibration = sl.tl.calibrate(
         data.mdata,
         pairs,

@@ -19,20 +19,14 @@ def main() -> None:
         pairs = sl.pp.cis_pairs(mdata, genes, window=500_000)
         with sl.cluster.client("local", n_workers=2) as client:
             links = sl.tl.scan(
-                mdata,
-                pairs,
-                groupby="celltype",
-                formula="log(nUMI) + percent.mito",
-                ladder="capstone",
-                seed=0,
-                client=client,
+                mdata, pairs, groupby="celltype", formula="log(nUMI) + percent.mito", seed=0, client=client
             )
         print(links["status"].value_counts().to_string())
         columns = ["group", "gene", "peak", "distance", "beta", "p_robust", "p_boot", "fdr"]
         print(links[links["fdr"] < 0.1].sort_values("fdr")[columns].head(10).to_string(index=False))
 
         enhancers = sl.tl.enhancer_pairs(links, fdr=0.1)
-        epi = sl.tl.epistasis(mdata, enhancers, groupby="celltype", p_value="robust")
+        epi = sl.tl.epistasis(mdata, enhancers, groupby="celltype")
         columns = ["group", "gene", "n_11", "beta_interaction", "p_robust_interaction", "min_interaction", "status"]
         print(epi[columns].head(10).to_string(index=False))
 

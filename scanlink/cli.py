@@ -1,4 +1,4 @@
-"""The command line: ``scanlink run``, ``demo``, ``scan``, ``merge``, ``status``, ``submit``, ``doctor``, ``fetch``."""
+"""The command line: ``scanlink run``, ``demo``, ``scan``, ``merge``, ``submit``, ``doctor``, ``fetch``, and others."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from scanlink import __version__
-from scanlink.cli_output import add_commands, tell
+from scanlink.cli_files import add_file_commands
+from scanlink.cli_output import add_commands, print_arrival, tell
 from scanlink.errors import OptionError, ScanlinkError
 from scanlink.run.stop import Stopped, stop_on_signals
 
@@ -26,11 +27,11 @@ app = typer.Typer(
     name="scanlink",
     help="Which enhancers drive which genes, and which act together, from single-cell multiome data.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_commands(app)
+add_file_commands(app)
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder; the same folder goes on from what is finished.")]
 Changes = Annotated[
@@ -86,6 +87,9 @@ def run(
     performance: Annotated[
         bool, typer.Option("--performance", help="Leave Dask's report of the workers as logs/performance.html.")
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print a line for the table of each group as soon as it is there.")
+    ] = False,
 ) -> None:
     """Files to links, and to enhancer pairs that act together, and a report. Resumes by itself.
 
@@ -95,11 +99,20 @@ def run(
     command goes on; 130: stopped by Ctrl-C.
     """
     from scanlink.pipeline import run as pipeline
+    from scanlink.pipeline.config import load_for_command
 
     if until not in ("pairs", "links"):
         raise OptionError(f"--until {until}: expected 'pairs' or 'links'")
-    options = _options(file, set_, cluster)
-    outcome = pipeline.run(options, out, until=until, workers=workers, performance=performance)  # type: ignore[arg-type]
+    options = load_for_command(file, set_, cluster)
+    listener = print_arrival if follow else None
+    outcome = pipeline.run(
+        options,
+        out,
+        until=until,  # type: ignore[arg-type]
+        workers=workers,
+        performance=performance,
+        listener=listener,
+    )
     tell(outcome)
     if outcome.failures:
         raise typer.Exit(_EXIT_SET_ASIDE)
@@ -157,14 +170,6 @@ def merge(
 
 
 @app.command()
-def status(folder: Annotated[Path, typer.Argument(help="Run folder.", metavar="DIR")]) -> None:
-    """How far a run is, from any shell that sees its folder."""
-    from scanlink.pipeline.status import describe
-
-    print("\n".join(describe(folder)))
-
-
-@app.command()
 def submit(
     file: Annotated[Path, typer.Argument(help="Options, as run.yaml.", metavar="RUN.YAML")],
     out: Out = Path("scanlink_run"),
@@ -173,7 +178,8 @@ def submit(
     chain: Annotated[
         bool, typer.Option("--chain", help="Jobs one after another until it is done, each within the wall time.")
     ] = False,
-    links: Annotated[int, typer.Option(min=2, help="Jobs that a chain may have.")] = 20,
+    jobs: Annotated[int, typer.Option(min=2, help="Jobs that a chain may have.")] = 20,
+    links: Annotated[int | None, typer.Option(min=2, hidden=True)] = None,
     walltime: Annotated[str, typer.Option(help="Of the driver's job.")] = "04:00:00",
     memory: Annotated[str | None, typer.Option(help="Of the driver's job, such as 4GiB.")] = None,
     cores: Annotated[
@@ -191,9 +197,12 @@ def submit(
     """Run the driver as a Slurm job, or as a chain of jobs until the run is done."""
     from scanlink.cluster.submit import driver_job
     from scanlink.cluster.submit import submit as submit_job
-    from scanlink.pipeline import config
+    from scanlink.pipeline.config import load_for_command, save
 
-    options = _options(file, set_, cluster)
+    options = load_for_command(file, set_, cluster)
+    if links is not None:
+        jobs = links
+        print("scanlink: --links is called --jobs now, and will not be understood for ever", file=sys.stderr)
     job = driver_job(
         out,
         cluster=options.cluster,
@@ -202,15 +211,15 @@ def submit(
         cores=cores,
         queue=queue,
         account=account,
-        links=links if chain else None,
+        links=jobs if chain else None,
         extra=extra or (),
     )
     if dry_run:
         print(job.script(), end="")
         return
     # The links of a chain do not see what is changed in run.yaml meanwhile: they would begin anew.
-    number = submit_job(job, lambda path: config.save(options, path))
-    print(f"job {number} is the driver of {job.folder}" + (f", in a chain of up to {links} jobs" if chain else ""))
+    number = submit_job(job, lambda path: save(options, path))
+    print(f"job {number} is the driver of {job.folder}" + (f", in a chain of up to {jobs} jobs" if chain else ""))
     print(f"script and logs: {job.logs}\nhow far it is:   scanlink status {shlex.quote(str(job.folder))}")
     print(f"to stop it:      scancel --name={job.name}")
 
@@ -230,10 +239,10 @@ def doctor(
     from scanlink.cluster.doctor.report import line
     from scanlink.pipeline import config
 
-    profile, files = cluster or "local", []
+    profile, files = config.profile_path(cluster or "local", Path.cwd()), []
     if file is not None:
-        options = config.load_run(file)
-        profile = cluster or options.cluster
+        options = config.load_for_command(file, None, cluster)
+        profile = options.cluster
         genes = None if options.genes is None else options.genes.path
         files = [name for name in (*options.input.files, genes, options.pairs.path) if name is not None]
     report = examine(
@@ -262,18 +271,3 @@ def _chunk(text: str) -> tuple[int, int]:
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise OptionError(f"--chunk {text}: expected I/N with I from 1 to N, such as 17/200")
     return int(found[1]), int(found[2])
-
-
-def _options(file: Path, changes: list[str] | None, cluster: str | None) -> Any:
-    """Read run.yaml of an experiment, with what the command changes of it."""
-    from scanlink.pipeline import config
-
-    changes = list(changes or [])
-    if cluster is not None:
-        if Path(cluster).suffix in (".yaml", ".yml", ".json") and "://" not in cluster:
-            # Relative to where the command is given; in run.yaml it is relative to that file.
-            cluster = str(Path(cluster).resolve())
-        # In quotes, because a bare ``none`` or an address would be something else in YAML.
-        quoted = cluster.replace("'", "''")
-        changes.append(f"cluster='{quoted}'")
-    return config.load_run(file, changes=changes)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from scanlink.pipeline.arrivals import Arrival
     from scanlink.pipeline.outcome import Outcome
 
-__all__ = ["add_commands", "tell"]
+__all__ = ["add_commands", "print_arrival", "tell"]
 
 Folder = Annotated[Path, typer.Argument(help="Run folder.", metavar="DIR")]
 
@@ -23,7 +25,8 @@ def tell(outcome: Outcome) -> None:
     written = [analysis for analysis in outcome.analyses if analysis.table.name in outcome.tables]
     for analysis in written:
         table, reasons = outcome.tables[analysis.table.name], outcome.not_followed.get(analysis.name, {})
-        for line in analysis.section.summary(table, analysis.alpha(outcome.sections), reasons):
+        rates = outcome.sections[analysis.level].model_dump() if analysis.level else {}
+        for line in analysis.section.summary(table, rates, reasons):
             print(line)
     _print_blocks(outcome)
     for analysis in written:
@@ -51,8 +54,45 @@ def _print_blocks(outcome: Outcome) -> None:
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    app.command()(status)
     app.command()(report)
     app.command()(export)
+
+
+def print_arrival(entry: Arrival) -> None:
+    """Print a line of tab-separated values about a table that has come: analysis, group, rows, file."""
+    print(entry["analysis"], entry["group"], entry["rows"], entry["file"], sep="\t", flush=True)
+
+
+def status(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, whose keys stay as they are.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print a line for the table of each group as it comes, until the end.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, help="With --follow: seconds that may pass without a run going on there.")
+    ] = 60.0,
+) -> None:
+    """How far a run is, from any shell that sees its folder.
+
+    With --follow: tab-separated analysis, group, rows and file (in the run folder) of each table, until the run ends;
+    with --json as well, a JSON object a line.
+    """
+    if follow:
+        from scanlink.pipeline.arrivals import wait_for_arrivals
+
+        for entry in wait_for_arrivals(folder, wait=wait):
+            print(json.dumps(entry), flush=True) if as_json else print_arrival(entry)
+        return
+    if as_json:
+        from scanlink.pipeline.status_json import status_of
+
+        print(json.dumps(status_of(folder), indent=1))
+        return
+    from scanlink.pipeline.status import describe
+
+    print("\n".join(describe(folder)))
 
 
 def report(

@@ -22,7 +22,7 @@ input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {{by: celltype, only: all}}
 pairs: {{window: 500000, anchor: body, min_fraction: 0.05}}
-scan: {{formula: "log(nUMI) + percent.mito", p_value: robust, seed: {seed}}}
+scan: {{formula: "log(nUMI) + percent.mito", p_value: robust, ladder: capstone, seed: {seed}}}
 links: {{method: bh, alpha: 0.1, scope: group}}
 epistasis: {{formula: "percent.mito + offset(log(nUMI))", model: joint, p_value: robust, seed: {seed}}}
 cluster: local

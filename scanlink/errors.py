@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["DesignError", "InputError", "MissingKeyError", "OptionError", "RunError", "ScanlinkError", "first_few"]
+__all__ = [
+    "DesignError",
+    "EmptyTableError",
+    "InputError",
+    "MissingKeyError",
+    "OptionError",
+    "RunError",
+    "ScanlinkError",
+    "first_few",
+]
 
 
 class ScanlinkError(Exception):
@@ -17,6 +26,10 @@ class ScanlinkError(Exception):
 
 class InputError(ScanlinkError, ValueError):
     """A file, table or matrix is not what it has to be."""
+
+
+class EmptyTableError(InputError):
+    """A table has the columns that it has to have, but no row."""
 
 
 class DesignError(InputError):

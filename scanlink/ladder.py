@@ -17,6 +17,7 @@ _NAMED: dict[str, tuple[tuple[int, float | None], ...]] = {
     "epistasis": ((100, 0.1), (5_000, None)),
     # Permutations of Zhou et al. 2024, who go on while p is at most 10 / permutations.
     "glimmirs": ((100, 0.1), (1_000, 0.01), (10_000, None)),
+    "none": (),
 }
 
 
@@ -29,7 +30,7 @@ class Ladder:
     stages
         Replicates of each stage, and the p-value below which the next stage is entered; None ends the ladder.
     name
-        ``"scent"``, ``"capstone"``, ``"epistasis"``, ``"glimmirs"`` or ``"custom"``.
+        ``"scent"``, ``"capstone"``, ``"epistasis"``, ``"glimmirs"``, ``"none"`` (without stages) or ``"custom"``.
 
     Notes
     -----
@@ -43,14 +44,14 @@ class Ladder:
     name: str = "custom"
 
     @classmethod
-    def of(cls, ladder: str | Ladder | Iterable[tuple[int, float | None]]) -> Ladder:
+    def of(cls, ladder: str | Ladder | Iterable[tuple[int, float | None]] | None) -> Ladder:
         """Make a ladder from its name, or from a list of ``(replicates, go on below p)``.
 
         Parameters
         ----------
         ladder
-            ``"scent"``, ``"capstone"``, ``"epistasis"``, ``"glimmirs"``, a list of stages such as ``[(2500, None)]``,
-            or a ladder.
+            ``"scent"``, ``"capstone"``, ``"epistasis"``, ``"glimmirs"``, ``"none"`` or None for no replicates, a list
+            of stages such as ``[(2500, None)]``, or a ladder.
 
         Raises
         ------
@@ -66,6 +67,8 @@ class Ladder:
         """
         if isinstance(ladder, Ladder):
             return ladder
+        if ladder is None:
+            ladder = "none"
         if isinstance(ladder, str):
             if ladder not in _NAMED:
                 raise OptionError(

@@ -26,8 +26,10 @@ __all__ = [
     "Robust",
     "Seed",
     "Theta",
+    "check_replicates",
     "explain",
     "ladder_stages",
+    "section_model",
 ]
 
 
@@ -55,7 +57,31 @@ def ladder_stages(value: Any) -> Any:
     >>> ladder_stages([[100, 0.1], [2500, None]])
     ((100, 0.1), (2500, None))
     """
-    return Ladder.of(value).stages if not isinstance(value, str) else Ladder.of(value).name
+    ladder = Ladder.of(value)
+    return ladder.stages if ladder.name == "custom" else ladder.name
+
+
+def check_replicates(p_value: str, ladder: Any) -> None:
+    """Check that the bootstrap has replicates where it is chosen.
+
+    Parameters
+    ----------
+    p_value
+        Kind of p-value that was chosen.
+    ladder
+        Name of a ladder, or its stages.
+
+    Raises
+    ------
+    ValueError
+        If the bootstrap is chosen and the ladder has no stage; pydantic makes an OptionError of it.
+
+    Examples
+    --------
+    >>> check_replicates("robust", "none")
+    """
+    if p_value == "bootstrap" and not Ladder.of(ladder).stages:
+        raise ValueError('p_value bootstrap needs replicates, and ladder is "none": set ladder, such as scent')
 
 
 class IsFile:
@@ -63,11 +89,24 @@ class IsFile:
 
 
 File = Annotated[str | None, IsFile()]
-PathOrTable = BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)
+
+
+class OrScalar(BeforeValidator):
+    """Turns a value that may be given without its table or list into it; editors are told that it may."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        """Give the JSON schema of the option: a text or number, a list of these, or as its type has it."""
+        scalar = {"type": ["string", "integer"]}
+        return {"anyOf": [scalar, {"type": "array", "items": scalar}, handler(core)]}
+
+
+PathOrTable = OrScalar(lambda value: {"path": value} if isinstance(value, str) else value)
 LadderStages = Annotated[
     str | tuple[tuple[int, float | None], ...],
     BeforeValidator(ladder_stages),
-    Field(description="replicates of the bootstrap: a name, or stages (replicates, go on below p)"),
+    Field(
+        description="replicates of the bootstrap, whatever p_value is: a name, or stages (replicates, go on below p)"
+    ),
 ]
 Seed = Annotated[int, Field(description="seed of what is drawn; the same seed gives the same numbers")]
 Robust = Annotated[
@@ -119,7 +158,7 @@ class GroupOptions(Options):
     """Which cells are analysed together; without ``by``, all cells are one group named ``all``."""
 
     by: str | None = Field(None, description="column of the table of cells; left out, all cells are one group")
-    only: Annotated[tuple[str, ...] | None, BeforeValidator(_all_is_none)] = Field(
+    only: Annotated[tuple[str, ...] | None, OrScalar(_all_is_none)] = Field(
         None, description="its values that are analysed; all takes every one"
     )
 
@@ -173,12 +212,33 @@ def explain(error: ValidationError, model: type[BaseModel], *, where: Any = None
 def _nearest(path: tuple[str, ...], model: type[BaseModel]) -> str:
     for part in path[:-1]:
         field = model.model_fields.get(part)
-        inner = _models(field.annotation) if field else []
-        if not inner:
+        inner = section_model(field.annotation) if field else None
+        if inner is None:
             return ""
-        model = inner[0]
+        model = inner
     close = difflib.get_close_matches(path[-1], model.model_fields, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known keys are {', '.join(model.model_fields)}"
+
+
+def section_model(annotation: Any) -> type[BaseModel] | None:
+    """Give the model of a field that is a section of its own.
+
+    Parameters
+    ----------
+    annotation
+        Type of the field.
+
+    Returns
+    -------
+    type or None
+        The model; None where the field holds a value.
+
+    Examples
+    --------
+    >>> section_model(GroupOptions | None).__name__, section_model(str | None)
+    ('GroupOptions', None)
+    """
+    return next(iter(_models(annotation)), None)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -180,13 +180,14 @@ def interaction_columns(kinds: Mapping[str, PValueKind], effect: str) -> list[Co
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table, without its index, as parquet: the same table gives the same bytes.
+    """Write a table, without its index, as parquet: the same table gives the same bytes, with any version of pandas.
 
     Columns without a value have the type that they have elsewhere: text, or truth where their name says so.
     """
     content = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     for place, field in enumerate(content.schema):
-        if pa.types.is_null(field.type):
-            known = pa.bool_() if field.name.endswith("_converged") else pa.string()
+        if pa.types.is_null(field.type) or pa.types.is_large_string(field.type):
+            truth = pa.types.is_null(field.type) and field.name.endswith("_converged")
+            known = pa.bool_() if truth else pa.string()
             content = content.set_column(place, pa.field(field.name, known), content[field.name].cast(known))
     replace_file(path, lambda temporary: pq.write_table(content, temporary, compression="zstd"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 from bad_files import RUN, Case, Project
@@ -62,6 +63,7 @@ CASES = (
     Case("no barcode matches, a prefix differs", renamed_barcodes(1), "no cell is on all sides .* a prefix up to '_'"),
     Case("no barcode of the table of cells matches", other_cells, "no cell is on all sides .*'cell0'"),
     Case("half of the barcodes match", renamed_barcodes(0.5), "100 of 200", code=0, status="ok"),
+    Case("one barcode in ten matches", renamed_barcodes(0.9), "only 20 cells are on all sides .*equal by chance"),
     Case("a barcode twice", names_twice("barcodes.tsv"), "1 of the barcodes of rna occurs more than once: '.*-1'"),
     Case("a gene twice, without ids", names_twice("rna_features.tsv"), "1 of the genes of rna .* 'GENE1'"),
     Case("a peak twice", duplicate_peaks, "1 of the peaks of atac occurs more than once: 'chr1:"),
@@ -85,6 +87,11 @@ CASES = (
     Case("a folder without a matrix", empty_folder, "no matrix.mtx .*found no files"),
     Case("an .rds that is none", rds(b"not an R object at all\n"), r"rna\.rds: .* \.rds file with a dgCMatrix"),
     Case(
+        "a Seurat object of version 5",
+        rds(Path(__file__).with_name("io").joinpath("seurat5.rds").read_bytes()),
+        r"'RNA' is of Seurat 5, .* saveRDS\(object\[\[\]\], 'cells\.rds'\)",
+    ),
+    Case(
         "an .rds that ends early",
         rds(gzip.compress(b"X\n\0\0\0\3\0", mtime=0)),
         r"rna\.rds: cannot be read as .* damaged\?",
@@ -106,13 +113,18 @@ CASES = (
         own_pairs("gene,peak\nACTB,chr1:1-2\n"),
         "1 genes of pairs.csv are not in the data",
     ),
+    Case(
+        "pairs whose genes are written otherwise",
+        own_pairs("gene,peak\ngene1,chr1:1-2\ngene1,chr1:3-4\nGENE2,chr1:1-2\n2-Sep,chr1:1-2\n"),
+        r"2 genes of pairs.csv are not in the data .*in 3 of 4 pairs; .*1 made dates .*'gene1' is 'GENE1' there",
+    ),
     Case("an empty file of pairs", own_pairs(""), r"pairs\.csv: the file is empty"),
     Case("pairs without rows", own_pairs("gene,peak\n"), r"pairs\.csv.*no rows"),
     Case("a file of pairs that does not exist", options(genes=None, pairs={"path": "p.csv"}), r"p\.csv: no such file"),
     Case(
         "a .parquet of pairs that is none",
         own_pairs("gene,peak\n", "pairs.parquet"),
-        r"pairs\.parquet: cannot be read as",
+        r"pairs\.parquet: not a parquet file, or copied incompletely",
     ),
     # Groups and covariates
     Case(
@@ -187,6 +199,11 @@ CASES = (
     Case("a section that is a number", options(scan=4), r"line \d+: scan: expected a section with keys.*found 4"),
     Case("a value that is not a choice", options(scan__p_value="exact"), "scan.p_value: .*'bootstrap'.*'exact'"),
     Case("a ladder that does not exist", options(scan__ladder="capston"), "scan.ladder: .*capston"),
+    Case(
+        "the bootstrap without replicates",
+        options(scan__p_value="bootstrap", scan__ladder="none"),
+        "scan: p_value bootstrap needs replicates",
+    ),
     Case("a number out of bounds", options(pairs={"window": -1}), "pairs.window: .*greater.*-1"),
     Case("input is missing", options(input=None), r"run\.yaml: input: missing: this key must be given"),
     Case("genes are missing", options(genes=None), "give genes .* or pairs.path"),
@@ -194,6 +211,21 @@ CASES = (
         "both a path and rna",
         options(input={"path": "a.h5mu", "rna": "b.rds"}),
         "give either one path, or rna and atac",
+    ),
+    Case(
+        "a query of cells that is code",
+        options(cells={"query": "__import__('os')"}),
+        r"run\.yaml, line \d+: cells.query: .*would be a function, and a query has none",
+    ),
+    Case(
+        "a query of a column that is not there",
+        options(cells={"query": "doublets == False"}),
+        "the query names 'doublets', which is no column of cells",
+    ),
+    Case(
+        "a query that is true of no cell",
+        options(cells={"query": "percent.mito > 100"}),
+        "the query 'percent.mito > 100' is true of none of 200 cells",
     ),
     Case("rna without atac", options(input={"rna": "b.rds"}), "rna and atac are both needed"),
     # The command line and the run folder
@@ -268,7 +300,7 @@ CASES = (
     Case(
         "scan of pairs that are truncated",
         half_a_pairs_file,
-        r"pairs\.parquet: cannot be read as .* damaged",
+        r"pairs\.parquet: not a parquet file, or copied incompletely",
         words=SCAN,
     ),
     Case("--chunk 0/4", good_parts, "--chunk 0/4: expected I/N with I from 1 to N", words=(*SCAN, "--chunk", "0/4")),

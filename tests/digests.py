@@ -30,6 +30,7 @@ import pandas as pd
 
 import scanlink as sl
 from scanlink.io.opening import quiet
+from scanlink.io.releases import is_text
 
 FROZEN = Path(__file__).with_name("digests.json")
 WAYS = ("here", "workers1", "workers2", "blocks", "killed")
@@ -51,7 +52,7 @@ _FORMULA = '"prep_batch + guide_count + offset(log(nUMI))"'
 RUNS = {
     "robust": _MULTIOME
     + """\
-scan: {p_value: robust, ladder: scent, seed: 1, block_genes: 4}
+scan: {p_value: robust, ladder: capstone, seed: 1, block_genes: 4}
 epistasis: {p_value: robust, ladder: epistasis, links_fdr: 0.5, seed: 1, block_genes: 2}
 """,
     "bootstrap": _MULTIOME
@@ -61,27 +62,27 @@ epistasis: {p_value: bootstrap, ladder: [[100, 0.2], [400, null]], links_fdr: 0.
 """,
     "negbin": _MULTIOME
     + """\
-scan: {family: negbin, cluster: donor, p_value: tail, ladder: scent, seed: 2, min_nonzero: 20, block_genes: 4}
-epistasis: {family: negbin, cluster: donor, p_value: wald, ladder: epistasis, links_fdr: 0.5, seed: 2}
+scan: {family: negbin, cluster: donor, p_value: tail, ladder: none, seed: 2, min_nonzero: 20, block_genes: 4}
+epistasis: {family: negbin, cluster: donor, p_value: wald, ladder: none, links_fdr: 0.5, seed: 2}
 """,
     "all": _MULTIOME
     + """\
-scan: {p_value: wald, ladder: scent, binarize: false, seed: 1, block_genes: 4}
+scan: {p_value: wald, ladder: none, binarize: false, seed: 1, block_genes: 4}
 links: {method: by, scope: all, alpha: 0.2}
-epistasis: {p_value: tail, ladder: epistasis, method: storey, robust: HC2, seed: 1}
+epistasis: {p_value: tail, ladder: none, method: storey, robust: HC2, seed: 1}
 """,
     "order3": _MULTIOME
     + """\
-scan: {p_value: robust, ladder: scent, seed: 1, block_genes: 6}
+scan: {p_value: robust, ladder: none, seed: 1, block_genes: 6}
 links: {method: storey, scope: gene}
-epistasis: {p_value: robust, ladder: epistasis, links_fdr: 1, order: 3, min_cells: 3, max_distance: 300000, seed: 1}
+epistasis: {p_value: robust, ladder: none, links_fdr: 1, order: 3, min_cells: 3, max_distance: 300000, seed: 1}
 """,
-    "slices": _MULTIOME + "scan: {p_value: robust, ladder: scent, seed: 1, block_genes: 3}\n",
+    "slices": _MULTIOME + "scan: {p_value: robust, ladder: none, seed: 1, block_genes: 3}\n",
     "screen": _SCREEN
     + f"""\
-screen: {{formula: {_FORMULA}, p_value: robust, ladder: scent, n_controls: 12, block_genes: 2, seed: 3}}
+screen: {{formula: {_FORMULA}, p_value: robust, ladder: none, n_controls: 12, block_genes: 2, seed: 3}}
 interactions:
-  {{formula: {_FORMULA}, p_value: robust, ladder: scent, n_controls: 6, min_both: 4, block_genes: 2, seed: 3}}
+  {{formula: {_FORMULA}, p_value: robust, ladder: none, n_controls: 6, min_both: 4, block_genes: 2, seed: 3}}
 """,
     "permutation": _SCREEN
     + f"""\
@@ -91,7 +92,7 @@ interactions:
   formula: {_FORMULA}
   p_value: permutation
   permutations: [[50, 0.3], [200, null]]
-  ladder: scent
+  ladder: none
   controls: [shuffled]
   n_controls: 6
   min_both: 4
@@ -211,6 +212,8 @@ def digest(path: Path) -> dict[str, Any]:
 
 
 def _column(values: pd.Series) -> dict[str, Any]:
+    if is_text(values):
+        values = values.astype(object).where(values.notna(), None)
     text = {"dtype": str(values.dtype)}
     if values.dtype.kind != "f":
         return text | {"sha256": hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()}

@@ -23,8 +23,8 @@ RUN = """\
 input: data/multiome.h5mu
 genes: data/genes.gtf.gz
 groups: {by: celltype}
-scan: {formula: "log(nUMI) + percent.mito", p_value: robust, seed: 5}
-epistasis: {p_value: robust, links_fdr: 0.5, seed: 7}
+scan: {formula: "log(nUMI) + percent.mito", p_value: robust, ladder: none, seed: 5}
+epistasis: {p_value: robust, ladder: none, links_fdr: 0.5, seed: 7}
 report: false
 cluster: none
 """

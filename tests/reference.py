@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.io
 from numpy.typing import NDArray
 
+from scanlink.io.releases import EXACT_NUMBERS, mmread_csr
 from scanlink.stats import rescale
 
 __all__ = ["SimulatedScent", "load_simulated"]
@@ -30,7 +30,7 @@ class SimulatedScent:
 
     def table(self, name: str, **options: object) -> pd.DataFrame:
         # The default parser is off by an ulp now and then, and these numbers are compared exactly.
-        return pd.read_csv(self.folder / name, float_precision="round_trip", **options)  # type: ignore[call-overload]
+        return pd.read_csv(self.folder / name, **EXACT_NUMBERS, **options)  # type: ignore[call-overload]
 
 
 def load_simulated(shared: Path) -> SimulatedScent:
@@ -38,8 +38,8 @@ def load_simulated(shared: Path) -> SimulatedScent:
     inputs = folder / "inputs"
     names = {part: (inputs / f"{part}.tsv").read_text().split() for part in ("cells", "genes", "peaks")}
     cells = pd.Index(names["cells"]).get_indexer((inputs / "Tcell_row_order.tsv").read_text().split())
-    rna = scipy.io.mmread(inputs / "rna.mtx").tocsr()[:, cells].toarray().astype(float)
-    atac = scipy.io.mmread(inputs / "atac.mtx").tocsr()[:, cells].toarray() > 0
+    rna = mmread_csr(str(inputs / "rna.mtx"))[:, cells].toarray().astype(float)
+    atac = mmread_csr(str(inputs / "atac.mtx"))[:, cells].toarray() > 0
     table = pd.read_csv(inputs / "metadata.csv").set_index("cell").loc[np.array(names["cells"])[cells]]
     covariates = np.column_stack(
         [np.ones(len(table)), np.log(table["nUMI"]), table["percent.mito"], table["batch"] == "batch_b"]

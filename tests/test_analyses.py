@@ -37,11 +37,11 @@ ELSEWHERE = {
     "screen_links": {"path"},
 }
 # Keywords of calls that say what is analysed, and where.
-COMMON = {"mdata", "pairs", "guides", "groupby", "groups", "client", "out"}
+COMMON = {"mdata", "pairs", "guides", "groupby", "groups", "client", "out", "layer", "rna_key", "atac_key", "guide_key"}
 # Names of options in calls, where these have others, and the section that has them.
 NAMED = {"fdr_method": "method", "fdr_scope": "scope"}
 
-_TESTED = "p_value: robust, ladder: scent, seed: 1"
+_TESTED = "p_value: robust, seed: 1"
 _FORMULA = '"prep_batch + guide_count + offset(log(nUMI))"'
 RUNS = {
     "scan": f"""\

@@ -60,7 +60,16 @@ def reference(project) -> Path:
 
 def test_run__leaves_the_run_folder_of_the_design(project, reference):
     names = {path.name for path in reference.iterdir()}
-    assert names == {"config.yaml", "links.parquet", "logs", "pairs.parquet", "parts", "provenance.json", "store"}
+    assert names == {
+        "arrivals",
+        "config.yaml",
+        "links.parquet",
+        "logs",
+        "pairs.parquet",
+        "parts",
+        "provenance.json",
+        "store",
+    }
     record = json.loads((reference / "provenance.json").read_text())
     links = pd.read_parquet(reference / "links.parquet")
     assert record["schema"] == 2
@@ -191,7 +200,7 @@ def test_run__pairs_of_the_users_own_are_all_in_the_table(scanlink, project, tmp
     table.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     (tmp_path / "run.yaml").write_text(
         f"input: {project / 'data' / 'multiome.h5mu'}\npairs: {{path: pairs.tsv}}\n"
-        "scan: {p_value: wald}\nreport: false\n"
+        "scan: {p_value: wald, ladder: none}\nreport: false\n"
     )
     scanlink("run", tmp_path / "run.yaml", "--out", tmp_path / "out")
     links = pd.read_parquet(tmp_path / "out" / "links.parquet")
@@ -259,6 +268,28 @@ def test_demo__finds_most_of_what_was_planted(scanlink, tmp_path):
 
 def test_help__names_every_command(scanlink):
     text = scanlink("--help").stdout
-    for command in ("run", "demo", "scan", "merge", "status", "fetch"):
+    for command in ("run", "demo", "scan", "merge", "status", "fetch", "init", "check", "schema"):
         assert re.search(rf"\b{command}\b", text)
     assert scanlink("--version").stdout.strip() == f"scanlink {sl.__version__}"
+
+
+def test_init_check_run_follow__from_files_to_tables_as_a_pipeline_would(scanlink, project, tmp_path):
+    data = project / "data"
+    scanlink("init", data / "multiome.h5mu", data / "genes.gtf.gz", "--out", tmp_path / "run.yaml")
+    again = scanlink("init", data / "multiome.h5mu", "--out", tmp_path / "run.yaml", check=False)
+    assert (again.returncode, "add --force" in again.stderr) == (1, True)
+    changes = ("--set", "scan.p_value=robust", "--set", "report=false")
+    estimate = json.loads(scanlink("check", tmp_path / "run.yaml", "--cluster", "none", "--json", *changes).stdout)
+    out = tmp_path / "out"
+    done = scanlink("run", tmp_path / "run.yaml", "--out", out, "--cluster", "none", "--follow", *changes)
+    links = pd.read_parquet(out / "links.parquet")
+    came = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
+    assert {group for _, group, _, _ in came} == set(links["group"]) == set(estimate["groups"])
+    for analysis, group, rows, file in came:
+        table = pd.read_parquet(out / file)
+        assert (analysis, len(table)) == ("scan", int(rows))
+        assert table["beta"].tolist() == pytest.approx(links.loc[links["group"] == group, "beta"].tolist(), nan_ok=True)
+    assert json.loads(scanlink("status", out, "--json").stdout)["state"] == "finished"
+    lines = scanlink("status", out, "--follow", "--json").stdout.splitlines()
+    assert [json.loads(line)["group"] for line in lines] == [group for _, group, _, _ in came]
+    assert json.loads(scanlink("schema").stdout)["title"] == "run.yaml of scanlink"

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 import scanlink as sl
+from scanlink.options import section_model
 from scanlink.pipeline import config
 from scanlink.pipeline.multiome import RunOptions
+from scanlink.pipeline.screen import ScreenRunOptions
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -35,11 +38,29 @@ def test_run_yaml__is_valid_and_gives_the_defaults():
         assert getattr(options, section) == getattr(defaults, section)
 
 
+@pytest.mark.parametrize(("name", "model"), [("run", RunOptions), ("screen", ScreenRunOptions)])
+def test_examples__have_every_key_with_its_default(name, model):
+    content = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    options = config.load_run(EXAMPLES / f"{name}.yaml")
+    assert list(content) == list(model.model_fields)
+    for key, field in model.model_fields.items():
+        section = section_model(field.annotation)
+        if section is None:
+            assert getattr(options, key) == field.default, key
+            continue
+        assert list(content[key]) == list(section.model_fields), key
+        for inner, about in section.model_fields.items():
+            if (key, inner) not in {("input", "path"), ("input", "guides"), ("genes", "path"), ("groups", "by")}:
+                # As the model makes it of its default.
+                assert getattr(getattr(options, key), inner) == about.get_default(), f"{key}.{inner}"
+
+
 def test_job_array__slices_as_slurm_would_call_it(tmp_path):
     sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
     options = tmp_path / "run.yaml"
     options.write_text(
-        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, block_genes: 1}\nreport: false\n"
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nreport: false\n"
+        "scan: {p_value: robust, ladder: none, block_genes: 1}\n"
     )
     bin_ = tmp_path / "bin"
     bin_.mkdir()
@@ -83,7 +104,7 @@ def test_scripts__are_bash_and_say_how_they_are_called(name):
 def test_cluster_scripts__run_where_there_is_no_queue(tmp_path, name):
     sl.ds.simulate(n_cells=200, n_genes=10, n_peaks=30, n_links=4, n_interactions=0, seed=1).write(tmp_path)
     (tmp_path / "run.yaml").write_text(
-        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust}\nreport: false\n"
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, ladder: none}\nreport: false\n"
     )
     bin_ = tmp_path / "bin"
     bin_.mkdir()

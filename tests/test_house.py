@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "scanlink"
 # Imports run downwards. Rooms on one floor may import each other where that makes no circle.
 FLOORS = (
     ("__main__",),
-    ("cli", "cli_output"),
+    ("cli", "cli_files", "cli_output"),
     ("demo",),
     ("pipeline",),
     ("cluster", "tl"),
@@ -29,12 +29,27 @@ FLOORS = (
     ("io",),
     ("adjustment",),
     ("stats",),
-    ("options", "ladder", "files", "p_values", "tables", "errors", "version"),
+    ("options", "ladder", "files", "p_values", "tables", "settings", "errors", "version"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-HEAVY = {"distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "jinja2", "torch"}
+HEAVY = {
+    "distributed",
+    "dask_jobqueue",
+    "scanpy",
+    "muon",
+    "matplotlib",
+    "jinja2",
+    "torch",
+    "statsmodels",
+    "scipy.stats",
+}
 # Rooms that are imported for nothing but what is heavy in them, and files whose classes are Dask's.
-MAY_BE_HEAVY = {"pl": {"matplotlib"}, "report": {"jinja2"}, "cluster/jobqueue.py": {"distributed"}}
+MAY_BE_HEAVY = {
+    "pl": {"matplotlib"},
+    "report": {"jinja2"},
+    "cluster/jobqueue.py": {"distributed"},
+    "stats/kendall.py": {"scipy.stats"},
+}
 STATISTICS = {"numpy", "scipy", "numba"}
 
 # Once for each rule: what breaks it today. An array library other than numpy is asked for in one place, by `device=`.
@@ -45,7 +60,11 @@ OPEN: dict[str, set[str]] = {
     "no circles between rooms": set(),
     "statistics know arrays only": {"stats/arrays.py -> array_api_compat.torch"},
     "what is heavy is imported where it is used": set(),
-    "what is heavy comes with no room and no worker": set(),
+    # Ranks are scipy's, and workers of other analyses do not have them.
+    "what is heavy comes with no room and no worker": {
+        "scanlink.tl.kendall.block -> scipy.stats",
+        "scanlink.tl.kendall -> scipy.stats",
+    },
     "absolute imports": set(),
     "the formatter formats": set(),
     "no file above 300 lines": set(),
@@ -162,10 +181,14 @@ def beyond_arrays() -> Iterator[str]:
 
 def heavy_now() -> Iterator[str]:
     for found in OUTSIDE:
-        first = found.target.split(".")[0]
         allowed = MAY_BE_HEAVY.get(found.room, set()) | MAY_BE_HEAVY.get(name_of(found.path), set())
-        if found.when == "now" and first in HEAVY - allowed:
+        if found.when == "now" and heavy_parts([found.target]) - allowed:
             yield str(found)
+
+
+def heavy_parts(modules: Iterable[str]) -> set[str]:
+    """Find what is heavy among modules and those that they are in."""
+    return {".".join(module.split(".")[:depth]) for module in modules for depth in (1, 2)} & HEAVY
 
 
 def heavy_at_once() -> Iterator[str]:
@@ -186,7 +209,7 @@ def heavy_at_once() -> Iterator[str]:
             for following in (now[module] | around) - seen:
                 seen.add(following)
                 waiting.append(following)
-        yield from (f"{start} -> {heavy}" for heavy in sorted({module.split(".")[0] for module in seen} & HEAVY))
+        yield from (f"{start} -> {heavy}" for heavy in sorted(heavy_parts(seen)))
 
 
 def relative() -> Iterator[str]:

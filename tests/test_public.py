@@ -42,6 +42,12 @@ POSITIONAL = {
     "stats.sandwich_se": "a regression is counts, design, fitted counts and covariance",
     "tl.target_pairs": "the guides may be left out",
 }
+# What calls on data do not take of where the counts are, and why.
+PLACES = {
+    "pp.cis_pairs": ("layer", "reads no count"),
+    "pp.filter_cells": ("layer rna_key key", "reads columns of cells, of whatever modality"),
+    "pp.screen_pairs": ("layer", "reads no count"),
+}
 # The first word of what a function does.
 VERBS = (
     "Add Adjust Assign Average Centre Check Choose Compare Compute Count Download Draw Estimate Export Find Fit Give "
@@ -69,6 +75,7 @@ OPEN: dict[str, str] = {
 
 
 def public() -> Iterator[tuple[str, Any]]:
+    yield "follow", sl.follow
     for room in sl.__all__:
         module = import_module(f"scanlink.{room}")
         names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
@@ -191,3 +198,29 @@ def test_public__exceptions_and_what_is_open_are_public_names():
         if len(positional) <= 3 and all(one.default is one.empty for one in positional):
             unneeded.append(name)
     assert unneeded == []
+
+
+def on_data() -> list[str]:
+    """Calls of pp, tl and pl that are made on data."""
+    names = [name for name, value in PUBLIC.items() if name[:3] in ("pp.", "tl.", "pl.") and inspect.isfunction(value)]
+    return [name for name in names if "mdata" in list(parameters_of(name))[:1]]
+
+
+def parameters_of(name: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(PUBLIC[name]).parameters)
+
+
+def test_public__calls_on_data_say_where_the_counts_are():
+    """By a layer, the key of the genes, and that of peaks or guides; by keywords that may be left out."""
+    lacking = {}
+    for name in on_data():
+        parameters = parameters_of(name)
+        places = {
+            word: parameters[word] for word in ("layer", "rna_key", "atac_key", "guide_key") if word in parameters
+        }
+        assert all(one.kind is one.KEYWORD_ONLY and one.default is None for one in places.values()), name
+        has = {*places, *(["key"] if {"atac_key", "guide_key"} & set(places) else [])}
+        if lack := " ".join(word for word in ("layer", "rna_key", "key") if word not in has):
+            lacking[name] = lack
+    assert lacking == {name: lack for name, (lack, _) in PLACES.items()}
+    assert {"pp.qc", "pp.components", "pp.cell_cycle", "tl.screen", "tl.scan", "pl.states"} <= set(on_data())

@@ -63,16 +63,7 @@ len(pairs)
 # %%
 def scan():
     with sl.cluster.client(profile, n_workers=2) as client:
-        return sl.tl.scan(
-            mdata,
-            pairs,
-            groupby="celltype",
-            ladder="capstone",
-            seed=0,
-            block_genes=2,
-            client=client,
-            out=folder / "scan",
-        )
+        return sl.tl.scan(mdata, pairs, groupby="celltype", seed=0, block_genes=2, client=client, out=folder / "scan")
 
 
 links = scan()

@@ -11,13 +11,13 @@ from anndata import AnnData
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.disk import select
+from scanlink.io.feature_types import TENX_TYPES, counted_types, feature_types
 from scanlink.io.opening import quiet
 
 __all__ = ["MULTIOME", "SCREEN", "Assay", "Whole", "split_features"]
 
 log = logging.getLogger("scanlink")
 
-_GENES = "Gene Expression"
 # Columns of 10x about genes; the interval is of the reference that was used there, not the one that the user will give.
 _UNUSED = ("feature_types", "interval", "pattern", "read", "sequence")
 
@@ -28,7 +28,6 @@ class Assay:
 
     second: str  # name of the second modality
     features: str  # what its features are
-    feature_type: str  # what 10x calls their type
     matrix: str  # what messages call a matrix with both modalities
     reader: str  # the call of scanlink.io that reads it
     unused: tuple[str, ...]  # columns of 10x about the features that are of no use
@@ -42,7 +41,6 @@ class Assay:
 MULTIOME = Assay(
     second="atac",
     features="peaks",
-    feature_type="Peaks",
     matrix="a multiome matrix",
     reader="read",
     unused=("feature_types", "pattern", "read", "sequence"),
@@ -50,7 +48,6 @@ MULTIOME = Assay(
 SCREEN = Assay(
     second="guide",
     features="guides",
-    feature_type="CRISPR Guide Capture",
     matrix="the matrix of a CRISPR screen",
     reader="read_screen",
     unused=("feature_types", "genome", "interval", "pattern", "read"),
@@ -68,30 +65,32 @@ class Whole:
 
 
 def split_features(path: Path, adata: AnnData, assay: Assay, *, lean: bool = True) -> Whole:
-    """Tell genes and peaks, or genes and guides, of one matrix apart by ``var["feature_types"]``.
+    """Tell genes and peaks, or genes and guides, of one matrix apart by their types.
 
     ``lean`` drops the columns of 10x that are of no use.
     """
-    second = assay.feature_type
-    if "feature_types" not in adata.var:
+    found = feature_types(adata.var)
+    if found is None:
         raise InputError(
             f"{path}: features have no type (column feature_types), so genes and {assay.features} cannot be told "
             f"apart. Expected {assay.matrix}, or two files: {assay.pair}"
         )
-    types = adata.var["feature_types"].astype(str)
-    counted = ", ".join(f"{count:,} {name!r}" for name, count in types.value_counts().items())
-    for wanted in (_GENES, second):
-        if not (types == wanted).any():
+    types, modalities = found
+    names = ("rna", assay.second)
+    genes, second = (TENX_TYPES[name] for name in names)
+    for name in names:
+        if not (modalities == name).any():
             raise InputError(
-                f"{path}: no features of type {wanted!r}; found {counted}. {assay.matrix[0].upper()}{assay.matrix[1:]} "
-                f"with {_GENES!r} and {second!r} was expected; for two files of one modality each, use {assay.pair}"
+                f"{path}: no features of type {TENX_TYPES[name]!r}; found {counted_types(types)}. "
+                f"{assay.matrix[0].upper()}{assay.matrix[1:]} with {genes!r} and {second!r} was expected; for two "
+                f"files of one modality each, use {assay.pair}"
             )
-    others = set(types) - {_GENES, second}
-    if others:
-        named = first_few(sorted(others))
+    others = types[~pd.Series(modalities, index=types.index, dtype=object).isin(names).to_numpy()]
+    if len(others):
+        named = first_few(sorted(set(others)))
         log.warning("%s: features that are neither genes nor %s are dropped: %s", path, assay.features, named)
     with quiet():
-        rna, rest = (select(adata, features=(types == name).to_numpy()) for name in (_GENES, second))
+        rna, rest = (select(adata, features=modalities == name) for name in names)
     if lean:
         rna.var = rna.var.drop(columns=list(_UNUSED), errors="ignore")
         rest.var = rest.var.drop(columns=list(assay.unused), errors="ignore")

@@ -14,7 +14,9 @@ from mudata import MuData
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Assay
 from scanlink.io.barcodes import align_cells, refuse_duplicates, text_index
+from scanlink.io.cell_names import cell_names
 from scanlink.io.disk import DiskCounts, select
+from scanlink.io.feature_types import counted_types, foreign, own_features
 from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer, check_counts, pick_counts
@@ -53,7 +55,7 @@ def join(
     with quiet():
         pair = {"rna": rna, assay.second: second}
         sides = {name: adata.copy() if adata.is_view else adata for name, adata in pair.items()}
-        barcodes = {name: text_index(adata.obs_names) for name, adata in sides.items()}
+        barcodes = {name: cell_names(adata, name) for name, adata in sides.items()}
         if cells is not None:
             cells = cells.set_axis(text_index(cells.index), axis=0)
             barcodes["cells"] = cells.index
@@ -63,7 +65,8 @@ def join(
             order = barcodes[name].get_indexer(kept)
             if not np.array_equal(order, np.arange(adata.n_obs)):
                 adata = select(adata, cells=order)
-            parts[name] = pick_counts(adata, modality=name, layer=layer)
+            # What is raw has features, and types, of its own.
+            parts[name] = own_features(pick_counts(adata, modality=name, layer=layer), name)
             parts[name].obs_names = kept
         renamed = _name_genes(parts["rna"])
         describe(parts[assay.second])
@@ -93,7 +96,10 @@ def _name_genes(rna: AnnData) -> pd.Series:
     if "gene_ids" in rna.var and "gene_id" not in rna.var:
         rna.var = rna.var.rename(columns={"gene_ids": "gene_id"})
     if "gene_id" in rna.var:
-        rna.var["gene_id"] = rna.var["gene_id"].astype(str).astype(object)
+        ids = rna.var["gene_id"].astype(object)
+        # Files of earlier versions, and of others, have the text of what was missing.
+        missing = ids.isna() | ids.astype(str).isin(["", "nan", "NaN", "NA", "None", "<NA>"])
+        rna.var["gene_id"] = ids.astype(str).where(~missing, None).astype(object)
     symbols = rna.var_names
     copies = symbols.duplicated(keep=False)
     if not copies.any():
@@ -101,6 +107,7 @@ def _name_genes(rna: AnnData) -> pd.Series:
     if "gene_id" not in rna.var:
         refuse_duplicates(symbols, "genes of rna (which have no column gene_ids to tell them apart)")
     names = symbols.to_numpy(dtype=object, copy=True)
+    copies &= rna.var["gene_id"].notna().to_numpy()
     names[copies] = names[copies] + "_" + rna.var["gene_id"].to_numpy(dtype=object)[copies]
     refuse_duplicates(pd.Index(names), "genes of rna, even with their ids,")
     rna.var["symbol"] = symbols.to_numpy(dtype=object)
@@ -129,6 +136,11 @@ def check_matrices(mdata: MuData, features: Mapping[str, str], *, remedy: str) -
         adata = mdata.mod[modality]
         refuse_duplicates(adata.obs_names, f"barcodes of {modality}")
         refuse_duplicates(adata.var_names, f"{what} of {modality}")
+        if len(of_others := foreign(adata.var, modality)):
+            raise InputError(
+                f"{modality} has {len(of_others):,} features that are not {what} by their type: "
+                f"{counted_types(of_others)}, such as {first_few(of_others.index[:2])}. {remedy}"
+            )
         if adata.isbacked or isinstance(adata.X, DiskCounts):
             continue
         matrix: Any = adata.X

@@ -13,6 +13,9 @@ __all__ = ["align_cells", "refuse_duplicates", "text_index"]
 
 log = logging.getLogger("scanlink")
 
+# Least share of the smaller side whose barcodes the other side has.
+_LEAST_OF_MATRICES, _LEAST_OF_TABLE = 0.5, 0.25
+
 _DIFFERENCES = (
     ("the suffix '-1' (or another number)", r"-\d+$", ""),
     ("a suffix after '_'", r"_[^_]*$", ""),
@@ -40,8 +43,8 @@ def refuse_duplicates(names: pd.Index, label: str) -> None:
 def align_cells(names: Mapping[str, pd.Index]) -> tuple[pd.Index, dict[str, int]]:
     """Find the barcodes that all sides share, in the order of the first, and how many cells each side lost.
 
-    Raises InputError if barcodes of a side are not unique, or if no cell is on all sides; with examples of each, and
-    the difference in writing that would explain it.
+    Raises InputError if barcodes of a side are not unique, or if so few cells are on all sides that barcodes coincide
+    without being of the same cells; with examples of each, and the difference in writing that would explain it.
     """
     for side, barcodes in names.items():
         refuse_duplicates(barcodes, f"barcodes of {side}")
@@ -49,14 +52,25 @@ def align_cells(names: Mapping[str, pd.Index]) -> tuple[pd.Index, dict[str, int]
     for barcodes in list(names.values())[1:]:
         kept = kept[kept.isin(barcodes)]
     lost = {side: len(barcodes) - len(kept) for side, barcodes in names.items()}
-    if len(kept) == 0:
+    if _too_few(names):
         shown = "; ".join(
             f"{side} has {len(barcodes):,}, such as {first_few(barcodes[:2])}" for side, barcodes in names.items()
         )
         reason = _explain_loss(names)
+        if not len(kept):
+            raise InputError(
+                f"no cell is on all sides ({', '.join(names)}): {shown}. Equal barcodes were expected. "
+                + (reason or "Are the files of the same sample?")
+            )
         raise InputError(
-            f"no cell is on all sides ({', '.join(names)}): {shown}. Equal barcodes were expected. "
-            + (reason or "Are the files of the same sample?")
+            f"only {len(kept):,} cells are on all sides ({', '.join(names)}): {shown}. Every side would lose most of "
+            "its cells, so barcodes may be equal by chance and belong to different cells. "
+            + (
+                f"{reason}."
+                if reason
+                else "Are the files of the same sample, and the ATAC barcodes translated to those of the RNA?"
+            )
+            + " If these cells are truly the same, take only them on one of the sides"
         )
     for side, barcodes in names.items():
         if lost[side]:
@@ -72,6 +86,26 @@ def align_cells(names: Mapping[str, pd.Index]) -> tuple[pd.Index, dict[str, int]
                 reason,
             )
     return kept, lost
+
+
+def _too_few(names: Mapping[str, pd.Index]) -> bool:
+    """Tell whether every side loses too many cells for the barcodes to be of the same ones.
+
+    A side may be a small part of another (cells of one type, counts of all droplets), but then it keeps nearly all of
+    its own. Two matrices of one experiment share at least half of the smaller. A table of cells is often of many
+    samples and filtered besides: there a quarter is enough, ten times what two whitelists share by chance.
+    """
+    cells = names.get("cells")
+    kept, *others = (barcodes for side, barcodes in names.items() if side != "cells")
+    for barcodes in others:
+        least = min(len(kept), len(barcodes)) * _LEAST_OF_MATRICES
+        kept = kept[kept.isin(barcodes)]
+        if len(kept) == 0 or len(kept) < least:
+            return True
+    if cells is None:
+        return False
+    shared = int(kept.isin(cells).sum())
+    return shared == 0 or shared < _LEAST_OF_TABLE * min(len(kept), len(cells))
 
 
 def _explain_loss(names: Mapping[str, pd.Index]) -> str:

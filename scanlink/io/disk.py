@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError
 from scanlink.io.hdf5 import Source
+from scanlink.io.releases import layers_of
 
 __all__ = ["Chunk", "DiskCounts", "counts_on_disk", "select", "together"]
 
@@ -153,10 +154,10 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
         slice(None) if chosen is None else _positions(chosen, n)
         for chosen, n in zip((cells, features), adata.shape, strict=True)
     )
-    if not any(isinstance(matrix, _Counts) for matrix in (adata.X, *adata.layers.values())):
+    if not any(isinstance(matrix, _Counts) for matrix in (adata.X, *layers_of(adata).values())):
         return adata[index].copy()
     obs, var = _lines(adata.obs, index[0]), _lines(adata.var, index[1])
-    layers = {name: layer.select(cells, features) for name, layer in adata.layers.items()}
+    layers = {name: layer.select(cells, features) for name, layer in layers_of(adata).items()}
     # What is raw has features of its own.
     raw = None if adata.raw is None else {"X": adata.raw.X.select(cells), "var": adata.raw.var}
     matrix = None if adata.X is None else adata.X.select(cells, features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,8 +20,14 @@ from scanlink.io.uns import copy_with_tables
 
 __all__ = ["Format", "export"]
 
+log = logging.getLogger("scanlink")
+
 Format = Literal["bedpe", "interact", "biginteract", "scent", "capstone", "h5mu"]
 _SUFFIXES = {".bedpe": "bedpe", ".interact": "interact"}
+
+_TEXTS = ("group", "gene", "peak", "target", "enhancer_1", "enhancer_2")
+# All that ends a field or a line for some reader.
+_BREAKS = r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+"
 
 _ONLY = {"scent": "links", "capstone": "epistasis"}
 
@@ -84,6 +91,8 @@ def export(
 
     Notes
     -----
+    Tabs and ends of lines in names become blanks in every text format, with a warning.
+
     **BEDPE**: 0-based half-open; peak, then gene (or the two enhancers); ``name`` is the gene, ``score`` -100 log10 of
     the false discovery rate, from 0 to 1000. After the ten columns come, under their names in the first line, group,
     peak, distance, beta, se, p_value, fdr; or group, both enhancers, distance, n_11, beta_10, beta_01, beta_11,
@@ -119,6 +128,7 @@ def export(
         if data is None:
             raise OptionError("format 'h5mu' needs data=, the .h5mu or .h5ad file that gets the table")
         return [copy_with_tables(data, target, {what: _below(table, fdr)})]
+    table = _in_one_field(table)
     if chosen == "scent":
         rows = _below(_tested(table), fdr)
         return _by_group(rows, target, _need(rows, list(_SCENT)).rename(columns=_SCENT), separator=" ")
@@ -186,6 +196,18 @@ def _need(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def _tested(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["status"] == "ok"] if "status" in table else table
+
+
+def _in_one_field(table: pd.DataFrame) -> pd.DataFrame:
+    """Put a blank for tabs and ends of lines in texts, which no text format can hold; say where."""
+    changed = {}
+    for name in [name for name in _TEXTS if name in table]:
+        text = table[name].astype(object)
+        clean = text.where(text.isna(), text.astype(str).str.replace(_BREAKS, " ", regex=True))
+        if (other := (clean != text) & text.notna()).any():
+            changed[name] = clean
+            log.warning("tabs or ends of lines in %s are written as blanks: %s", name, first_few(text[other].unique()))
+    return table.assign(**changed)
 
 
 def _below(table: pd.DataFrame, fdr: float | None) -> pd.DataFrame:

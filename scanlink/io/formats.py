@@ -16,9 +16,10 @@ from scanlink.io.mudata_files import open_h5ad, open_h5mu, read_h5ad
 from scanlink.io.named import NamedMatrix
 from scanlink.io.obs import plain_dtypes
 from scanlink.io.opening import PathLikeStr, existing_file, reading, suffix_of
-from scanlink.io.rds import read_rds_matrix, read_rds_table
-from scanlink.io.tenx import open_10x_h5, open_10x_mtx
+from scanlink.io.rds import open_rds, read_rds_matrix, read_rds_table
+from scanlink.io.tenx import open_10x_h5, open_10x_mtx, read_10x_features
 from scanlink.io.text_tables import read_csv_matrix, read_text_table
+from scanlink.io.zarr_stores import open_zarr, read_zarr
 
 __all__ = [
     "FORMATS",
@@ -31,6 +32,7 @@ __all__ = [
     "matrix_words",
     "names_beside",
     "read_table",
+    "stays_on_disk",
     "whole_words",
 ]
 
@@ -48,6 +50,7 @@ class Format:
     whole_name: str | None = None  # in lists of formats with both modalities; {features} is what the second one holds
     whole: ReadWhole | None = None  # path, assay, names of the modalities in the file, whether counts stay on disk
     matrix: ReadMatrix | None = None  # path, modality, files of the names of features and of barcodes
+    folder: bool = False  # it is a folder, not a file
     backed: bool = False  # counts can stay on disk
     layers: bool = False  # it may hold raw counts in a layer
     keys: bool = False  # modalities have names of their own in it
@@ -74,9 +77,16 @@ FORMATS = (
         family="10x",
         whole_name=".h5 (10x)",
         whole=lambda path, assay, keys, backed: open_10x_h5(path, assay, backed=backed),
+        matrix=lambda path, *names: read_10x_features(path),
         backed=True,
     ),
-    Format((".rds",), matrix=lambda path, modality, *names: read_rds_matrix(path, modality)),
+    Format(
+        (".rds",),
+        whole_name=".rds (Seurat)",
+        whole=lambda path, assay, keys, backed: open_rds(path, assay, keys),
+        matrix=lambda path, modality, *names: read_rds_matrix(path, modality),
+        keys=True,
+    ),
     Format(
         (".h5ad",),
         whole_name=".h5ad (with genes and {features})",
@@ -87,13 +97,29 @@ FORMATS = (
         keeps_tables=True,
     ),
     Format(
+        (".zarr",),
+        whole=lambda path, assay, keys, backed: open_zarr(path, assay, keys),
+        matrix=lambda path, modality, *names: read_zarr(path, modality),
+        folder=True,
+        layers=True,
+        keys=True,
+    ),
+    Format(
         (),
         name="a folder",
         family="10x",
         whole_name="a 10x folder",
         whole=lambda path, assay, keys, backed: open_10x_mtx(path, assay),
+        matrix=lambda path, *names: read_10x_features(path),
+        folder=True,
     ),
-    Format((".mtx",), matrix=read_mtx, names_beside=True),
+    Format(
+        (".mtx",),
+        whole_name=".mtx (with types of features)",
+        whole=lambda path, assay, keys, backed: open_10x_mtx(path, assay),
+        matrix=read_mtx,
+        names_beside=True,
+    ),
     Format((".csv",), matrix=lambda path, *names: read_csv_matrix(path)),
     Format((".tsv", ".txt"), matrix=lambda path, *names: read_csv_matrix(path)),
 )
@@ -122,15 +148,22 @@ def whole_words(assay: Assay) -> str:
 
 def matrix_words() -> str:
     """List the formats that hold a matrix of one modality, for messages."""
-    return listed(row.suffixes[0] for row in FORMATS if row.matrix is not None)
+    return listed(row.suffixes[0] if row.suffixes else str(row.whole_name) for row in FORMATS if row.matrix is not None)
+
+
+def _row(path: PathLikeStr, rows: Iterable[Format]) -> Format | None:
+    """Find the format of a path among these: by its suffix, a folder of another suffix as that of 10x."""
+    suffix, is_folder = suffix_of(path), Path(path).is_dir()
+    possible = [row for row in rows if not is_folder or row.folder]
+    named = [row for row in possible if suffix in row.suffixes]
+    return next(iter(named or [row for row in possible if is_folder and not row.suffixes]), None)
 
 
 def format_of_whole(path: PathLikeStr, assay: Assay) -> Format:
     """Find the format of a file or folder that holds both modalities; InputError if there is none of that suffix."""
-    suffix, is_folder = suffix_of(path), Path(path).is_dir()
-    for row in FORMATS:
-        if row.whole is not None and (is_folder if not row.suffixes else not is_folder and suffix in row.suffixes):
-            return row
+    row, suffix = _row(path, (row for row in FORMATS if row.whole is not None)), suffix_of(path)
+    if row is not None:
+        return row
     matrices = matrix_words()
     more = f"; a matrix of one modality ({matrices}) goes with another: {assay.pair}" if suffix in matrices else ""
     raise InputError(f"{path}: unknown suffix {suffix!r}; expected {whole_words(assay)}{more}")
@@ -138,12 +171,10 @@ def format_of_whole(path: PathLikeStr, assay: Assay) -> Format:
 
 def format_of_matrix(path: PathLikeStr, modality: str) -> Format:
     """Find the format of a file that holds a matrix of one modality; InputError if there is none of that suffix."""
+    row = _row(path, (row for row in FORMATS if row.matrix is not None))
+    if row is not None:
+        return row
     suffix = suffix_of(path)
-    for row in FORMATS:
-        if row.matrix is not None and suffix in row.suffixes:
-            return row
-    if Path(path).is_dir():
-        existing_file(path, f"a matrix for {modality}")
     raise InputError(f"{path}: unknown suffix {suffix!r} for {modality}; expected {matrix_words()}, perhaps with .gz")
 
 
@@ -155,6 +186,12 @@ def read_table(path: PathLikeStr) -> pd.DataFrame:
         raise InputError(f"{file}: unknown suffix {suffix!r}; {what} was expected")
     with reading(file, what):
         return plain_dtypes(TABLES[suffix](file))
+
+
+def stays_on_disk(path: PathLikeStr) -> bool:
+    """Tell whether the counts of a file with both modalities can stay on disk."""
+    row = _row(path, (row for row in FORMATS if row.whole is not None))
+    return row is None or row.backed  # of an unknown format the reader will tell
 
 
 def keeps_tables(path: PathLikeStr) -> bool:

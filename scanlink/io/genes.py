@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
+from scanlink.io.genomes import build_in_header
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
 __all__ = ["read_genes"]
 
 _COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene", "gene_type"]
 _GTF_COLUMNS = ["chrom", "source", "feature", "start", "end", "score", "strand", "frame", "attributes"]
-_BED_COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
+_COMMENT = re.compile(r"#|(?:track|browser)\b")
+_INSIDE = r'(?:[^"\\]++|\\.)*+'
+_QUOTED = f'"{_INSIDE}"'
 # What headers of BED files in the wild call their columns.
 _BED_NAMES = {
     "chr": "chrom",
@@ -37,8 +41,9 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     Parameters
     ----------
     path
-        GTF (``.gtf``) or BED (``.bed``), perhaps ``.gz``. A BED file has three to six columns (chrom, start, end, name,
-        score, strand), twelve of which the first six are taken, or a first line that begins with ``#`` and names them.
+        GTF (``.gtf``) or BED (``.bed``), perhaps ``.gz``. A BED file has three to six columns (chrom, start, end, then
+        name, score and strand, told by their values in whatever order), twelve of which the first six are taken, or a
+        header that names them. Names that are Ensembl identifiers are ``gene_id``, too.
     feature
         Rows of the GTF file that are taken. If there are no rows ``"gene"``, each gene is the span of its transcripts
         or, without these, of its exons.
@@ -47,7 +52,8 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     -------
     One row per gene, in the order of the file, with columns ``chrom``, ``start``, ``end`` (bp, 0-based half-open),
     ``strand`` (``+``, ``-`` or ``.``), ``gene_id`` (without version; the copies on Y keep ``_PAR_Y``), ``gene`` (the
-    symbol, not unique), ``gene_type``. What a file does not have is missing (NaN).
+    symbol, not unique), ``gene_type``. What a file does not have is missing (NaN). If comments at the beginning of the
+    file name a build of man or mouse, ``attrs["build"]`` has it, as ``"hg38"``.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     if suffix in (".gff", ".gff3"):
         raise InputError(f"{file}: GFF3 is not read; get the same annotation as GTF (.gtf.gz)")
     with reading(file, what):
-        first = _first_line(file)
+        first, build = _first_line(file), build_in_header(file)
         is_gtf = len(first.split("\t")) == 9 and "gene_id" in first.split("\t")[8]
         if suffix == ".bed" and is_gtf:
             raise InputError(
@@ -100,13 +106,16 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
     odd = ~genes["strand"].isin(["+", "-", "."])
     if odd.any():
         raise InputError(f"{file}: strands +, - or . were expected, found {first_few(genes['strand'][odd].unique())}")
-    return genes[_COLUMNS].reset_index(drop=True)
+    genes = genes[_COLUMNS].reset_index(drop=True)
+    if build is not None:
+        genes.attrs["build"] = build
+    return genes
 
 
 def _first_line(file: Path) -> str:
     with open_text(file) as text:
         for line in text:
-            if line.strip() and not line.startswith(("#", "track", "browser")):
+            if line.strip() and not _COMMENT.match(line):
                 return line.rstrip("\r\n")
     raise InputError(f"{file}: no line but comments was found; genes were expected")
 
@@ -155,9 +164,11 @@ def _first_known(values: pd.Series, others: pd.Series) -> pd.Series:
 
 
 def _attribute(attributes: pd.Series, key: str) -> pd.Series:
-    # The key at the beginning or after the separator, so that "gene" does not match in "havana_gene".
-    found = attributes.str.extract(rf'(?:^|[;\s]){key} (?:"([^"]*)"|([^";\s]+))')
-    values = _first_known(found[0], found[1]).astype(object)
+    # Whole pairs are passed over from the beginning, so that no value is searched: it may hold semicolons and keys.
+    found = attributes.str.extract(
+        rf'^(?:(?:[^";]++|{_QUOTED})*+;)*?\s*{key}\s+(?:"({_INSIDE})"|([^";]*[^";\s]))\s*(?:;|$)'
+    )
+    values = _first_known(found[0].str.strip(), found[1]).astype(object)
     return values.where(values != "", np.nan)
 
 
@@ -175,14 +186,7 @@ def _span(parts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_bed(file: Path) -> pd.DataFrame:
-    header: list[str] | None = None
-    with open_text(file) as text:
-        first = text.readline().rstrip("\r\n")
-        if first.startswith("#") and len(first.split("\t")) >= 3:
-            names = [name.strip().lower() for name in first.lstrip("#").split("\t")]
-            header = [_BED_NAMES.get(name, name) for name in names]
-    with open_text(file) as text:
-        lines = [line for line in text if line.strip() and not line.startswith(("#", "track", "browser"))]
+    header, lines = _header_and_lines(file)
     widths = np.fromiter((line.count("\t") + 1 for line in lines), dtype=np.int64, count=len(lines))
     width = int(widths[0])
     uneven = np.flatnonzero(widths != width)
@@ -192,31 +196,75 @@ def _read_bed(file: Path) -> pd.DataFrame:
             f"{lines[uneven[0]].rstrip()[:60]!r} with {widths[uneven[0]]}; is the file truncated?"
         )
     if header is not None and len(header) != width:
-        raise InputError(f"{file}: the first line names {len(header)} columns, but rows have {width}")
+        raise InputError(f"{file}: the header names {len(header)} columns, but rows have {width}")
     if header is None and (width < 3 or width in (7, 8)):
         raise InputError(
             f"{file}: found {width} columns separated by tabs, the first row {lines[0].rstrip()[:60]!r}; 3 to 6 were "
-            "expected (chrom, start, end, name, score, strand), 12, or a first line that begins with # and names them"
+            "expected (chrom, start, end, name, score, strand), 12, or a header that names them"
         )
     table = pd.read_csv(io.StringIO("".join(lines)), sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
     if header is None:
         table = table.iloc[:, :6]
-        header = [_BED_NAMES.get(name, name) for name in _BED_COLUMNS[: table.shape[1]]]
+        header = _bed_header(table)
     table = table.set_axis(header, axis=1)
     missing = [name for name in ("chrom", "start", "end") if name not in table]
     if missing:
-        raise InputError(f"{file}: the first line names no column {first_few(missing)}; found {first_few(header)}")
+        raise InputError(f"{file}: the header names no column {first_few(missing)}; found {first_few(header)}")
     genes = pd.DataFrame({"chrom": table["chrom"]})
     genes["start"], genes["end"] = _positions(table["start"], file), _positions(table["end"], file)
     place = table["chrom"] + ":" + table["start"] + "-" + table["end"]
-    genes["gene"] = table.get("gene", place)
+    names = table["gene"] if "gene" in table else table.get("gene_id", place)
+    genes["gene"] = names.where(~names.isin(["", "."]), place)
     genes["strand"] = table.get("strand", ".")
     for name in ("gene_id", "gene_type"):
         values = table[name] if name in table else pd.Series(np.nan, index=table.index, dtype=object)
         genes[name] = values.where(values != "", np.nan)
-    if "gene_id" in table:
-        genes["gene_id"] = _without_version(genes["gene_id"])
+    if "gene_id" not in table and _are_ensembl(genes["gene"]):
+        genes["gene_id"] = genes["gene"]
+    genes["gene_id"] = _without_version(genes["gene_id"].astype(object))
     return genes
+
+
+def _header_and_lines(file: Path) -> tuple[list[str] | None, list[str]]:
+    """Find the rows of a BED file, and the names of its columns: in a line with or without #, before the first row."""
+    header: list[str] | None = None
+    lines: list[str] = []
+    with open_text(file) as text:
+        for line in text:
+            fields = [name.strip().lower() for name in line.lstrip("#").rstrip("\r\n").split("\t")]
+            named = [_BED_NAMES.get(name, name) for name in fields]
+            if not lines and len(named) >= 3 and (line.startswith("#") or named[0] == "chrom"):
+                header = named
+            elif line.strip() and not _COMMENT.match(line):
+                lines.append(line)
+    if not lines:
+        raise InputError(f"{file}: no line but headers and comments was found; genes were expected")
+    return header, lines
+
+
+def _bed_header(table: pd.DataFrame) -> list[str]:
+    """Name the first columns of a BED file that has no header, up to six, by what is in those after the third."""
+    columns = {place: table.iloc[:, place] for place in range(3, table.shape[1])}
+    places = sorted(columns, reverse=True)
+    strand = next((place for place in places if columns[place].isin(["+", "-", "."]).all()), None)
+    number = {place for place in columns if columns[place].str.fullmatch(r"-?[\d.]+(?:[eE][-+]?\d+)?").all()}
+    texts = [place for place in columns if place not in {strand, *number}]
+    ids = [place for place in texts if _are_ensembl(columns[place])]
+    names = [place for place in texts if place not in ids] or ids
+    # Names may be numbers, too, as those of Entrez: then they are where the format has them.
+    name = names[0] if names else next((place for place in columns if place != strand), None)
+    header = ["chrom", "start", "end", *(f"column {place + 1}" for place in columns)]
+    # Where no strand is found, the column that should be one is shown in the error.
+    for place, word in ((5, "strand") if strand is None else (strand, "strand"), (name, "gene")):
+        if place in columns:
+            header[place] = word
+    if ids and name not in ids:
+        header[ids[0]] = "gene_id"
+    return header
+
+
+def _are_ensembl(names: pd.Series) -> bool:
+    return bool(names.astype(str).str.fullmatch(r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?").mean() > 0.5)
 
 
 def _positions(column: pd.Series, file: Path) -> pd.Series:
@@ -224,6 +272,6 @@ def _positions(column: pd.Series, file: Path) -> pd.Series:
     if bad.any():
         raise InputError(
             f"{file}: {bad.sum():,} rows have no whole number in column {column.name!r}: "
-            f"{first_few(column[bad])}; positions in bp were expected. Is the first line a header without '#'?"
+            f"{first_few(column[bad])}; positions in bp were expected. Is the first line a header of other names?"
         )
     return column.astype("int64")

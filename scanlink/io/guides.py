@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = ["GUIDE_COLUMNS", "NON_TARGETING", "find_column", "find_columns", "guide_table"]
+__all__ = ["GUIDE_COLUMNS", "NON_TARGETING", "find_column", "find_columns", "guide_table", "unplain_controls"]
 
 log = logging.getLogger("scanlink")
 
@@ -88,6 +88,11 @@ def _text(column: pd.Series) -> pd.Series:
 
 def _is_control(text: pd.Series) -> pd.Series:
     return text.fillna("").str.lower().str.fullmatch(_CONTROL)
+
+
+def unplain_controls(target: pd.Series) -> NDArray[np.bool_]:
+    """Tell which targets are labels of controls other than ``"non-targeting"``."""
+    return np.asarray(_is_control(_text(target)) & (target.astype(object) != NON_TARGETING), dtype=bool)
 
 
 def _targets(table: pd.DataFrame, label: str) -> pd.Series:

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from scanlink.errors import OptionError
 from scanlink.io.assays import Assay, Whole
+from scanlink.io.cell_names import cell_names, name_cells
 from scanlink.io.formats import (
     FORMATS,
     Format,
@@ -47,12 +48,15 @@ def open_input(
     ``names`` has the files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
     ``keys`` are the names of the modalities in a file; None finds them. The rest as of :func:`scanlink.io.read`.
     """
+    keys = {name: None if key == name else key for name, key in keys.items()}
     row = _format(assay, path, rna, second, layer=layer, backed=backed)
+    _refuse_keys(path, row, keys)
     table = cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)
     if row is None or row.whole is None:
         whole = _pair({"rna": rna, assay.second: second}, names=names, barcodes=_possible_barcodes(table, barcode))
     else:
         whole = row.whole(Path(str(path)), assay, keys, backed)
+    whole = name_cells(whole)
     is_table = isinstance(cells, pd.DataFrame)
     if cells is not None:
         whole.source["cells"] = "a table" if is_table else str(cells)
@@ -94,6 +98,17 @@ def _format(
     return row
 
 
+def _refuse_keys(path: PathLikeStr | None, row: Format | None, keys: Mapping[str, str | None]) -> None:
+    """Refuse names of modalities where a format has none."""
+    words = " and ".join(f"{name}_key=" for name in keys)
+    if all(key is None for key in keys.values()) or (row is not None and row.keys):
+        return
+    if row is None:
+        raise OptionError(f"{words} are names in one file; {' and '.join(f'{name}=' for name in keys)} are files")
+    have = listed((row.label for row in FORMATS if row.keys), "and")
+    raise OptionError(f"{path}: {words} work with {have} files only; others have types of features")
+
+
 def _pair(
     files: Mapping[str, PathLikeStr | None], *, names: Mapping[str, PathLikeStr | None], barcodes: pd.Index | None
 ) -> Whole:
@@ -102,7 +117,10 @@ def _pair(
     for modality, file in files.items():
         read = format_of_matrix(str(file), modality).matrix
         assert read is not None
-        matrices[modality] = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
+        matrix = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
+        if isinstance(matrix, AnnData):
+            matrix.obs_names = cell_names(matrix, modality)
+        matrices[modality] = matrix
     (rna, second), (_, modality) = matrices.values(), matrices
     oriented = orient(
         *(_named(matrix, str(files[name])) for name, matrix in matrices.items()), barcodes=barcodes, second=modality

@@ -35,6 +35,8 @@ LINK_COLUMNS = {
     "status": "object",
 }
 _SCENT = {"boot_basic_p": "p_boot"}
+# What programs write for a number that is missing; in names it is text (a gene may be called NA, a group 007).
+_NO_NUMBER = ("NA", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "N/A", "n/a", "#N/A", ".")
 _NEEDED = ("gene", "peak", "beta", "p")
 
 
@@ -80,7 +82,9 @@ def read_links(path: PathLikeStr, *, group: str | None = None) -> pd.DataFrame:
         with open_text(file) as text:
             separator = _separator(text.readline())
         with open_text(file) as text:
-            table = pd.read_csv(text, sep=separator, dtype={"gene": str, "peak": str}, quoting=csv.QUOTE_MINIMAL)
+            table = pd.read_csv(
+                text, sep=separator, dtype=str, keep_default_na=False, na_values=[""], quoting=csv.QUOTE_MINIMAL
+            )
     table = table.rename(columns=_SCENT)
     _need(table, file)
     if "group" not in table:
@@ -116,7 +120,7 @@ def _need(table: pd.DataFrame, file: PathLikeStr) -> None:
 
 def _numbers(column: pd.Series, file: PathLikeStr) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
-    bad = numbers.isna() & column.notna()
+    bad = numbers.isna() & column.notna() & ~column.isin(_NO_NUMBER)
     if bad.any():
         raise InputError(
             f"{file}: {bad.sum():,} values in column {column.name!r} are not numbers: {first_few(column[bad])}"

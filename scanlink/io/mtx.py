@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from scipy import sparse
 
 from scanlink.errors import InputError
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.releases import mmread_csr
 from scanlink.io.text_tables import separator_of
 
 __all__ = ["read_mtx", "read_names"]
+
+log = logging.getLogger("scanlink")
 
 _BARCODE_FILES = ("barcodes", "cells", "cell_names", "barcode", "colnames", "obs_names")
 _FEATURE_FILES = {
@@ -52,11 +55,9 @@ def read_mtx(
     ``rna.mtx``. The modality (``"rna"``, ``"atac"``, ``"guide"``) says whether ``genes.tsv`` or ``peaks.tsv`` may be
     one. Raises InputError if names are not found, or do not fit the shape of the matrix.
     """
-    from scipy.io import mmread
-
     file = existing_file(path, "a matrix as .mtx")
     with reading(file, "a matrix in Matrix Market format"):
-        matrix = sparse.csr_matrix(mmread(str(file)))
+        matrix = mmread_csr(str(file))
     n_rows, n_columns = matrix.shape
     barcode_file = Path(barcodes) if barcodes else _beside(file, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     feature_names, keyword = _FEATURE_FILES[modality], f"{modality}_features="
@@ -65,6 +66,14 @@ def read_mtx(
     table = _fit(read_names(feature_file), matrix.shape)
     if (len(table), len(cells)) == (n_rows, n_columns):
         side = "columns"  # also if square, when both ways fit: 10x and R have the features in rows
+        if n_rows == n_columns:
+            log.warning(
+                "%s: the matrix is square (%s x %s), so its shape cannot tell which side the cells are on; features x "
+                "cells is assumed, as of 10x and in R. If its rows are cells (scanpy's X), write its transpose",
+                file,
+                f"{n_rows:,}",
+                f"{n_columns:,}",
+            )
     elif (len(cells), len(table)) == (n_rows, n_columns):
         side = "rows"
     else:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anndata
 import h5py
-import mudata
 import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem
@@ -18,25 +16,17 @@ from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
+from scanlink.io.cell_names import name_cells
 from scanlink.io.disk import counts_on_disk
+from scanlink.io.feature_types import MODALITY_NAMES, plain_name
 from scanlink.io.multiome_data import assemble_whole
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 from scanlink.io.raw_counts import Layer
 
-__all__ = ["open_h5ad", "open_h5mu", "read_h5ad", "read_h5mu"]
+__all__ = ["choose_modalities", "named_modalities", "open_h5ad", "open_h5mu", "read_h5ad", "read_h5mu"]
 
 log = logging.getLogger("scanlink")
-
-# What the modalities are called in files, in lower case and without separators.
-_KEYS = {
-    "rna": ("rna", "gene", "genes", "gex", "geneexpression", "mrna", "expression"),
-    "atac": ("atac", "peak", "peaks"),
-    "guide": (
-        *("guide", "guides", "grna", "grnas", "sgrna", "sgrnas", "crispr", "crisprguidecapture", "guidecapture"),
-        *("guideumi", "guideumis", "gdo", "perturbation", "perturbations"),
-    ),
-}
 
 
 def read_h5mu(
@@ -44,8 +34,8 @@ def read_h5mu(
     *,
     cells: pd.DataFrame | None = None,
     barcode: str | None = None,
-    rna_key: str = "rna",
-    atac_key: str = "atac",
+    rna_key: str | None = "rna",
+    atac_key: str | None = "atac",
     layer: Layer = None,
     one_based: bool = False,
     backed: bool = False,
@@ -61,7 +51,8 @@ def read_h5mu(
     barcode
         Column of barcodes in ``cells``; ``None`` finds it.
     rna_key, atac_key
-        Names of the modalities in the file. Others are dropped, and a warning is logged.
+        Names of the modalities in the file; ``rna`` and ``atac`` also find gene, gex and peaks. Others are
+        dropped, and a warning is logged.
     layer
         Layer with raw counts instead of ``X``; see :func:`scanlink.io.read`.
     one_based
@@ -92,7 +83,7 @@ def read_h5mu(
     >>> mdata.shape
     (2, 2)
     """
-    whole = open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed)
+    whole = name_cells(open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed))
     return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), layer=layer, one_based=one_based)
 
 
@@ -104,27 +95,24 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     exist, OptionError if several may be the one that has no key.
     """
     file = existing_file(path, "a .h5mu file")
-    present, modalities = _modalities_of(file), " and ".join(keys)
-    named = _named(file, present, keys)
-    if not present:
-        raise InputError(f"{file}: no modalities were found; a .h5mu file with {modalities} was expected")
-    missing = [key for key in named.values() if key not in present]
-    if missing:
-        raise MissingKeyError(
-            f"{file}: no modality {first_few(missing)}; modalities found: {first_few(present)}. "
-            f"Pass {' and '.join(f'{name}_key=' for name in keys)} with the names in the file"
-        )
+    present = _modalities_of(file)
+    named = named_modalities(file, present, keys)
     with reading(file, "a .h5mu file"), quiet():
+        with h5py.File(file, "r") as content:
+            obs = read_elem(content["obs"])
+            mod = {} if backed else {key: _in_memory(content["mod"][key]) for key in named.values()}
         if backed:
-            with h5py.File(file, "r") as content:
-                obs = read_elem(content["obs"])
             mod = {key: _on_disk(file, "a .h5mu file", f"mod/{key}") for key in named.values()}
-        else:
-            mdata = mudata.read_h5mu(file)
-            mod, obs = dict(mdata.mod), mdata.obs
+    return choose_modalities(file, mod, obs, named, present)
+
+
+def choose_modalities(
+    file: Path, mod: Mapping[str, AnnData], obs: pd.DataFrame, named: Mapping[str, str], present: list[str]
+) -> Whole:
+    """Take two modalities by what they are called in the file; a warning says which are dropped."""
     others = [key for key in present if key not in named.values()]
     if others:
-        log.warning("%s: modalities other than %s are dropped: %s", file, modalities, first_few(others))
+        log.warning("%s: modalities other than %s are dropped: %s", file, " and ".join(named), first_few(others))
     rna, second = (mod[key] for key in named.values())
     obs = _renamed(obs, {f"{key}:": f"{name}:" for name, key in named.items()})
     return Whole(rna, second, {"path": str(file)}, obs)
@@ -141,15 +129,19 @@ def _modalities_of(file: Path) -> list[str]:
         return [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
 
 
-def _named(file: Path, present: list[str], keys: Mapping[str, str | None]) -> dict[str, str]:
-    """Name each modality as the file does: by its key, or where that is None, by its likeliest name."""
-    plain = {name: re.sub(r"[^a-z]+", "", name.lower()) for name in present}
+def named_modalities(file: Path, present: list[str], keys: Mapping[str, str | None]) -> dict[str, str]:
+    """Name each modality as the file does: by its key, or where that is None, by its likeliest name.
+
+    MissingKeyError if one is not there, OptionError if several may be meant.
+    """
+    if not present:
+        raise InputError(f"{file}: no modalities were found; {' and '.join(keys)} were expected")
     named = {}
     for modality, key in keys.items():
-        if key is not None:
+        if key is not None and key != modality:
             named[modality] = key
             continue
-        likely = [name for name in present if plain[name] in _KEYS[modality] and name not in keys.values()]
+        likely = [n for n in present if plain_name(n) in MODALITY_NAMES[modality] and n not in keys.values()]
         # Where a file has several, the one that is called as we call it.
         exact = [name for name in likely if name == modality]
         if len(likely) > 1 and not exact:
@@ -157,6 +149,12 @@ def _named(file: Path, present: list[str], keys: Mapping[str, str | None]) -> di
                 f"{file}: several modalities may be {modality}: {first_few(likely)}. Pass {modality}_key= with one"
             )
         named[modality] = (exact or likely or [modality])[0]
+    missing = [key for key in named.values() if key not in present]
+    if missing:
+        raise MissingKeyError(
+            f"{file}: no modality {first_few(missing)}; modalities found: {first_few(present)}. "
+            f"Pass {' and '.join(f'{name}_key=' for name in keys)} with the names in the file"
+        )
     return named
 
 
@@ -181,6 +179,12 @@ def open_h5ad(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole
     """Open both modalities of a ``.h5ad`` file as they are, told apart by their feature types."""
     # Of multiome data the columns of 10x have always stayed.
     return split_features(Path(path), read_h5ad(path, backed=backed), assay, lean=assay is not MULTIOME)
+
+
+def _in_memory(modality: Any) -> AnnData:
+    """Read a modality of a ``.h5mu`` file; muon 0.1 wrote none of what says to anndata and mudata that it is one."""
+    content = read_elem(modality)
+    return content if isinstance(content, AnnData) else AnnData(**content)
 
 
 def _on_disk(file: Path, what: str, key: str = "") -> AnnData:

@@ -18,6 +18,7 @@ from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import MULTIOME, Whole
 from scanlink.io.assembly import check_matrices, join, need_features, need_modalities
 from scanlink.io.barcodes import refuse_duplicates, text_index
+from scanlink.io.feature_types import own_features
 from scanlink.io.peaks import looks_like_peaks, peak_table
 from scanlink.io.raw_counts import Layer
 
@@ -41,7 +42,8 @@ def assemble(
     Parameters
     ----------
     rna, atac
-        Raw counts. Shapes ``(n_cells_rna, n_genes)`` and ``(n_cells_atac, n_peaks)``; the cells may differ.
+        Raw counts. Shapes ``(n_cells_rna, n_genes)`` and ``(n_cells_atac, n_peaks)``; the cells may differ. Features of
+        another type, where ``.var["feature_types"]`` says so (antibodies, say), are dropped, and a warning is logged.
     cells
         Metadata of cells with barcodes as index; cells that are not in it are dropped.
     source
@@ -72,6 +74,7 @@ def assemble(
     >>> mdata.shape, mdata["atac"].var.iloc[0].to_dict()
     ((2, 2), {'chrom': 'chr1', 'start': 10, 'end': 20})
     """
+    rna, atac = own_features(rna, "rna"), own_features(atac, "atac")
     need_features(MULTIOME, rna, atac)
     refuse_swapped(rna.var, atac.var)
     locate = partial(_locate_peaks, one_based=one_based)

@@ -24,8 +24,8 @@ def read(
     rna_features: PathLikeStr | None = None,
     atac_features: PathLikeStr | None = None,
     barcodes: PathLikeStr | None = None,
-    rna_key: str = "rna",
-    atac_key: str = "atac",
+    rna_key: str | None = "rna",
+    atac_key: str | None = "atac",
     layer: Layer = None,
     one_based: bool = False,
     backed: bool = False,
@@ -35,9 +35,11 @@ def read(
     Parameters
     ----------
     path
-        One file or folder with genes and peaks: ``.h5mu``, 10x ``.h5``, 10x folder, ``.h5ad`` with feature types.
+        One file or folder with genes and peaks: ``.h5mu``, 10x ``.h5`` or folder, ``.rds`` of Seurat or Signac,
+        ``.zarr``; ``.h5ad`` and ``.mtx`` with types of features.
     rna, atac
-        Instead of ``path``: one file per modality, each ``.rds``, ``.h5ad``, ``.mtx``, ``.csv`` or ``.tsv``.
+        Instead of ``path``: one file per modality, each ``.rds`` (matrix or Seurat), ``.h5ad``, 10x ``.h5`` or
+        folder, ``.mtx``, ``.zarr``, ``.csv`` or ``.tsv``. Features of other types are left out.
     cells
         Metadata of cells, as a file (``.rds``, ``.csv``, ``.tsv``, ``.parquet``) or a table. Cells that are not in it
         are dropped.
@@ -46,7 +48,8 @@ def read(
     rna_features, atac_features, barcodes
         Files of names of ``.mtx`` matrices; ``None`` looks beside them.
     rna_key, atac_key
-        Names of the modalities in a ``.h5mu`` file.
+        Names of the modalities in a ``.h5mu``, ``.zarr`` or Seurat object; ``rna`` and ``atac`` also find
+        gene, gex and peaks.
     layer
         Layer with raw counts instead of ``X`` in ``.h5mu`` and ``.h5ad`` files, ``"raw"`` for ``.raw``; or a mapping,
         such as ``{"rna": "counts"}``.

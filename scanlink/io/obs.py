@@ -11,12 +11,27 @@ import pandas as pd
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Whole
 from scanlink.io.barcodes import text_index
+from scanlink.io.releases import is_text
 
 __all__ = ["cells_by_barcode", "lift_obs", "plain_dtypes"]
 
 log = logging.getLogger("scanlink")
 
-_BARCODE_NAMES = ("barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "unnamed: 0", "index")
+# Of the two barcodes that 10x lists for a cell, the matrices have that of the RNA, in both modalities.
+_BARCODE_NAMES = (
+    *(
+        "barcode",
+        "barcodes",
+        "cell",
+        "cells",
+        "cell_id",
+        "cellid",
+        "cell_barcode",
+        "gex_barcode",
+        "unnamed: 0",
+        "index",
+    ),
+)
 
 
 def lift_obs(
@@ -75,7 +90,7 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
     result = {}
     for name in table.columns:
         column = table[name]
-        if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
+        if is_text(column):
             values = column.dropna()
             if len(values) == len(column) and all(isinstance(value, bool) for value in values):
                 column = column.astype(bool)
@@ -100,32 +115,37 @@ def cells_by_barcode(
     """Find the column of barcodes in a table of cells, if there is one, and make it the index.
 
     None tries ``barcode``, ``cell`` and the like, the index, then every other column. Raises MissingKeyError if there
-    is no column ``barcode``, InputError if no column holds barcodes of the matrices.
+    is no column ``barcode``, InputError if no column holds barcodes of the matrices, or if several do that differ.
     """
     if cells is None:
         return None
     if barcode is not None:
         if barcode not in cells:
             raise MissingKeyError(f"{label}: no column {barcode!r}; columns found: {first_few(cells.columns, most=20)}")
-        return _by(cells, barcode)
+        return _by(cells, barcode, label)
     lower = {str(name).lower(): name for name in reversed(cells.columns)}
     named = [lower[name] for name in _BARCODE_NAMES if name in lower]
     others = [name for name in cells.columns if name not in named and not pd.api.types.is_float_dtype(cells[name])]
     sides = (whole.rna.obs_names, whole.second.obs_names)
     best: tuple[int, object] = (0, None)
+    matches: dict[object, int] = {}
     for name in (*named, None, *others):
-        values = pd.Index((cells.index if name is None else cells[name]).astype(str))
-        match = max(int(values.isin(names).sum()) for names in sides)
+        values = _texts(cells, name)
+        matches[name] = match = max(int(values.isin(names).sum()) for names in sides)
         if match > best[0]:
             best = (match, name)
-        if match == len(cells):
+        if match == len(cells) and name not in others:
             break
     match, column = best
+    if column in others:
+        _refuse_rivals(cells, column, [name for name in others if 2 * matches[name] > match], label)
     if match == 0:
         tried = named[0] if named else (others[0] if others else None)
         values = pd.Index(cells.index if tried is None else cells[tried])
         if named or tried is None:
-            return _by(cells, tried)  # the join will explain how these barcodes differ from those of the matrices
+            return _by(
+                cells, tried, label
+            )  # the join will explain how these barcodes differ from those of the matrices
         raise InputError(
             f"{label}: no column holds barcodes of the matrices (rna has such as {first_few(sides[0][:2])}, column "
             f"{tried!r} such as {first_few(values[:2])}); columns found: {first_few(cells.columns, most=20)}. "
@@ -133,10 +153,31 @@ def cells_by_barcode(
         )
     if column is not None and column not in named:
         log.info("%s: barcodes are taken from column %r", label, column)
-    return _by(cells, column)
+    return _by(cells, column, label)
 
 
-def _by(table: pd.DataFrame, name: object) -> pd.DataFrame:
-    if name is None:
-        return table.set_axis(text_index(table.index), axis=0)
-    return table.drop(columns=[name]).set_axis(text_index(table[name]), axis=0)
+def _refuse_rivals(cells: pd.DataFrame, column: object, rivals: list[object], label: str) -> None:
+    """Refuse a choice between columns that all hold barcodes of the matrices, but of other cells in a row."""
+    names = _texts(cells, column)
+    differing = [name for name in rivals if not _texts(cells, name).equals(names)]
+    if differing:
+        rows = (f"{name!r} ({first_few(_texts(cells, name)[:2])})" for name in (column, *differing))
+        raise InputError(
+            f"{label}: {1 + len(differing)} columns hold barcodes of the matrices, and differ: {', '.join(rows)}. Pass "
+            "barcode= with the name of the right one"
+        )
+
+
+def _texts(table: pd.DataFrame, name: object) -> pd.Index:
+    return text_index(table.index if name is None else table[name])
+
+
+def _by(table: pd.DataFrame, name: object, label: str) -> pd.DataFrame:
+    missing = np.asarray((table.index if name is None else table[name]).isna())
+    if missing.any():
+        log.warning(
+            "%s: %s of %s rows have no barcode and are left out", label, f"{missing.sum():,}", f"{len(table):,}"
+        )
+        table = table[~missing]
+    barcodes = _texts(table, name)
+    return (table if name is None else table.drop(columns=[name])).set_axis(barcodes, axis=0)

@@ -13,10 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, cast
 
-import mudata
 from anndata import OldFormatWarning
 
 from scanlink.errors import InputError, ScanlinkError
+from scanlink.io.releases import pulling
 
 __all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "suffix_of"]
 
@@ -85,6 +85,8 @@ def reading(path: PathLikeStr, what: str) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{path}: {_explain_hdf5(path, str(error))}; {what} was expected") from error
     except Exception as error:
+        if "Parquet magic bytes" in str(error):
+            raise InputError(f"{path}: not a parquet file, or copied incompletely; {what} was expected") from error
         raise InputError(
             f"{path}: cannot be read as {what} ({type(error).__name__}: {error}). Is it of another kind, or damaged?"
         ) from error
@@ -106,14 +108,17 @@ def _explain_hdf5(path: PathLikeStr, message: str) -> str:
 
 
 def open_text(path: PathLikeStr) -> IO[str]:
-    """Open a text file in UTF-8, compressed with gzip or not; the content decides, not the name."""
+    """Open a text file in UTF-8, compressed with gzip or not; the content decides, not the name.
+
+    A byte order mark, as programs on Windows write it, is passed over.
+    """
     with open(path, "rb") as head:
         compressed = head.read(2) == b"\x1f\x8b"
     if compressed:
-        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8"))
+        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig"))
     if str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: not a gzip file although it is named .gz. Unpacked by hand? Then drop the .gz")
-    return open(path, encoding="utf-8")
+    return open(path, encoding="utf-8-sig")
 
 
 @contextmanager
@@ -123,12 +128,7 @@ def quiet() -> Iterator[None]:
     Old file layouts are read as they are; names that are not unique are refused later with a better message; and
     columns are lifted to ``.obs`` by scanlink and not by mudata, in 0.3 as in 0.4.
     """
-    # Used as a context manager, set_options logs on the root log, which would configure logging as a side effect.
-    try:
-        before = mudata.set_options(pull_on_update=False).opts
-    except ValueError:  # a version that never pulls has no such option
-        before = {}
-    with warnings.catch_warnings():
+    with pulling(False), warnings.catch_warnings():
         for message, category in (
             ("", OldFormatWarning),
             ("The HDF5 file was not created by muon/mudata", UserWarning),
@@ -137,11 +137,10 @@ def quiet() -> Iterator[None]:
             ("Variable names are not unique", UserWarning),
             ("obs_names are not unique", UserWarning),
             ("var_names are not unique", UserWarning),
+            ("var_names is not unique", UserWarning),
+            ("obs_names is not unique", UserWarning),
             ("Cannot join columns with the same name", UserWarning),
             ("Moving element from .uns", FutureWarning),
         ):
             warnings.filterwarnings("ignore", message=message.replace(".", r"\."), category=category)
-        try:
-            yield
-        finally:
-            mudata.set_options(**before)
+        yield

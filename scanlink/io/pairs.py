@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.opening import PathLikeStr, existing_file, reading
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading
+from scanlink.io.text_tables import MISSING, as_written
 
 __all__ = ["read_pairs", "read_target_pairs"]
 
@@ -63,7 +64,11 @@ def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
         if file.suffix == ".parquet":
             table = pd.read_parquet(file)
         else:
-            table = pd.read_csv(file, sep=None, engine="python")
+            with open_text(file) as text:
+                table = pd.read_csv(text, sep=None, engine="python", dtype=str, keep_default_na=False, na_values=[""])
+            # A gene may be called NA, and a target 007: names are text, whatever they look like.
+            rest = table.columns[~table.columns.isin([*columns, *_ALIASES["gene"], *_ALIASES["target"]])]
+            table[rest] = as_written(table[rest].mask(table[rest].isin(MISSING)))
     if "target" in columns:
         for name, others in _ALIASES.items():
             aliases = [other for other in others if other in table.columns]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import MissingKeyError, first_few
+from scanlink.io.contigs import as_named_by
+from scanlink.io.genomes import FAR, differ, signs_of_build
 
-__all__ = ["gene_places"]
+__all__ = ["gene_places", "warn_of_another_build"]
+
+log = logging.getLogger("scanlink")
+
+# Genes with a distance and a place in the annotation, below which these say nothing.
+_FEWEST_GENES = 5
 
 _NEEDED = ("chrom", "start", "end", "strand", "gene")
 
@@ -48,6 +57,7 @@ def gene_places(links: pd.DataFrame, peaks: pd.DataFrame, *, genes: pd.DataFrame
         }
     )
     if genes is not None and len(rows):
+        warn_of_another_build(rows, peaks, genes)
         _by_annotation(rows, genes, places)
     lost = places["chrom"].isna().to_numpy() & np.isfinite(distance)
     if lost.any():
@@ -62,6 +72,7 @@ def _by_annotation(rows: pd.DataFrame, genes: pd.DataFrame, places: pd.DataFrame
             f"the annotation has no column {first_few(absent)}; expected {', '.join(_NEEDED)}, as of sl.io.read_genes"
         )
     loci = genes[[name for name in (*_NEEDED, "gene_id") if name in genes]].reset_index(drop=True)
+    loci["chrom"] = as_named_by(loci["chrom"], rows["chrom"])
     loci["tss"] = np.where(loci["strand"] == "-", loci["end"] - 1, loci["start"])
     named = rows.reset_index()
     candidates = named.merge(loci, on="gene", suffixes=("", "_gene"))
@@ -77,6 +88,46 @@ def _by_annotation(rows: pd.DataFrame, genes: pd.DataFrame, places: pd.DataFrame
     candidates["elsewhere"] = candidates["chrom"] != candidates["chrom_gene"]
     best = candidates.sort_values(["elsewhere", "cost"], kind="stable").drop_duplicates("index")
     _fill(places, best["index"].to_numpy(), best.rename(columns={"chrom_gene": "chrom", "chrom": "_"}))
+
+
+def warn_of_another_build(links: pd.DataFrame, peaks: pd.DataFrame, genes: pd.DataFrame) -> None:
+    """Log a warning if an annotation does not have the genes of links where these had them.
+
+    ``links`` has ``gene`` and perhaps ``distance``; the TSS from which that was measured is compared. Without distances
+    it is what both sides look like that counts.
+    """
+    away = _away(links, peaks, genes) if "distance" in links else pd.Series(dtype=float)
+    elsewhere = away.index[away >= FAR]
+    enough = len(away) >= _FEWEST_GENES
+    if enough and 2 * len(elsewhere) <= len(away):
+        return
+    ours = signs_of_build(peaks.drop_duplicates(["chrom", "start"]))
+    theirs = signs_of_build(genes, genes.attrs.get("build"))
+    if not (enough or differ(ours, theirs)):
+        return
+    found = ""
+    if len(elsewhere):
+        found = (
+            f"{len(elsewhere):,} of {len(away):,} genes lie {FAR // 1000} kb or more from where the distances have "
+            f"them: {first_few(elsewhere)}; "
+        )
+    log.warning(
+        "links and genes may be of different genome builds: %s%s; %s. Give the annotation of the build of the links",
+        found,
+        ours.described("peaks", theirs.build),
+        theirs.described("annotation", ours.build),
+    )
+
+
+def _away(links: pd.DataFrame, peaks: pd.DataFrame, genes: pd.DataFrame) -> pd.Series:
+    """Measure how far the TSS of each gene is from that of the distances, in bp, whatever the strand was taken for."""
+    rows = pd.DataFrame({"gene": links["gene"].astype(str).to_numpy(), "row": np.arange(len(links))})
+    rows["distance"] = pd.to_numeric(links["distance"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    rows["centre"] = ((peaks["start"].to_numpy() + peaks["end"].to_numpy()) // 2).astype(np.int64)
+    rows = rows.dropna(subset=["distance"]).merge(genes[["gene", "start", "end"]], on="gene")
+    ends = [(rows["centre"] - rows[side]).abs() - rows["distance"].abs() for side in ("start", "end")]
+    rows["away"] = np.minimum(ends[0].abs(), ends[1].abs())
+    return rows.groupby(["gene", "row"])["away"].min().groupby("gene").median()
 
 
 def _by_distance(rows: pd.DataFrame, places: pd.DataFrame) -> None:

@@ -12,8 +12,9 @@ from scipy import sparse
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.disk import DiskCounts
+from scanlink.io.releases import layers_of
 
-__all__ = ["CountsCheck", "Layer", "check_counts", "pick_counts", "to_counts"]
+__all__ = ["CountsCheck", "Layer", "check_counts", "chosen_counts", "pick_counts", "to_counts", "where_counts_may_be"]
 
 Layer = str | Mapping[str, str] | None
 _LARGEST = np.iinfo(np.int32).max
@@ -99,31 +100,38 @@ def pick_counts(adata: AnnData, *, modality: str, layer: Layer = None) -> AnnDat
     and are checked when they are read. Raises MissingKeyError if the layer does not exist, InputError if the values are
     not raw counts.
     """
-    name = layer.get(modality) if isinstance(layer, Mapping) else layer
-    matrix, var, label = adata.X, adata.var, modality
-    if name is not None:
-        label = f"{modality}.layers[{name!r}]"
-        if name in adata.layers:
-            matrix = adata.layers[name]
-        elif name == "raw" and adata.raw is not None:
-            matrix, var, label = adata.raw.X, adata.raw.var, f"{modality}.raw"
-        else:
-            has = first_few(adata.layers) if len(adata.layers) else "none"
-            raise MissingKeyError(
-                f"{modality} has no layer {name!r}; layers found: {has}. For one modality only, "
-                "pass a mapping such as layer={'rna': 'counts'}"
-            )
-    if matrix is None:
-        raise InputError(f"{modality}: there is no matrix in X. {_where_counts_may_be(adata)}".rstrip())
-    hint = _where_counts_may_be(adata, but=name)
+    matrix, var, label, hint = chosen_counts(adata, modality=modality, layer=layer)
     if isinstance(matrix, DiskCounts):
         return AnnData(matrix.named(label, hint), obs=adata.obs.copy(), var=var.copy())
     check_counts(matrix, cells=adata.obs_names, features=var.index, label=label, hint=hint)
     return AnnData(to_counts(matrix), obs=adata.obs.copy(), var=var.copy())
 
 
-def _where_counts_may_be(adata: AnnData, *, but: str | None = None) -> str:
-    others = [name for name in adata.layers if name != but]
+def chosen_counts(adata: AnnData, *, modality: str, layer: Layer) -> tuple[Any, pd.DataFrame, str, str]:
+    """Find the matrix of :func:`pick_counts`, its features, what messages call it, and where counts may be instead."""
+    name = layer.get(modality) if isinstance(layer, Mapping) else layer
+    matrix, var, label = adata.X, adata.var, modality
+    if name is not None:
+        label = f"{modality}.layers[{name!r}]"
+        layers = layers_of(adata)
+        if name in layers:
+            matrix = layers[name]
+        elif name == "raw" and adata.raw is not None:
+            matrix, var, label = adata.raw.X, adata.raw.var, f"{modality}.raw"
+        else:
+            has = first_few(layers) if layers else "none"
+            raise MissingKeyError(
+                f"{modality} has no layer {name!r}; layers found: {has}. For one modality only, "
+                "pass a mapping such as layer={'rna': 'counts'}"
+            )
+    if matrix is None:
+        raise InputError(f"{modality}: there is no matrix in X. {where_counts_may_be(adata)}".rstrip())
+    return matrix, var, label, where_counts_may_be(adata, but=name)
+
+
+def where_counts_may_be(adata: AnnData, *, but: str | None = None) -> str:
+    """Say where the raw counts may be, if they are not in the layer or, for None, X."""
+    others = [name for name in layers_of(adata) if name != but]
     if "counts" in others:
         return "The file has a layer 'counts': pass layer='counts' if it holds the raw counts"
     if adata.raw is not None and but != "raw":

@@ -1,4 +1,4 @@
-"""R objects: sparse matrices of the Matrix package and data frames, from .rds files."""
+"""R objects from .rds files: sparse matrices of the Matrix package, data frames, Seurat and Signac objects."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import pandas as pd
 from scipy import sparse
 
 from scanlink.errors import InputError
-from scanlink.io.named import NamedMatrix
+from scanlink.io.assays import Assay, Whole
+from scanlink.io.named import NamedMatrix, cells_by_features
 from scanlink.io.obs import plain_dtypes
 from scanlink.io.opening import PathLikeStr, existing_file, reading
+from scanlink.io.seurat import Seurat
 
-__all__ = ["read_rds", "read_rds_matrix", "read_rds_table"]
+__all__ = ["open_rds", "read_rds", "read_rds_matrix", "read_rds_table"]
 
 _EXPECTED = "an .rds file with a dgCMatrix or a data.frame"
 
 
-def read_rds(path: PathLikeStr) -> NamedMatrix | pd.DataFrame:
-    """Read a sparse matrix or a data frame that R's ``saveRDS`` wrote, as it is in the file.
+def read_rds(path: PathLikeStr) -> NamedMatrix | pd.DataFrame | Seurat:
+    """Read a sparse matrix, a data frame or a Seurat object that R's ``saveRDS`` wrote, as it is in the file.
 
     Known are ``dgCMatrix``, ``dgRMatrix``, ``dgTMatrix``, ``ngCMatrix``, ``lgCMatrix``, a numeric ``matrix`` with
-    names, and ``data.frame``, whose factors become categories and names of rows the index.
+    names, and ``data.frame``, whose factors become categories and names of rows the index; and Seurat objects from
+    version 3.
     """
     import rdata
 
@@ -43,6 +46,8 @@ def read_rds(path: PathLikeStr) -> NamedMatrix | pd.DataFrame:
     if isinstance(content, pd.DataFrame):
         return plain_dtypes(content)
     kind = ", ".join(map(str, getattr(content, "class", None) or [type(content).__name__]))
+    if kind == "Seurat":
+        return Seurat.of(content, str(file))
     if type(content).__name__ == "DataArray" and content.ndim == 2 and len(content.coords) == 2:
         rows, columns = (pd.Index(content.coords[name].values.astype(str)) for name in content.dims)
         return NamedMatrix(sparse.csr_matrix(content.values), rows, columns, source=str(file))
@@ -53,19 +58,32 @@ def read_rds(path: PathLikeStr) -> NamedMatrix | pd.DataFrame:
 
 
 def read_rds_matrix(path: PathLikeStr, modality: str) -> NamedMatrix:
-    """Read the matrix of a modality; as :func:`read_rds`, and a data.frame is refused."""
+    """Read the matrix of a modality, of a Seurat object its raw counts; a data.frame is refused."""
     content = read_rds(path)
     if isinstance(content, pd.DataFrame):
         raise InputError(f"{path}: a matrix was expected for {modality}, found a data.frame of {len(content):,} rows")
-    return content
+    return content.matrix(modality) if isinstance(content, Seurat) else content
+
+
+def open_rds(path: PathLikeStr, assay: Assay, keys: Mapping[str, str | None]) -> Whole:
+    """Open both modalities of a Seurat object, with its metadata of cells; ``keys`` are names of assays."""
+    content = read_rds(path)
+    if not isinstance(content, Seurat):
+        kind = "a data.frame" if isinstance(content, pd.DataFrame) else "one matrix"
+        raise InputError(
+            f"{path}: a Seurat object with genes and {assay.features} was expected, found {kind}; a matrix of one "
+            f"modality goes with another: {assay.pair}"
+        )
+    rna, second = (cells_by_features(content.matrix(name, keys.get(name)), "columns") for name in ("rna", assay.second))
+    return Whole(rna, second, {"path": str(path)}, plain_dtypes(content.cells))
 
 
 def read_rds_table(path: PathLikeStr) -> pd.DataFrame:
-    """Read a data.frame; as :func:`read_rds`, and a matrix is refused."""
+    """Read a data.frame, of a Seurat object its metadata of cells; a matrix is refused."""
     content = read_rds(path)
     if isinstance(content, NamedMatrix):
         raise InputError(f"{path}: a data.frame of cells was expected, found a matrix")
-    return content
+    return plain_dtypes(content.cells) if isinstance(content, Seurat) else content
 
 
 def _sparse(r_object: Any, attributes: Mapping[str, Any]) -> NamedMatrix:

@@ -19,6 +19,7 @@ from scanlink.io.assays import SCREEN
 from scanlink.io.assembly import check_matrices, join, need_features
 from scanlink.io.barcodes import refuse_duplicates, text_index
 from scanlink.io.disk import DiskCounts
+from scanlink.io.feature_types import own_features
 from scanlink.io.guide_match import match_guides
 from scanlink.io.guides import GUIDE_COLUMNS, NON_TARGETING, find_column, find_columns, guide_table
 from scanlink.io.peaks import looks_like_peaks
@@ -45,7 +46,8 @@ def assemble_screen(
     ----------
     rna, guide
         Raw counts of genes; UMI counts, or calls (0 and 1), of guides. Shapes ``(n_cells_rna, n_genes)`` and
-        ``(n_cells_guide, n_guides)``; the cells may differ.
+        ``(n_cells_guide, n_guides)``; the cells may differ. Features of another type, where ``.var["feature_types"]``
+        says so, are dropped, and a warning is logged.
     cells
         Metadata of cells with barcodes as index; cells that are not in it are dropped.
     guides
@@ -83,6 +85,7 @@ def assemble_screen(
     >>> mdata.shape, mdata["guide"].var["target"].tolist(), mdata["guide"].var["start"].tolist()
     ((2, 3), ['enh1', 'non-targeting'], [10.0, nan])
     """
+    rna, guide = own_features(rna, "rna"), own_features(guide, "guide")
     need_features(SCREEN, rna, guide)
     names = text_index(guide.var_names)
     _refuse_swapped(rna.var, guide.var, guides)

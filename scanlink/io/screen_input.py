@@ -6,13 +6,13 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scanlink.errors import OptionError
 from scanlink.io.assays import SCREEN
 from scanlink.io.disk import DiskCounts
-from scanlink.io.formats import format_of_whole, read_table
+from scanlink.io.formats import read_table
 from scanlink.io.inputs import open_input
 from scanlink.io.opening import PathLikeStr
 from scanlink.io.raw_counts import Layer
+from scanlink.io.releases import layers_of
 from scanlink.io.screen_data import assemble_screen
 
 __all__ = ["read_screen"]
@@ -40,9 +40,10 @@ def read_screen(
     ----------
     path
         One file or folder with genes and guides: ``.h5mu``; 10x ``.h5`` or folder with features of the type ``CRISPR
-        Guide Capture``; ``.h5ad`` with feature types.
+        Guide Capture``; ``.rds`` of Seurat; ``.zarr``; ``.h5ad`` and ``.mtx`` with types of features.
     rna, guide
-        Instead of ``path``: one file per modality, each ``.rds``, ``.h5ad``, ``.mtx``, ``.csv`` or ``.tsv``.
+        Instead of ``path``: one file per modality, each ``.rds`` (matrix or Seurat), ``.h5ad``, 10x ``.h5`` or
+        folder, ``.mtx``, ``.zarr``, ``.csv`` or ``.tsv``. Features of other types are left out.
     cells
         Metadata of cells, as a file (``.rds``, ``.csv``, ``.tsv``, ``.parquet``) or a table. Cells that are not in it
         are dropped.
@@ -53,7 +54,8 @@ def read_screen(
         bp, 0-based half-open; -9 or empty: not known), ``targeting`` (False for controls). Controls are called
         ``non-targeting``, ``NTC``, ``negative_control`` or the like. None: the columns of guides in the file.
     rna_key, guide_key
-        Names of the modalities in a ``.h5mu`` file; None finds them (rna, gene, gex; guide, grna, sgrna, crispr).
+        Names of the modalities in a ``.h5mu``, ``.zarr`` or Seurat object; None finds them (rna, gene, gex; guide,
+        grna, sgrna, crispr).
     layer
         Layer with raw counts instead of ``X`` in ``.h5mu`` and ``.h5ad`` files, ``"raw"`` for ``.raw``; or a mapping,
         such as ``{"rna": "counts"}``.
@@ -91,15 +93,6 @@ def read_screen(
     >>> mdata["guide"].X.toarray().tolist(), mdata["guide"].var["target"].tolist()
     ([[0, 6], [9, 0]], ['enh1', 'non-targeting'])
     """
-    if rna_key is not None or guide_key is not None:
-        if path is None:
-            raise OptionError(
-                "rna_key= and guide_key= are names in one .h5mu file; rna= and guide= are files of their own"
-            )
-        if not format_of_whole(path, SCREEN).keys:
-            raise OptionError(
-                f"{path}: rna_key= and guide_key= work with .h5mu files only; others have types of features"
-            )
     guide_rows = guides if guides is None or isinstance(guides, pd.DataFrame) else read_table(guides)
     whole, table = open_input(
         SCREEN,
@@ -122,10 +115,12 @@ def read_screen(
 
 def _in_memory(guide: AnnData) -> AnnData:
     """Bring all counts of the guides into memory."""
-    layers = {name: _loaded(layer) for name, layer in guide.layers.items()}
+    layers = layers_of(guide)
+    if not any(isinstance(matrix, DiskCounts) for matrix in (guide.X, *layers.values())):
+        return guide
+    layers = {name: _loaded(layer) for name, layer in layers.items()}
     raw = None if guide.raw is None else {"X": _loaded(guide.raw.X), "var": guide.raw.var}
-    on_disk = any(isinstance(matrix, DiskCounts) for matrix in (guide.X, *guide.layers.values()))
-    return AnnData(_loaded(guide.X), obs=guide.obs, var=guide.var, layers=layers, raw=raw) if on_disk else guide
+    return AnnData(_loaded(guide.X), obs=guide.obs, var=guide.var, layers=layers, raw=raw)
 
 
 def _loaded(matrix: object) -> object:

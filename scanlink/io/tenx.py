@@ -18,7 +18,7 @@ from scanlink.io.named import cells_by_features
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 
-__all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_h5", "read_10x_mtx"]
+__all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_features", "read_10x_h5", "read_10x_mtx"]
 
 
 def read_10x_h5(
@@ -65,6 +65,13 @@ def read_10x_h5(
 
 def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole:
     """Open both modalities of a 10x ``.h5`` file as they are."""
+    return split_features(Path(path), read_10x_features(path, backed=backed), assay)
+
+
+def read_10x_features(path: PathLikeStr, *, backed: bool = False) -> AnnData:
+    """Read all features of a 10x ``.h5`` file or folder, whatever their types."""
+    if Path(path).is_dir():
+        return _in_folder(Path(path))
     file = existing_file(path, "a 10x .h5 file")
     with reading(file, "a 10x .h5 file"):
         with h5py.File(file, "r") as content:
@@ -79,7 +86,7 @@ def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Who
         if not backed:
             with quiet():
                 adata = AnnData(adata.X.to_memory(), obs=adata.obs, var=adata.var)
-        return split_features(file, adata, assay)
+        return adata
 
 
 def _on_disk(file: Path) -> AnnData:
@@ -105,7 +112,8 @@ def read_10x_mtx(
     Parameters
     ----------
     folder
-        Folder with ``matrix.mtx``, ``features.tsv`` and ``barcodes.tsv``, each perhaps ``.gz``.
+        Folder with ``matrix.mtx``, ``features.tsv`` and ``barcodes.tsv``, each perhaps ``.gz``, and with one prefix (as
+        in GEO, ``GSM123_sample_``).
     cells
         Metadata to add; cells that are not in it are dropped.
     barcode
@@ -134,20 +142,29 @@ def read_10x_mtx(
     return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), one_based=one_based)
 
 
-def open_10x_mtx(folder: PathLikeStr, assay: Assay) -> Whole:
-    """Open both modalities of a 10x folder as they are."""
-    path = Path(folder)
-    if path.is_file() and path.name in ("matrix.mtx", "matrix.mtx.gz"):
-        path = path.parent
+def open_10x_mtx(path: PathLikeStr, assay: Assay) -> Whole:
+    """Open both modalities of a 10x folder, or of a ``.mtx`` of both kinds with names beside it, as they are."""
+    return split_features(Path(path), _in_folder(Path(path)), assay)
+
+
+def _in_folder(path: Path) -> AnnData:
+    """Read the matrix of a 10x folder, which in GEO begins with the name of the sample; or this very ``.mtx``."""
     if not path.is_dir():
-        existing_file(path, "a 10x folder")
-        raise InputError(f"{path}: a 10x folder was expected, found a file")
-    matrix = next((path / name for name in ("matrix.mtx.gz", "matrix.mtx") if (path / name).is_file()), None)
-    if matrix is None:
+        matrices = [existing_file(path, "a 10x folder or a .mtx")]
+    else:
         names = sorted(entry.name for entry in path.iterdir())
-        raise InputError(
-            f"{path}: no matrix.mtx or matrix.mtx.gz in this folder; found {first_few(names) or 'no files'}. The "
-            "folder filtered_feature_bc_matrix was expected, with matrix.mtx, features.tsv and barcodes.tsv"
-        )
-    named = read_mtx(matrix)
-    return split_features(path, cells_by_features(named, named.cells or "columns"), assay)
+        # Called so, or the only one that ends so.
+        matrices = [path / name for name in ("matrix.mtx.gz", "matrix.mtx") if name in names][:1]
+        matrices = matrices or [path / name for name in names if name.endswith(("matrix.mtx", "matrix.mtx.gz"))]
+        if not matrices:
+            raise InputError(
+                f"{path}: no matrix.mtx or matrix.mtx.gz in this folder; found {first_few(names) or 'no files'}. The "
+                "folder filtered_feature_bc_matrix was expected, with matrix.mtx, features.tsv and barcodes.tsv"
+            )
+        if len(matrices) > 1:
+            found = first_few(file.name for file in matrices)
+            raise InputError(
+                f"{path}: {len(matrices)} matrices in this folder, {found}; one was expected. Give the path of one"
+            )
+    named = read_mtx(matrices[0])
+    return cells_by_features(named, named.cells or "columns")

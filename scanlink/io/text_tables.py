@@ -1,9 +1,10 @@
-"""Plain text: dense matrices, and tables of cells."""
+"""Plain text: dense matrices, and tables of cells, in which text stays as it is written."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,14 @@ from scanlink.errors import InputError
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
-__all__ = ["read_csv_matrix", "read_text_table", "separator_of"]
+__all__ = ["MISSING", "as_written", "read_csv_matrix", "read_text_table", "separator_of"]
+
+# As in R. Whatever else others take for missing (None, null, n/a, nan) may be the name of a level.
+MISSING = ["", "NA"]
+# Identifiers look like numbers, too: with leading zeros, as 1E1 of a plate (no program writes a number like that, for
+# its exponents have a sign), or with more digits than a number keeps.
+_NUMBER = r"\s*[+-]?(?:(?:0|[1-9]\d{0,14})(?:\.\d*)?|\.\d+)(?:[eE][+-]\d+)?\s*"
+_NO_VALUE = r"(?i:\s*(?:nan|[+-]?inf)\s*)"
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
@@ -72,14 +80,42 @@ def _numbers(piece: pd.DataFrame, columns: list[str], file: Path) -> np.ndarray:
 
 
 def read_text_table(file: Path) -> pd.DataFrame:
-    """Read a table of cells in text, with or without a name for its first column."""
+    """Read a table of cells in text, with or without a name for its first column; see :func:`as_written`."""
     separator = separator_of(file)
     with open_text(file) as text:
         lines = csv.reader(text, delimiter=separator)
         header, first = next(lines, []), next(lines, [])
     with open_text(file) as text:
-        # R leaves out the name of the first column; pandas then makes that column the index.
-        return pd.read_csv(text, sep=separator, index_col=None if len(header) == len(first) - 1 else False)
+        # R leaves out the name of the first column, which is then the index.
+        of_r: dict[str, Any] = {"names": ["", *header], "header": 0} if len(header) == len(first) - 1 else {}
+        table = pd.read_csv(
+            text, sep=separator, index_col=False, dtype=str, keep_default_na=False, na_values=MISSING, **of_r
+        )
+    if of_r:
+        table = table.set_index("").rename_axis(None)
+    return as_written(table)
+
+
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """Make numbers of the columns of text in which every value is written as a number, and truth values of those.
+
+    Missing are empty values and NA. A column is text as soon as one value has a leading zero (007), is 1E1 or a word.
+
+    >>> as_written(pd.DataFrame({"donor": ["001", "1"], "age": ["61", "6.5"], "plate": ["1E1", "2"]})).dtypes.tolist()
+    [dtype('O'), dtype('float64'), dtype('O')]
+    """
+    return table.apply(_typed) if len(table) else table
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    values = column.dropna().drop_duplicates()
+    plain = values.str.fullmatch(_NUMBER)
+    if plain.any() and (plain | values.str.fullmatch(_NO_VALUE)).all():
+        whole = column.notna().all() and values.str.fullmatch(r"\s*[+-]?\d+\s*").all()
+        return column.astype(object).astype("int64" if whole else "float64")
+    if len(values) and column.notna().all() and values.str.lower().isin(["true", "false"]).all():
+        return column.str.lower() == "true"
+    return column.astype(object)
 
 
 def separator_of(file: Path) -> str:

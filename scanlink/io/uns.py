@@ -17,6 +17,7 @@ from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.files import FULL_DISK, replace_file
 from scanlink.io.formats import keeps_tables
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, suffix_of
+from scanlink.io.releases import is_text
 
 __all__ = ["add_tables", "copy_with_tables", "get_tables"]
 
@@ -115,7 +116,7 @@ def _for_file(table: pd.DataFrame, name: str) -> pd.DataFrame:
         values = table[column]
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.astype(object)
-        if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+        if is_text(values):
             odd = [value for value in values.dropna().unique() if not isinstance(value, str)]
             if odd:
                 raise InputError(

@@ -16,7 +16,7 @@ from scanlink.options import IsFile, Options, explain
 from scanlink.pipeline.experiment import Run
 from scanlink.pipeline.experiments import experiment_with
 
-__all__ = ["load", "load_run", "save", "sections_of", "with_absolute_paths"]
+__all__ = ["load", "load_for_command", "load_run", "profile_path", "save", "sections_of", "with_absolute_paths"]
 
 
 M = TypeVar("M", bound=Options)
@@ -31,10 +31,28 @@ def load_run(path: str | os.PathLike[str], *, changes: Iterable[str] = ()) -> An
     folder = Path(path).resolve().parent
     options: Any = load(path, experiment_with(sections_of(path)).options, changes=changes)
     options = with_absolute_paths(options, folder)
-    if options.cluster.endswith((".yaml", ".yml", ".json")) and "://" not in options.cluster:
-        profile = str((folder / os.path.expanduser(options.cluster)).resolve())
-        return options.model_copy(update={"cluster": profile})
-    return options
+    return options.model_copy(update={"cluster": profile_path(options.cluster, folder)})
+
+
+def load_for_command(path: Path, changes: Iterable[str] | None, cluster: str | None) -> Any:
+    """Read run.yaml of an experiment, with what a command changes of it."""
+    changes = list(changes or [])
+    if cluster is not None:
+        # Relative to where the command is given; in run.yaml it is relative to that file. In quotes, because a bare
+        # ``none`` or an address would be something else in YAML.
+        quoted = profile_path(cluster, Path.cwd()).replace("'", "''")
+        changes.append(f"cluster='{quoted}'")
+    return load_run(path, changes=changes)
+
+
+def profile_path(profile: str, folder: Path) -> str:
+    """Give the path of a profile or scheduler file from the root, where it is named relative to a folder or to ``~``.
+
+    Names of profiles and addresses stay as they are.
+    """
+    if profile.endswith((".yaml", ".yml", ".json")) and "://" not in profile:
+        return str((folder / os.path.expanduser(profile)).resolve())
+    return profile
 
 
 def sections_of(path: str | os.PathLike[str]) -> list[str]:

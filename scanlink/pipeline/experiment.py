@@ -8,17 +8,43 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from scanlink.io.assays import Assay
 from scanlink.options import File, GroupOptions, IsFile, Options
+from scanlink.pp.query import parse_query
+from scanlink.pp.survey import MITO_PREFIX
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Analysis, Given
 
-__all__ = ["Experiment", "InputFiles", "Prepared", "Run", "WholeRun", "fields_of"]
+__all__ = ["CellOptions", "Experiment", "InputFiles", "Looked", "Prepared", "Run", "WholeRun", "fields_of"]
+
+
+class CellOptions(Options):
+    """Which cells are kept, of those that all files have."""
+
+    query: str | None = Field(
+        None, description='keeps the cells of which this is true, such as "percent.mito < 20 and doublet == False"'
+    )
+
+    @field_validator("query")
+    @classmethod
+    def _can_be_read(cls, query: str | None) -> str | None:
+        if query is not None:
+            parse_query(query)
+        return query
+
+    def sections(self) -> dict[str, Any]:
+        """Give what the store depends on: nothing where all cells are kept as they are, so that earlier runs go on."""
+        return {} if self == type(self)() else {"cells": self.model_dump()}
 
 
 class Run(Protocol):
     """What the options of every run have besides its input and its analyses."""
+
+    @property
+    def cells(self) -> CellOptions:
+        """Which cells are kept."""
 
     @property
     def groups(self) -> GroupOptions:
@@ -59,6 +85,9 @@ class InputFiles(Options):
 
     path: File = Field(None, description="one file with both modalities")
     rna: File = Field(None, description="counts of genes")
+    mito_prefix: str | tuple[str, ...] | None = Field(
+        None, description="how names of mitochondrial genes begin; None tries MT-, mt-, mt: and the like"
+    )
 
     @property
     def files(self) -> list[str]:
@@ -66,6 +95,17 @@ class InputFiles(Options):
         fields = type(self).model_fields.items()
         names = [getattr(self, name) for name, field in fields if any(isinstance(m, IsFile) for m in field.metadata)]
         return [name for name in names if name is not None]
+
+    @property
+    def prefix(self) -> str | tuple[str, ...]:
+        """Give how names of mitochondrial genes begin."""
+        return MITO_PREFIX if self.mito_prefix is None else self.mito_prefix
+
+    def sections(self) -> dict[str, Any]:
+        """Give what of these options decides what is read, by name; a prefix only where one is given."""
+        reading = {"input": self.model_dump(exclude={"mito_prefix"})}
+        prefix = self.model_dump(mode="json", include={"mito_prefix"})
+        return reading if self.mito_prefix is None else {**reading, "qc": prefix}
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -87,13 +127,26 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """What is seen of files before their counts are read."""
+
+    mdata: Any  # with names and metadata; counts stay on disk where the format lets them
+    computed: tuple[str, ...]  # columns of cells that a run computes from the counts, unless they are there
+    # Called when options and groups are known to be right: tables as of Prepared, of all features.
+    tables: Callable[[], dict[str, pd.DataFrame]]
+    min_fraction: float = 0.0  # features that are non-zero in fewer cells are left out before pairs are made
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A kind of run."""
 
     words: str  # what its runs are of
+    assay: Assay  # what its files hold
     options: type[Options]  # model of its run.yaml
     # Called with options and run folder: reads the files and writes store and tables, or finds them there.
     prepare: Callable[[Any, Path], Prepared]
+    look: Callable[[Any], Looked]  # called with options: opens the files, and computes nothing
     analyses: tuple[Analysis, ...]  # which it may ask for, in the order of the page
     slices: type[Options]  # model of the options that slices of a run use
     read_pairs: Callable[[Path], pd.DataFrame]  # reads the table of pairs that slices test

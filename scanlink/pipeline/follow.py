@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from scanlink.files import replace_file
+from scanlink.pipeline.surroundings import booked
 from scanlink.run import Plan, RunStats, Work
 from scanlink.tl.analysis import Analysis, Given
 from scanlink.tl.call import work_of
@@ -41,8 +42,10 @@ class Follow:
     ``not_followed`` has by analysis, and by group, why it has no rows there: blocks of what it follows were set aside.
     """
 
-    def __init__(self, given: Given, analyses: Sequence[Analysis]) -> None:
+    def __init__(self, given: Given, analyses: Sequence[Analysis], seconds: dict[str, float] | None = None) -> None:
         self.given, self.analyses = given, analyses
+        # Wall time by analysis, to which that of planning what follows is added.
+        self._seconds = {} if seconds is None else seconds
         self.not_followed: dict[str, dict[str, str]] = {}
         self._states = {analysis.name: _State() for analysis in analyses}
         self._works: dict[Work, tuple[Analysis, str]] = {}
@@ -63,8 +66,7 @@ class Follow:
 
     def then(self, work: Work, group: int) -> list[Work]:
         """Plan what follows from a group, by its index in the plan of a work, that is there as a whole."""
-        analysis, label = self._works[work]
-        works = self._advance(analysis, self._states[analysis.name].plans[label].group_names[group])
+        works = self._advance(*self.group_of(work, group))
         self._write()
         return works
 
@@ -92,6 +94,11 @@ class Follow:
         """Give the works of an analysis, by the same names as its plans."""
         works = {label: work for work, (one, label) in self._works.items() if one is analysis}
         return {label: works[label] for label in self.plans(analysis)}
+
+    def group_of(self, work: Work, group: int) -> tuple[Analysis, str]:
+        """Give the analysis of a work, and the name of one of its groups."""
+        analysis, label = self._works[work]
+        return analysis, self._states[analysis.name].plans[label].group_names[group]
 
     def cost(self) -> float:
         """Estimate the seconds on one core of what is known so far."""
@@ -148,12 +155,14 @@ class Follow:
 
     def _follow(self, follower: Analysis, sources: Sequence[Analysis], groups: Sequence[str]) -> list[Work]:
         """Plan an analysis for some groups, from the tables of what it follows."""
-        tables = {source.table.name: self._table(source, groups) for source in sources}
+        with booked(self._seconds, follower.name):
+            tables = {source.table.name: self.table(source, groups) for source in sources}
         works = []
         for group in groups:
             own = {name: table if not group else table[table["group"] == group] for name, table in tables.items()}
             given = replace(self.given.having(**own), group=group, strict=False)
-            plan = follower.rows(given, self._options(follower))
+            with booked(self._seconds, follower.name):
+                plan = follower.rows(given, self._options(follower))
             if plan is not None:
                 works.append(self._planned(follower, group, plan))
             else:
@@ -161,7 +170,7 @@ class Follow:
                     works += self._advance(follower, name)
         return works
 
-    def _table(self, source: Analysis, groups: Sequence[str]) -> pd.DataFrame:
+    def table(self, source: Analysis, groups: Sequence[str]) -> pd.DataFrame:
         """Make the table of some groups of an analysis while others are computed; "" stands for all."""
         plans = self.plans(source)
         if "" not in plans:

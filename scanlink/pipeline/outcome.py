@@ -31,12 +31,24 @@ class Outcome:
     stats: dict[str, dict[str, RunStats]] = field(default_factory=dict)
     plans: dict[str, dict[str, str]] = field(default_factory=dict)
     not_followed: dict[str, dict[str, str]] = field(default_factory=dict)  # why a group has no rows, by analysis
-    seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage
+    # Wall time of each stage; that of an analysis is of its blocks, its plans that follow others, and its tables.
+    seconds: dict[str, float] = field(default_factory=dict)
     report: Path | None = None
 
     def called(self, analysis: Analysis) -> pd.DataFrame:
         """Select the rows of an analysis' table below its false discovery rate."""
         return analysis.called(self.tables[analysis.table.name], self.sections)
+
+    def book_blocks(self, wall: float) -> None:
+        """Book the wall time of all blocks to the analyses by what their tasks took: they are computed side by side.
+
+        What is booked to them already, such as planning, is a part of it.
+        """
+        tasks = {name: sum(one.task_seconds for one in own.values()) for name, own in self.stats.items()}
+        blocks, total = wall - sum(self.seconds.get(name, 0.0) for name in tasks), sum(tasks.values())
+        for name, seconds in tasks.items():
+            share = seconds / total if total else 0.0
+            self.seconds[name] = self.seconds.get(name, 0.0) + max(0.0, blocks) * share
 
     @property
     def all_stats(self) -> list[RunStats]:

@@ -16,13 +16,14 @@ from scanlink import __version__
 from scanlink.errors import InputError, first_few
 from scanlink.files import replace_file
 from scanlink.io.parquet import read_shared
+from scanlink.io.unknown_names import lost_names
 from scanlink.options import GenesOptions
 from scanlink.pipeline import record as provenance
 from scanlink.pipeline.experiment import Prepared
 from scanlink.store.make import write_store
 from scanlink.store.store import Store
 
-__all__ = ["genes_file", "known_pairs", "prepare_once"]
+__all__ = ["computed_columns", "genes_file", "known_pairs", "prepare_once"]
 
 log = logging.getLogger("scanlink")
 
@@ -99,13 +100,26 @@ def known_pairs(table: pd.DataFrame, path: str, names: Mapping[str, pd.Index]) -
     """Check that all names of a user's table of pairs are among those of the data, which are given by column."""
     for column, known in names.items():
         texts = table[column].astype(str)
-        absent = texts[~texts.isin(known)].unique()
-        if absent.size:
+        lost = ~texts.isin(known).to_numpy()
+        if lost.any():
             raise InputError(
-                f"{absent.size} {column}s of {Path(path).name} are not in the data ({first_few(absent)}); "
-                f"there they are named as {first_few(known, most=2)}: check the names, or leave those pairs out"
+                f"{texts[lost].nunique()} {column}s of {Path(path).name} are not in the data "
+                f"{lost_names(texts, lost, known)}. There they are named as {first_few(known, most=2)}: check the "
+                "names, or leave those pairs out"
             )
     return table
+
+
+def computed_columns(mdata: Any, of_second: tuple[str, ...], *, mito_prefix: str | Sequence[str]) -> tuple[str, ...]:
+    """List the columns of cells that are computed from the counts; the mitochondrial share where there are such genes.
+
+    ``of_second`` are those of the second modality.
+    """
+    from scanlink.pp.survey import mitochondrial
+
+    prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    has_mito = mitochondrial(mdata["rna"].var, prefix).any()
+    return ("nUMI", "nFeature_RNA", *(("percent.mito",) if has_mito else ()), *of_second)
 
 
 def genes_file(genes: GenesOptions | None) -> str | None:

@@ -175,6 +175,7 @@ def _blocks(stats: RunStats) -> dict[str, Any]:
         "all": stats.n_blocks,
         "found_finished": stats.n_found,
         "computed": stats.n_computed,
+        "core_seconds": round(stats.task_seconds, 3),
         "damaged": stats.damaged,
         "failed": stats.failed,
     }

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,12 +17,13 @@ from scanlink import cluster
 from scanlink.errors import ScanlinkError
 from scanlink.files import replace_file
 from scanlink.pipeline import config
+from scanlink.pipeline.arrivals import Arrival, Arrivals
 from scanlink.pipeline.experiment import Run
 from scanlink.pipeline.experiments import ANALYSES, experiment_of
 from scanlink.pipeline.follow import Follow
 from scanlink.pipeline.outcome import Outcome, set_aside_old_tables
 from scanlink.pipeline.record import read_record, write_record
-from scanlink.pipeline.surroundings import claim, log_file, report_on, timed, workers_of
+from scanlink.pipeline.surroundings import booked, claim, log_file, report_on, timed, workers_of
 from scanlink.run import FolderLock, PartError, Work, run_work
 from scanlink.tables import write_table
 from scanlink.tl.analysis import Analysis, Given
@@ -44,11 +46,13 @@ def run(
     until: Until = "links",
     workers: int | None = None,
     performance: bool = False,
+    listener: Callable[[Arrival], object] | None = None,
 ) -> Outcome:
     """Run all analyses that options ask for, or what is left of a run that was stopped.
 
     ``until="pairs"`` ends when store and pairs are there, for job arrays. Without ``workers`` there is one a core.
     ``performance`` leaves Dask's report of what workers and scheduler did as ``logs/performance.html``; it needs bokeh.
+    ``listener`` is called with what is said of each table that comes: see :mod:`scanlink.pipeline.arrivals`.
 
     Blocks that failed again and again are in ``failures`` of the outcome; their rows have the status ``failed``. From a
     group with such blocks nothing follows, because some of its rows are not known: ``not_followed`` names it. Input and
@@ -63,7 +67,7 @@ def run(
             prepared = experiment.prepare(options, folder)
         given = experiment.given(options, prepared, folder)
         content = options.model_dump(mode="json") | given.as_json()
-        stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem)
+        stages = Stages(outcome, given, experiment.asked(given.sections), lock.problem, listener)
         if until == "links":
             with timed(outcome.seconds, "plan"):
                 stages.plan(content)
@@ -72,7 +76,9 @@ def run(
         if until == "links":
             report = folder / "logs" / "performance.html" if performance else None
             cost = stages.follow.cost()
-            with timed(outcome.seconds, "compute"), workers_of(options.cluster, cost, workers, report) as client:
+            with ExitStack() as stack:
+                with timed(outcome.seconds, "workers"):
+                    client = stack.enter_context(workers_of(options.cluster, cost, workers, report))
                 stages.compute(client)
             stages.tables()
         outcome.seconds["total"] = time.monotonic() - begin
@@ -92,10 +98,14 @@ class Stages:
     given: Given
     analyses: list[Analysis]  # those asked for
     problem: Callable[[], str | None]  # called now and then; a text stops the run
+    listener: Callable[[Arrival], object] | None = None  # called with what is said of each table that comes
 
     def __post_init__(self) -> None:
         self.outcome.analyses, self.outcome.sections = self.analyses, self.given.sections
-        self.follow = Follow(self.given, self.analyses)
+        self.follow, self.arrivals = (
+            Follow(self.given, self.analyses, self.outcome.seconds),
+            Arrivals(self.given.folder, self.listener),
+        )
         self._works: list[Work] = []
 
     def plan(self, options: dict[str, Any]) -> None:
@@ -107,7 +117,12 @@ class Stages:
 
     def compute(self, client: Client | None) -> None:
         """Compute what is not finished of all analyses and what follows from them; without a client in this process."""
-        stats = run_work(self._works, client=client, problem=self.problem, then=self.follow.then)
+        self.arrivals.begin()
+        begin = time.monotonic()
+        stats = run_work(
+            self._works, client=client, problem=self.problem, then=self.follow.then, completed=self._completed
+        )
+        wall = time.monotonic() - begin
         self.follow.finish(stats)
         self.outcome.not_followed = self.follow.not_followed
         for analysis in self.analyses:
@@ -117,6 +132,13 @@ class Stages:
             self.outcome.plans[analysis.name] = {label: plan.folder.name for label, plan in plans.items()}
             if analysis.block is not None:
                 report_blocks(analysis.name, list(self.outcome.stats[analysis.name].values()))
+        self.outcome.book_blocks(wall)
+
+    def _completed(self, work: Work, number: int) -> None:
+        """Leave the table of a group for those who follow the run."""
+        analysis, group = self.follow.group_of(work, number)
+        with booked(self.outcome.seconds, analysis.name):
+            self.arrivals.add(analysis, group, lambda: self.follow.table(analysis, [group]))
 
     def tables(self) -> None:
         """Write the tables of all analyses, and those beside them."""
@@ -130,6 +152,7 @@ class Stages:
                 plans = list(self.follow.plans(analysis).values())
                 for name, make in analysis.beside.items():
                     self._write(name, make(plans, given, self.given.sections[analysis.name]))
+        self.arrivals.finish(self.outcome)
 
     def _table(self, analysis: Analysis) -> pd.DataFrame | None:
         """Make the table of an analysis; None where one that is made whole cannot be made."""

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import Field
 
+from scanlink.io import assays
 from scanlink.io.disk import select
 from scanlink.io.pairs import read_target_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
-from scanlink.pipeline.experiment import Experiment, InputFiles, Prepared, WholeRun, fields_of
-from scanlink.pipeline.prepare import genes_file, known_pairs, prepare_once
+from scanlink.pipeline.experiment import CellOptions, Experiment, InputFiles, Looked, Prepared, WholeRun, fields_of
+from scanlink.pipeline.prepare import computed_columns, genes_file, known_pairs, prepare_once
 from scanlink.tl.interactions import INTERACTIONS
 from scanlink.tl.interactions.options import InteractionOptions
 from scanlink.tl.screen import SCREEN
@@ -36,8 +37,8 @@ class ScreenInputOptions(InputFiles):
     cells: File = Field(None, description="table of cells")
     guides: File = Field(None, description="table of guides: guide, target, and if known efficiency, chrom, start, end")
     barcode: str | None = Field(None, description="column of barcodes in cells; None finds it")
-    rna_key: str | None = Field(None, description="modality of the genes in a .h5mu; None finds it")
-    guide_key: str | None = Field(None, description="modality of the guides in a .h5mu; None finds it")
+    rna_key: str | None = Field(None, description="modality (assay) of the genes in the file; None finds it")
+    guide_key: str | None = Field(None, description="modality (assay) of the guides in the file; None finds it")
     layer: str | None = Field(None, description="layer with the raw counts, where X does not hold them")
 
 
@@ -63,6 +64,7 @@ class ScreenRunOptions(WholeRun):
 
     input: Annotated[ScreenInputOptions, PathOrTable] = Field(description="where the counts are")
     genes: Annotated[GenesOptions | None, PathOrTable] = Field(None, description="where the genes are")
+    cells: CellOptions = Field(CellOptions(), description="which cells are kept")
     groups: GroupOptions = Field(GroupOptions(), description="which cells are analysed together")
     guides: GuideOptions = Field(GuideOptions(), description="which guides a cell has")
     pairs: ScreenPairOptions = Field(ScreenPairOptions(), description="which target-gene pairs are asked for")
@@ -92,10 +94,11 @@ def prepare(options: ScreenRunOptions, folder: Path) -> Prepared:
     prepared = prepare_once(
         folder,
         sections={
-            "input": options.input.model_dump(),
+            **options.input.sections(),
             "guides": options.guides.model_dump(),
             "pairs": options.pairs.model_dump(),
             "cell_cycle": {"scores": cell_cycle},
+            **options.cells.sections(),
         },
         files=[*options.input.files, genes, options.pairs.path],
         names=("pairs", "guides"),
@@ -109,23 +112,43 @@ def _read(options: ScreenRunOptions, genes: str | None, cell_cycle: list[str]) -
     """Read the files, say which cell has which guide, and pair targets with genes."""
     from scanlink import io, pp
 
-    mdata = io.read_screen(**options.input.model_dump())
+    mdata = io.read_screen(**options.input.model_dump(exclude={"mito_prefix"}))
     pp.assign_guides(mdata, method=options.guides.assign, threshold=options.guides.threshold)
-    pp.screen_qc(mdata)
+    pp.screen_qc(mdata, mito_prefix=options.input.prefix)
+    if options.cells.query is not None:
+        mdata = pp.filter_cells(mdata, options.cells.query)
     if not set(cell_cycle) <= set(mdata.obs.columns):
         pp.cell_cycle(mdata)
-    if options.pairs.path is not None:
-        targets = pd.Index(mdata["guide"].var["target"].dropna().unique())
-        names = {"gene": mdata["rna"].var_names, "target": targets}
-        pairs = known_pairs(read_target_pairs(options.pairs.path), options.pairs.path, names)
-    else:
-        pairs = pp.screen_pairs(
-            mdata, io.read_genes(str(genes)), window=options.pairs.window, anchor=options.pairs.anchor
-        )
+    pairs = _pairs(options, genes, mdata)
     # Genes that are in no test would only make the store larger.
     mdata.mod["rna"] = select(mdata["rna"], features=mdata["rna"].var_names.isin(pairs["gene"]))
     table = mdata["guide"].var.rename_axis("guide").reset_index()
     return mdata, {"pairs": pairs, "guides": table}
+
+
+def _pairs(options: ScreenRunOptions, genes: str | None, mdata: Any) -> pd.DataFrame:
+    """Pair the targets with the genes of the data, or read which pairs are asked for."""
+    from scanlink import io, pp
+
+    asked = options.pairs
+    if asked.path is not None:
+        targets = pd.Index(mdata["guide"].var["target"].dropna().unique())
+        names = {"gene": mdata["rna"].var_names, "target": targets}
+        return known_pairs(read_target_pairs(asked.path), asked.path, names)
+    return pp.screen_pairs(mdata, io.read_genes(str(genes)), window=asked.window, anchor=asked.anchor)
+
+
+def look(options: ScreenRunOptions) -> Looked:
+    """Open the files, and list the pairs that are asked for; guides, which are few, are read."""
+    from scanlink import io, pp
+
+    genes, arguments = genes_file(options.genes), options.input.model_dump(exclude={"mito_prefix"})
+    on_disk = arguments["path"] is not None and not Path(arguments["path"]).is_dir()
+    mdata = io.read_screen(**arguments, backed=on_disk)
+    # Thresholds from mixtures of distributions would be computing; who has which guide is only counted here.
+    pp.assign_guides(mdata, threshold=options.guides.threshold)
+    computed = computed_columns(mdata, ("guide_count", "guide_UMI", *_CELL_CYCLE), mito_prefix=options.input.prefix)
+    return Looked(mdata, computed, lambda: {"pairs": _pairs(options, genes, mdata), "guides": mdata["guide"].var})
 
 
 def _sections(options: Options) -> dict[str, Any]:
@@ -137,8 +160,10 @@ def _sections(options: Options) -> dict[str, Any]:
 
 SCREENING = Experiment(
     words="a screen",
+    assay=assays.SCREEN,
     options=ScreenRunOptions,
     prepare=prepare,
+    look=look,
     analyses=(SCREEN, INTERACTIONS, SCREEN_LINKS),
     slices=ScreenSliceOptions,
     read_pairs=read_target_pairs,

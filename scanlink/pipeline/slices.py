@@ -106,8 +106,9 @@ def _store(data: Path, folder: Path) -> Store:
         store = Store.open(data)
     else:
         from scanlink import io
+        from scanlink.io.formats import stays_on_disk
 
-        mdata = io.read(data, backed=True)
+        mdata = io.read(data, backed=stays_on_disk(data))
         # Slices may start at the same time: each writes the same bytes under a name of its own first.
         store = write_store(mdata, folder / "store")
     if store.path.resolve() != (folder / "store").resolve():

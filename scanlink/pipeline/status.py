@@ -17,7 +17,7 @@ from scanlink.run import Plan
 from scanlink.run.progress import duration
 from scanlink.tl.analysis import Analysis
 
-__all__ = ["describe"]
+__all__ = ["describe", "plans_in"]
 
 # Seconds after which a driver that says nothing may be dead; set-aside blocks that are named.
 _SILENT, _NAMED = 120.0, 5
@@ -25,14 +25,8 @@ _SILENT, _NAMED = 120.0, 5
 
 def describe(folder: Path) -> list[str]:
     """Say which stages of a run, going on, stopped or finished, are done, and how many blocks of each group."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: give the folder that was named with --out")
+    plans = plans_in(folder)
     lines = [f"store and pairs   {_is_there(folder / 'pairs.parquet')}"]
-    plans = {
-        a.name: [Plan(path.parent) for path in sorted(folder.glob(f"parts/{a.name}-*/plan.json"))] for a in ANALYSES
-    }
-    if not any(plans.values()) and not (folder / "pairs.parquet").is_file():
-        raise InputError(f"{folder} holds no run of scanlink: neither pairs.parquet nor parts/ is there")
     for analysis in ANALYSES:
         if analysis.follows is None:
             for plan in plans[analysis.name]:
@@ -50,6 +44,18 @@ def describe(folder: Path) -> list[str]:
         took = content.get("seconds", {}).get("total")
         lines.append(f"last finished     {content['written']}" + ("" if took is None else f", {took:.0f} s"))
     return lines
+
+
+def plans_in(folder: Path) -> dict[str, list[Plan]]:
+    """Find the plans in a run folder, by analysis; InputError if it is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: give the folder that was named with --out")
+    plans = {
+        a.name: [Plan(path.parent) for path in sorted(folder.glob(f"parts/{a.name}-*/plan.json"))] for a in ANALYSES
+    }
+    if not any(plans.values()) and not (folder / "pairs.parquet").is_file():
+        raise InputError(f"{folder} holds no run of scanlink: neither pairs.parquet nor parts/ is there")
+    return plans
 
 
 def _tables(folder: Path, plans: dict[str, list[Plan]]) -> list[str]:

@@ -18,7 +18,7 @@ from scanlink.run import SMALL_SECONDS
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["claim", "log_file", "report_on", "timed", "workers_of"]
+__all__ = ["booked", "claim", "log_file", "report_on", "timed", "workers_of"]
 
 log = logging.getLogger("scanlink")
 
@@ -80,11 +80,18 @@ def log_file(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Note the wall time of a stage, and log it."""
+    """Book the wall time of a stage, and log what is booked to it by now."""
+    with booked(seconds, stage):
+        yield
+    log.info("%s: %.1f s", stage, seconds[stage])
+
+
+@contextmanager
+def booked(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add wall time to that of a stage."""
     begin = time.monotonic()
     yield
-    seconds[stage] = time.monotonic() - begin
-    log.info("%s: %.1f s", stage, seconds[stage])
+    seconds[stage] = seconds.get(stage, 0.0) + time.monotonic() - begin
 
 
 def report_on(folder: Path) -> Path | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,6 +15,7 @@ from scanlink.pl._tables import LEAST, Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.typing import LineStyleType
 
 __all__ = [
@@ -31,11 +34,16 @@ __all__ = [
     "limits",
     "name_points",
     "new_axes",
+    "new_figure",
     "open_frame",
     "smallest_shown",
     "thinned",
     "two_axes",
+    "with_windows",
 ]
+
+# Whether new figures are pyplot's, which has windows for them.
+_WINDOWS: ContextVar[bool] = ContextVar("windows", default=False)
 
 # Limits of the x and the y axis.
 Ranges = tuple[tuple[float, float], tuple[float, float]]
@@ -77,12 +85,31 @@ def smallest_shown(top: float | None) -> float:
     return LEAST if top is None else max(LEAST, 10.0**-top)
 
 
-def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
-    """Return the axes given, or those of a new figure of ``size`` (inches), made without pyplot; with an open frame."""
-    if ax is None:
-        from matplotlib.figure import Figure
+@contextmanager
+def with_windows(wanted: bool) -> Iterator[None]:
+    """Let pyplot make the figures meanwhile, so that it can show them in a window."""
+    token = _WINDOWS.set(wanted)
+    try:
+        yield
+    finally:
+        _WINDOWS.reset(token)
 
-        ax = Figure(figsize=size, layout="constrained").subplots()
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Make a figure of ``size`` (inches): without pyplot, so that nothing has to be closed, unless it has a window."""
+    if _WINDOWS.get():
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=size, layout="constrained")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")
+
+
+def new_axes(ax: Axes | None, *, size: tuple[float, float]) -> Axes:
+    """Return the axes given, or those of a new figure of ``size`` (inches), with an open frame."""
+    if ax is None:
+        ax = new_figure(size).subplots()
     if not hasattr(ax, "get_xlim"):
         raise InputError(f"ax is a {type(ax).__name__}, expected matplotlib axes: give one of those that subplots made")
     return open_frame(ax)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, OptionError, first_few
 from scanlink.p_values import PERMUTED_KINDS
 from scanlink.tables import ASKED
 
@@ -57,13 +57,13 @@ def checked(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> pd.Dat
     if absent := [column for column in needed if column not in table.columns]:
         raise MissingKeyError(f"the table {name} has no column {first_few(absent)}; expected {needed}")
     if not len(table):
-        raise InputError(f"the table {name} is empty: nothing to draw")
+        raise EmptyTableError(f"the table {name} is empty: nothing to draw")
     return table
 
 
 def of_group(table: pd.DataFrame, group: str | None, *, name: str) -> pd.DataFrame:
     """Return the rows of one group; None: all."""
-    if group is None:
+    if group is None or (isinstance(table, pd.DataFrame) and table.empty):
         return table
     if "group" not in table.columns:
         raise MissingKeyError(f"the table {name} has no column 'group' to find {group!r} in: leave group out")

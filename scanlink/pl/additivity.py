@@ -51,7 +51,7 @@ def additivity(
     Raises
     ------
     InputError
-        If the table is empty or nothing was tested.
+        If nothing was tested.
     MissingKeyError
         If a column or the group is not there.
 

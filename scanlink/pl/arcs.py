@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, OptionError, first_few
+from scanlink.io.places import warn_of_another_build
 from scanlink.pl._in_region import Region, annotation_of, called_links, called_pairs, places_of
 from scanlink.pl._looks import new_axes
 from scanlink.pl._tables import checked, checked_level, wanted_groups
@@ -68,7 +69,7 @@ def arcs(
     Raises
     ------
     InputError
-        If a table is empty, the region cannot be read, or coordinates cannot be found.
+        If the annotation is empty, the region cannot be read, or coordinates cannot be found.
     MissingKeyError
         If a column, a group or the chromosome is not there.
     OptionError
@@ -102,6 +103,8 @@ def arcs(
         raise MissingKeyError(
             f"neither genes nor peaks are on {stretch.chrom!r}; peaks are on {first_few(places['chrom'].unique())}"
         )
+    there = links[links["peak"].isin(places.index[places["chrom"] == stretch.chrom])]
+    warn_of_another_build(there, places.loc[there["peak"]], genes)
     called = called_links(links, annotation, places, stretch, level)
     names = _names(called, links, groups)
     n_groups = called["group"].nunique()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from scanlink.errors import InputError
 from scanlink.pl._looks import STYLES, draw_marks, new_axes
-from scanlink.pl._tables import KINDS
+from scanlink.pl._tables import KINDS, checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +51,7 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InputError
-        If the table has no row.
+        If the calibration holds no table.
 
     Examples
     --------
@@ -65,9 +64,7 @@ def calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     >>> calibration(sl.tl.Calibration(table, pd.DataFrame())).get_title()
     'T: 1,000 tests'
     """
-    table = calibration.table
-    if not len(table):
-        raise InputError("the table of the calibration is empty: nothing to draw")
+    table = checked(calibration.table, [], name="of the calibration")
     names = table["group"].unique()
     group = "all" if "all" in names else names[0]
     table = table[table["group"] == group]

@@ -56,7 +56,7 @@ def distance_decay(
     Raises
     ------
     InputError
-        If the table is empty, nothing was tested, or no distance is known.
+        If nothing was tested, or no distance is known.
     MissingKeyError
         If a column or the group is not there.
     OptionError

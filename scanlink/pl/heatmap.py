@@ -65,7 +65,7 @@ def heatmap(
     Raises
     ------
     InputError
-        If the table is empty or nothing was tested.
+        If nothing was tested.
     MissingKeyError
         If a column, a pair or a group is not there.
     OptionError

@@ -52,7 +52,7 @@ def links_per(
     Raises
     ------
     InputError
-        If the table is empty or nothing was tested.
+        If nothing was tested.
     MissingKeyError
         If a column or the group is not there.
     OptionError

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import MissingKeyError, first_few
-from scanlink.pl._looks import BLUE, open_frame
+from scanlink.pl._looks import BLUE, new_figure, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,8 +50,6 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     >>> [axes.get_ylabel() for axes in recovery(links, data.links).axes]
     ['estimated effect (natural log)', 'p-value (−log10)']
     """
-    from matplotlib.figure import Figure
-
     for name, table, columns in (
         ("links", links, {"group", "gene", "peak", "beta", "p_value", "fdr", "status"}),
         ("truth", truth, {"group", "gene", "peak", "beta"}),
@@ -61,7 +59,7 @@ def recovery(links: pd.DataFrame, truth: pd.DataFrame, *, alpha: float = 0.1) ->
     tested = label(links, truth)
     tested = tested[tested["status"] == "ok"]
     called = tested["fdr"] < alpha
-    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+    figure = new_figure((9.6, 4.0))
     left, right = figure.subplots(1, 2)
     planted = tested[tested["kind"] == "planted"]
     for is_called, face in ((True, _COLORS["planted"]), (False, "none")):

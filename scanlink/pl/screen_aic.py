@@ -45,7 +45,7 @@ def screen_aic(table: pd.DataFrame, *, group: str | None = None, ax: Axes | None
     Raises
     ------
     InputError
-        If the table is empty or nothing was tested.
+        If nothing was tested.
     MissingKeyError
         If a column or the group is not there.
 

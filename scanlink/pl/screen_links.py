@@ -72,7 +72,7 @@ def screen_links(
     Raises
     ------
     InputError
-        If the table is empty or no pair was tested on both sides.
+        If no pair was tested on both sides.
     MissingKeyError
         If a column or the group is not there.
     OptionError

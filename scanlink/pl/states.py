@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import DesignError, InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.raw_counts import Layer
 from scanlink.pl._looks import BLUE, ORANGE, draw_legend, draw_marks, new_axes
 from scanlink.pl._tables import Floats
+from scanlink.pp.door import Multiome, entered_for_analysis
 from scanlink.pp.formula import parse_formula
 from scanlink.pp.groups import group_members
 from scanlink.pp.modalities import get_modality
@@ -35,7 +37,7 @@ _ENOUGH = 10
 
 
 def states(
-    mdata: MuData,
+    mdata: Multiome,
     gene: str,
     enhancer_1: str,
     enhancer_2: str,
@@ -44,6 +46,9 @@ def states(
     group: str | None = None,
     formula: str = "percent.mito + offset(log(nUMI))",
     family: str = "poisson",
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the expression of a gene in cells with neither, one or both of two enhancers open.
@@ -51,7 +56,7 @@ def states(
     Parameters
     ----------
     mdata
-        Raw counts, ``rna`` and ``atac``, of the same cells.
+        Raw counts of genes and peaks, as :func:`scanlink.tl.epistasis` takes them.
     gene, enhancer_1, enhancer_2
         Names of a gene and two peaks.
     groupby, group
@@ -60,6 +65,8 @@ def states(
         Covariates of the joint model, as in :func:`scanlink.tl.epistasis`.
     family
         Family of the joint model: ``"poisson"`` or ``"negbin"``.
+    layer, rna_key, atac_key
+        Where the counts are, as in :func:`scanlink.tl.epistasis`.
     ax
         Axes to draw into; None makes a figure, without pyplot, so that nothing has to be closed.
 
@@ -98,6 +105,7 @@ def states(
     >>> [label.get_text().split()[0] for label in ax.get_xticklabels()]
     ['00', '10', '01', '11']
     """
+    mdata = entered_for_analysis(mdata, layer=layer, rna_key=rna_key, atac_key=atac_key)
     counts, depth, state, cells, name = _cells(mdata, gene, enhancer_1, enhancer_2, groupby, group)
     means, problem = _fit_means(counts, depth, state, cells, name, formula, family)
     scaled = counts * (_DEPTH / depth)
@@ -128,12 +136,6 @@ def _cells(
 ) -> tuple[Floats, Floats, NDArray[np.int64], pd.DataFrame, str]:
     """Return counts of the gene, all UMIs, state and columns of the cells of the group, and its name."""
     rna, atac = get_modality(mdata, "rna"), get_modality(mdata, "atac")
-    for side, names in (("atac", atac.obs_names), ("the MuData", mdata.obs_names)):
-        if not names.equals(rna.obs_names):
-            raise InputError(
-                f"the cells of rna ({rna.n_obs:,}) and of {side} ({len(names):,}) differ or are in different order: "
-                "pass both modalities through scanlink.io.assemble(rna, atac)"
-            )
     if enhancer_1 == enhancer_2:
         raise InputError(f"both enhancers are {enhancer_1!r}: expected two peaks")
     if (groupby is None) != (group is None):
@@ -168,10 +170,7 @@ def _column(data: AnnData, feature: str, modality: str) -> Floats:
     if (count := int((data.var_names == feature).sum())) > 1:
         raise InputError(f"{count} features of {modality} are called {feature!r}: make the names unique")
     column = data[:, [feature]].X
-    counts = np.asarray(column.toarray() if hasattr(column, "toarray") else column, dtype=float).ravel()
-    if not (np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts))).all():
-        raise InputError(f"{feature!r} has values that are no counts: give the matrix from before normalisation")
-    return counts
+    return np.asarray(column.toarray() if hasattr(column, "toarray") else column, dtype=float).ravel()
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def volcano(
     Raises
     ------
     InputError
-        If the table is empty, nothing was tested, or a p-value lies outside 0 to 1.
+        If nothing was tested, or a p-value lies outside 0 to 1.
     MissingKeyError
         If a column or the group is not there.
     OptionError

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.unknown_names import why_unknown
 
-__all__ = ["match_genes", "strip_version"]
+__all__ = ["match_genes", "say_what_is_absent", "strip_version", "wanted_genes"]
 
 log = logging.getLogger("scanlink")
 
@@ -34,7 +37,8 @@ def match_genes(
 
     Gives ``gene`` (position in ``names``) and ``locus`` (position in ``genes``), sorted by both. With ``match=None``
     the identifier is compared for each gene that has one, if the annotation has them too, else the name. If no
-    identifier is found at all, names are tried, and then the names as if they were identifiers.
+    identifier is found at all, names are tried, also as if they were identifiers; and then the names of the annotation
+    as if they were.
     """
     if match not in (None, "gene_id", "name"):
         raise OptionError(f"match is {match!r}, expected 'gene_id', 'name', or None to have it chosen")
@@ -60,17 +64,66 @@ def match_genes(
         if both and match is None:
             log.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
         matches = _join(by_name, locus_names)
+        if match is None:
+            # Genes without a symbol go by their identifier.
+            unnamed = ~np.isin(np.arange(len(names)), matches["gene"])
+            matches = pd.concat([matches, _join(strip_version(names).where(unnamed, ""), locus_ids)])
     if match is None and matches.empty:
-        matches = _join(strip_version(names), locus_ids)
+        matches = _join(data_ids, strip_version(locus_names))
     matches = matches.sort_values(["gene", "locus"], ignore_index=True)
     if matches.empty:
         raise InputError(
             f"none of the {len(names)} genes of the data is in the annotation: found {first_few(names, most=3)} in "
-            f"the data and {first_few(genes['gene'], most=3)} in the annotation. Expected the same kind of names: "
-            "choose the annotation of the right species, or set rna.var['gene_id'] to Ensembl identifiers"
+            f"the data and {first_few(genes['gene'], most=3)} in the annotation{_kinds(names, genes)}. Expected the "
+            "same kind of names: choose the annotation of the right species, or set rna.var['gene_id'] to Ensembl "
+            "identifiers"
         )
-    _report(names, matches)
     return matches
+
+
+def wanted_genes(names: pd.Index, only: Iterable[str] | None) -> NDArray[np.bool_]:
+    """Tell which genes of the data are among ``only``, or all."""
+    if only is None:
+        return np.ones(len(names), dtype=bool)
+    wanted = pd.Index([only] if isinstance(only, str) else list(only))
+    absent = wanted[~wanted.isin(names)]
+    if len(absent):
+        kinds = why_unknown(absent, names)
+        raise MissingKeyError(
+            f"{len(absent)} of {len(wanted)} genes of `only` are not in the data: {first_few(absent)}"
+            f"{f': {kinds}' if kinds else ''}"
+        )
+    return np.asarray(names.isin(wanted))
+
+
+def say_what_is_absent(
+    var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame, *, wanted: NDArray[np.bool_], n_pairs: int
+) -> None:
+    """Log which of the ``wanted`` genes of the data are not in an annotation, why that may be, and what it costs.
+
+    The cost is counted in pairs: as many for each gene as the genes that are there have on average, of ``n_pairs``.
+    """
+    there = np.isin(np.arange(len(var)), matches["gene"])
+    absent = var.index[wanted & ~there]
+    if not len(absent):
+        return
+    cost = n_pairs / max(int((wanted & there).sum()), 1) * len(absent)
+    text = f"{_kinds(absent, genes)}. That costs about {cost:,.0f} pairs, at as many a gene as the others have"
+    by_name = int(absent.isin(genes["gene"]).sum())
+    if by_name:
+        text += f"; {by_name:,} have their name there under another gene_id, and match='name' finds them"
+    elif "gene_id" not in var:
+        text += "; rna.var['gene_id'] with Ensembl identifiers finds genes under any name"
+    log.warning(
+        "%d of %d genes are not in the annotation: %s%s", len(absent), int(wanted.sum()), first_few(absent), text
+    )
+
+
+def _kinds(absent: pd.Index, genes: pd.DataFrame) -> str:
+    """Say why names may not be in an annotation, after a colon, or nothing."""
+    known = pd.concat([genes[name].dropna() for name in ("gene", "gene_id") if name in genes])
+    kinds = why_unknown(absent, known)
+    return f": {kinds}" if kinds else ""
 
 
 def _plain_ids(ids: pd.Series | None, n: int) -> pd.Series:
@@ -83,15 +136,3 @@ def _join(keys: pd.Series, loci: pd.Series) -> pd.DataFrame:
     right = pd.DataFrame({"key": loci.to_numpy(dtype=object), "locus": np.arange(len(loci))})
     left, right = left[left["key"] != ""], right[right["key"].notna() & (right["key"] != "")]
     return left.merge(right, on="key", how="inner")[["gene", "locus"]]
-
-
-def _report(names: pd.Index, matches: pd.DataFrame) -> None:
-    n_loci = matches["gene"].value_counts()
-    absent = names[~np.isin(np.arange(len(names)), n_loci.index)]
-    if len(absent):
-        log.warning("%d of %d genes are not in the annotation: %s", len(absent), len(names), first_few(absent))
-    several = names[np.sort(n_loci.index[n_loci > 1])]
-    if len(several):
-        log.info(
-            "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
-        )

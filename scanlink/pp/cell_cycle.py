@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
-from scanlink.pp.modalities import get_modality
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import ANY, Multiome, enter
 from scanlink.pp.survey import Survey
 
 __all__ = ["G2M_GENES", "S_GENES", "cell_cycle"]
@@ -44,7 +45,15 @@ _UNIT = 2.0**32
 
 
 def cell_cycle(
-    mdata: MuData, *, s_genes: Iterable[str] = S_GENES, g2m_genes: Iterable[str] = G2M_GENES, overwrite: bool = False
+    mdata: Multiome,
+    *,
+    s_genes: Iterable[str] = S_GENES,
+    g2m_genes: Iterable[str] = G2M_GENES,
+    overwrite: bool = False,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
+    guide_key: str | None = None,
 ) -> None:
     """Add ``s_score`` and ``g2m_score`` to ``mdata.obs``.
 
@@ -59,6 +68,8 @@ def cell_cycle(
         ``gene_name``, whatever the case of letters (so that mouse genes are found), and under their names of today.
     overwrite
         Replace columns that exist. By default they stay, whoever made them.
+    layer, rna_key, atac_key, guide_key
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both modalities count.
 
     Raises
     ------
@@ -92,17 +103,20 @@ def cell_cycle(
     >>> bool(mdata.obs["s_score"][:20].min() > mdata.obs["s_score"][20:].max())
     True
     """
-    rna = get_modality(mdata, "rna")
+    places: dict[str, Any] = {"layer": layer, "rna_key": rna_key, "atac_key": atac_key, "guide_key": guide_key}
+    entered = enter(mdata, modalities=ANY, optional=ANY[1:], counts=("rna",), **places)
+    data = entered.data
+    rna = data["rna"]
     lists = {"s_score": tuple(s_genes), "g2m_score": tuple(g2m_genes)}
-    wanted = {name: genes for name, genes in lists.items() if overwrite or name not in mdata.obs}
+    wanted = {name: genes for name, genes in lists.items() if overwrite or name not in data.obs}
     for name in lists.keys() - wanted.keys():
-        _check_scores(mdata.obs[name])
+        _check_scores(data.obs[name])
     if kept := sorted(lists.keys() - wanted.keys()):
         log.info("%s are there already and stay; overwrite=True computes them anew", first_few(kept))
     if not wanted:
         return
-    sums = Survey(mdata, modalities=("rna",))["rna"]
-    depth = _depth(mdata, sums.total)
+    sums = Survey(data, modalities=("rna",))["rna"]
+    depth = _depth(data, sums.total)
     listed = {name: _present(rna, genes, sums.n_nonzero, name) for name, genes in wanted.items()}
     bins = _bins(_column_sums(rna, depth), sums.n_nonzero)
     plans = {name: _plan(positions, bins, name) for name, positions in listed.items()}
@@ -115,7 +129,8 @@ def cell_cycle(
         for k, weight in enumerate(weights):
             score += weight * (totals[:, first + k] / _UNIT)
         first += marks.shape[1]
-        mdata.obs[name] = score
+        data.obs[name] = score
+    entered.give_back(wanted, replace=wanted)
     log.info(
         "obs has new columns: %s",
         "; ".join(f"{name} of {listed[name].size} of {len(genes)} genes" for name, genes in wanted.items()),

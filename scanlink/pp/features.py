@@ -18,6 +18,8 @@ from scanlink.errors import InputError, OptionError
 from scanlink.io.chunks import Chunk, is_backed, iter_chunks
 from scanlink.io.disk import DiskCounts, select
 from scanlink.io.opening import quiet
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import ANY, KEYS, enter
 from scanlink.pp.modalities import check_piece, get_modality
 from scanlink.pp.survey import Survey
 
@@ -124,6 +126,9 @@ def filter_features(
     chunk_rows: int | None = None,
     survey: Survey | None = None,
     into_memory: bool = True,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> MuData:
     """Keep the genes and peaks that are not zero in enough of all cells.
 
@@ -146,12 +151,15 @@ def filter_features(
         Sums over the counts as they are now, if there are other uses for them as well; None makes a pass over them.
     into_memory
         Whether counts on disk are collected in memory.
+    layer, rna_key, atac_key
+        As in :func:`scanlink.pp.qc`: where the counts are that say how often a feature is seen. Whole features are
+        dropped, with all their layers.
 
     Returns
     -------
     mudata.MuData
-        The same object, or a new one in memory if the data were backed. ``uns["scanlink"]["filter"]`` tells how many
-        features were kept and lost.
+        The same object, or a new one in memory if the data were backed, or were no MuData.
+        ``uns["scanlink"]["filter"]`` tells how many features were kept and lost.
 
     Raises
     ------
@@ -174,8 +182,12 @@ def filter_features(
     if not 0 <= min_fraction <= 1:
         raise OptionError(f"min_fraction is {min_fraction!r}, expected a share between 0 and 1, such as 0.05 for 5 %")
     names = [modalities] if isinstance(modalities, str) else list(modalities)
-    parts = {name: get_modality(mdata, name) for name in names}
-    if mdata.is_view:
+    if absent := [name for name in names if name not in KEYS]:
+        get_modality(mdata, absent[0])
+    others = [name for name in ANY if name not in names]
+    entered = enter(mdata, modalities=ANY, optional=others, layer=layer, rna_key=rna_key, atac_key=atac_key)
+    parts = {name: entered.data[name] for name in names}
+    if isinstance(mdata, MuData) and mdata.is_view:
         raise InputError("the data are a view of another MuData, and would be filtered for nothing: call .copy() first")
     keep, n_entries, report = {}, {}, {}
     for name, adata in parts.items():
@@ -197,6 +209,12 @@ def filter_features(
                 "empty cells"
             )
         log.info("%s: kept %d of %d features, non-zero in >= %g of the cells", name, kept, adata.n_vars, min_fraction)
+    if entered.data is not mdata:
+        # The features are dropped from what was given, which may be called otherwise.
+        if isinstance(mdata, MuData):
+            keep = {entered.key(name): entered.mask(name, kept) for name, kept in keep.items()}
+        else:
+            mdata = entered.data
     on_disk = [adata.X for adata in mdata.mod.values() if is_backed(adata.X)]
     if on_disk and (into_memory or not all(isinstance(matrix, DiskCounts) for matrix in on_disk)):
         filtered = _collect(mdata, keep, n_entries, chunk_rows)
@@ -211,9 +229,9 @@ def filter_features(
 def _shrink(mdata: MuData, keep: dict[str, np.ndarray]) -> None:
     """Drop features in place."""
     columns = mdata.obs.copy()
-    for name, mask in keep.items():
-        mdata.mod[name] = select(mdata.mod[name], features=mask)
     with quiet():
+        for name, mask in keep.items():
+            mdata.mod[name] = select(mdata.mod[name], features=mask)
         mdata.update()
     mdata.obs = columns
 

@@ -14,19 +14,22 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from mudata import MuData
+from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.pp.annotation import match_genes
-from scanlink.pp.build import warn_of_build
-from scanlink.pp.modalities import get_modality
+from scanlink.errors import InputError, first_few
+from scanlink.io.contigs import as_named_by, say_what_is_alone
+from scanlink.pp.annotation import match_genes, say_what_is_absent, wanted_genes
+from scanlink.pp.build import build_said, warn_of_build
+from scanlink.pp.door import Multiome, enter
+from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
 
-__all__ = ["check_intervals", "check_options", "cis_pairs", "loci_of", "near", "refuse_equal_names", "why_none"]
+__all__ = ["cis_pairs", "loci_of", "near", "pairs_of", "why_none"]
 
 log = logging.getLogger("scanlink")
 
 
 def cis_pairs(
-    mdata: MuData,
+    mdata: Multiome,
     genes: pd.DataFrame,
     *,
     window: int = 500_000,
@@ -34,15 +37,21 @@ def cis_pairs(
     overlap: Literal["any", "center"] = "any",
     match: Literal["gene_id", "name"] | None = None,
     only: Iterable[str] | None = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> pd.DataFrame:
     """List the peaks near each gene.
 
-    With the defaults these are the pairs of ``bedtools window -w 500000``.
+    With the defaults these are the pairs of ``bedtools window -w 500000``. Chromosomes may be named by different
+    conventions (``chr1`` and ``1``, ``chrM`` and ``MT``, ``chrUn_KI270742v1`` and ``chrUn-KI270742v1`` or
+    ``KI270742.1``); genes and peaks on chromosomes that the other side lacks are told. So are genes that the annotation
+    lacks, with what they may be called there, and genes and peaks that look as if they were of different genome builds.
 
     Parameters
     ----------
     mdata
-        The dataset; ``atac.var`` has ``chrom``, ``start``, ``end``. May be backed: no count is read.
+        The dataset; ``atac.var`` has ``chrom``, ``start``, ``end``, or an ``interval`` of 10x, or peaks are named by
+        their place. May be backed: no count is read.
     genes
         Annotation, as :func:`scanlink.io.read_genes` returns it: columns ``chrom``, ``start``, ``end``, ``gene``, and
         if known ``strand`` and ``gene_id``. A gene whose strand is ``.``, or that has none, is measured as on ``+``.
@@ -57,6 +66,8 @@ def cis_pairs(
         identifier where both have one and else the name.
     only
         Names of the genes wanted, such as the highly variable ones; None: all.
+    rna_key, atac_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``atac``, and names such as ``gex`` and ``peaks``.
 
     Returns
     -------
@@ -86,16 +97,39 @@ def cis_pairs(
     >>> bool(pairs["distance"].abs().max() < 103_000)
     True
     """
+    data = enter(mdata, rna_key=rna_key, atac_key=atac_key, fits=_is_located, counts=()).data
+    rna, atac = data["rna"].var, data["atac"].var
+    return pairs_of(rna, atac, genes, window=window, anchor=anchor, overlap=overlap, match=match, only=only)
+
+
+def pairs_of(
+    rna: pd.DataFrame,
+    atac: pd.DataFrame,
+    genes: pd.DataFrame,
+    *,
+    window: int,
+    anchor: Literal["body", "tss"],
+    overlap: Literal["any", "center"],
+    match: Literal["gene_id", "name"] | None = None,
+    only: Iterable[str] | None = None,
+    compare: bool = True,
+) -> pd.DataFrame:
+    """List the pairs of genes and peaks, of which tables (``.var``) are given; see :func:`cis_pairs`.
+
+    ``compare`` looks whether they are of one genome build, which best is done before rare ones are left out.
+    """
     check_options(window, anchor, overlap)
-    rna, atac = get_modality(mdata, "rna"), get_modality(mdata, "atac")
-    refuse_equal_names(rna.var_names, "gene", "rna")
-    refuse_equal_names(atac.var_names, "peak", "atac")
-    peaks = check_intervals(atac.var, what="atac.var")
-    _, loci = loci_of(rna.var, genes, match=match, only=only)
+    refuse_equal_names(rna.index, "gene", "rna")
+    refuse_equal_names(atac.index, "peak", "atac")
+    peaks = check_intervals(atac, what="atac.var")
+    wanted = wanted_genes(rna.index, only)
+    matches, loci = loci_of(rna, genes, match=match, wanted=wanted, places=peaks, what="peak")
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
+    say_what_is_absent(rna, genes, matches, wanted=wanted, n_pairs=len(pairs))
+    if compare:
+        warn_of_build(peaks, loci, genes, rna, what="peak", said=build_said(atac))
     if pairs.empty:
         raise InputError(why_none(loci, peaks, window=window, anchor=anchor, overlap=overlap))
-    warn_of_build(peaks, loci)
     without = len(np.unique(loci["position"])) - pairs["gene"].nunique()
     log.info(
         "%d pairs of %d genes and %d peaks within %d bp of the %s; %d genes have no peak there",
@@ -108,37 +142,46 @@ def cis_pairs(
     )
     return pd.DataFrame(
         {
-            "gene": rna.var_names.to_numpy(dtype=object)[pairs["gene"]],
-            "peak": atac.var_names.to_numpy(dtype=object)[pairs["peak"]],
+            "gene": rna.index.to_numpy(dtype=object)[pairs["gene"]],
+            "peak": atac.index.to_numpy(dtype=object)[pairs["peak"]],
             "distance": pairs["distance"].to_numpy(),
         }
     )
 
 
+def _is_located(mdata: MuData) -> bool:
+    """Tell whether peaks have columns of coordinates, and names of genes are unique."""
+    return {"chrom", "start", "end"} <= set(mdata["atac"].var.columns) and mdata["rna"].var_names.is_unique
+
+
 def loci_of(
-    var: pd.DataFrame, genes: pd.DataFrame, *, match: Literal["gene_id", "name"] | None, only: Iterable[str] | None
+    var: pd.DataFrame,
+    genes: pd.DataFrame,
+    *,
+    match: Literal["gene_id", "name"] | None,
+    wanted: NDArray[np.bool_],
+    places: pd.DataFrame,
+    what: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Find the loci of the genes of the data, or of ``only`` some, in an annotation.
+    """Find the loci of the genes of the data, if they are ``wanted``, in an annotation.
 
     Gives the rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
-    ``strand`` and ``position``, that of the gene in the data.
+    ``strand`` and ``position``, that of the gene in the data. Chromosomes are named as in ``places``, with which the
+    loci are to be paired; ``what`` says what these are. What has no partner there is logged.
     """
     loci = check_intervals(genes, what="the annotation")
     matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
-    if only is not None:
-        matches = matches[matches["gene"].isin(_positions_of(var.index, only))]
-    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
-    return matches, loci.reset_index(drop=True)
-
-
-def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
-    """Refuse names of features that occur twice."""
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique()
-        raise InputError(
-            f"{len(twice)} {what} names occur more than once: {first_few(twice)}. Expected unique names: call "
-            f"mdata[{modality!r}].var_names_make_unique()"
+    matches = matches[wanted[matches["gene"]]]
+    several = var.index[np.flatnonzero(np.bincount(matches["gene"], minlength=len(var)) > 1)]
+    if len(several):
+        log.info(
+            "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
         )
+    loci["chrom"] = as_named_by(loci["chrom"], places["chrom"])
+    everything = loci["chrom"]
+    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
+    say_what_is_alone(loci["chrom"], everything, places["chrom"], what=what)
+    return matches, loci.reset_index(drop=True)
 
 
 def _anchors(loci: pd.DataFrame, anchor: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -179,55 +222,6 @@ def near(loci: pd.DataFrame, peaks: pd.DataFrame, *, window: int, anchor: str, o
     # Ties of opposite sign go to the downstream one, so that the order of the annotation does not matter.
     order = np.lexsort((-pairs["distance"], pairs["distance"].abs(), pairs["peak"], pairs["gene"]))
     return pairs.iloc[order].drop_duplicates(["gene", "peak"], ignore_index=True)
-
-
-def check_options(window: int, anchor: str, overlap: str) -> None:
-    """Refuse options of pairs that have an impossible value."""
-    if isinstance(window, bool) or window != int(window) or window < 0:
-        raise OptionError(f"window is {window!r}, expected a whole number of bp, 0 or more")
-    if anchor not in ("body", "tss"):
-        raise OptionError(f"anchor is {anchor!r}, expected 'body' or 'tss'")
-    if overlap not in ("any", "center"):
-        raise OptionError(f"overlap is {overlap!r}, expected 'any' or 'center'")
-
-
-def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
-    """Take the columns chrom, start, end, strand of a table, with plain types; impossible intervals are refused."""
-    if lacking := [name for name in ("chrom", "start", "end") if name not in table]:
-        raise MissingKeyError(
-            f"{what} has no column {first_few(lacking)}, found {first_few(table.columns, most=8) or 'none'}: "
-            "scanlink.io reads them from peak names such as 'chr1:100-600' and from GTF or BED"
-        )
-    bounds = {name: pd.to_numeric(table[name], errors="coerce") for name in ("start", "end")}
-    bad = bounds["start"].isna() | bounds["end"].isna() | (bounds["start"] < 0) | (bounds["start"] >= bounds["end"])
-    bad |= table["chrom"].isna()
-    if bad.any():
-        row = table[bad].iloc[0]
-        raise InputError(
-            f"{what}: {int(bad.sum())} of {len(table)} intervals are impossible, the first {row['chrom']}:"
-            f"{row['start']}-{row['end']}. Expected a chromosome and 0 <= start < end (0-based, half-open)"
-        )
-    strand = table["strand"].astype(str) if "strand" in table else pd.Series(".", index=table.index)
-    return pd.DataFrame(
-        {
-            "chrom": table["chrom"].astype(str).to_numpy(dtype=object),
-            "start": bounds["start"].to_numpy(dtype=np.int64),
-            "end": bounds["end"].to_numpy(dtype=np.int64),
-            "strand": strand.to_numpy(dtype=object),
-        }
-    )
-
-
-def _positions_of(names: pd.Index, only: Iterable[str]) -> np.ndarray:
-    """Find the positions of the genes of ``only``."""
-    wanted = pd.Index([only] if isinstance(only, str) else list(only))
-    positions = names.get_indexer(wanted)
-    if (positions < 0).any():
-        absent = wanted[positions < 0]
-        raise MissingKeyError(
-            f"{len(absent)} of {len(wanted)} genes of `only` are not in the data: {first_few(absent)}"
-        )
-    return positions
 
 
 def why_none(

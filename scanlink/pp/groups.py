@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 
-__all__ = ["cluster_codes", "group_members", "group_names"]
+__all__ = ["ALL_CELLS", "cluster_codes", "group_members", "group_names", "type_columns"]
 
 log = logging.getLogger("scanlink")
+
+# Name of the one group of a run without groups.
+ALL_CELLS = "all"
+# What a column of cell types has: so many levels, and cells enough in each.
+_FEWEST, _MOST, _CELLS_A_LEVEL = 2, 60, 10
+# How its name tends to read, in lower case.
+_TYPE_NAMES = ("celltype", "cell_type", "cell.type", "leiden", "louvain", "cluster", "predicted", "annotation", "ident")
 
 
 def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
@@ -23,6 +30,20 @@ def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
     return None if groups is None else tuple(map(str, groups))
 
 
+def type_columns(cells: pd.DataFrame) -> list[str]:
+    """List the columns that may hold cell types: texts or categories of 2 to 60 levels, and clusters by their name."""
+    likely: list[str] = []
+    possible: list[str] = []
+    for column in map(str, cells.columns):
+        values = cells[column].dropna()
+        named = any(name in column.lower() for name in _TYPE_NAMES)
+        if not named and (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
+            continue
+        if _FEWEST <= values.nunique() <= min(_MOST, values.size // _CELLS_A_LEVEL):
+            (likely if named else possible).append(column)
+    return likely + possible
+
+
 def group_members(
     cells: pd.DataFrame, groupby: str | None, groups: tuple[str, ...] | None
 ) -> dict[str, NDArray[np.int32]]:
@@ -30,7 +51,7 @@ def group_members(
     if groupby is None:
         if groups is not None:
             raise InputError(f"groups {first_few(groups)} were named without the column to find them in: give groupby")
-        return {"all": np.arange(len(cells), dtype=np.int32)}
+        return {ALL_CELLS: np.arange(len(cells), dtype=np.int32)}
     if groupby not in cells.columns:
         raise MissingKeyError(
             f"no column {groupby!r} in the table of cells to group by; its columns are "

@@ -9,41 +9,47 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.chunks import is_backed
 from scanlink.io.guides import NON_TARGETING
-from scanlink.io.raw_counts import check_counts
-from scanlink.pp.modalities import get_modality, target_names
+from scanlink.io.raw_counts import Layer, check_counts
+from scanlink.pp.door import SCREEN_KEYS, Entered, Screen, enter
+from scanlink.pp.guide_mixture import mixture_thresholds
+from scanlink.pp.modalities import target_names
 from scanlink.stats.perturbation import perturbation_probability
-from scanlink.stats.umi_mixture import fit_umi_mixture
 
 __all__ = ["assign_guides", "guide_calls", "guide_counts", "perturbation"]
 
 log = logging.getLogger("scanlink")
 
 _THRESHOLD = 5
-# Of fewer positive cells no mixture is fitted.
-_FEWEST_CELLS = 50
 
 
 def assign_guides(
-    mdata: MuData, method: Literal["threshold", "mixture"] = "threshold", *, threshold: int = _THRESHOLD
+    mdata: Screen,
+    method: Literal["threshold", "mixture"] = "threshold",
+    *,
+    threshold: int = _THRESHOLD,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> None:
     """Choose for each guide the least number of UMIs that counts as present.
 
     Parameters
     ----------
     mdata
-        A screen, with ``guide``. Changed in place: ``mdata["guide"].var["threshold"]`` is set, or replaced.
+        A screen, with guides. Changed in place: ``threshold`` of their table (``.var``) is set, or replaced.
     method
         ``"threshold"``: the same for all guides. ``"mixture"``: for each guide the least count from which on it rather
         comes from a cell that expresses it than from ambient RNA.
     threshold
         UMIs for ``method="threshold"``, and for ``"mixture"`` where even all guides together show no two components.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Raises
     ------
@@ -80,7 +86,8 @@ def assign_guides(
         raise OptionError(f"method is {method!r}, expected 'threshold' or 'mixture'")
     if isinstance(threshold, bool) or threshold != int(threshold) or threshold < 1:
         raise OptionError(f"threshold is {threshold!r}, expected a whole number of UMIs, at least 1")
-    guide = get_modality(mdata, "guide")
+    entered = _guides(mdata, layer=layer, rna_key=rna_key, guide_key=guide_key)
+    guide = entered.data["guide"]
     counts = _by_guide(guide)
     if not counts.nnz:
         raise InputError(f"guide has {guide.n_obs} cells and {guide.n_vars} guides, but no count above 0")
@@ -92,8 +99,9 @@ def assign_guides(
     elif method == "threshold":
         least = np.full(guide.n_vars, int(threshold), dtype=np.int64)
     else:
-        least = _mixtures(counts, guide.var_names, int(threshold))
+        least = mixture_thresholds(counts, guide.var_names, int(threshold))
     guide.var["threshold"] = least
+    entered.give_back(guide=["threshold"])
     called = _called(counts, least)
     kept = int(called.sum())
     log.info(
@@ -109,18 +117,27 @@ def assign_guides(
         )
 
 
-def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
+def _guides(mdata: Screen, **places: Any) -> Entered:
+    """Take in a screen, or guides alone, of which only counts of guides are read."""
+    return enter(mdata, modalities=SCREEN_KEYS, optional=("rna",), counts=("guide",), **places)
+
+
+def guide_calls(
+    mdata: Screen, *, layer: Layer = None, rna_key: str | None = None, guide_key: str | None = None
+) -> NDArray[np.bool_]:
     """Tell which guides each cell holds: counts at or above the guide's threshold.
 
     Parameters
     ----------
     mdata
-        A screen. Where ``mdata["guide"].var`` has no ``threshold``, it is 5 UMIs, or 1 if the guides are 0/1 calls.
+        A screen. Where the table of guides has no ``threshold``, it is 5 UMIs, or 1 if the guides are 0/1 calls.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(n_cells, n_guides)``.
+        Shape ``(n_cells, n_guides)``; the cells that have genes and guides, in the order of the genes' cells.
 
     Raises
     ------
@@ -129,15 +146,14 @@ def guide_calls(mdata: MuData) -> NDArray[np.bool_]:
     MissingKeyError
         If there is no modality ``guide``.
     """
-    guide = get_modality(mdata, "guide")
+    guide = _guides(mdata, layer=layer, rna_key=rna_key, guide_key=guide_key).data["guide"]
     counts = _by_guide(guide)
     calls: NDArray[np.bool_] = counts.toarray() >= _thresholds(guide, counts)
     return calls
 
 
-def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def guide_counts(guide: AnnData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count each cell's guides at or above their threshold, and the UMIs of all. Shape ``(n_cells,)`` both."""
-    guide = get_modality(mdata, "guide")
     counts = _by_guide(guide)
     least = _thresholds(guide, counts)
     present = counts.data >= np.repeat(least, np.diff(counts.indptr))
@@ -145,24 +161,35 @@ def guide_counts(mdata: MuData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.bincount(counts.indices[present], minlength=guide.n_obs), umis.astype(np.int64)
 
 
-def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None = None) -> NDArray[np.float64]:
+def perturbation(
+    mdata: Screen,
+    target: str,
+    *,
+    missing_efficiency: float | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
+) -> NDArray[np.float64]:
     """Compute the probability that a target is perturbed in each cell.
 
     Parameters
     ----------
     mdata
-        A screen, with ``target`` in ``mdata["guide"].var`` and, if known, ``efficiency`` (0 to 1) and ``threshold``
+        A screen, with ``target`` in the table of guides and, if known, ``efficiency`` (0 to 1) and ``threshold``
         (UMIs; where it is absent, 5, or 1 if the guides are 0/1 calls).
     target
         Its name.
     missing_efficiency
         Efficiency of guides that have none. None: the median of the others with a target, or 1 if none is known.
         GLiMMIRS takes 0.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
     numpy.ndarray
-        ``x_i = 1 - prod_g (1 - G_gi eff_g)`` over the guides g of the target. Shape ``(n_cells,)``, 0 to 1.
+        ``x_i = 1 - prod_g (1 - G_gi eff_g)`` over the guides g of the target. Shape ``(n_cells,)``, 0 to 1; cells as
+        in :func:`scanlink.pp.guide_calls`.
 
     Raises
     ------
@@ -190,7 +217,8 @@ def perturbation(mdata: MuData, target: str, *, missing_efficiency: float | None
     """
     if missing_efficiency is not None and not 0 <= missing_efficiency <= 1:
         raise OptionError(f"missing_efficiency is {missing_efficiency!r}, expected a number from 0 to 1, or None")
-    guide = get_modality(mdata, "guide")
+    places = {"layer": layer, "rna_key": rna_key, "guide_key": guide_key}
+    guide = _guides(mdata, **places).data["guide"]
     names = target_names(guide.var)
     guides = np.flatnonzero(names == target)
     if not guides.size:
@@ -245,43 +273,6 @@ def _efficiencies(guide: AnnData, names: NDArray[Any], missing: float | None) ->
         measured = efficiency[(names != NON_TARGETING) & ~np.isnan(efficiency)]
         missing = float(np.median(measured)) if measured.size else 1.0
     return np.where(np.isnan(efficiency), missing, efficiency)
-
-
-def _mixtures(counts: sparse.csc_matrix, names: pd.Index, otherwise: int) -> NDArray[np.int64]:
-    """Find the threshold of each guide: its own, that of all guides together, or ``otherwise``."""
-    of_guides = np.split(counts.data, counts.indptr[1:-1])
-    own = [_mixture(values) if values.size >= _FEWEST_CELLS else None for values in of_guides]
-    pooled = _mixture(counts.data)
-    without = np.array([threshold is None for threshold in own])
-    if pooled is None and without.any():
-        log.warning(
-            "the counts of all guides together do not fall into background and signal; %d guides without a fit of "
-            "their own take the threshold %d: %s",
-            int(without.sum()),
-            otherwise,
-            first_few(names[without]),
-        )
-        pooled = otherwise
-    elif without.any():
-        few = sum(values.size < _FEWEST_CELLS for values in of_guides)
-        log.info(
-            "%d guides take the threshold of all guides together (%d): %d with fewer than %d positive cells, %d "
-            "without two components: %s",
-            int(without.sum()),
-            pooled,
-            few,
-            _FEWEST_CELLS,
-            int(without.sum()) - few,
-            first_few(names[without]),
-        )
-    least = np.array([pooled if threshold is None else threshold for threshold in own], dtype=np.int64)
-    spread = ", ".join(f"{n} guides {value}" for value, n in zip(*np.unique(least, return_counts=True), strict=True))
-    log.info("thresholds by mixture, UMIs: %s", spread)
-    return least
-
-
-def _mixture(values: NDArray[np.int32]) -> int | None:
-    return fit_umi_mixture(*np.unique(values, return_counts=True)).threshold
 
 
 def _no_target(target: str, names: NDArray[Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,9 +12,13 @@ from mudata import MuData
 
 from scanlink.errors import OptionError
 from scanlink.io.chunks import iter_chunks
-from scanlink.pp.modalities import check_piece, get_modality
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import ANY, enter
+from scanlink.pp.modalities import check_piece
 
 __all__ = ["highly_variable_genes"]
+
+_COLUMNS = ("highly_variable", "means", "dispersions", "dispersions_norm")
 
 log = logging.getLogger("scanlink")
 
@@ -27,6 +31,9 @@ def highly_variable_genes(
     min_mean: float = 0.0125,
     max_mean: float = 3.0,
     min_disp: float = 0.5,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> None:
     """Mark highly variable genes by the mean-variance method (MVP).
 
@@ -45,6 +52,8 @@ def highly_variable_genes(
         Limits of the mean, on the scale of log(1 + x).
     min_disp
         Smallest standardised dispersion.
+    layer, rna_key, atac_key
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both modalities count.
 
     Raises
     ------
@@ -70,7 +79,9 @@ def highly_variable_genes(
     """
     if flavor != "mvp":
         raise OptionError(f"flavor is {flavor!r}, expected 'mvp' (scanpy's 'seurat')")
-    rna = get_modality(mdata, "rna")
+    places: dict[str, Any] = {"layer": layer, "rna_key": rna_key, "atac_key": atac_key}
+    entered = enter(mdata, modalities=ANY, optional=ANY[1:], counts=("rna",), **places)
+    rna = entered.data["rna"]
     if n_top is not None and not 1 <= n_top <= rna.n_vars:
         raise OptionError(f"n_top is {n_top}, expected a number from 1 to the {rna.n_vars} genes of the data, or None")
     try:
@@ -91,6 +102,7 @@ def highly_variable_genes(
     sc.pp.highly_variable_genes(
         copy, flavor="seurat", n_top_genes=n_top, min_mean=min_mean, max_mean=max_mean, min_disp=min_disp
     )
-    for name in ("highly_variable", "means", "dispersions", "dispersions_norm"):
+    for name in _COLUMNS:
         rna.var[name] = copy.var[name].to_numpy()
+    entered.give_back(rna=_COLUMNS)
     log.info("%d of %d genes are highly variable", int(copy.var["highly_variable"].sum()), rna.n_vars)

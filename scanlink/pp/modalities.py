@@ -24,11 +24,6 @@ def get_modality(mdata: MuData, name: str) -> AnnData:
             f"expected a MuData with modalities 'rna' and {'guide' if name == 'guide' else 'atac'!r}, found "
             f"{type(mdata).__name__}: read it with scanlink.io.read{'_screen' if name == 'guide' else ''}"
         )
-    if name == "guide" and name not in modalities:
-        raise MissingKeyError(
-            f"no modality 'guide' in the data, found {first_few(modalities) or 'none'}: a CRISPR screen has 'rna' "
-            "(genes) and 'guide' (guides); read it with scanlink.io.read_screen"
-        )
     if name not in modalities:
         raise MissingKeyError(
             f"no modality {name!r} in the data, found {first_few(modalities) or 'none'}: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 from mudata import MuData
 
 from scanlink.errors import InputError, OptionError, first_few
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.column_names import by_other_name
+from scanlink.pp.door import SCREEN_KEYS, Multiome, Screen, enter
 from scanlink.pp.guide_assignment import guide_counts
-from scanlink.pp.modalities import get_modality
 from scanlink.pp.survey import MITO_PREFIX, Survey, mitochondrial
 
 __all__ = ["qc", "screen_qc"]
@@ -26,36 +29,49 @@ _OF_SCREEN = {**_OF_GENES, "guide_count": "guide", "guide_UMI": "guide"}
 
 
 def qc(
-    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
+    mdata: Multiome,
+    *,
+    mito_prefix: Iterable[str] = MITO_PREFIX,
+    overwrite: bool = False,
+    survey: Survey | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
 ) -> None:
     """Add to ``mdata.obs`` the covariates that it lacks.
 
     ``nUMI``: UMIs of the cell over all genes in the data. ``percent.mito``: percentage of them (0 to 100) in
     mitochondrial genes. ``nCount_ATAC``: fragments (or cuts, whatever the data count) in peaks. ``nFeature_RNA``,
     ``nFeature_ATAC``: genes and peaks that are not zero. Call it before genes are filtered, or the totals are of what
-    is left.
+    is left. Where a column is missing and scanpy's or Seurat's is there (``total_counts``, ``n_genes_by_counts``,
+    ``pct_counts_mt``, ``nCount_RNA``, ``percent.mt``), that is taken for it, with a warning.
 
     Parameters
     ----------
     mdata
         The dataset; may be backed, the matrices are read piece by piece.
     mito_prefix
-        How the names of mitochondrial genes begin. If no gene is mitochondrial, ``percent.mito`` is not made, with a
-        warning.
+        How the names of mitochondrial genes begin, or their symbols in ``rna.var["symbol"]``, ``["gene_name"]`` or
+        ``["gene_symbols"]``. If no gene is mitochondrial, ``percent.mito`` is not made, with a warning.
     overwrite
         Replace columns that exist. By default they are checked and stay: those of a provider, who has seen all genes,
         are better than those of a subset. ``percent.mito`` is taken of the ``nUMI`` that is there.
+        A depth below the sum of the counts, as a logarithm is, is told.
     survey
         The sums, if there are other uses for them as well; None makes a pass over the counts.
+    layer
+        Layer with the raw counts instead of ``X``: a name, or a mapping from ``"rna"`` and ``"atac"`` to one each.
+    rna_key, atac_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``atac``, and names such as ``gex`` and ``peaks``.
 
     Raises
     ------
     InputError
         If an existing column is not numeric, or has missing or negative values, or a matrix does not hold counts.
     MissingKeyError
-        If a modality is not there.
+        If a modality or the layer is not there.
     OptionError
-        If ``survey`` was made with another ``mito_prefix``.
+        If ``survey`` was made with another ``mito_prefix``, or several modalities may be meant.
 
     Examples
     --------
@@ -65,19 +81,27 @@ def qc(
     >>> sorted(mdata.obs.columns)
     ['batch', 'celltype', 'donor', 'nCount_ATAC', 'nFeature_ATAC', 'nFeature_RNA', 'nUMI', 'percent.mito']
     """
-    for name in ("rna", "atac"):
-        get_modality(mdata, name)
-    wanted = list(_OF_MULTIOME) if overwrite else _missing_columns(mdata, _OF_MULTIOME)
-    sums = _checked_survey(survey, mdata, mito_prefix)
-    _add_rna(mdata, sums, wanted)
+    entered = enter(mdata, layer=layer, rna_key=rna_key, atac_key=atac_key)
+    data = entered.data
+    sums = _checked_survey(survey, data, mito_prefix)
+    wanted = list(_OF_MULTIOME) if overwrite else _missing_columns(data, _OF_MULTIOME, sums)
+    _add_rna(data, sums, wanted)
     if {"nCount_ATAC", "nFeature_ATAC"} & set(wanted):
         peaks = sums["atac"]
-        _set_columns(mdata, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
-    _warn_of_empty_cells(mdata)
+        _set_columns(data, {"nCount_ATAC": peaks.total, "nFeature_ATAC": peaks.seen}, wanted)
+    _warn_of_empty_cells(data)
+    entered.give_back(_OF_MULTIOME, replace=wanted)
 
 
 def screen_qc(
-    mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, overwrite: bool = False, survey: Survey | None = None
+    mdata: Screen,
+    *,
+    mito_prefix: Iterable[str] = MITO_PREFIX,
+    overwrite: bool = False,
+    survey: Survey | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> None:
     """Add to ``mdata.obs`` the covariates of a screen that it lacks.
 
@@ -91,8 +115,12 @@ def screen_qc(
         The screen; counts of genes may be backed, they are read piece by piece. Where the guides have no threshold yet,
         it is 5 UMIs, or 1 if they are 0/1 calls.
     mito_prefix, overwrite, survey
-        As in :func:`scanlink.pp.qc`. Mitochondrial genes are also known by their symbols in ``rna.var["symbol"]``; a
+        As in :func:`scanlink.pp.qc`; a
         ``guide_count`` or ``guide_UMI`` that stays and is not what the counts say is told; the survey is of ``rna``.
+    layer
+        Layer with the raw counts instead of ``X``: a name, or a mapping from ``"rna"`` and ``"guide"`` to one each.
+    rna_key, guide_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``guide``, and names such as ``gex`` and ``grna``.
 
     Raises
     ------
@@ -112,30 +140,31 @@ def screen_qc(
     >>> {name: mdata.obs[name].round(1).tolist() for name in ("nUMI", "percent.mito", "guide_count", "guide_UMI")}
     {'nUMI': [3, 6], 'percent.mito': [0.0, 33.3], 'guide_count': [1, 2], 'guide_UMI': [8, 15]}
     """
-    for name in ("rna", "guide"):
-        get_modality(mdata, name)
-    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(mdata, _OF_SCREEN)
-    sums = _checked_survey(survey, mdata, mito_prefix, modalities=("rna",), symbols=True)
-    _add_rna(mdata, sums, wanted)
-    called, umis = guide_counts(mdata)
+    entered = enter(mdata, modalities=SCREEN_KEYS, layer=layer, rna_key=rna_key, guide_key=guide_key)
+    data = entered.data
+    sums = _checked_survey(survey, data, mito_prefix, modalities=("rna",))
+    wanted = list(_OF_SCREEN) if overwrite else _missing_columns(data, _OF_SCREEN, sums)
+    _add_rna(data, sums, wanted)
+    called, umis = guide_counts(data["guide"])
     columns = {"guide_count": called, "guide_UMI": umis}
-    _set_columns(mdata, columns, wanted)
+    _set_columns(data, columns, wanted)
     for name, values in columns.items():
-        if other := int((mdata.obs[name].to_numpy(dtype=float) != values).sum()):
+        if other := int((data.obs[name].to_numpy(dtype=float) != values).sum()):
             log.warning(
                 "%s in obs is kept as it is, but by the guides in the data it is another number in %d of %d cells: "
                 "made with other thresholds, or of more guides? overwrite=True computes it anew",
                 name,
                 other,
-                mdata.n_obs,
+                data.n_obs,
             )
-    _warn_of_empty_cells(mdata)
+    _warn_of_empty_cells(data)
+    entered.give_back(_OF_SCREEN, replace=wanted)
     bare = int((called == 0).sum())
     log.info(
         "%d of %d cells hold no guide, the others %.1f on average",
         bare,
-        mdata.n_obs,
-        called.sum() / max(mdata.n_obs - bare, 1),
+        data.n_obs,
+        called.sum() / max(data.n_obs - bare, 1),
     )
 
 
@@ -149,8 +178,11 @@ def _checked_survey(survey: Survey | None, mdata: MuData, mito_prefix: Iterable[
     return survey
 
 
-def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
-    """List the columns of cells that are not there yet, of those for a modality each; those there are checked."""
+def _missing_columns(mdata: MuData, columns: Mapping[str, str], sums: Survey) -> list[str]:
+    """List the columns of cells that are not there yet, of those for a modality each; those there are checked.
+
+    Those that are there under another name, and not below the ``sums``, are taken over.
+    """
     wanted = []
     for column, modality in columns.items():
         if column in mdata.obs:
@@ -159,38 +191,54 @@ def _missing_columns(mdata: MuData, columns: Mapping[str, str]) -> list[str]:
             values = mdata[modality].obs[column].reindex(mdata.obs_names)
             _check_column(values, f"mdata[{modality!r}].obs[{column!r}]")
             mdata.obs[column] = values
+        elif (values := by_other_name(mdata, column, least=partial(_least, sums, column, modality))) is not None:
+            mdata.obs[column] = values
         else:
             wanted.append(column)
     return wanted
 
 
+def _least(sums: Survey, column: str, modality: str) -> np.ndarray:
+    of_modality = sums[modality]
+    return of_modality.seen if column.startswith("nFeature") else of_modality.total
+
+
 def _add_rna(mdata: MuData, survey: Survey, wanted: list[str]) -> None:
     """Add the columns of the genes' counts, as far as they are wanted; if none is, no pass is made for them."""
-    if not _OF_GENES.keys() & set(wanted):
+    if not _OF_GENES.keys() & set(wanted) and _is_whole(mdata.obs["nUMI"]):
         return
     rna, sums = mdata["rna"], survey["rna"]
     total = sums.total
     _set_columns(mdata, {"nUMI": total, "nFeature_RNA": sums.seen}, wanted)
-    if "percent.mito" not in wanted:
-        return
-    if not mitochondrial(rna.var, survey.mito_prefix, symbols=survey.symbols).any():
-        log.warning(
-            "percent.mito is not made: none of %d genes begins with %s; give mito_prefix, or the column itself",
-            rna.n_vars,
-            first_few(survey.mito_prefix),
-        )
-        return
     whole = mdata.obs["nUMI"].to_numpy(dtype=float)
     if lower := int((whole < total).sum()):
         # Such as a column that is logged, or counted in thousands: no percentage can be taken of it.
         log.warning(
-            "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); percent.mito is taken "
-            "of the sum",
+            "nUMI in obs is below the sum of the counts in %d of %d cells (is it logged?); the log of it in a formula "
+            "is not the log of the depth. overwrite=True computes it anew",
             lower,
             mdata.n_obs,
         )
         whole = total.astype(float)
+    if "percent.mito" not in wanted:
+        return
+    if not mitochondrial(rna.var, survey.mito_prefix).any():
+        log.warning(
+            "percent.mito is not made: none of %d genes begins with %s. Give mito_prefix= (input.mito_prefix in "
+            "run.yaml) or the column percent.mito itself, or leave percent.mito out of the formula; the genes are such "
+            "as %s",
+            rna.n_vars,
+            first_few(survey.mito_prefix, most=3),
+            first_few(rna.var_names, most=3),
+        )
+        return
     _set_columns(mdata, {"percent.mito": 100 * sums.mito / np.maximum(whole, 1)}, wanted)
+
+
+def _is_whole(depth: pd.Series) -> bool:
+    """Tell whether a depth is counts: a logarithm is whole in no data, and needs no pass over them to be known."""
+    values = depth.to_numpy(dtype=float)
+    return bool((values == np.floor(values)).all())
 
 
 def _set_columns(mdata: MuData, columns: dict[str, np.ndarray], wanted: list[str]) -> None:

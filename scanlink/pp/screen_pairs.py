@@ -12,10 +12,15 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
+from scanlink.io.genomes import FAR
 from scanlink.io.guides import NON_TARGETING
-from scanlink.pp.annotation import strip_version
-from scanlink.pp.genome import check_intervals, check_options, loci_of, near, refuse_equal_names, why_none
-from scanlink.pp.modalities import get_modality, target_names
+from scanlink.io.unknown_names import why_unknown
+from scanlink.pp.annotation import say_what_is_absent, strip_version, wanted_genes
+from scanlink.pp.build import build_said, warn_of_build
+from scanlink.pp.door import SCREEN_KEYS, Screen, are_described, enter
+from scanlink.pp.genome import loci_of, near, why_none
+from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
+from scanlink.pp.modalities import target_names
 
 __all__ = ["screen_pairs"]
 
@@ -23,10 +28,12 @@ log = logging.getLogger("scanlink")
 
 # Wider than any chromosome.
 _ANYWHERE = 1 << 40
+# Targets that are called as a gene and have a place, from which on it counts that most of them are far from its TSS.
+_FEWEST_NAMED = 3
 
 
 def screen_pairs(
-    mdata: MuData,
+    mdata: Screen,
     genes: pd.DataFrame,
     *,
     window: int = 1_000_000,
@@ -34,6 +41,8 @@ def screen_pairs(
     overlap: Literal["any", "center"] = "any",
     match: Literal["gene_id", "name"] | None = None,
     only: Iterable[str] | None = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
 ) -> pd.DataFrame:
     """List the targets near each gene, and the targets that are a gene's own promoter.
 
@@ -53,6 +62,8 @@ def screen_pairs(
     match, only
         How genes of the data are found in the annotation, and names of those wanted: as in
         :func:`scanlink.pp.cis_pairs`.
+    rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
 
     Returns
     -------
@@ -92,13 +103,15 @@ def screen_pairs(
     1  NOC2L  NOC2L         9  positive_control
     """
     check_options(window, anchor, overlap)
-    rna, guide = get_modality(mdata, "rna"), get_modality(mdata, "guide")
+    data = enter(mdata, modalities=SCREEN_KEYS, counts=(), rna_key=rna_key, guide_key=guide_key, fits=_fits).data
+    rna, guide = data["rna"], data["guide"]
     refuse_equal_names(rna.var_names, "gene", "rna")
     targets = _targets(guide.var)
     placed = targets["chrom"].notna().to_numpy()
     at = np.flatnonzero(placed)
     places = check_intervals(targets[placed], what="guide.var")
-    matches, loci = loci_of(rna.var, genes, match=match, only=only)
+    wanted = wanted_genes(rna.var_names, only)
+    matches, loci = loci_of(rna.var, genes, match=match, wanted=wanted, places=places, what="target")
     pairs = near(loci, places, window=window, anchor=anchor, overlap=overlap).assign(kind="discovery")
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")
@@ -109,7 +122,10 @@ def screen_pairs(
         table["target"] = positions[table["peak"].to_numpy(dtype=np.int64)]
     alike = alike.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
     control = pd.concat([alike, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
-    _report(alike, pairs, targets, window)
+    say_what_is_absent(rna.var, genes, matches, wanted=wanted, n_pairs=len(pairs))
+    warn_of_build(places, loci, genes, rna.var, what="target", said=build_said(guide.var, rna.var))
+    known = [genes[name].dropna() for name in ("gene", "gene_id") if name in genes]
+    _report(alike, pairs, targets, window, names=[*rna.var_names, *pd.concat(known)])
     joined = pd.concat([control.assign(kind="positive_control"), pairs[["gene", "target", "distance", "kind"]]])
     joined = joined.drop_duplicates(["gene", "target"]).sort_values(["gene", "target"], ignore_index=True)
     placeless_or_named = ~placed
@@ -134,6 +150,11 @@ def screen_pairs(
             "kind": joined["kind"].to_numpy(dtype=object),
         }
     )
+
+
+def _fits(mdata: MuData) -> bool:
+    """Tell whether targets and places have our names, and names of genes are unique."""
+    return are_described(mdata) and mdata["rna"].var_names.is_unique
 
 
 def _targets(var: pd.DataFrame) -> pd.DataFrame:
@@ -168,20 +189,29 @@ def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame,
     return every.merge(named, on="name", how="inner")[["gene", "target"]].drop_duplicates(ignore_index=True)
 
 
-def _report(alike: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, window: int) -> None:
+def _report(alike: pd.DataFrame, pairs: pd.DataFrame, targets: pd.DataFrame, window: int, *, names: list[str]) -> None:
     placed: NDArray[np.bool_] = targets["chrom"].notna().to_numpy()
     lost = targets.index[~placed & ~np.isin(np.arange(len(targets)), alike["target"])]
     if len(lost):
+        kinds = why_unknown(lost, names)
         log.warning(
-            "%d targets have no coordinates and no gene's name, and are in no pair: %s", len(lost), first_few(lost)
+            "%d targets have no coordinates and no gene's name, and are in no pair: %s%s",
+            len(lost),
+            first_few(lost),
+            f": {kinds}" if kinds else "",
         )
-    far = alike[placed[alike["target"]] & ~(alike["distance"].abs() <= window).to_numpy()]
+    at = alike[placed[alike["target"]]]
+    reach = window
+    # Few targets tell no build; but those that are called as genes are promoters, most of them.
+    if len(at) >= _FEWEST_NAMED and ((at["distance"].abs() > FAR) | at["distance"].isna()).mean() > 0.5:
+        reach = min(window, FAR)
+    far = at[~(at["distance"].abs() <= reach).to_numpy()]
     if len(far):
         log.warning(
             "%d targets that are called as a gene are not within %d bp of its TSS, or on another chromosome: %s. Are "
             "coordinates and annotation of the same genome build?",
             len(far),
-            window,
+            reach,
             first_few(targets.index[far["target"]]),
         )
     alone = np.setdiff1d(np.flatnonzero(placed), np.concatenate([pairs["target"], alike["target"]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,12 @@ from scanlink.store.make import counts_checks
 
 __all__ = ["MITO_PREFIX", "ModalitySums", "Survey", "mitochondrial"]
 
-MITO_PREFIX = ("MT-", "mt-", "MT.")
+# Of man, mouse, rat and fly, of names that R has made, and of references of two genomes.
+MITO_PREFIX = (
+    *("MT-", "mt-", "Mt-", "MT.", "mt:"),
+    *("GRCh38_MT-", "GRCh38-MT-", "GRCm39_mt-", "GRCm39-mt-", "mm10_mt-", "mm10-mt-", "hg19_MT-", "hg19-MT-"),
+    *("GRCh38___MT-", "GRCm39___mt-", "mm10___mt-", "hg19___MT-"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +47,10 @@ class Survey:
     mdata
         The dataset, in memory or on disk.
     mito_prefix
-        How the names of mitochondrial genes begin.
+        How the names of mitochondrial genes begin; where genes go by identifiers, those in ``rna.var["symbol"]``,
+        ``["gene_name"]`` or ``["gene_symbols"]``.
     modalities
         Which are read.
-    symbols
-        Look for mitochondrial genes in ``rna.var["symbol"]`` and ``["gene_name"]``, too, where genes go by identifiers.
 
     Raises
     ------
@@ -62,16 +67,17 @@ class Survey:
     """
 
     def __init__(
-        self,
-        mdata: MuData,
-        *,
-        mito_prefix: Iterable[str] = MITO_PREFIX,
-        modalities: Iterable[str] = ("rna", "atac"),
-        symbols: bool = False,
+        self, mdata: MuData, *, mito_prefix: Iterable[str] = MITO_PREFIX, modalities: Iterable[str] = ("rna", "atac")
     ) -> None:
-        self._mdata, self._modalities, self.symbols = mdata, tuple(modalities), symbols
+        self._mdata, self._modalities = mdata, tuple(modalities)
         self.mito_prefix = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
         self._found: dict[str, ModalitySums] = {}
+
+    def of(self, mdata: MuData) -> Survey:
+        """Give a survey of other data, with the same options."""
+        other = copy(self)
+        other._mdata, other._found = mdata, {}
+        return other
 
     def __getitem__(self, modality: str) -> ModalitySums:
         if not self._found:
@@ -87,10 +93,7 @@ class Survey:
             )
             for name, adata in data.items()
         }
-        mito = {
-            name: mitochondrial(adata.var, self.mito_prefix, symbols=self.symbols).astype(np.int64)
-            for name, adata in data.items()
-        }
+        mito = {name: mitochondrial(adata.var, self.mito_prefix).astype(np.int64) for name, adata in data.items()}
         checks = counts_checks(self._mdata, self._modalities)
         for name, chunk in iter_modalities({name: adata.X for name, adata in data.items()}):
             if not checks[name].look(chunk.block, chunk.rows, chunk.cols):
@@ -113,9 +116,9 @@ class Survey:
         return of_modality
 
 
-def mitochondrial(var: pd.DataFrame, prefix: tuple[str, ...], *, symbols: bool = False) -> np.ndarray:
-    """Tell which features are mitochondrial by their names, or also by their symbols. Shape ``(n_features,)``."""
-    columns = [name for name in ("symbol", "gene_name") if symbols and name in var]
+def mitochondrial(var: pd.DataFrame, prefix: tuple[str, ...]) -> np.ndarray:
+    """Tell which features are mitochondrial by their names or symbols. Shape ``(n_features,)``."""
+    columns = [name for name in ("symbol", "gene_name", "gene_symbols") if name in var]
     is_mitochondrial = np.zeros(len(var), dtype=bool)
     for texts in (var.index, *(var[name] for name in columns)):
         is_mitochondrial |= np.fromiter((str(text).startswith(prefix) for text in texts), dtype=bool, count=len(var))

@@ -33,7 +33,10 @@ def common(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Data: x.h5mu
     Groups: all cells as one group
     """
-    return in_words(options, ("Data", "input", _input), ("Genes", "genes", _genes), ("Groups", "groups", _groups))
+    yield from in_words(options, ("Data", "input", _input), ("Genes", "genes", _genes))
+    if (options.get("cells") or {}).get("query"):
+        yield "Cells", f"those of which this is true: {options['cells']['query']}"
+    yield from in_words(options, ("Groups", "groups", _groups))
 
 
 def in_words(
@@ -115,13 +118,16 @@ def inference_words(options: Mapping[str, Any], *, interaction: bool = False) ->
     name = str(options.get("p_value"))
     kind = PERMUTED_KINDS.get(name)
     text = name if kind is None else (kind.interaction if interaction else kind.effect).words
+    ladder = options.get("ladder") or "none"
+    boot = f"({_ladder_words(ladder)})" + (f", dispersion {options['theta']}" if "theta" in options else "")
     if name == "bootstrap":
-        text += f" ({_ladder_words(options.get('ladder'))})"
-        if "theta" in options:
-            text += f", dispersion {options['theta']}"
+        text += f" {boot}"
     elif name == "permutation":
         text += f" ({_ladder_words(options.get('permutations'), what='permutations')})"
-    if kind is not None and kind.resampled:
+    beside = name != "bootstrap" and ladder != "none"
+    if beside:
+        text += f"; beside it bootstrap of cells {boot}"
+    if beside or (kind is not None and kind.resampled):
         text += f", seed {options.get('seed')}"
     text += f"; robust errors {options.get('robust')}"
     if options.get("cluster"):

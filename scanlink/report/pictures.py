@@ -48,8 +48,11 @@ class Drawn:
 
 def draw(picture: Picture, folder: Path) -> Drawn:
     """Draw a picture and keep it in the folder; where there is nothing to draw, the page says so instead."""
+    from scanlink.pl._show import not_shown
+
     try:
-        made = picture.make()
+        with not_shown():
+            made = picture.make()
     except ScanlinkError as error:
         log.info("no picture %s: %s", picture.name, error)
         return Drawn(picture, reason=str(error))

@@ -198,8 +198,10 @@ def inference_methods(options: Mapping[str, Any], *, interaction: bool = False) 
     methods = []
     if options.get("family") == "negbin":
         methods.append(Method("Negative binomial regression, dispersion by maximum likelihood", ("negbin",)))
-    kind = PERMUTED_KINDS.get(str(options.get("p_value")))
-    if kind is not None:
+    names = [str(options.get("p_value"))]
+    if "bootstrap" not in names and options.get("ladder", "none") != "none":
+        names.append("bootstrap")
+    for kind in [PERMUTED_KINDS[name] for name in names if name in PERMUTED_KINDS]:
         wording = kind.interaction if interaction else kind.effect
         if wording.method:
             methods.append(Method(wording.method, wording.references))

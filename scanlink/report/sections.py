@@ -103,8 +103,9 @@ class Section:
     absent: Callable[[Run], str]
     # What was done beyond the false discovery rate, in order.
     methods: Callable[[Result], Iterable[Method]]
-    # Of table, alpha, and the reasons why groups have no rows: lines for the command line at the end of a run.
-    summary: Callable[[pd.DataFrame, float, Mapping[str, str]], Sequence[str]] = _nothing
+    # Of table, the options that say what is called (alpha, method; empty where nothing is), and the reasons why groups
+    # have no rows: lines for the command line at the end of a run.
+    summary: Callable[[pd.DataFrame, Mapping[str, Any], Mapping[str, str]], Sequence[str]] = _nothing
     # Columns of the table of called rows by group: by heading, "above" or "below" for effects above and below 0, or the
     # column of which different values are counted.
     by_group: Mapping[str, str] = field(default_factory=dict)

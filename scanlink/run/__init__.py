@@ -4,7 +4,7 @@ from scanlink.run.blocks import Block, cut
 from scanlink.run.compute import peak_mib
 from scanlink.run.driver import run_blocks, run_work
 from scanlink.run.local import SMALL_SECONDS, check_client, client_for
-from scanlink.run.lock import FolderLock
+from scanlink.run.lock import FolderLock, held_by
 from scanlink.run.parts import PartError, Parts
 from scanlink.run.plan import Arrays, Plan, write_plan
 from scanlink.run.work import RunStats, Work
@@ -22,6 +22,7 @@ __all__ = [
     "check_client",
     "client_for",
     "cut",
+    "held_by",
     "peak_mib",
     "run_blocks",
     "run_work",

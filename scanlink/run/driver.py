@@ -61,6 +61,7 @@ def run_work(
     retries: int = 2,
     problem: Callable[[], str | None] = lambda: None,
     then: Then | None = None,
+    completed: Callable[[Work, int], None] = lambda work, group: None,
 ) -> dict[Work, RunStats]:
     """Compute the blocks of some works whose parts are not there yet, and of the works that follow from their groups.
 
@@ -72,6 +73,8 @@ def run_work(
     of that group have their parts and these are seen here: found finished, or computed. It returns further works, or
     none, whose blocks are computed while those of other groups still are. The workers have something to do meanwhile,
     but nothing is sent to them: it may take seconds, not minutes.
+
+    ``completed(work, group)`` is called in the same way, before ``then``, for the groups of all works.
 
     Returns what was done for each work, in the order in which they became known. A group of which blocks were set aside
     is not gone on from, because what follows would be of a part of it only; ``unfollowed`` says so, and the same
@@ -90,7 +93,7 @@ def run_work(
         crew = Farm(client, order, retries=retries, problem=problem)
     job, dashboard = os.environ.get("SLURM_JOB_ID"), getattr(client, "dashboard_link", None)
     with Progress(pid=os.getpid(), job=job, dashboard=dashboard) as progress, crew:
-        driver = _Driver(crew, progress, accounts, then)
+        driver = _Driver(crew, progress, accounts, then, completed)
         driver.add(works)
         while crew.busy or driver.waiting:
             for event in crew.step(wait=not driver.ready):
@@ -106,8 +109,16 @@ def run_work(
 class _Driver:
     """What is known of the works, and where each group stands: open, ended, seen to be complete, closed."""
 
-    def __init__(self, crew: Farm | Here, progress: Progress, accounts: dict[Work, Account], then: Then | None) -> None:
-        self._crew, self._progress, self._accounts, self._then = crew, progress, accounts, then
+    def __init__(
+        self,
+        crew: Farm | Here,
+        progress: Progress,
+        accounts: dict[Work, Account],
+        then: Then | None,
+        completed: Callable[[Work, int], None],
+    ) -> None:
+        self._crew, self._progress, self._accounts = crew, progress, accounts
+        self._then, self._completed = then, completed
         # Ended groups whose parts are not all seen here, with the time when that is too late.
         self._ended: list[tuple[Account, int, float]] = []
         # Complete groups that something may follow from.
@@ -197,9 +208,12 @@ class _Driver:
 
     def _complete(self, account: Account, group: int) -> None:
         """Have a group followed whose parts are all seen here, or close it where nothing follows."""
+        failures = account.describe_failures(group)
+        if failures is None:
+            self._completed(account.work, group)
         if self._then is None or account.work.leaf:
             self._close(account, group)
-        elif failures := account.describe_failures(group):
+        elif failures is not None:
             account.stats.unfollowed[group] = failures
             log.info("group %d of %s is not gone on from: %s", group, account.work.parts.folder.name, failures)
             self._close(account, group)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scanlink.errors import RunError
 
-__all__ = ["FolderLock", "Owner"]
+__all__ = ["FolderLock", "Owner", "held_by"]
 
 log = logging.getLogger("scanlink")
 
@@ -195,6 +195,20 @@ class FolderLock:
             except OSError as error:
                 # For a while out of reach, perhaps; writing parts will tell if it is for good.
                 log.warning("the lock cannot be touched: %s", error)
+
+
+def held_by(folder: Path) -> tuple[str, int] | None:
+    """Tell which driver holds a folder, by its token, and when it last touched its lock (ns); None if none does.
+
+    One of this host that has ended holds nothing; whether one of another host lives, only further touches tell.
+    """
+    lock = FolderLock(folder)
+    current = lock._read()
+    owner, stamp = (None, 0) if current is None else current
+    if owner is None:
+        return None
+    here = (owner.host, owner.machine) == (lock._me.host, lock._me.machine)
+    return None if here and _started(owner.pid) != owner.started else (owner.token, stamp)
 
 
 def _started(pid: int) -> int:

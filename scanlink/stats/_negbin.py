@@ -16,8 +16,8 @@ import numpy as np
 from scanlink.stats._compile import compiled
 from scanlink.stats._gamma import log_rise, slope_rise
 from scanlink.stats._newton import _MU_MIN, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
+from scanlink.stats._strata import Strata, drawn_strata, predict, products, scores
 from scanlink.stats._types import Bools, Floats, Repeats
-from scanlink.stats._vector import linear_predictor
 
 # THETA_LIMIT: some loop ended by its limit, where R warns. THETA_UNDEFINED: no count at all, or theta fell to 0.
 THETA_FOUND, THETA_LIMIT, THETA_UNDEFINED = 0, 1, 2
@@ -101,15 +101,24 @@ def theta_newton(counts: Floats, weights: Repeats, mu: Floats, times: Floats, ad
 
 @compiled
 def irls(
-    data: Data, weights: Repeats, alpha: float, eta: Floats, coef: Floats, target: int, factored: Floats, aliased: Bools
+    data: Data,
+    strata: Strata | None,
+    weights: Repeats,
+    alpha: float,
+    eta: Floats,
+    coef: Floats,
+    target: int,
+    factored: Floats,
+    aliased: Bools,
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm`` from the linear predictor ``eta``, in place, as ``_newton.glm_path`` does.
 
     Returns state, iterations and deviance; ``factored`` holds the factor of the last working weights.
     """
     counts, design, offset = data
-    n, p = design.shape
+    n, p = counts.size, coef.size
     right = np.empty(p)
+    rows, response, working_weight = np.ascontiguousarray(design.T), np.zeros(n), np.zeros(n)
     previous = deviance(counts, weights, alpha, eta)
     for iteration in range(1, _ROUNDS + 1):
         for k in range(p):
@@ -122,18 +131,24 @@ def irls(
             mu = max(np.exp(eta[i]), _MU_MIN)
             working = eta[i] - offset[i] + (counts[i] - mu) / mu
             weight = weights[i] * mu / (1.0 + alpha * mu)
-            for k in range(p):
-                zw = weight * design[i, k]
-                right[k] += zw * working
-                for m in range(k + 1):
-                    factored[k, m] += zw * design[i, m]
+            if strata is None:
+                for k in range(p):
+                    zw = weight * design[i, k]
+                    right[k] += zw * working
+                    for m in range(k + 1):
+                        factored[k, m] += zw * design[i, m]
+            else:
+                response[i], working_weight[i] = weight * working, weight
+        if strata is not None:
+            scores(rows, strata, response, right)
+            products(rows, strata, working_weight, eta, factored)
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
             return ALIASED, iteration, previous
         solve_factored(factored, right, aliased)
         for k in range(p):
             coef[k] = right[k]
-        linear_predictor(design.T, offset, coef, eta)
+        predict(rows, strata, offset, coef, eta)
         current = deviance(counts, weights, alpha, eta)
         if not np.isfinite(current):
             return NOT_CONVERGED, iteration, current
@@ -160,9 +175,9 @@ def count_times(counts: Floats, weights: Repeats, added: float) -> Floats:
 
 
 @compiled
-def expected(design: Floats, offset: Floats, coef: Floats, eta: Floats, mu: Floats) -> None:
+def expected(design: Floats, strata: Strata | None, offset: Floats, coef: Floats, eta: Floats, mu: Floats) -> None:
     """Fill in the linear predictor and the expected count of every cell, ``eta`` and ``mu``."""
-    linear_predictor(design.T, offset, coef, eta)
+    predict(design.T, strata, offset, coef, eta)
     for i in range(eta.size):
         mu[i] = max(np.exp(eta[i]), _MU_MIN)
 
@@ -190,7 +205,15 @@ def deviance(counts: Floats, weights: Repeats, alpha: float, eta: Floats) -> flo
 
 @compiled
 def alternate(
-    data: Data, weights: Repeats, coef: Floats, target: int, mu: Floats, factored: Floats, aliased: Bools, added: float
+    data: Data,
+    strata: Strata | None,
+    weights: Repeats,
+    coef: Floats,
+    target: int,
+    mu: Floats,
+    factored: Floats,
+    aliased: Bools,
+    added: float,
 ) -> tuple[int, int, int, float, float, float, float]:
     """Fit coefficients and theta in turn, by the rounds of R's ``glm.nb``, every cell ``weights`` times in the data.
 
@@ -201,10 +224,10 @@ def alternate(
     counts, design, offset = data
     eta = np.empty(counts.size)
     times = count_times(counts, weights, added)
-    state, _, dev = glm_path(data, weights, coef, target, factored, aliased)
+    state, _, dev = glm_path(data, strata, weights, coef, target, factored, aliased)
     if state == ALIASED:
         return state, THETA_UNDEFINED, 0, np.nan, np.nan, np.nan, dev
-    expected(design, offset, coef, eta, mu)
+    expected(design, strata, offset, coef, eta, mu)
     worst, theta, error = theta_newton(counts, weights, mu, times, added)
     if worst == THETA_UNDEFINED:
         return state, worst, 0, theta, error, np.nan, dev
@@ -217,9 +240,9 @@ def alternate(
         rounds += 1
         for i in range(eta.size):
             eta[i] = np.log(mu[i])
-        state, _, dev = irls(data, weights, 1.0 / theta, eta, coef, target, factored, aliased)
+        state, _, dev = irls(data, strata, weights, 1.0 / theta, eta, coef, target, factored, aliased)
         theta_state, following, error = theta_newton(counts, weights, mu, times, added)
-        expected(design, offset, coef, eta, mu)
+        expected(design, strata, offset, coef, eta, mu)
         worst = max(worst, theta_state)
         change = theta - following
         theta = following
@@ -229,8 +252,8 @@ def alternate(
             return state, worst, rounds, theta, error, likelihood, dev
         if not np.isfinite(dev + likelihood):
             # Steps too long for these data, or theta at 0, where R stops with an error: the Poisson fit stands in.
-            _, _, dev = glm_path(data, weights, coef, target, factored, aliased)
-            expected(design, offset, coef, eta, mu)
+            _, _, dev = glm_path(data, strata, weights, coef, target, factored, aliased)
+            expected(design, strata, offset, coef, eta, mu)
             return NOT_CONVERGED, THETA_UNDEFINED, rounds, np.nan, np.nan, np.nan, dev
     if rounds == _ROUNDS:
         worst = max(worst, THETA_LIMIT)
@@ -238,16 +261,28 @@ def alternate(
 
 
 @compiled
-def refit_alternate(data: Data, weights: Repeats, target: int, added: float) -> Floats:
+def refit_alternate(
+    data: Data, strata: Strata | None, n_terms: int, weights: Repeats, target: int, added: float
+) -> Floats:
     """Fit coefficient ``target`` to every row of ``weights``, theta estimated in each; NaN where it is undefined."""
     counts, design, offset = data
-    p = design.shape[1]
+    p = n_terms
     result, coef, mu = np.empty(weights.shape[0]), np.empty(p), np.empty(counts.size)
     factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
         # A third of the cells are not drawn: worth leaving out once for the many passes.
         drawn_cells = np.flatnonzero(weights[r])
         drawn = (counts[drawn_cells], design[drawn_cells], offset[drawn_cells])
-        outcome = alternate(drawn, weights[r][drawn_cells], coef, target, mu, factored, aliased, added)
+        outcome = alternate(
+            drawn,
+            drawn_strata(strata, drawn_cells),
+            weights[r][drawn_cells],
+            coef,
+            target,
+            mu,
+            factored,
+            aliased,
+            added,
+        )
         result[r] = np.nan if outcome[0] == ALIASED else coef[target]
     return result

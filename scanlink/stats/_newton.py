@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from scanlink.stats._compile import compiled
+from scanlink.stats._strata import Strata, predict, products, scores
 from scanlink.stats._types import Bools, Floats, Repeats
-from scanlink.stats._vector import dot, exponential, linear_predictor, weighted_products
+from scanlink.stats._vector import dot, exponential
 
 CONVERGED, NOT_CONVERGED, ALIASED = 0, 1, 2
 
-# Counts, design (a row a cell) and offset.
+# Counts, design (a row a cell; of the columns that strata leave, where there are some) and offset.
 Data = tuple[Floats, Floats, Floats]
 
 # A pivot this small against its own diagonal means that the column is a combination of earlier ones.
@@ -85,7 +86,9 @@ def inverse_information(factored: Floats, aliased: Bools, product: Callable[[Flo
 
 
 @compiled
-def score_pass(data: Data, weights: Floats, coef: Floats, gradient: Floats, hessian: Floats, work: Floats) -> float:
+def score_pass(
+    data: Data, strata: Strata | None, weights: Floats, coef: Floats, gradient: Floats, hessian: Floats, work: Floats
+) -> float:
     """Compute log likelihood, score and information of weighted Poisson regression at ``coef``.
 
     Of ``data`` the design has a row a term here, because the loops over the cells then run along the memory. ``work``
@@ -93,7 +96,7 @@ def score_pass(data: Data, weights: Floats, coef: Floats, gradient: Floats, hess
     """
     counts, terms, offset = data
     eta, mu, scratch = work[0], work[1], work[2]
-    linear_predictor(terms, offset, coef, eta)
+    predict(terms, strata, offset, coef, eta)
     if not eta.max() <= _ETA_MAX:
         return -np.inf
     exponential(eta, mu, scratch, scratch.view(np.int64))
@@ -101,17 +104,24 @@ def score_pass(data: Data, weights: Floats, coef: Floats, gradient: Floats, hess
         eta[i] = counts[i] * eta[i] - mu[i]
         mu[i] *= weights[i]
     likelihood = dot(weights, eta)
-    weighted_products(terms, mu, scratch, hessian)
+    products(terms, strata, mu, scratch, hessian)
     for i in range(eta.size):
         eta[i] = weights[i] * counts[i] - mu[i]
-    for k in range(coef.size):
-        gradient[k] = dot(eta, terms[k])
+    scores(terms, strata, eta, gradient)
     return likelihood
 
 
 @compiled
 def newton(
-    data: Data, weights: Floats, coef: Floats, target: int, tol: float, max_iter: int, factored: Floats, aliased: Bools
+    data: Data,
+    strata: Strata | None,
+    weights: Floats,
+    coef: Floats,
+    target: int,
+    tol: float,
+    max_iter: int,
+    factored: Floats,
+    aliased: Bools,
 ) -> tuple[int, int, float]:
     """Maximise the likelihood of weighted Poisson regression from ``coef``, in place.
 
@@ -120,10 +130,10 @@ def newton(
     step; ``factored`` holds the Cholesky factor of the information there.
     """
     counts, design, offset = data
-    n, p = design.shape
+    n, p = counts.size, coef.size
     by_term = (counts, np.ascontiguousarray(design.T), offset)
     work, gradient, step, trial = np.empty((3, n)), np.empty(p), np.empty(p), coef.copy()
-    best = score_pass(by_term, weights, coef, gradient, factored, work)
+    best = score_pass(by_term, strata, weights, coef, gradient, factored, work)
     for iteration in range(1, max_iter + 1):
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
@@ -144,7 +154,7 @@ def newton(
         for _ in range(30):
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            likelihood = score_pass(by_term, weights, trial, gradient, factored, work)
+            likelihood = score_pass(by_term, strata, weights, trial, gradient, factored, work)
             # Rounding alone may lower the likelihood next to the optimum.
             if likelihood >= best - 1e-9 * (1.0 + abs(best)):
                 break
@@ -157,7 +167,7 @@ def newton(
 
 @compiled
 def glm_path(
-    data: Data, weights: Repeats, coef: Floats, target: int, factored: Floats, aliased: Bools
+    data: Data, strata: Strata | None, weights: Repeats, coef: Floats, target: int, factored: Floats, aliased: Bools
 ) -> tuple[int, int, float]:
     """Follow the path of R's ``glm``: from ``mu = y + 0.1`` until the deviance changes by less than 1e-8, relative.
 
@@ -165,7 +175,7 @@ def glm_path(
     iterations and deviance; ``factored`` holds the factor of the last working weights, as R's standard errors do.
     """
     counts, design, offset = data
-    n, p = design.shape
+    n, p = counts.size, coef.size
     terms = np.ascontiguousarray(design.T)
     eta, mu, saturated, scratch, weight = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     right = np.empty(p)
@@ -182,14 +192,13 @@ def glm_path(
             eta[i] += (counts[i] - mu[i]) / mu[i] - offset[i]
             mu[i] *= weight[i]
             eta[i] *= mu[i]
-        for k in range(p):
-            right[k] = dot(eta, terms[k])
-        weighted_products(terms, mu, scratch, factored)
+        scores(terms, strata, eta, right)
+        products(terms, strata, mu, scratch, factored)
         factor(factored, aliased)
         if target >= 0 and aliased[target]:
             return ALIASED, iteration, previous
         solve_factored(factored, right, aliased)
-        linear_predictor(terms, offset, right, eta)
+        predict(terms, strata, offset, right, eta)
         for k in range(p):
             coef[k] = right[k]
         if not eta.max() <= _ETA_MAX:
@@ -212,6 +221,6 @@ def refit_like_r(data: Data, weights: Repeats, target: int) -> Floats:
     result, coef = np.empty(weights.shape[0]), np.empty(p)
     factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
     for r in range(weights.shape[0]):
-        state, _, _ = glm_path(data, weights[r], coef, target, factored, aliased)
+        state, _, _ = glm_path(data, None, weights[r], coef, target, factored, aliased)
         result[r] = np.nan if state == ALIASED else coef[target]
     return result

@@ -7,10 +7,11 @@ import numpy as np
 from scanlink.stats._compile import compiled
 from scanlink.stats._negbin import first_predictor, irls
 from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
+from scanlink.stats._strata import Strata, from_sums, in_plain_terms, plain, predict, split_strata, stratum_part
 from scanlink.stats._types import Bools, Floats, Ints, Repeats
-from scanlink.stats._vector import linear_predictor
 
-# Counts, design, its columns' products two by two, offset, and 1 / theta.
+# Counts, design (of the columns that strata leave), its columns' products two by two (none where there are strata),
+# offset, and 1 / theta.
 Terms = tuple[Floats, Floats, Floats, Floats, float]
 
 # The last step is the one whose Newton decrement is below this; it leaves about as many standard errors.
@@ -19,9 +20,17 @@ _TOLERANCE, _MAX_PASSES = 1e-10, 60
 
 @compiled
 def score_pass(
-    terms: Terms, weights: Repeats, drawn_cells: Ints, coef: Floats, gradient: Floats, packed: Floats
+    terms: Terms,
+    strata: Strata | None,
+    weights: Repeats,
+    drawn_cells: Ints,
+    coef: Floats,
+    gradient: Floats,
+    packed: Floats,
 ) -> bool:
     """Compute score and observed information at ``coef``, in one pass; False where ``exp`` overflows."""
+    if strata is not None:
+        return _strata_pass(terms, strata, weights, drawn_cells, coef, gradient, packed)
     counts, design, products, offset, alpha = terms
     p = design.shape[1]
     gradient[:] = 0.0
@@ -44,8 +53,55 @@ def score_pass(
 
 
 @compiled
+def _strata_pass(
+    terms: Terms, strata: Strata, weights: Repeats, drawn_cells: Ints, coef: Floats, gradient: Floats, packed: Floats
+) -> bool:
+    """Compute :func:`score_pass` by strata: for each, sums of residuals, of weights, and of these by other columns."""
+    counts, design, _, offset, alpha = terms
+    codes, values, term = strata
+    n_strata, r = values.shape
+    d, p = design.shape[1], coef.size
+    level, other_coef = stratum_part(strata, coef), coef[term[r:]]
+    total, sums = np.zeros(n_strata), np.zeros((n_strata, 1 + d))
+    slopes, cross, matrix = np.zeros(d), np.zeros((d, d)), np.zeros((p, p))
+    for i in drawn_cells:
+        s = codes[i]
+        eta = offset[i] + level[s]
+        for k in range(d):
+            eta += other_coef[k] * design[i, k]
+        if not eta <= _ETA_MAX:
+            return False
+        mu = np.exp(eta)
+        shrink = 1.0 / (1.0 + alpha * mu)
+        residual = weights[i] * (counts[i] - mu) * shrink
+        weight = weights[i] * mu * (1.0 + alpha * counts[i]) * shrink * shrink
+        total[s] += residual
+        sums[s, 0] += weight
+        for k in range(d):
+            slopes[k] += residual * design[i, k]
+            weighted = weight * design[i, k]
+            sums[s, 1 + k] += weighted
+            for m in range(k + 1):
+                cross[k, m] += weighted * design[i, m]
+    from_sums(strata, sums, matrix)
+    for k in range(r):
+        gradient[term[k]] = 0.0
+        for s in range(n_strata):
+            gradient[term[k]] += total[s] * values[s, k]
+    for k in range(d):
+        gradient[term[r + k]] = slopes[k]
+        for m in range(k + 1):
+            matrix[max(term[r + k], term[r + m]), min(term[r + k], term[r + m])] = cross[k, m]
+    for k in range(p):
+        for m in range(k + 1):
+            packed[k * (k + 1) // 2 + m] = matrix[k, m]
+    return True
+
+
+@compiled
 def newton(
     terms: Terms,
+    strata: Strata | None,
     weights: Repeats,
     drawn_cells: Ints,
     coef: Floats,
@@ -85,7 +141,7 @@ def newton(
             passes += 1
             for k in range(p):
                 trial[k] = coef[k] + scale * step[k]
-            if score_pass(terms, weights, drawn_cells, trial, gradient, packed):
+            if score_pass(terms, strata, weights, drawn_cells, trial, gradient, packed):
                 slope = 0.0
                 for k in range(p):
                     slope += step[k] * gradient[k]
@@ -105,7 +161,6 @@ def two_levels(column: Floats) -> tuple[Ints, int]:
     return np.zeros(column.size, dtype=np.int64), 0
 
 
-@compiled
 def refit(
     data: Data, weights: Repeats, alpha: float, start: Floats, targets: Ints, level: Ints, n_levels: int
 ) -> Floats:
@@ -115,21 +170,41 @@ def refit(
     ``(n_replicates, n_targets)``.
     """
     counts, design, offset = data
-    n, p = design.shape
+    rest, strata = split_strata(design, apart=targets.tolist())
+    if strata is not None:
+        strata, start = plain(strata), in_plain_terms(strata, start)
+    return _refit((counts, rest, offset), strata, weights, alpha, start, targets, level, n_levels)
+
+
+@compiled
+def _refit(
+    data: Data,
+    strata: Strata | None,
+    weights: Repeats,
+    alpha: float,
+    start: Floats,
+    targets: Ints,
+    level: Ints,
+    n_levels: int,
+) -> Floats:
+    """Compute :func:`refit` of a design taken apart."""
+    counts, design, offset = data
+    n, p = counts.size, start.size
     # Products of the terms, two by two; rows padded to whole vectors of the processor.
-    products = np.zeros((n, (p * (p + 1) // 2 + 3) // 4 * 4))
-    for i in range(n):
+    padded = (p * (p + 1) // 2 + 3) // 4 * 4
+    products = np.zeros((n if strata is None else 0, padded))
+    for i in range(products.shape[0]):
         for k in range(p):
             for m in range(k + 1):
                 products[i, k * (k + 1) // 2 + m] = design[i, k] * design[i, m]
-    gradient, packed, aliased = np.empty(p), np.empty(products.shape[1]), np.zeros(p, dtype=np.bool_)
+    gradient, packed, aliased = np.empty(p), np.empty(padded), np.zeros(p, dtype=np.bool_)
     ones, cells, origin = np.ones(n), np.arange(n), start.copy()
     terms = (counts, design, products, offset, alpha)
-    if score_pass(terms, ones, cells, origin, gradient, packed):
-        newton(terms, ones, cells, origin, -1, gradient, packed, aliased)
+    if score_pass(terms, strata, ones, cells, origin, gradient, packed):
+        newton(terms, strata, ones, cells, origin, -1, gradient, packed, aliased)
     # All replicates start at the same place: what their first pass needs of each cell is the same too.
     eta = np.empty(n)
-    linear_predictor(design.T, offset, origin, eta)
+    predict(design.T, strata, offset, origin, eta)
     mu = np.exp(eta)
     residual = (counts - mu) / (1.0 + alpha * mu)
     curvature = mu * (1.0 + alpha * counts) / (1.0 + alpha * mu) ** 2
@@ -154,24 +229,31 @@ def refit(
         aliased[:] = False
         if n_levels == 0 or counted.min() > 0.0:
             drawn_cells = cells[:n_drawn]
-            for i in drawn_cells:
-                score = w[i] * residual[i]
-                weight = w[i] * curvature[i]
-                for k in range(p):
-                    gradient[k] += score * design[i, k]
-                for k in range(packed.size):
-                    packed[k] += weight * products[i, k]
             coef[:] = origin
-            state = newton(terms, w, drawn_cells, coef, target, gradient, packed, aliased)
+            if strata is None:
+                for i in drawn_cells:
+                    score = w[i] * residual[i]
+                    weight = w[i] * curvature[i]
+                    for k in range(p):
+                        gradient[k] += score * design[i, k]
+                    for k in range(packed.size):
+                        packed[k] += weight * products[i, k]
+            else:
+                score_pass(terms, strata, w, drawn_cells, coef, gradient, packed)
+            state = newton(terms, strata, w, drawn_cells, coef, target, gradient, packed, aliased)
+            if strata is not None:
+                for k in range(p):
+                    # Nothing but the term of a stratum of which no cell was drawn: it touches no other.
+                    aliased[k] &= packed[k * (k + 1) // 2 + k] > 0.0
             if state == CONVERGED and aliased.any():
                 # A left-out column kept its starting value; the others are right only with it at 0.
                 state = NOT_CONVERGED
         if state == NOT_CONVERGED:
             if alpha == 0.0:
-                state, _, _ = glm_path(data, w, coef, target, factored, aliased)
+                state, _, _ = glm_path(data, strata, w, coef, target, factored, aliased)
             else:
                 first_predictor(counts, eta)
-                state, _, _ = irls(data, w, alpha, eta, coef, target, factored, aliased)
+                state, _, _ = irls(data, strata, w, alpha, eta, coef, target, factored, aliased)
         for k in range(targets.size):
             undefined = state == ALIASED or (target < 0 and aliased[targets[k]])
             result[r, k] = np.nan if undefined else coef[targets[k]]

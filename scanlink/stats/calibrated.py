@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scanlink.errors import InputError
-from scanlink.stats._calibrated import gene_residuals, orthonormal, pair, propensity
+from scanlink.stats._calibrated import pair
+from scanlink.stats._calibrated_null import gene_residuals, orthonormal, orthonormal_strata, propensity
 from scanlink.stats._checks import checked_cells
+from scanlink.stats._strata import Strata, plain, split_strata
 from scanlink.stats._types import Floats, Ints
 from scanlink.stats.design import rescale
 
@@ -61,13 +63,17 @@ class PeakNull:
         Rows: ``exp(C a)`` of equation 2 of :func:`calibrated_p`, the inverse of its denominator, and mean and variance
         of the accessibility given the covariates. Shape ``(4, n_live)``.
     basis
-        The covariates, orthonormal with that variance as weights. Shape ``(n_live, n_terms)``.
+        The covariates, orthonormal with that variance as weights. Shape ``(n_live, n_terms)``; with ``strata``, those
+        of more than two values.
     base
         ``h`` of equation 2. Shape ``(n_levels,)``.
     n_cells
         Cells of the group, live or not.
     usable
         Whether the peak varies and the fit converged.
+    strata
+        Stratum of each live cell, and the other covariates of the basis in each stratum, where there are many of two
+        values; else None.
     """
 
     cells: Ints | None
@@ -77,6 +83,7 @@ class PeakNull:
     base: Floats
     n_cells: int
     usable: bool
+    strata: Strata | None = None
 
 
 def gene_null(counts: ArrayLike, covariates: ArrayLike, *, offset: ArrayLike | None = None) -> GeneNull:
@@ -106,7 +113,8 @@ def gene_null(counts: ArrayLike, covariates: ArrayLike, *, offset: ArrayLike | N
     residual, signal = np.zeros(y.size), np.zeros(y.size)
     if not y.any():
         return GeneNull(residual, signal, 1.0, 0.0, False)
-    converged, dispersion = gene_residuals(y, rescale(c), o, residual, signal)
+    rest, strata = split_strata(rescale(c))
+    converged, dispersion = gene_residuals(y, rest, strata, c.shape[1], o, residual, signal)
     unit = float(np.sum(signal) / np.sum(y))
     return GeneNull(residual, signal, unit, float(dispersion), bool(converged and np.isfinite(residual).all()))
 
@@ -144,8 +152,10 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
         c = np.column_stack([c, o])
     c = rescale(c)
     share = np.bincount(level.astype(np.int64)) / max(level.size, 1)
-    odds, normal, mean, variance = null = np.zeros((4, x.size))
-    usable = values.size > 1 and bool(propensity(level, c, share, odds, mean, variance))
+    rest, strata = split_strata(c)
+    strata = strata and plain(strata)
+    odds, normal, _, variance = null = np.zeros((4, x.size))
+    usable = values.size > 1 and bool(propensity(level, rest, strata, c.shape[1], share, null))
     # Odds run away where the covariates separate open from closed cells; those cells are left out below.
     with np.errstate(all="ignore"):
         for h in share[::-1]:
@@ -153,11 +163,26 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
         normal[:] = 1.0 / normal
     cells = np.flatnonzero(variance > _DEAD) if usable else np.zeros(0, dtype=np.int64)
     live = slice(None) if cells.size == x.size else cells
-    c = np.ascontiguousarray(c[live])
-    basis = np.zeros(c.shape)
-    basis = np.ascontiguousarray(basis[:, ~orthonormal(c, variance[live], basis)])
+    basis, strata = _basis(rest[live], strata and strata._replace(codes=strata.codes[live]), variance[live])
     null = np.ascontiguousarray(null[:, live])
-    return PeakNull(None if cells.size == x.size else cells, level[live], null, basis, share, x.size, usable)
+    return PeakNull(None if cells.size == x.size else cells, level[live], null, basis, share, x.size, usable, strata)
+
+
+def _basis(covariates: Floats, strata: Strata | None, variance: Floats) -> tuple[Floats, Strata | None]:
+    """Return an orthonormal basis of the covariates, without those that others explain."""
+    if strata is None:
+        # Where a level has no live cell, its column is another intercept, but for rounding.
+        constant = np.flatnonzero((covariates == covariates[:1]).all(axis=0))
+        covariates = np.ascontiguousarray(np.delete(covariates, constant[1:], axis=1))
+        basis = np.zeros(covariates.shape)
+        return np.ascontiguousarray(basis[:, ~orthonormal(covariates, variance, basis)]), None
+    n_columns = strata.values.shape[1]
+    in_order = strata._replace(term=np.arange(strata.term.size))
+    values, rows, aliased = orthonormal_strata(np.ascontiguousarray(covariates.T), in_order, variance)
+    values, rows = values[:, ~aliased[:n_columns]], rows[~aliased[n_columns:]]
+    # Then come the other terms, and the one that is tested.
+    term = np.arange(values.shape[1] + rows.shape[0] + 1)
+    return np.ascontiguousarray(rows.T), Strata(strata.codes, np.ascontiguousarray(values), term)
 
 
 def robust_p(gene: GeneNull, peak: PeakNull) -> float:
@@ -191,7 +216,8 @@ def robust_p(gene: GeneNull, peak: PeakNull) -> float:
     if not (gene.usable and peak.usable):
         return float("nan")
     live = slice(None) if peak.cells is None else peak.cells
-    _, p = pair(gene.residual[live], gene.signal[live], gene.unit, peak.level, peak.null, peak.basis, peak.base)
+    residual, signal = gene.residual[live], gene.signal[live]
+    _, p = pair(residual, signal, gene.unit, peak.level, peak.null, peak.basis, peak.strata, peak.base)
     n, k = peak.level.size, int(np.count_nonzero(peak.level))
     # Of so many ways to choose the open cells one was seen: a smooth tail must not go on below.
     smallest_p = math.exp(math.lgamma(k + 1) + math.lgamma(n - k + 1) - math.lgamma(n + 1))

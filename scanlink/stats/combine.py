@@ -223,7 +223,8 @@ def _fit(
     aliased, mu = np.zeros(size, dtype=np.bool_), np.empty(y.size)
     if multiplicative is None:
         coef = np.zeros(size)
-        glm_path((y, np.ascontiguousarray(terms.T), o), np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
+        data = (y, np.ascontiguousarray(terms.T), o)
+        glm_path(data, None, np.ones(y.size), coef, -1, np.empty((size, size)), aliased)
         if not np.isfinite(coef).all() or np.abs(coef).max() > 1e3:
             coef = np.zeros(size)
     else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from scanlink.errors import DesignError
 from scanlink.stats._moments import Monomials, weighted_sums
+from scanlink.stats._strata import plain, split_strata
 from scanlink.stats._types import Floats, Ints
 from scanlink.stats.arrays import Sums
 
@@ -19,6 +20,8 @@ __all__ = ["Covariates"]
 _DEGREES = {0: (0, 0), 1: (8, 3), 2: (6, 3), 3: (6, 3), 4: (5, 3), 5: (5, 3), 6: (4, 3), 7: (4, 3), 8: (4, 3)}
 _MOST_STRATA = 24
 _MOST_LEVELS = 16
+# Where many columns have two values; the solver then has a term for most strata.
+_MOST_STRATA_OF_MANY = 128
 
 
 @dataclass(frozen=True)
@@ -65,29 +68,15 @@ class Covariates:
         DesignError
             If the design is not of full rank.
         """
-        n, n_terms = design.shape
-        n_values = np.array([np.unique(design[:, j]).size for j in range(n_terms)], dtype=np.int64)
-        stratum = np.zeros(n, dtype=np.int64)
-        discrete: list[int] = []
-        for j in np.argsort(n_values, kind="stable"):
-            if n_values[j] > _MOST_LEVELS:
-                break
-            finer = np.unique(
-                np.column_stack([stratum, np.unique(design[:, j], return_inverse=True)[1]]), axis=0, return_inverse=True
-            )[1].reshape(-1)
-            if finer.max(initial=0) < _MOST_STRATA:
-                stratum, discrete = finer, [*discrete, int(j)]
-        discrete_columns = sorted(discrete)
-        continuous_columns = [j for j in range(n_terms) if j not in discrete]
-        first = np.array([int(np.argmax(stratum == s)) for s in range(int(stratum.max(initial=0)) + 1)])
-        stratum_design = np.ascontiguousarray(design[first][:, discrete_columns])
-        continuous = design[:, continuous_columns]
-        constant = np.linalg.matrix_rank(np.column_stack([stratum_design, np.ones(first.size)])) == (
-            np.linalg.matrix_rank(stratum_design) if discrete_columns else 0
+        n = design.shape[0]
+        stratum, stratum_design, continuous = _taken_apart(design)
+        n_strata, n_continuous = stratum_design.shape[0], continuous.shape[1]
+        constant = np.linalg.matrix_rank(np.column_stack([stratum_design, np.ones(n_strata)])) == (
+            np.linalg.matrix_rank(stratum_design) if stratum_design.size else 0
         )
         if constant:
             continuous = continuous - continuous.mean(axis=0)
-        if continuous_columns:
+        if n_continuous:
             # An orthogonal basis, by R of the QR decomposition: a bound on the sum of the parts is then near the sum.
             try:
                 root = np.linalg.cholesky(np.einsum("ij,ik->jk", continuous, continuous) / n)
@@ -97,10 +86,16 @@ class Covariates:
                 ) from None
             # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
             continuous = np.einsum("ij,kj->ik", continuous, np.linalg.inv(root))
-        expandable = len(continuous_columns) in _DEGREES and first.size <= _MOST_STRATA and n > 0
+        expandable = n_continuous in _DEGREES and n > 0
         return cls(
             design, offset, stratum, stratum_design, np.ascontiguousarray(continuous), clusters, sums, expandable
         )
+
+    @cached_property
+    def own_terms(self) -> bool:
+        """Tell whether there is a term for each of many strata, and nothing else in the design of strata."""
+        n_strata = self.stratum_design.shape[0]
+        return n_strata > 8 and np.array_equal(self.stratum_design, np.eye(n_strata))
 
     @cached_property
     def cells(self) -> list[Ints]:
@@ -127,8 +122,37 @@ class Covariates:
         """Return the design of the cells in the solver's own terms."""
         return np.column_stack([self.stratum_design[self.stratum], self.continuous])
 
+    @cached_property
+    def _gram(self) -> Floats:
+        """Return the products of the solver's terms, two by two."""
+        return np.einsum("ij,ik->jk", self._classes, self._classes)
+
     def solver_terms(self, coef: Floats) -> Floats:
         """Turn coefficients of ``design`` into coefficients of the solver's terms."""
         eta = np.einsum("ij,j->i", self.design, coef)
-        gram = np.einsum("ij,ik->jk", self._classes, self._classes)
-        return np.linalg.solve(gram, np.einsum("ij,i->j", self._classes, eta))
+        return np.linalg.solve(self._gram, np.einsum("ij,i->j", self._classes, eta))
+
+
+def _taken_apart(design: Floats) -> tuple[Ints, Floats, Floats]:
+    """Return the stratum of each cell, the columns with few values in each stratum, and those with many."""
+    n, n_terms = design.shape
+    rest, strata = split_strata(design)
+    if strata is not None and strata.values.shape[0] <= _MOST_STRATA_OF_MANY:
+        return strata.codes, plain(strata).values, rest
+    n_values = np.array([np.unique(design[:, j]).size for j in range(n_terms)], dtype=np.int64)
+    stratum = np.zeros(n, dtype=np.int64)
+    discrete: list[int] = []
+    for j in np.argsort(n_values, kind="stable"):
+        if n_values[j] > _MOST_LEVELS:
+            break
+        finer = np.unique(
+            np.column_stack([stratum, np.unique(design[:, j], return_inverse=True)[1]]), axis=0, return_inverse=True
+        )[1].reshape(-1)
+        if finer.max(initial=0) < _MOST_STRATA:
+            stratum, discrete = finer, [*discrete, int(j)]
+    discrete_columns = sorted(discrete)
+    continuous_columns = [j for j in range(n_terms) if j not in discrete]
+    first = np.array([int(np.argmax(stratum == s)) for s in range(int(stratum.max(initial=0)) + 1)])
+    stratum_design = np.ascontiguousarray(design[first][:, discrete_columns])
+    continuous = design[:, continuous_columns]
+    return stratum, stratum_design, continuous

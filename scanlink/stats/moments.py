@@ -69,17 +69,22 @@ class PairMoments:
         covariates = gene.covariates
         monomials, z = covariates.monomials, covariates.continuous
         self.gene = gene
-        strata = covariates.stratum_design
+        self._told = _told(covariates, gene.counts)
+        strata = covariates.stratum_design[:, self._told] if self._told is not None else covariates.stratum_design
         r, n_targets, q = strata.shape[1], level_design.shape[1], z.shape[1]
         self.targets = np.arange(r, r + n_targets, dtype=np.int64)
         shift = covariates.solver_terms(covariate_coef) - gene.null
-        self.start = np.concatenate([shift[:r], coef, shift[r:]])
+        r_all = covariates.stratum_design.shape[1]
+        of_strata = shift[:r_all] if self._told is None else shift[:r_all][self._told]
+        self.start = np.concatenate([of_strata, coef, shift[r_all:]])
         self.classes: list[tuple[int, Ints | None]] = []
         self.level_design = level_design
         level_of_class: list[int] = []
         members_of: list[Ints] = []
         design, moments, norms = [], [], []
         for s, members in enumerate(covariates.cells):
+            if self._told is not None and s not in self._told:
+                continue
             present, size = np.unique(level[members], return_counts=True)
             largest = int(present[np.argmax(size)])
             for k in present:
@@ -100,7 +105,8 @@ class PairMoments:
         self.design, self.moments, self.norms = np.array(design), np.array(moments), np.array(norms)
         self.level_of_class = np.array(level_of_class, dtype=np.int64)
         self.counted = np.array([gene.counts[cells].sum() for cells in members_of])
-        self.slopes_data = np.einsum("i,ij->j", gene.counts, z)
+        counts = gene.counts if self._told is None else gene.counts * np.isin(covariates.stratum, self._told)
+        self.slopes_data = np.einsum("i,ij->j", counts, z)
 
     def replicates(
         self, weights: NDArray[np.uint8], features: Singles, shared: Singles, n_replicates: int
@@ -128,7 +134,7 @@ class PairMoments:
         counted = np.empty((self.level_design.shape[0], padded))
         sum_counts(
             fluctuations[:, n_summed],
-            shared[:, n_summed + 1 :],
+            (shared if self._told is None else shared[self._told])[:, n_summed + 1 :],
             self.counted,
             self.slopes_data,
             self.design,
@@ -139,3 +145,15 @@ class PairMoments:
         expansion = (self.moments, monomials, self.norms, covariates.furthest)
         solved = solve(data, fluctuations, self.design, self.start, expansion, self.targets, n_replicates)
         return *solved, counted[:, :n_replicates]
+
+
+def _told(covariates: Covariates, counts: Floats) -> Ints | None:
+    """Return the strata that tell of a gene where each has a term of its own; None where they share terms.
+
+    A stratum of one cell, or without a count, is fitted exactly whatever else is in the model. In replicates that do
+    not draw it its term is not defined.
+    """
+    if not covariates.own_terms:
+        return None
+    tells = [cells.size > 1 and bool(counts[cells].any()) for cells in covariates.cells]
+    return np.flatnonzero(tells)

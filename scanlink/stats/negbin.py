@@ -20,6 +20,7 @@ from scanlink.stats._negbin import (
 )
 from scanlink.stats._newton import CONVERGED, inverse_information
 from scanlink.stats._refit import refit, two_levels
+from scanlink.stats._strata import split_strata
 from scanlink.stats._types import Floats
 
 __all__ = ["NegbinFit", "fit_negbin", "refit_negbin"]
@@ -141,14 +142,15 @@ def fit_negbin(
     w = checked_weights(weights, n)
     coef, fitted = np.zeros(p), np.zeros(n)
     factored, aliased = np.empty((p, p)), np.zeros(p, dtype=np.bool_)
+    rest, strata = split_strata(z)
     if theta is None:
         state, theta_state, n_iter, theta_fitted, se_theta, loglik, deviance = alternate(
-            (y, z, o), w, coef, -1, fitted, factored, aliased, added
+            (y, rest, o), strata, w, coef, -1, fitted, factored, aliased, added
         )
     else:
         theta_fitted, se_theta, theta_state = checked_theta(theta), np.nan, THETA_FOUND
         first_predictor(y, fitted)
-        state, n_iter, deviance = irls((y, z, o), w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
+        state, n_iter, deviance = irls((y, rest, o), strata, w, 1.0 / theta_fitted, fitted, coef, -1, factored, aliased)
         fitted = np.exp(fitted)
         loglik = log_likelihood(y, w, fitted, 1.0 / theta_fitted, count_times(y, w, added), added)
     covariance = inverse_information(factored, aliased, lambda a, b: np.einsum("ij,jk->ik", a, b))
@@ -224,7 +226,8 @@ def refit_negbin(
     y, z, o, added = checked_whole(counts, design, offset, pseudocount)
     w = checked_replicates(weights, target, z)
     if reestimate:
-        return refit_alternate((y, z, o), w, target, added)
+        rest, strata = split_strata(z)
+        return refit_alternate((y, rest, o), strata, z.shape[1], w, target, added)
     if theta is None:
         unweighted = fit_negbin(counts, z, offset=o, pseudocount=added)
         theta, start = unweighted.theta, unweighted.coef if start is None else start

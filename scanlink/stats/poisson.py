@@ -12,6 +12,7 @@ from scanlink.errors import OptionError
 from scanlink.stats._checks import checked_regression, checked_replicates, checked_start, checked_weights
 from scanlink.stats._newton import CONVERGED, glm_path, inverse_information, newton, refit_like_r
 from scanlink.stats._refit import refit, two_levels
+from scanlink.stats._strata import split_strata
 from scanlink.stats._types import Floats
 
 __all__ = ["PoissonFit", "fit_poisson", "refit_poisson"]
@@ -108,9 +109,10 @@ def fit_poisson(
     if path not in ("glm", "newton"):
         raise OptionError(f"path {path!r} is not known; expected 'glm' or 'newton'")
     coef, factored, aliased = np.zeros(p), np.empty((p, p)), np.zeros(p, dtype=np.bool_)
-    state, n_iter, _ = glm_path((y, z, o), w, coef, -1, factored, aliased)
+    rest, strata = split_strata(z)
+    state, n_iter, _ = glm_path((y, rest, o), strata, w, coef, -1, factored, aliased)
     if path == "newton":
-        state, steps, _ = newton((y, z, o), w, coef, -1, 1e-18, 50, factored, aliased)
+        state, steps, _ = newton((y, rest, o), strata, w, coef, -1, 1e-18, 50, factored, aliased)
         n_iter += steps
     # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
     fitted = np.exp(np.einsum("ij,j->i", z, coef) + o)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scanlink.stats._types import Floats, Singles
 from scanlink.stats.covariates import Covariates
 from scanlink.stats.moments import GeneMoments, PairMoments
-from scanlink.stats.poisson import PoissonFit, fit_poisson, refit_poisson
+from scanlink.stats.poisson import Path, PoissonFit, fit_poisson, refit_poisson
 from scanlink.stats.resample import WeightBlock
 
 __all__ = ["LOOSE", "GeneReplicates", "PairReplicates", "RefittedPair", "Shared", "in_pieces"]
@@ -61,7 +61,9 @@ class GeneReplicates:
         self.counts = np.ascontiguousarray(counts, dtype=np.float64)
         self.moments: GeneMoments | None = None
         if covariates.expandable:
-            null = fit_poisson(self.counts, covariates.design, offset=covariates.offset, path="newton")
+            # Where levels may have no count, their coefficients have no maximum; any fit serves to expand around.
+            path: Path = "glm" if covariates.own_terms else "newton"
+            null = fit_poisson(self.counts, covariates.design, offset=covariates.offset, path=path)
             if null.converged and np.isfinite(null.coef).all():
                 self.moments = GeneMoments(covariates, self.counts, null.coef)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import OptionError
+from scanlink.stats._strata import predict, quadratic_forms, split_strata
 from scanlink.stats._types import Floats
 
 __all__ = ["SandwichKind", "cooks_distance", "sandwich_influence", "sandwich_se"]
@@ -143,12 +144,10 @@ def sandwich_influence(
     z, inverse, sum_of = z[:, estimable], covariance[np.ix_(estimable, estimable)], sum_of[estimable]
     if clusters is not None:
         return _clustered_influence(residual, weight, z, inverse, sum_of, _POWER[kind], np.asarray(clusters))
-    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
-    projection = np.einsum("ij,jk->ik", z, inverse)
-    along = np.einsum("ij,j->i", projection, sum_of)
+    along, forms = _projections(z, inverse, sum_of)
     influence = residual * along
     if _POWER[kind]:
-        leverage = weight * np.einsum("ij,ij->i", projection, z)
+        leverage = weight * forms
         room = 1.0 - leverage
         alone = room < _ROOM
         # A cell that alone determines a term has no residual to tell its error by; if the term is the wanted one,
@@ -157,6 +156,18 @@ def sandwich_influence(
             return np.full(y.size, np.nan)
         influence = np.where(alone, 0.0, influence / np.where(alone, 1.0, room) ** _POWER[kind])
     return influence
+
+
+def _projections(design: Floats, inverse: Floats, sum_of: Floats) -> tuple[Floats, Floats]:
+    """Compute ``z'H^-1 a`` of the wanted sum of coefficients, a, and ``z'H^-1 z`` of every cell's terms z."""
+    rest, strata = split_strata(design)
+    if strata is not None:
+        rows, along = np.ascontiguousarray(rest.T), np.empty(design.shape[0])
+        predict(rows, strata, np.zeros(along.size), np.einsum("jk,k->j", inverse, sum_of), along)
+        return along, quadratic_forms(rows, strata, inverse)
+    # einsum sums in a fixed order, where a BLAS product depends on its number of threads.
+    projection = np.einsum("ij,jk->ik", design, inverse)
+    return np.einsum("ij,j->i", projection, sum_of), np.einsum("ij,ij->i", projection, design)
 
 
 def cooks_distance(

@@ -12,7 +12,9 @@ from scanlink.errors import DesignError, InputError
 from scanlink.stats._checks import checked_regression, checked_theta
 from scanlink.stats._compile import compiled
 from scanlink.stats._newton import factor
-from scanlink.stats._tail import Data, log_normal_tail, make_work, quadratic, saddle_pass, saddle_step
+from scanlink.stats._saddle_step import quadratic, saddle_step
+from scanlink.stats._strata import in_plain_terms, plain, split_strata
+from scanlink.stats._tail import Data, log_normal_tail, make_work, saddle_pass
 from scanlink.stats._types import Floats, Ints
 from scanlink.stats.negbin import fit_negbin
 from scanlink.stats.poisson import fit_poisson
@@ -137,11 +139,16 @@ def bootstrap_tail(
     if not (np.isfinite(estimate) and np.isfinite(coef[target])):
         raise DesignError(f"term {target} has no coefficient: leave out the terms that explain it, or the pair")
     order = np.append(np.flatnonzero(~np.isnan(coef) & (np.arange(n_terms) != target)), target)
-    terms = np.ascontiguousarray(z[:, order].T)
+    rest, strata, coef = np.ascontiguousarray(z[:, order]), None, coef[order]
+    if clusters is None:
+        rest, strata = split_strata(rest, apart=[order.size - 1])
+        if strata is not None:
+            strata, coef = plain(strata), in_plain_terms(strata, coef)
+    terms = np.ascontiguousarray(rest.T)
     if infinite_chances(y, terms[-1], codes, n_units)[2]:
         return TailP(1.0, 0.0, 0.0, False)
-    data = (y, terms, o, size, codes, n_units, make_work(order.size))
-    log_p, deviate, state, _ = tail_log_p(data, coef[order], float(estimate))
+    data = (y, terms, strata, o, size, codes, n_units, make_work(terms.shape[0]))
+    log_p, deviate, state, _ = tail_log_p(data, coef, float(estimate))
     return TailP(math.exp(log_p), log_p, deviate, state == REACHED)
 
 
@@ -161,12 +168,12 @@ def _codes(clusters: ArrayLike | None, n: int) -> tuple[Ints, int]:
 def tail_log_p(data: Data, coef: Floats, estimate: float) -> tuple[float, float, int, int]:
     """Compute :func:`bootstrap_tail` on prepared arrays: log p, deviate, state, and passes over the cells.
 
-    ``data`` is ``(counts, terms, offset, theta, clusters, n_units, work)``: a row of ``terms`` a term, the wanted one
-    last; ``theta`` infinite for Poisson counts; ``clusters`` empty and ``n_units`` the number of cells where cells are
-    drawn; ``work`` from ``make_work(n_terms)``. ``coef`` are the coefficients of the unweighted fit, in the order of
-    ``terms``. Whether the estimate exists is left to the caller.
+    ``data`` is ``(counts, terms, strata, offset, theta, clusters, n_units, work)``: a row of ``terms`` a term that
+    ``strata`` (or None) leave, the wanted one last; ``theta`` infinite for Poisson counts; ``clusters`` empty and
+    ``n_units`` the number of cells where cells are drawn; ``work`` from ``make_work(terms.shape[0])``. ``coef`` are the
+    coefficients of the unweighted fit, the wanted one last. Whether the estimate exists is left to the caller.
     """
-    counts, terms, _, _, clusters, n_units, _ = data
+    counts, terms, _, _, _, clusters, n_units, _ = data
     deviate, state, passes, _, _ = saddle_deviate(data, coef, 2.0 * estimate)
     # Where the path stops, exp(n K) bounds what lies beyond.
     log_p = log_normal_tail(abs(deviate)) if state == REACHED else -0.5 * deviate * deviate
@@ -232,7 +239,7 @@ def _path(data: Data, start: Floats, boundary: float) -> tuple[int, float, float
 
     Returns state, r, log(u / r), passes, coefficients and t; those of the last point where the path stops short.
     """
-    n_units, p = data[5], start.size
+    n_units, p = data[6], start.size
     q = p - 1
     coef, t, first, second = start.copy(), np.zeros(p), np.empty((2, p)), np.empty((4, p, p))
     dt, dgamma, aliased = np.zeros(p), np.zeros(q), np.zeros(q, dtype=np.bool_)

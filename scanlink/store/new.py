@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, RunError
+from scanlink.io.releases import is_text
 from scanlink.store.columns import FEATURE, ColumnWriter, Modality
 from scanlink.store.levels import LevelColumn, level_columns
 from scanlink.store.npy import sync_folder
@@ -197,7 +198,7 @@ def _digest(table: pd.DataFrame) -> str:
     for name in table.columns:
         column = table[name]
         # With the type, because the text "1" and the number 1 make different models.
-        kind = "text" if column.dtype == object else str(column.dtype)
+        kind = "text" if is_text(column) else str(column.dtype)
         digest.update(f"{len(str(name))} {name} {kind} {len(column)}\n".encode())
         if kind != "text":
             values = column.to_numpy()

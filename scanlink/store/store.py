@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.parquet import read_shared
+from scanlink.io.unknown_names import lost_names
 from scanlink.store.columns import FEATURE, ColumnReader, Modality
 from scanlink.store.npy import ArrayFile
 
@@ -26,6 +28,8 @@ MULTIOME: tuple[Modality, ...] = ("rna", "atac")
 FORMAT, FORMAT_OF_MODALITIES = 2, 3
 # Column of cells.parquet that names the cell; no column of a user is called so.
 BARCODE = "__barcode__"
+# Of a sample of counts: cells, features, and counts that are read at most.
+_SOME_CELLS, _SOME_FEATURES, _SOME_COUNTS = 5_000, 2_000, 20_000_000
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,34 @@ class Store:
             self._need(modality)
         return self._readers[modality].read(feature)
 
+    @cached_property
+    def sampled(self) -> NDArray[np.intp]:
+        """Positions of the cells of a sample."""
+        return np.sort(np.random.default_rng(0).permutation(self.n_cells)[:_SOME_CELLS])
+
+    def sample(self, modality: Modality) -> sp.csr_array:
+        """Read the counts of some features in the cells ``sampled``. Shape ``(n_cells, n_features)``.
+
+        A feature whose file is damaged is empty; who needs it says so.
+        """
+        rng, starts, cells = np.random.default_rng(0), self.starts(modality), self.sampled
+        place = np.full(self.n_cells, -1, dtype=np.int32)
+        place[cells] = np.arange(cells.size, dtype=np.int32)
+        features = rng.permutation(len(starts) - 1)[:_SOME_FEATURES]
+        features = np.sort(features[np.cumsum(np.diff(starts)[features]) <= _SOME_COUNTS])
+        parts = []
+        for number, feature in enumerate(features):
+            try:
+                rows, values = self.column(modality, int(feature))
+            except InputError:
+                continue
+            rows, values = place[rows][place[rows] >= 0], values[place[rows] >= 0]
+            parts.append((values, rows, np.full(rows.size, number, dtype=np.int32)))
+        if not parts:
+            return sp.csr_array((cells.size, features.size))
+        values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return sp.coo_array((values, (rows, columns)), shape=(cells.size, features.size)).tocsr()
+
     def starts(self, modality: Modality) -> NDArray[np.int64]:
         """Read where the columns of all features begin, and the end of the last. Shape ``(n_features + 1,)``."""
         self._need(modality)
@@ -185,9 +217,9 @@ class Store:
         """Find the positions of features by name; a MissingKeyError names the first that are not there."""
         index = self.features(modality).get_indexer(pd.Index(names))
         if (index < 0).any():
-            absent = pd.unique(pd.Index(names)[index < 0])
+            absent = pd.Index(names)[index < 0].nunique()
             raise MissingKeyError(
-                f"{len(absent)} {FEATURE[modality]}s of the pairs are not in the data ({first_few(absent)}): "
-                f"check the names, or leave those pairs out"
+                f"{absent} {FEATURE[modality]}s of the pairs are not in the data "
+                f"{lost_names(names, index < 0, self.features(modality))}: check the names, or leave those pairs out"
             )
         return index.astype(np.int32)

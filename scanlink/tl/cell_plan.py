@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, first_few
 from scanlink.run import Arrays, Block, Plan, write_plan
 from scanlink.store.store import Store
 from scanlink.tl.designs import Group, GroupDesigns
@@ -97,7 +97,7 @@ def checked_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
             "Expected gene and peak, and distance if known"
         )
     if not len(pairs):
-        raise InputError(
+        raise EmptyTableError(
             "the table of pairs is empty: widen the window, or check that genes and peaks share a genome build"
         )
     table = pairs[["gene", "peak"]].astype(str)

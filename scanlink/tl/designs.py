@@ -20,7 +20,7 @@ __all__ = ["Group", "GroupDesigns", "group_designs"]
 log = logging.getLogger("scanlink")
 
 # With fewer clusters (donors) than this, what is said of their variation is rough.
-_FEW_CLUSTERS = 10
+FEW_CLUSTERS = 10
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,16 @@ def group_designs(
     groups: tuple[str, ...] | None,
     cluster: str | None,
     min_cells: int,
+    p_value: str = "",
     n_tested: int = 1,
     strict: bool = True,
 ) -> GroupDesigns:
     """Find the cells of each group, and make their designs.
 
     Groups are the values ``groups`` of a column ``groupby``, by default all of them in sorted order; without a column
-    all cells are one group, ``all``. Those of fewer than ``min_cells`` cells are not tested. ``n_tested`` is the number
-    of terms that a test adds to the covariates. A name or covariate that is missing raises, and so does, if
+    all cells are one group, ``all``. Those of fewer than ``min_cells`` cells are not tested, nor those with too few
+    clusters for a ``p_value`` that is the bootstrap's. ``n_tested`` is the number of terms that a test
+    adds to the covariates. A name or covariate that is missing raises, and so does, if
     ``strict``, that none of the groups can be tested.
     """
     model = parse_formula(formula, store.cell_columns)
@@ -68,6 +70,7 @@ def group_designs(
     members = group_members(cells_table, groupby, groups)
     clusters = cluster_codes(cells_table, cluster, members) if cluster else None
     described: list[Group] = []
+    few_clusters = 0
     arrays: list[Arrays] = []
     for name, cells in members.items():
         if cells.size < min_cells:
@@ -86,28 +89,38 @@ def group_designs(
             status = "collinear"
         elif clusters is not None and clusters[len(arrays)].max() < 1:
             problem, status = f"all cells have the same {cluster!r}", "too_few_clusters"
+        elif clusters is not None and p_value == "bootstrap" and not enough_clusters(clusters[len(arrays)]):
+            number = int(clusters[len(arrays)].max()) + 1
+            problem = f"{number} different {cluster!r}, their bootstrap needs {FEW_CLUSTERS}; p_value: robust does not"
+            status = "too_few_clusters"
+            few_clusters += 1
         described.append(Group(name, int(cells.size), design.names, problem, status))
         matrix = design.matrix if problem else rescale(design.matrix)
         arrays.append({"cells": cells, "design": matrix, "offset": design.offset})
     if clusters is not None:
         _report_few_clusters(described, clusters, str(cluster))
         arrays = [{**part, "clusters": codes} for part, codes in zip(arrays, clusters, strict=True)]
-    _report_problems(described, strict=strict)
+    _report_problems(described, strict=strict and not few_clusters)
     return GroupDesigns(described, arrays, members)
+
+
+def enough_clusters(clusters: NDArray[np.int64] | None) -> bool:
+    """Tell whether a bootstrap means anything: always that of cells, that of clusters where there are enough."""
+    return clusters is None or int(clusters.max(initial=-1)) + 1 >= FEW_CLUSTERS
 
 
 def _report_few_clusters(groups: list[Group], clusters: list[NDArray[np.int64]], column: str) -> None:
     numbers = {
         group.name: int(codes.max()) + 1 for group, codes in zip(groups, clusters, strict=True) if group.status is None
     }
-    few = [f"{name} ({number})" for name, number in numbers.items() if number < _FEW_CLUSTERS]
+    few = [f"{name} ({number})" for name, number in numbers.items() if number < FEW_CLUSTERS]
     if few:
         log.warning(
             "%d of %d groups have fewer than %d different %s: %s. Errors and p-values that rest on so few are rough, "
-            "and the bootstrap's are too small: read them as a ranking",
+            "and the bootstrap is left out: read them as a ranking",
             len(few),
             len(numbers),
-            _FEW_CLUSTERS,
+            FEW_CLUSTERS,
             column,
             first_few(few),
         )

@@ -107,3 +107,29 @@ def test_dry_run__prints_the_script_and_writes_nothing(tmp_path):
     assert done.stdout.startswith("#!/usr/bin/env bash\n")
     assert "links=20" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+@pytest.mark.parametrize(("option", "told"), [("--jobs", False), ("--links", True)])
+def test_dry_run__jobs_of_a_chain_by_the_new_name_and_the_old(tmp_path, option, told):
+    (tmp_path / "run.yaml").write_text("input: a.h5mu\ngenes: g.gtf\ncluster: none\n")
+    command = [sys.executable, "-m", "scanlink", "submit", "run.yaml", "--chain", option, "7", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "links=7" in done.stdout
+    assert ("--links is called --jobs now" in done.stderr) == told
+
+
+def test_dry_run__a_profile_in_the_home_folder_as_the_command_line_and_run_yaml_name_it(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    profile = (PROFILES / "slurm.yaml").read_text().replace("# queue: regular", "queue: mine")
+    (home / "x.yaml").write_text(profile)
+    (tmp_path / "run.yaml").write_text("input: a.h5mu\ngenes: g.gtf\ncluster: none\n")
+    (tmp_path / "in_file.yaml").write_text("input: a.h5mu\ngenes: g.gtf\ncluster: ~/x.yaml\n")
+    scripts = []
+    for words in (["run.yaml", "--cluster=~/x.yaml"], ["in_file.yaml"]):
+        command = [sys.executable, "-m", "scanlink", "submit", *words, "--dry-run"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        scripts.append(done.stdout)
+    assert scripts[0] == scripts[1]
+    assert "--partition=mine" in scripts[0]

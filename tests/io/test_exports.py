@@ -11,6 +11,7 @@ import mudata
 import numpy as np
 import pandas as pd
 import pytest
+from texts import assert_same_table
 
 import scanlink as sl
 from scanlink.errors import InputError, MissingKeyError, OptionError, RunError
@@ -217,7 +218,7 @@ def test_uns__survives_the_file(links, epi, tmp_path, kind):
         back = get_tables((mudata.read if kind == "h5mu" else anndata.read_h5ad)(tmp_path / f"x.{kind}"))
     assert set(back) == {"links", "epistasis"}
     for name, table in tables.items():
-        pd.testing.assert_frame_equal(back[name], table.reset_index(drop=True), check_column_type=False)
+        assert_same_table(back[name], table.reset_index(drop=True), check_column_type=False)
 
 
 def test_h5mu__is_a_copy_with_the_tables_and_the_same_counts(links, epi, simulation, tmp_path):
@@ -231,8 +232,22 @@ def test_h5mu__is_a_copy_with_the_tables_and_the_same_counts(links, epi, simulat
     assert source.read_bytes() == before
     assert (copy["rna"].X != original["rna"].X).nnz == 0
     tables = get_tables(copy)
-    pd.testing.assert_frame_equal(tables["links"], links.reset_index(drop=True))
+    assert_same_table(tables["links"], links.reset_index(drop=True))
     assert set(tables) == {"links", "epistasis"}
+
+
+@pytest.mark.parametrize("format", ["bedpe", "interact", "biginteract", "scent"])
+def test_names__with_tabs_and_ends_of_lines_stay_in_their_field(links, simulation, tmp_path, format, caplog):
+    odd = links.assign(group=links["group"].astype(str) + "\tcell\n", gene=links["gene"].astype(str) + "\r\n2")
+    plain = links.assign(group=links["group"].astype(str) + " cell ", gene=links["gene"].astype(str) + " 2")
+    texts = []
+    for name, table in (("odd", odd), ("plain", plain)):
+        folder = tmp_path / name
+        folder.mkdir()
+        files = export(table, folder / "x.txt", format=format, track="t")
+        texts.append([file.read_text() for file in files])
+    assert texts[0] == texts[1]
+    assert "tabs or ends of lines in group are written as blanks" in caplog.text
 
 
 def test_fdr__keeps_what_is_below(links, simulation, tmp_path):

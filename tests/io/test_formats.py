@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import scanlink as sl
-from scanlink.errors import InputError
 from scanlink.io.assays import MULTIOME, SCREEN
 from scanlink.io.formats import (
     FORMATS,
@@ -20,6 +19,7 @@ from scanlink.io.formats import (
     keeps_tables,
     matrix_words,
     names_beside,
+    stays_on_disk,
     whole_words,
 )
 
@@ -46,8 +46,10 @@ def test_formats__a_folder_is_one_whatever_its_name(tmp_path):
     folder = tmp_path / "x.h5"
     folder.mkdir()
     assert format_of_whole(folder, MULTIOME).label == "a folder"
-    with pytest.raises(InputError, match="this is a folder; a matrix for rna was expected"):
-        format_of_matrix(tmp_path, "rna")
+    assert format_of_matrix(tmp_path, "rna").label == "a folder"
+    store = tmp_path / "x.zarr"
+    store.mkdir()
+    assert format_of_whole(store, MULTIOME) is format_of_matrix(store, "rna") is format_of_whole("x.zarr", SCREEN)
 
 
 def test_formats__stand_in_the_docstrings_of_the_readers():
@@ -56,12 +58,18 @@ def test_formats__stand_in_the_docstrings_of_the_readers():
         for row in FORMATS:
             assert all(f"``{suffix}``" in text or suffix == ".txt" for suffix in row.suffixes), (row, call)
         assert f"with {'genes and ' + assay.features}" in whole_words(assay)
-    assert matrix_words() == ".rds, .h5ad, .mtx, .csv or .tsv"
+    assert matrix_words() == ".h5, .rds, .h5ad, .zarr, a 10x folder, .mtx, .csv or .tsv"
     assert list(TABLES) == [".csv", ".tsv", ".txt", ".parquet", ".rds"]
 
 
 def test_keeps_tables__of_the_anndata_family():
     assert [name for name in ("x.h5mu", "x.h5ad", "x.h5", "x.csv") if keeps_tables(name)] == ["x.h5mu", "x.h5ad"]
+
+
+def test_stays_on_disk__only_what_can_be_read_in_pieces(tmp_path: Path):
+    names = ("x.h5mu", "x.h5", "x.h5ad", "x.rds", "x.mtx.gz", "x.zarr")
+    assert [name for name in names if stays_on_disk(name)] == ["x.h5mu", "x.h5", "x.h5ad"]
+    assert not stays_on_disk(tmp_path)
 
 
 def test_names_beside__finds_tables_beside_a_matrix_that_has_no_names(tmp_path: Path):

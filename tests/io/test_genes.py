@@ -101,6 +101,14 @@ def test_read_genes__other_features_on_request(tmp_path: Path) -> None:
         ("chr1\t5\t9\tA\t0\t-", ["chr1", 5, 9, "-", "A"]),
         ("chr1\t5\t9\tA\t0\t+\t5\t9\t0\t1\t4\t0", ["chr1", 5, 9, "+", "A"]),
         ("#chrom\tend\tstart\tsymbol\nchr1\t9\t5\tA", ["chr1", 5, 9, ".", "A"]),
+        ("chrom\tstart\tend\tstrand\tsymbol\nchr1\t5\t9\t-\tA", ["chr1", 5, 9, "-", "A"]),
+        ("track name=x\n#chrom\tstart\tend\tgene\nchr1\t5\t9\tA", ["chr1", 5, 9, ".", "A"]),
+        ("chr1\t5\t9\tA\t-", ["chr1", 5, 9, "-", "A"]),
+        ("chr1\t5\t9\t-\tA\t0", ["chr1", 5, 9, "-", "A"]),
+        ("chr1\t5\t9\t0.5\t+\tA", ["chr1", 5, 9, "+", "A"]),
+        ("chr1\t5\t9\t-", ["chr1", 5, 9, "-", "chr1:5-9"]),
+        ("chr1\t5\t9\t7157\t0\t-", ["chr1", 5, 9, "-", "7157"]),
+        ("\ufeffchr1\t5\t9\tA", ["chr1", 5, 9, ".", "A"]),
         ("#bed of mine\ntrack name=x\nchr1\t5\t9\tNA", ["chr1", 5, 9, ".", "NA"]),
     ],
 )
@@ -110,6 +118,37 @@ def test_read_genes__bed_of_any_width(tmp_path: Path, fields: str, expected: lis
     assert list(genes) == COLUMNS
     assert genes.loc[0, ["chrom", "start", "end", "strand", "gene"]].tolist() == expected
     assert genes[["gene_id", "gene_type"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "fields", ["ENSG00000141510.18\tTP53\t-", "TP53\tENSG00000141510.18\t-", "ENSG00000141510\t0\t-"]
+)
+def test_read_genes__ensembl_names_of_a_bed_are_identifiers(tmp_path: Path, fields: str) -> None:
+    (tmp_path / "x.bed").write_text(f"chr17\t5\t9\t{fields}\n")
+    genes = sl.io.read_genes(tmp_path / "x.bed")
+    symbol = "TP53" if "TP53" in fields else "ENSG00000141510"
+    assert genes.loc[0, ["gene_id", "gene", "strand"]].tolist() == ["ENSG00000141510", symbol, "-"]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'gene_id "A"; gene_name "X;Y Z"; gene_type "t u"',
+        'note "see; gene_name "; gene_id "A"; gene_name "X;Y Z"; gene_type "t u";',
+        r'note "a \"quoted\"; gene_name 1"; gene_id "A";gene_name "X;Y Z";  gene_type  "t u" ;',
+        'havana_gene_name "no"; ref_gene_id "no"; a_gene_type "no"; gene_id "A"; gene_name "X;Y Z"; gene_biotype "t u"',
+        'gene_id A; gene_name "X;Y Z"; gene_type t u',
+    ],
+)
+def test_read_genes__attributes_are_pairs_of_key_and_value(tmp_path: Path, attributes: str) -> None:
+    (tmp_path / "x.gtf").write_text(gtf_row("gene", 5, 9, attributes))
+    genes = sl.io.read_genes(tmp_path / "x.gtf")
+    assert genes.loc[0, ["gene_id", "gene", "gene_type"]].tolist() == ["A", "X;Y Z", "t u"]
+
+
+def test_read_genes__a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "x.gtf").write_bytes(b"\xef\xbb\xbf" + gtf_row("gene", 5, 9, 'gene_id "A"').encode())
+    assert sl.io.read_genes(tmp_path / "x.gtf")["chrom"].tolist() == ["chr1"]
 
 
 @pytest.mark.parametrize("build", ["hg19", "hg38"])
@@ -142,7 +181,7 @@ BAD = {
     "two columns": ("x.bed", "chr1\t5\n", "found 2 columns separated by tabs"),
     "blanks": ("x.bed", "chr1 5 9 A\n", "found 1 columns separated by tabs"),
     "uneven": ("x.bed", "chr1\t5\t9\tA\nchr1\t5\n", "1 rows do not have the 4 columns of the first"),
-    "header of table": ("x.bed", "chrom\tstart\tend\nchr1\t5\t9\n", "Is the first line a header without '#'"),
+    "header of table": ("x.bed", "contig\tfrom\tto\nchr1\t5\t9\n", "Is the first line a header of other names"),
     "header too short": ("x.bed", "#chr\tstart\tend\nchr1\t5\t9\tA\n", "names 3 columns, but rows have 4"),
     "header without end": ("x.bed", "#chr\tstart\tstop\nchr1\t5\t9\n", "names no column 'end'"),
     "start = end": ("x.bed", "chr1\t5\t9\tA\nchr1\t9\t9\tB\n", r"1 of 2 genes are empty .* 'B \(chr1:9-9\)'"),

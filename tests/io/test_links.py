@@ -53,3 +53,25 @@ def test_read_links__bad_input_is_told_what_is_wrong(tmp_path: Path, name: str, 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         sl.io.read_links(tmp_path / name)
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_read_links__names_are_text_whatever_they_look_like(tmp_path, separator):
+    rows = [
+        "group gene peak beta p distance se",
+        "NA 1-Mar chr1:1-2 0.5 0.01 007 NA",
+        "007 NA chr1:5-6 NaN null -3 0.1",
+        "1E1 None chr1:7-8 inf 1e-3 NA None",
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(rows).replace(" ", separator) + "\n")
+    links = sl.io.read_links(tmp_path / "x.csv")
+    assert links["group"].tolist() == ["NA", "007", "1E1"]
+    assert links["gene"].tolist() == ["1-Mar", "NA", "None"]
+    assert links["beta"].tolist()[::2] == [0.5, np.inf]
+    assert links["distance"].tolist()[:2] == [7, -3]
+    assert links[["beta", "p", "distance", "se"]].isna().sum().tolist() == [1, 1, 1, 2]
+    (tmp_path / "x.csv").write_text("group,gene,peak,beta,p\n,A,chr1:1-2,0.5,often\n")
+    with pytest.raises(sl.errors.InputError, match="1 values in column 'p' are not numbers: 'often'"):
+        sl.io.read_links(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text("group,gene,peak,beta,p\n,A,chr1:1-2,0.5,.1\n")
+    assert sl.io.read_links(tmp_path / "x.csv")["group"].isna().tolist() == [True]

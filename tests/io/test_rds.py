@@ -78,7 +78,7 @@ def test_read_rds__data_frame_has_plain_types(tmp_path) -> None:
     table = pd.DataFrame(
         {"f": pd.Categorical(["x", "y"]), "n": pd.array([1, None], dtype="Int32"), "m": [1, 2], "s": ["a", "b"]}
     )
-    rdata.write_rds(tmp_path / "x.rds", table)
+    rdata.write_rds(tmp_path / "x.rds", table.astype({"s": object}))  # it cannot write the strings of pandas 3
     found = read_rds(tmp_path / "x.rds")
     assert found.dtypes.astype(str).to_dict() == {"f": "category", "n": "float64", "m": "int64", "s": "category"}
     assert found["s"].tolist() == ["a", "b"]

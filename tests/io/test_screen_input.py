@@ -213,9 +213,9 @@ def test_read_screen__survives_being_written_and_read(tmp_path):
         ({"rna": "a.csv"}, r"or both rna= and guide="),
         ({"path": "x.h5mu", "rna": "a.csv"}, "either a path with both modalities, or rna= and guide="),
         ({"rna": "a.csv", "guide": "b.csv", "backed": True}, "backed=True works with one file"),
-        ({"rna": "a.csv", "guide": "b.csv", "guide_key": "x"}, "are names in one .h5mu file"),
-        ({"path": "x.h5", "guide_key": "x"}, "rna_key= and guide_key= work with .h5mu files only"),
-        ({"path": "x.h5", "layer": "counts"}, "layer= works with .h5mu and .h5ad files only"),
+        ({"rna": "a.csv", "guide": "b.csv", "guide_key": "x"}, "are names in one file"),
+        ({"path": "x.h5", "guide_key": "x"}, "rna_key= and guide_key= work with .h5mu, .rds and .zarr files only"),
+        ({"path": "x.h5", "layer": "counts"}, "layer= works with .h5mu, .h5ad and .zarr files only"),
     ],
 )
 def test_read_screen__refuses_options_that_do_not_go_together(given, message):

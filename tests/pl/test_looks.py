@@ -19,6 +19,7 @@ from pl.tables import draw_example, epi_table, examples, interactions_table, lum
 import scanlink as sl
 from scanlink.errors import InputError
 from scanlink.pl._looks import MANY, SIGNS, STYLES, thinned
+from scanlink.pl._show import not_shown
 from scanlink.pl._tables import as_text, exact_interval
 
 # Pictures of tables of any size that are drawn into given axes.
@@ -78,12 +79,19 @@ def test_pictures__draw_any_number_of_rows_into_the_axes_they_are_given(label, n
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_pictures__refuse_an_empty_table_and_what_is_no_table(label):
+def test_pictures__of_an_empty_table_say_so_and_refuse_what_is_no_table(label):
     name, arguments, options = case(label, 5)
     _, table = draw_example(name, arguments, **options)
-    for refused, message in ((table.iloc[:0], "is empty: nothing to draw"), ([1, 2], "is a list, expected a table")):
-        with pytest.raises(InputError, match=message):
-            draw_example(name, {**arguments, needed(name)[0]: [lambda table=refused: table]}, **options)
+    with pytest.raises(InputError, match="is a list, expected a table"):
+        draw_example(name, {**arguments, needed(name)[0]: [lambda: [1, 2]]}, **options)
+    arguments = {**arguments, needed(name)[0]: [lambda: table.iloc[:0]]}
+    empty = draw_example(name, arguments, **options)[0]
+    assert "is empty: nothing to draw" in empty.texts[0].get_text()
+    given = Figure().subplots()
+    assert draw_example(name, arguments, ax=given, **options)[0] is given
+    # The page says why there is no picture.
+    with not_shown(), pytest.raises(InputError, match="is empty: nothing to draw"):
+        draw_example(name, arguments, **options)
 
 
 @pytest.mark.parametrize("label", [label for label in CASES if label != "arcs"])

@@ -10,12 +10,13 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import scanlink as sl
+from scanlink.io.releases import pulling
 
 
 @pytest.fixture(scope="module", autouse=True)
 def new_mudata():
     """mudata 0.3 warns of what 0.4 does, at every copy."""
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         yield
 
 
@@ -26,7 +27,7 @@ def make_mudata(rna, atac, *, genes=None, peaks=None, obs=None) -> mudata.MuData
     if genes is None:
         rna_var = pd.DataFrame(index=[f"g{i}" for i in range(rna.shape[1])])
     atac_var = pd.DataFrame(index=[f"p{i}" for i in range(atac.shape[1])]) if peaks is None else peaks
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         mdata = mudata.MuData(
             {
                 "rna": AnnData(rna, obs=pd.DataFrame(index=cells), var=rna_var),
@@ -59,7 +60,7 @@ def backed(request, mdata, tmp_path):
     whole = mdata.copy()
     for name in ("rna", "atac"):
         whole.mod[name].X = whole[name].X.asformat(request.param)
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         whole.write(tmp_path / "x.h5mu")
         opened = mudata.read_h5mu(tmp_path / "x.h5mu", backed=True)
     yield opened, mdata

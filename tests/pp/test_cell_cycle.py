@@ -14,6 +14,7 @@ from anndata import AnnData
 
 import scanlink as sl
 from scanlink.errors import InputError
+from scanlink.io.releases import pulling
 from scanlink.pp.cell_cycle import G2M_GENES, S_GENES
 
 
@@ -31,7 +32,7 @@ def cycling(n_cells=600, n_other=2_000, seed=1):
     cells = pd.Index([f"cell{k}" for k in range(n_cells)])
     order = rng.permutation(len(names))
     rna = AnnData(counts[:, order], pd.DataFrame(index=cells), pd.DataFrame(index=np.array(names)[order]))
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         return mudata.MuData({"rna": rna}), phase
 
 
@@ -82,7 +83,7 @@ def test_cell_cycle__is_the_mean_of_the_list_less_those_of_its_bins():
 def test_cell_cycle__does_not_depend_on_order_or_form(tmp_path):
     mdata, _ = cycling(n_cells=120, n_other=300)
     sl.pp.cell_cycle(mdata)
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         order = np.random.default_rng(1).permutation(120)
         shuffled = mudata.MuData({"rna": mdata["rna"][order].copy()})
         columns = mudata.MuData({"rna": mdata["rna"].copy()})
@@ -147,7 +148,7 @@ def test_cell_cycle__keeps_scores_that_are_there(caplog):
 def test_cell_cycle__refuses_a_selection_of_genes(shared):
     mdata, _ = cycling(n_cells=80, n_other=300)
     few = mdata["rna"][:, ~mdata["rna"].var_names.isin(S_GENES[9:])].copy()
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         few = mudata.MuData({"rna": few})
         alone = mudata.MuData({"rna": mdata["rna"][:, mdata["rna"].var_names.isin(S_GENES)].copy()})
     with pytest.raises(

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as npst
 import scanlink as sl
 from scanlink.errors import InputError, OptionError
 from scanlink.io.chunks import iter_chunks
+from scanlink.io.releases import pulling
 from tests.pp.conftest import make_mudata
 
 COUNTS = npst.arrays(
@@ -107,14 +108,14 @@ def test_filter_features__backed_gives_the_same_in_memory(backed, chunk_rows, tm
         assert (found[name].X != whole[name].X).nnz == 0
         assert list(found[name].var_names) == list(whole[name].var_names)
         assert list(found[name].var.columns) == list(whole[name].var.columns)
-    assert found.obs.equals(whole.obs)
+    assert found.obs.astype(object).equals(whole.obs.astype(object))
     assert found.uns["scanlink"] == whole.uns["scanlink"]
     assert (tmp_path / "x.h5mu").read_bytes() == bytes_before
 
 
 def test_filter_features__can_be_written_and_read(mdata, tmp_path):
     sl.pp.filter_features(mdata)
-    with mudata.set_options(pull_on_update=False):
+    with pulling(False):
         mdata.write(tmp_path / "x.h5mu")
         back = mudata.read_h5mu(tmp_path / "x.h5mu")
     assert back.uns["scanlink"]["filter"]["rna"]["kept"] == mdata["rna"].n_vars
@@ -162,8 +163,8 @@ from pathlib import Path
 import mudata, numpy as np, pandas as pd, scipy.sparse as sp, sparse
 import scanlink as sl
 from scanlink.ds.multiome_file import MultiomeWriter, assemble
+from scanlink.io.releases import pulling
 
-mudata.set_options(pull_on_update=False)
 n_cells, n_peaks, per_cell, at_once = 10_000, 40_000, 1_000, 500
 rng = np.random.default_rng(0)
 path = Path(sys.argv[1])
@@ -178,7 +179,8 @@ with MultiomeWriter(path, n_vars={"rna": 2, "atac": n_peaks}, chunk_cells=at_onc
     names = pd.DataFrame(index=[f"c{i}" for i in range(n_cells)])
     genes, peaks = (pd.DataFrame(index=[f"{x}{i}" for i in range(n)]) for x, n in (("g", 2), ("p", n_peaks)))
     writer.finish(assemble(names, {"rna": genes, "atac": peaks}))
-data = mudata.read_h5mu(path, backed=True)
+with pulling(False):
+    data = mudata.read_h5mu(path, backed=True)
 size = data["atac"].X.group["data"].shape[0] * 8
 tracemalloc.start()
 kept = sl.pp.filter_features(data, chunk_rows=100)

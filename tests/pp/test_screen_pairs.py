@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,9 +118,12 @@ def test_screen_pairs__works_without_places_at_all():
 
 def test_screen_pairs__explains_why_there_are_none():
     with pytest.raises(
-        InputError, match=r"no pairs: chromosome names differ. Found 'chr1' for the targets and '1' for"
+        InputError, match=r"no pairs: chromosome names differ. Found 'chr1' for the targets and 'NC_1' for"
     ):
-        sl.pp.screen_pairs(screen(), GENES.assign(chrom="1"))
+        sl.pp.screen_pairs(screen(), GENES.assign(chrom="NC_1"))
+    pd.testing.assert_frame_equal(
+        sl.pp.screen_pairs(screen(), GENES.assign(chrom="1")), sl.pp.screen_pairs(screen(), GENES)
+    )
     away = GENES.assign(start=GENES["start"] + 50_000_000, end=GENES["end"] + 50_000_000)
     with pytest.raises(
         InputError, match=r"no pairs: no target lies within 1,000,000 bp of any of 3 genes; the nearest"
@@ -161,3 +166,29 @@ def test_screen_pairs__of_real_data_are_those_published(shared):
     far = rest[["gene", "target"]].merge(sl.pp.screen_pairs(mdata, genes, window=10_000_000), on=["gene", "target"])
     assert len(far) == 20
     assert far["distance"].abs().min() > 1_000_000
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_screen_pairs__of_real_data_tell_another_build(shared, caplog, placed):
+    mdata = sl.io.read_screen(shared / "crispri" / "sceptreIGVF_gasperini_9704cells_counts.h5mu")
+    if not placed:
+        mdata["rna"].var = mdata["rna"].var[["symbol"]]
+    for build in ("hg19", "hg38"):
+        caplog.clear()
+        genes = sl.io.read_genes(shared / "annotation" / f"ABC_CollapsedGeneBounds.{build}.bed.gz")
+        with caplog.at_level(logging.WARNING, "scanlink"):
+            sl.pp.screen_pairs(mdata, genes)
+        # Where the data place their genes, and where targets that are called as a gene lie.
+        told = build == "hg38"
+        assert ("110 of 110 genes lie 10 kb or more from where the data have them" in caplog.text) == (told and placed)
+        assert ("the annotation looks like hg38 (GRCh38)" in caplog.text) == (told and placed)
+        assert ("10 targets that are called as a gene are not within 10000 bp of its TSS" in caplog.text) == told
+        assert ("build" in caplog.text) == told
+
+
+def test_screen_pairs__says_what_targets_without_a_place_may_be_called(caplog):
+    guides = GUIDES[["guide", "target"]].replace({"enh1": "noc2l", "enh2": "1-Mar"})
+    with caplog.at_level(logging.WARNING, "scanlink"):
+        sl.pp.screen_pairs(screen(guides), GENES)
+    assert "1 made dates or numbers by a spreadsheet ('1-Mar')" in caplog.text
+    assert "1 in other upper and lower case, as of man and mouse ('noc2l' is 'NOC2L' there)" in caplog.text

@@ -25,9 +25,10 @@ def cited_by(folder, **sections):
 @pytest.mark.parametrize(
     ("section", "options", "there", "absent"),
     [
-        ("scan", {"p_value": "robust"}, ["crt", "sceptre", "spacrt"], ["boot", "tail"]),
+        ("scan", {"p_value": "robust", "ladder": "none"}, ["crt", "sceptre", "spacrt"], ["boot", "tail"]),
+        ("scan", {"p_value": "robust", "ladder": "capstone"}, ["crt", "boot", "scent"], ["tail"]),
         ("scan", {"p_value": "bootstrap"}, ["boot", "scent"], ["crt", "tail"]),
-        ("scan", {"p_value": "tail"}, ["saddlepoint", "tail"], ["boot", "crt"]),
+        ("scan", {"p_value": "tail", "ladder": "none"}, ["saddlepoint", "tail"], ["boot", "crt"]),
         ("scan", {"family": "negbin", "cluster": "donor"}, ["negbin", "clusters"], ["hc3"]),
         ("scan", {"robust": "HC0"}, ["hc0"], ["hc3"]),
         ("links", {"method": "by"}, ["by"], ["storey"]),
@@ -39,7 +40,7 @@ def cited_by(folder, **sections):
 )
 def test_methods__are_those_that_the_run_used(folder, section, options, there, absent):
     # Of the other half of the pipeline nothing that would cite the same.
-    quiet = {"p_value": "wald", "robust": ""}
+    quiet = {"p_value": "wald", "ladder": "none", "robust": ""}
     cited = cited_by(folder, **{"epistasis": quiet, section: (quiet if section == "epistasis" else {}) | options})
     assert all(REFERENCES[name] in cited for name in there)
     assert not any(REFERENCES[name] in cited for name in absent)

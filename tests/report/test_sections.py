@@ -64,7 +64,7 @@ SECTION = Section(
     intro=lambda result: "A tau of 1 is perfect; the option `seed` changes <nothing>.",
     absent=lambda run: "Ask for `kendall:`.",
     methods=lambda result: [Method("Kendall's tau", ("glm",))],
-    summary=lambda table, alpha, not_followed: summary_lines(table, "taus asked for"),
+    summary=lambda table, rates, not_followed: summary_lines(table, "taus asked for"),
     by_group={"concordant": "above", "discordant": "below", "genes": "gene"},
     pictures=_pictures,
 )

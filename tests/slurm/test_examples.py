@@ -21,7 +21,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     sl.ds.simulate(n_cells=300, n_genes=12, n_peaks=40, n_links=6, n_interactions=0, seed=1).write(folder)
     (folder / "run.yaml").write_text(
-        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, block_genes: 1}\n"
+        "input: multiome.h5mu\ngenes: genes.gtf.gz\nscan: {p_value: robust, ladder: none, block_genes: 1}\n"
     )
     (folder / "profile.yaml").write_text(
         'jobqueue:\n  slurm: {queue: debug, cores: 1, memory: 1GiB, walltime: "01:00:00", interface: lo}\n'

@@ -205,7 +205,7 @@ def test_chain__ends_with_an_error(quiet_slurm, project, tmp_path):
 
 def test_chain__ends_where_its_links_are_used_up(quiet_slurm, project, tmp_path):
     slurm, out = quiet_slurm, tmp_path / "run"
-    submit(project, out, "--chain", "--links", 2, "--walltime", "00:05:00")
+    submit(project, out, "--chain", "--jobs", 2, "--walltime", "00:05:00")
     for link in (1, 2):
         job = link_of(slurm, out, link)
         before = parts(out)

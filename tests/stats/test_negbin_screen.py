@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from screen_cells import load_screen
 
+from scanlink.io.releases import EXACT_NUMBERS
 from scanlink.stats import fit_negbin, refit_negbin
 from scanlink.stats.combine import compare_links
 
@@ -25,7 +26,7 @@ def cells(shared):
 
 def reference(name):
     # The default parser is off by an ulp now and then.
-    return pd.read_csv(FOLDER / f"{name}.csv.gz", float_precision="round_trip")
+    return pd.read_csv(FOLDER / f"{name}.csv.gz", **EXACT_NUMBERS)
 
 
 def terms_of(cells, row):

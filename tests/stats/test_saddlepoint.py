@@ -13,7 +13,8 @@ from scipy.special import log_ndtr
 
 from scanlink.errors import DesignError, InputError, OptionError
 from scanlink.stats import basic_p, case_weights, fit_negbin, fit_poisson, refit_negbin, refit_poisson
-from scanlink.stats._tail import make_work, saddle_pass, saddle_step
+from scanlink.stats._saddle_step import saddle_step
+from scanlink.stats._tail import make_work, saddle_pass
 from scanlink.stats.saddlepoint import REACHED, bootstrap_tail, saddle_deviate
 
 
@@ -177,7 +178,7 @@ def test_bootstrap_tail__smooth_through_an_estimate_of_zero():
 
 def deviate_at_rest(data, coef, t):
     """Compute r + log(u / r) / r where further Newton steps have brought coefficients and t to rest."""
-    coef, t, n_terms, n = coef.copy(), t.copy(), coef.size, data[5]
+    coef, t, n_terms, n = coef.copy(), t.copy(), coef.size, data[6]
     first, second, dt, dgamma = np.empty((2, n_terms)), np.empty((4, n_terms, n_terms)), np.empty(n_terms), coef[1:] * 0
     for _ in range(5):
         value = saddle_pass(data, coef, t, first, second)
@@ -196,7 +197,7 @@ def test_saddle_deviate__path_stops_where_no_step_would_change_it(pair):
     counts, design = make(**pair)
     fit, order = fit_poisson(counts, design, path="newton"), [0, 2, 1]
     terms, n = np.ascontiguousarray(design[:, order].T), counts.size
-    data = (counts, terms, np.zeros(n), np.inf, np.empty(0, dtype=np.int64), n, make_work(3))
+    data = (counts, terms, None, np.zeros(n), np.inf, np.empty(0, dtype=np.int64), n, make_work(3))
     for distance in np.geomspace(0.04, 1.5, 12):
         for side in (-1, 1):
             boundary = fit.coef[1] + side * distance * fit.se[1]
@@ -250,7 +251,7 @@ def test_saddle_pass__derivatives_are_those_of_k(theta, n_donors):
     counts, design = make(n=300, seed=8, mean=1.5)
     codes = np.arange(300) % n_donors if n_donors else np.empty(0, dtype=np.int64)
     terms = np.ascontiguousarray(design.T)
-    data = (counts, terms, 0.1 * design[:, 2], theta, codes, n_donors or 300, make_work(3))
+    data = (counts, terms, None, 0.1 * design[:, 2], theta, codes, n_donors or 300, make_work(3))
 
     def k(at):
         first, second = np.empty((2, 3)), np.empty((4, 3, 3))

@@ -28,6 +28,7 @@ def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
     rows: list[dict[str, Any]] = []
     peaks: dict[int, NDArray[np.bool_]] = {}
     waiting: Waiting = []
+    ladder = Ladder.of(plan.options.ladder)
     size, number_before, counts = 0, -1, np.empty(0)
     for row in range(block.first, block.last):
         number, members = int(plan.gene[row]), plan.enhancers[row].tolist()
@@ -35,7 +36,7 @@ def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
             number_before, counts = number, cells.values("rna", number)
             peaks.clear()
             if size > WAITING_BYTES:
-                _resample(cells, waiting)
+                _resample(cells, waiting, ladder)
                 waiting, size = [], 0
         for peak in members:
             if peak not in peaks:
@@ -45,16 +46,16 @@ def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
             state |= peaks[peak].astype(np.int64) << k
         result, fit = cells.test(counts, state)
         rows.append({"group": block.group, "row": row, **result})
-        if fit is not None and cells.options.p_value == "bootstrap":
+        if fit is not None and ladder.stages and cells.can_resample:
             if not waiting or waiting[-1][0] != number:
                 waiting.append((number, counts, []))
             waiting[-1][2].append((fit, rows[-1]))
             size += sum(part.design.nbytes + 3 * part.counts.nbytes for part in fit.parts)
-    _resample(cells, waiting)
+    _resample(cells, waiting, ladder)
     return pa.Table.from_pylist(rows, schema=EPISTASIS_TABLE.schema(plan.options))
 
 
-def _resample(cells: StatesCells, waiting: Waiting) -> None:
+def _resample(cells: StatesCells, waiting: Waiting, ladder: Ladder) -> None:
     """Climb the ladder with all that wait, and write down their p-values."""
     genes = []
     for _, counts, pairs in waiting:
@@ -62,7 +63,7 @@ def _resample(cells: StatesCells, waiting: Waiting) -> None:
         moments = gene.moments if cells.options.family == "poisson" else None
         genes.append((gene, [StateReplicates(fit, moments) for fit, _ in pairs]))
     names = quantity_names(cells.n_enhancers)
-    found = climb_all(genes, Ladder.of(cells.options.ladder), cells.weights)
+    found = climb_all(genes, ladder, cells.weights)
     for (_, _, pairs), results in zip(waiting, found, strict=True):
         for (_, row), (p, n) in zip(pairs, results, strict=True):
             for k, name in enumerate(names):

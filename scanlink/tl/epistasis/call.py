@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
 from scanlink.p_values import PValue
+from scanlink.pp.door import Multiome
 from scanlink.store.store import Store
 from scanlink.tl.call import call
 from scanlink.tl.epistasis import EPISTASIS
@@ -25,7 +26,7 @@ log = logging.getLogger("scanlink")
 
 
 def epistasis(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Multiome | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     groupby: str | None = None,
@@ -33,8 +34,8 @@ def epistasis(
     family: str = "poisson",
     model: str = "joint",
     coding: str = "indicator",
-    p_value: PValue = "bootstrap",
-    ladder: str | Iterable[tuple[int, float | None]] = "epistasis",
+    p_value: PValue = "robust",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "epistasis",
     seed: int = 0,
     cluster: str | None = None,
     robust: str = "HC3",
@@ -42,6 +43,9 @@ def epistasis(
     fdr_method: str = "bh",
     device: str | None = None,
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -50,7 +54,7 @@ def epistasis(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``atac`` as :func:`scanlink.io.read` gives it, or a scan store or its folder.
+        MuData of genes and peaks, a pair ``(rna, atac)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``group``, ``gene``, ``enhancer_1``, ``enhancer_2`` as :func:`scanlink.tl.enhancer_pairs` gives them;
         with ``enhancer_3`` (and ``enhancer_4``), sets of more enhancers are tested.
@@ -68,10 +72,11 @@ def epistasis(
         reproduces published tables, and nothing else speaks for it.
     p_value
         Which p-value of the interaction the false discovery rate is taken on: ``"wald"``, ``"robust"``,
-        ``"bootstrap"`` or ``"tail"``. The bootstrap is run only when it is chosen.
+        ``"bootstrap"`` or ``"tail"``. All are computed, the bootstrap where ``ladder`` is not none.
     ladder
-        Replicates of the bootstrap: ``"epistasis"`` (100, then 5,000 below .1), ``"scent"``, ``"capstone"`` or stages
-        ``(replicates, go on below p)``. Each coefficient of a pair climbs by its own p-value, on shared replicates.
+        Replicates of the bootstrap: ``"epistasis"`` (100, then 5,000 below .1), ``"scent"``, ``"capstone"``, stages
+        ``(replicates, go on below p)``, or ``"none"`` or None to do without. Each coefficient of a pair climbs by its
+        own p-value, on shared replicates.
     seed
         Of the bootstrap. Same seed, same numbers, whatever the number of workers.
     cluster
@@ -82,7 +87,7 @@ def epistasis(
         Least number of cells in each state.
     fdr_method
         ``"bh"``, ``"by"`` or ``"storey"``.
-    device, block_genes, client, out
+    device, block_genes, layer, rna_key, atac_key, client, out
         As in :func:`scanlink.tl.scan`.
 
     Returns

@@ -57,7 +57,7 @@ def enhancer_pairs(
     MissingKeyError
         If a column is missing.
     InputError
-        If ``links`` is no table or has no row, a peak's name is no interval, or there are too many sets.
+        If ``links`` is no table, a peak's name is no interval, or there are too many sets.
     OptionError
         If ``fdr`` is not above 0 and at most 1, ``order`` is below 2, or the bounds contradict each other.
 
@@ -77,15 +77,13 @@ def enhancer_pairs(
         raise InputError(f"links is a {type(links).__name__}, expected a table with columns group, gene, peak and fdr")
     if absent := [name for name in ("gene", "peak") if name not in links.columns]:
         raise MissingKeyError(f"the table links has no column {first_few(absent)}; found {first_few(links.columns)}")
-    if not len(links):
-        raise InputError("the table of links is empty: there is nothing to make pairs of")
     if not 0 < fdr <= 1:
         raise OptionError(f"fdr: expected a number above 0 and at most 1; found {fdr!r}")
     if order < 2:
         raise OptionError(f"order: expected at least 2 enhancers to a set; found {order!r}")
     if min_distance is not None and max_distance is not None and min_distance > max_distance:
         raise OptionError(f"min_distance {min_distance} is above max_distance {max_distance}")
-    called = _called(links, fdr)
+    called = _called(links, fdr) if len(links) else links.reindex(columns=["group", "gene", "peak"])
     columns = enhancer_columns(order)
     place = parse_peaks(pd.unique(called["peak"]))
     place["middle"] = (place["start"] + place["end"]) // 2

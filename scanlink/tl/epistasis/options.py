@@ -6,7 +6,17 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from scanlink.options import BlockGenes, ClusterColumn, Device, LadderStages, Method, Options, Robust, Seed
+from scanlink.options import (
+    BlockGenes,
+    ClusterColumn,
+    Device,
+    LadderStages,
+    Method,
+    Options,
+    Robust,
+    Seed,
+    check_replicates,
+)
 from scanlink.p_values import PValue
 
 __all__ = ["EpistasisOptions"]
@@ -23,7 +33,7 @@ class EpistasisOptions(Options):
     coding: Literal["indicator", "dosage"] = Field(
         "indicator", description="dosage: 11 as 2, as the paper has it, which halves its effect"
     )
-    p_value: PValue = Field("bootstrap", description="the p-value that false discovery rates are taken on")
+    p_value: PValue = Field("robust", description="the p-value that false discovery rates are taken on")
     ladder: LadderStages = "epistasis"
     seed: Seed = 0
     cluster: ClusterColumn = None
@@ -42,6 +52,7 @@ class EpistasisOptions(Options):
 
     @model_validator(mode="after")
     def _possible(self) -> EpistasisOptions:
+        check_replicates(self.p_value, self.ladder)
         if self.coding == "dosage" and self.model == "joint":
             raise ValueError("coding dosage is that of the separate models: set model to separate")
         if self.model == "separate" and self.p_value == "tail":

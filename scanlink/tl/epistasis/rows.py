@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, first_few
 from scanlink.io.peaks import parse_peaks
 from scanlink.run import Block, cut
 from scanlink.stats import Ladder
@@ -137,6 +137,7 @@ def _designs(
         groups=only,
         cluster=options.cluster,
         min_cells=options.min_cells * 2**order,
+        p_value=options.p_value,
         n_tested=2**order - 1,
         strict=strict,
     )
@@ -158,7 +159,7 @@ def _checked(pairs: pd.DataFrame, groupby: str | None) -> tuple[pd.DataFrame, li
     if order > 4:
         raise InputError(f"{order} enhancers have {2**order} states, expected at most 4 enhancers to a set")
     if not len(pairs):
-        raise InputError(
+        raise EmptyTableError(
             "the table of enhancer pairs is empty: no gene has two linked peaks; a higher fdr in enhancer_pairs finds "
             "more"
         )
@@ -196,6 +197,5 @@ def _seconds(group: Group, n_enhancers: int, options: EpistasisOptions) -> float
     n_states, p = 2**n_enhancers, len(group.terms) + 2**n_enhancers - 1
     fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9
     replicate = 5e-6 + group.n_cells * 1e-9 * p if options.family == "poisson" else group.n_cells * 50e-9
-    stages = Ladder.of(options.ladder).stages if options.p_value == "bootstrap" else ()
-    replicates = sum(n * _GO_ON**k for k, (n, _) in enumerate(stages))
+    replicates = sum(n * _GO_ON**k for k, (n, _) in enumerate(Ladder.of(options.ladder).stages))
     return 3e-3 + 3.0 * n_states * fit + replicate * replicates

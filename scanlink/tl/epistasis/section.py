@@ -94,7 +94,8 @@ def _methods(result: Result) -> list[Method]:
     return methods
 
 
-def _summary(table: pd.DataFrame, alpha: float, not_followed: Mapping[str, str]) -> list[str]:
+def _summary(table: pd.DataFrame, rates: Mapping[str, Any], not_followed: Mapping[str, str]) -> list[str]:
+    alpha = float(rates["alpha"])
     called = table[table["fdr"] < alpha]
     synergy = int((called["beta_interaction"] > 0).sum())
     return [

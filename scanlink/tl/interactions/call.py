@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
 from scanlink.errors import InputError
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import Screen
 from scanlink.store.store import Store
 from scanlink.tables import CONTROLS
 from scanlink.tl.call import call
@@ -24,7 +25,7 @@ __all__ = ["screen_interactions"]
 
 
 def screen_interactions(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Screen | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     guides: pd.DataFrame | None = None,
@@ -33,7 +34,7 @@ def screen_interactions(
     formula: str = "guide_count + percent.mito + offset(log(nUMI))",
     family: str = "negbin",
     p_value: str = "robust",
-    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "none",
     permutations: str | int | Iterable[tuple[int, float | None]] = "glimmirs",
     seed: int = 0,
     theta: str = "held",
@@ -50,6 +51,9 @@ def screen_interactions(
     n_controls: int | None = None,
     fdr_method: str = "bh",
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -69,6 +73,8 @@ def screen_interactions(
         Least number of cells with both perturbations.
     additive
         Whether effects that add are compared with effects that multiply, at the cost of two more fits a row.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
     block_genes, client, out
         As in :func:`scanlink.tl.scan`.
 

@@ -85,7 +85,8 @@ def _methods(result: Result) -> list[Method]:
     return methods
 
 
-def _summary(table: pd.DataFrame, alpha: float, not_followed: Mapping[str, str]) -> list[str]:
+def _summary(table: pd.DataFrame, rates: Mapping[str, Any], not_followed: Mapping[str, str]) -> list[str]:
+    alpha = float(rates["alpha"])
     called = table[table["fdr"] < alpha]
     synergy = int((called["beta_interaction"] > 0).sum())
     one_cell = int((~(called["p_trimmed_interaction"] < 0.05)).sum())

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import Multiome
 from scanlink.store.store import Store
 from scanlink.tl.call import call
 from scanlink.tl.kendall import KENDALL
@@ -20,7 +21,7 @@ __all__ = ["kendall"]
 
 
 def kendall(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Multiome | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     groupby: str | None = None,
@@ -28,6 +29,9 @@ def kendall(
     depth: str = "nUMI",
     min_cells: int = 10,
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -36,7 +40,7 @@ def kendall(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``atac`` as :func:`scanlink.io.read` gives it, or a scan store or its folder.
+        MuData of genes and peaks, a pair ``(rna, atac)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``gene`` and ``peak``, and ``distance`` in bp if known, as :func:`scanlink.pp.cis_pairs` gives them.
     groupby
@@ -49,6 +53,8 @@ def kendall(
         Groups with fewer cells have no correlation.
     block_genes
         Genes a task; None cuts by estimated cost. It changes no number.
+    layer, rna_key, atac_key
+        As in :func:`scanlink.tl.scan`.
     client
         Dask client. None computes small work in this process and more of it on a local cluster, which is closed again.
     out

@@ -46,7 +46,7 @@ SECTION = Section(
     ),
     absent=lambda run: "This run did not compute rank correlations. A section `kendall:` in run.yaml asks for them.",
     methods=lambda result: [Method("Rank correlation of expression and open peaks (Kendall's tau)", (_KENDALL,))],
-    summary=lambda table, alpha, not_followed: summary_lines(
+    summary=lambda table, rates, not_followed: summary_lines(
         table, f"rank correlations asked for in {table['group'].nunique()} groups"
     ),
 )

@@ -65,7 +65,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
         row: dict[str, Any] = {"group": block.group, "row": number, **blank}
         fit = _fit(test, row, gene, targets)
         rows.append(row)
-        if fit is not None and options.p_value == "bootstrap":
+        if fit is not None and ladder.stages and cells.can_resample:
             x = [target.x for target in targets]
             called = len(x) == 1 and bool(((x[0] == 0) | (x[0] == 1)).all())
             bootstrap.add(
@@ -76,7 +76,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
                 tested=x[0] if called else None,
                 design=partial(test.design, cells, *x),
             )
-        elif fit is not None and options.p_value == "permutation":
+        if fit is not None and options.p_value == "permutation":
             permuted.add(gene, targets, row)
     bootstrap.climb()
     permuted.climb()

@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from scanlink.ladder import Ladder
-from scanlink.options import BlockGenes, ClusterColumn, LadderStages, Method, Options, Robust, Seed, Theta
+from scanlink.options import (
+    BlockGenes,
+    ClusterColumn,
+    LadderStages,
+    Method,
+    Options,
+    Robust,
+    Seed,
+    Theta,
+    check_replicates,
+)
 from scanlink.p_values import ScreenPValue
 from scanlink.tables import CONTROLS
 
@@ -29,7 +39,7 @@ class PerturbationOptions(Options):
     )
     family: Literal["negbin", "poisson"] = Field("negbin", description="distribution of the counts")
     p_value: ScreenPValue = Field("robust", description="the p-value that false discovery rates are taken on")
-    ladder: LadderStages = "scent"
+    ladder: LadderStages = "none"
     permutations: Annotated[LadderStages, BeforeValidator(_one_stage)] = Field(
         "glimmirs", description="permutations: a number, or a ladder of which each stage goes on from the one before"
     )
@@ -56,7 +66,10 @@ class PerturbationOptions(Options):
 
     @model_validator(mode="after")
     def _extends(self) -> PerturbationOptions:
+        check_replicates(self.p_value, self.ladder)
         sizes = [n for n, _ in Ladder.of(self.permutations).stages]
+        if not sizes:
+            raise ValueError("permutations: give their number, or a ladder of them; none are drawn unless p_value asks")
         if sizes != sorted(set(sizes)):
             raise ValueError("permutations: each stage goes on from the one before, so that its number must be larger")
         return self

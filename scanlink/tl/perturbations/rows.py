@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import pandas as pd
 
-from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.errors import EmptyTableError, InputError, MissingKeyError, first_few
 from scanlink.run import cut
 from scanlink.stats import Ladder
 from scanlink.tables import ASKED, ROW_KINDS
@@ -96,6 +96,7 @@ def plan_perturbations(
         groups=given.groups.only,
         cluster=options.cluster,
         min_cells=max(options.min_cells, least_cells),
+        p_value=options.p_value,
         n_tested=2**n_targets - 1,
     )
     costs = [np.full(rows.gene.size, _seconds(group, options)) for group in designs.groups]
@@ -123,7 +124,7 @@ def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
             f"Expected gene, {', '.join(columns)}, and distance if known"
         )
     if not len(pairs):
-        raise InputError(
+        raise EmptyTableError(
             "the table of pairs is empty: widen the window, or check that genes and targets share a genome build"
         )
     if pairs[["gene", *columns]].isna().any(axis=None):
@@ -154,13 +155,8 @@ def _seconds(group: Group, options: PerturbationOptions) -> float:
         return 1e-4
     p = len(group.terms) + 1
     fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9 * (6.0 if options.family == "negbin" else 1.0)
-    more = 0.0
-    if options.p_value == "bootstrap":
-        more = (
-            group.n_cells
-            * (900e-9 if options.theta == "estimated" else 30e-9)
-            * expected_replicates(Ladder.of(options.ladder))
-        )
-    elif options.p_value == "permutation":
-        more = group.n_cells * 2e-10 * p * expected_replicates(Ladder.of(options.permutations))
+    replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
+    more = replicate * expected_replicates(Ladder.of(options.ladder))
+    if options.p_value == "permutation":
+        more += group.n_cells * 2e-10 * p * expected_replicates(Ladder.of(options.permutations))
     return 3e-3 + 4.0 * fit + more

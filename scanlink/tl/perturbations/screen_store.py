@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from mudata import MuData
 
-from scanlink.io import check_screen
 from scanlink.pp import assign_guides
+from scanlink.pp.door import Screen
 from scanlink.store.store import Store
 from scanlink.tl.call import store_of
 
@@ -17,16 +17,16 @@ __all__ = ["counts_and_guides"]
 
 
 def counts_and_guides(
-    mdata: MuData | Store | str | os.PathLike[str], folder: Path, *, guides: pd.DataFrame | None
+    mdata: Screen | Store | str | os.PathLike[str], folder: Path, *, guides: pd.DataFrame | None, **places: Any
 ) -> tuple[Store, dict[str, pd.DataFrame]]:
     """Open the store of a screen, or make it in the folder; give its table of guides by name if there is no other."""
     # A MuData may have peaks, too.
-    store = store_of(mdata, folder, modalities=("rna", "guide"), check=check_screen)
-    if not isinstance(mdata, MuData):
+    store, data = store_of(mdata, folder, modalities=("rna", "guide"), **places)
+    if data is None:
         return store, {"guides": store.guide_table if guides is None else guides}
-    if "threshold" not in mdata["guide"].var:
-        assign_guides(mdata)
-    known = mdata["guide"].var
+    if "threshold" not in data["guide"].var:
+        assign_guides(data)
+    known = data["guide"].var
     if guides is None:
         return store, {"guides": known}
     if "threshold" not in guides:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.guides import NON_TARGETING
+from scanlink.io.unknown_names import lost_names
 from scanlink.store.store import Store
 
 __all__ = ["Targets", "target_intervals", "target_places", "targets_of"]
@@ -36,9 +37,9 @@ class Targets:
         """Find the numbers of targets by name; refuse those that no guide has."""
         found = pd.Index(self.names).get_indexer(pd.Index(names))
         if (found < 0).any():
-            absent = pd.unique(names[found < 0])
             raise MissingKeyError(
-                f"{len(absent)} targets of the pairs have no guide ({first_few(absent)}); there are guides of "
+                f"{names[found < 0].nunique()} targets of the pairs have no guide "
+                f"{lost_names(names, found < 0, pd.Index(self.names))}. There are guides of "
                 f"{first_few(self.names, most=5)}: check the names, or leave those pairs out"
             )
         return found.astype(np.int32)

@@ -26,7 +26,8 @@ def scan_block(plan: ScanPlan, block: Block) -> pa.Table:
     plan, cells = _opened(plan, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, PeakCounts] = {}
-    bootstrap = Bootstrap(cells, Ladder.of(plan.options.ladder), reestimate=plan.options.theta == "estimated")
+    ladder = Ladder.of(plan.options.ladder)
+    bootstrap = Bootstrap(cells, ladder, reestimate=plan.options.theta == "estimated")
     gene: GeneCounts | None = None
     pairs = zip(*(positions.tolist() for positions in plan.pairs_of(block)), strict=True)
     for row, (number, peak) in enumerate(pairs, start=block.first):
@@ -38,7 +39,7 @@ def scan_block(plan: ScanPlan, block: Block) -> pa.Table:
             peaks[peak] = cells.peak(peak)
         result, fit = cells.test(gene, peaks[peak])
         rows.append({"group": block.group, "row": row, **result})
-        if fit is not None and plan.options.p_value == "bootstrap":
+        if fit is not None and ladder.stages and cells.can_resample:
             design = partial(cells.design_with, peaks[peak])
             bootstrap.add(gene.counts, rows[-1], fit, target=cells.target, tested=peaks[peak].counts, design=design)
     bootstrap.climb()

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from mudata import MuData
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.raw_counts import Layer
 from scanlink.options import GroupOptions
 from scanlink.p_values import KINDS
+from scanlink.pp.door import Multiome
 from scanlink.pp.groups import group_members, group_names
 from scanlink.run import check_client, client_for
 from scanlink.store.make import permuted
@@ -64,7 +65,7 @@ class Calibration:
 
 
 def calibrate(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Multiome | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     groupby: str | None = None,
@@ -73,6 +74,9 @@ def calibrate(
     n_permutations: int = 1,
     levels: Sequence[float] = (0.05, 0.01, 0.001, 1e-4),
     seed: int = 0,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
     **options: Any,
@@ -85,7 +89,7 @@ def calibrate(
 
     Parameters
     ----------
-    mdata, pairs, groupby, groups, client
+    mdata, pairs, groupby, groups, layer, rna_key, atac_key, client
         As in :func:`scanlink.tl.scan`.
     strata
         Columns of ``mdata.obs`` within which profiles are permuted: text as it is; numbers of more than ten values cut
@@ -146,7 +150,7 @@ def calibrate(
     table = checked_pairs(pairs)
     with tempfile.TemporaryDirectory(prefix="scanlink-") as temporary, ExitStack() as stack:
         folder = Path(out if out is not None else temporary).resolve()
-        store = store_of(mdata, folder)
+        store, _ = store_of(mdata, folder, layer=layer, rna_key=rna_key, atac_key=atac_key)
         members = group_members(store.cells, groupby, group_names(groups))
         strata_of = _strata(store.cells, members, [strata] if isinstance(strata, str) else list(strata or []))
         _report_alone(strata_of, least=chosen.min_cells)

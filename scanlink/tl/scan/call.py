@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
 from scanlink.p_values import PValue
+from scanlink.pp.door import Multiome
 from scanlink.store.store import Store
 from scanlink.tl.call import call, checked_options
 from scanlink.tl.scan import SCAN
@@ -22,15 +23,15 @@ __all__ = ["scan"]
 
 
 def scan(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Multiome | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     groupby: str | None = None,
     groups: Sequence[str] | None = None,
     formula: str = "log(nUMI) + percent.mito",
     family: str = "poisson",
-    p_value: PValue = "bootstrap",
-    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    p_value: PValue = "robust",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "capstone",
     seed: int = 0,
     theta: str = "held",
     cluster: str | None = None,
@@ -43,6 +44,9 @@ def scan(
     fdr_scope: str = "group",
     device: str | None = None,
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    atac_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -51,7 +55,7 @@ def scan(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``atac`` as :func:`scanlink.io.read` gives it, or a scan store or its folder.
+        MuData of genes and peaks, a pair ``(rna, atac)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``gene`` and ``peak``, and ``distance`` in bp if known, as :func:`scanlink.pp.cis_pairs` gives them.
     groupby
@@ -63,10 +67,11 @@ def scan(
     family
         ``"poisson"``, or ``"negbin"``: negative binomial, theta by maximum likelihood.
     p_value
-        Which p-value the false discovery rate is taken on: ``"wald"``, ``"robust"``, ``"bootstrap"`` or ``"tail"``. The
-        bootstrap is run only when it is chosen; the others are always there.
+        Which p-value the false discovery rate is taken on: ``"wald"``, ``"robust"``, ``"bootstrap"`` or ``"tail"``. All
+        are computed, the bootstrap where ``ladder`` is not none; ``"bootstrap"`` with ``"scent"`` is SCENT's own.
     ladder
-        Replicates of the bootstrap: ``"scent"``, ``"capstone"`` or stages ``(replicates, go on below p)``.
+        Replicates of the bootstrap: ``"capstone"`` (100, then 2,500 below .1), ``"scent"`` (100 to 50,000), stages
+        ``(replicates, go on below p)``, or ``"none"`` or None to do without, which is faster.
     seed
         Of the bootstrap. Same seed, same numbers, whatever the number of workers.
     theta
@@ -74,8 +79,9 @@ def scan(
         ``"estimated"`` in each, as R's ``boot`` of ``glm.nb`` has it, some 25 times slower.
     cluster
         Column of ``mdata.obs`` with what cells have in common, such as the donor. Errors are then robust to cells of
-        one cluster resembling each other, and the bootstrap and its tail draw whole clusters. None takes all cells for
-        independent.
+        one cluster resembling each other, and the bootstrap and its tail draw whole clusters. Of fewer than ten there
+        is no bootstrap: ``p_boot`` is missing, and with ``p_value="bootstrap"`` the status is ``too_few_clusters``.
+        None takes all cells for independent.
     robust
         Small-sample form of the sandwich error: ``"HC0"``, ``"HC2"``, ``"HC3"``; of clusters, CR0, CR2, CR3.
     binarize
@@ -89,12 +95,17 @@ def scan(
     min_cells
         Groups with fewer cells are not tested.
     fdr_method, fdr_scope
-        ``"bh"``, ``"by"``, ``"storey"``, within ``"group"``, ``"all"`` or ``"gene"``.
+        ``"bh"``, ``"by"``, ``"storey"``, within ``"group"``, ``"all"`` or ``"gene"``. ``fdr_all`` is always over all.
     device
         Where the bootstrap's matrix products are computed: a device of PyTorch, such as ``"cuda"``; None takes this
         package's own loops, which one core runs as fast as the rest of a replicate needs. It changes no p-value.
     block_genes
         Genes a task; None cuts by estimated cost. It changes no number.
+    layer
+        Layer with the raw counts instead of ``X``: a name, or a mapping from ``"rna"`` and ``"atac"`` to one each.
+        Where ``X`` holds none and there is a layer ``counts``, that is used, with a warning.
+    rna_key, atac_key
+        Names of the modalities in ``mdata``; None finds ``rna`` and ``atac``, and names such as ``gex`` and ``peaks``.
     client
         Dask client. None computes small work in this process and more of it on a local cluster, which is closed again.
     out
@@ -105,12 +116,13 @@ def scan(
     -------
     pandas.DataFrame
         A row a group and pair: group, gene, peak, distance (bp), n_cells, frac_gene, frac_peak (share of cells that are
-        non-zero), beta (natural log), se, z, a ``p_*`` for each kind of p-value (p is model-based; p_robust, p_boot,
-        p_tail), se_robust, n_boot, p_value, fdr, status, and of a negative binomial theta and theta_converged (False
-        where counts vary no more than Poisson counts, so that theta has no maximum). ``status`` is ``ok`` for tested
-        pairs, else ``gene_rare``, ``peak_rare``, ``separated`` (the gene is 0 in all open, or all closed, cells),
-        ``collinear`` (the peak is the same in every cell, or covariates explain it), ``too_few_cells``,
-        ``too_few_clusters`` or ``not_converged``, and the estimates are NaN.
+        non-zero), beta (natural log), fold_change (its exponential), se, z, a ``p_*`` for each kind of p-value (p is
+        model-based; p_robust, p_boot, p_tail), se_robust, ci_low and ci_high (95 % interval of beta by se_robust, of t
+        with ``cluster``), n_boot, p_value, fdr (within the scope), fdr_all (over everything), status, and of a negative
+        binomial theta and theta_converged (False where counts vary no more than Poisson counts, so that theta has no
+        maximum). ``status`` is ``ok`` for tested pairs, else ``gene_rare``, ``peak_rare``, ``separated`` (the gene is 0
+        in all open, or all closed, cells), ``collinear`` (the peak is the same in every cell, or covariates explain
+        it), ``too_few_cells``, ``too_few_clusters`` or ``not_converged``, and the estimates are NaN.
 
     Raises
     ------

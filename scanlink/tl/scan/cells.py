@@ -104,7 +104,8 @@ class GroupCells(Cells):
             robust=self.options.robust,
             p_robust=lambda: robust_p(gene.null, peak.null),
         )
-        result |= {"z": beta / se, "status": "ok"}
+        low, high = self.interval(beta, result["se_robust"])
+        result |= {"z": beta / se, "ci_low": low, "ci_high": high, "status": "ok"}
         if isinstance(fit, NegbinFit):
             result |= {"theta": fit.theta, "theta_converged": fit.theta_converged}
         return result, fit

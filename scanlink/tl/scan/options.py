@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from scanlink.options import BlockGenes, ClusterColumn, Device, LadderStages, Method, Options, Robust, Seed, Theta
+from scanlink.options import (
+    BlockGenes,
+    ClusterColumn,
+    Device,
+    LadderStages,
+    Method,
+    Options,
+    Robust,
+    Seed,
+    Theta,
+    check_replicates,
+)
 from scanlink.p_values import PValue
 
 __all__ = ["LinksOptions", "ScanOptions"]
@@ -17,8 +28,8 @@ class ScanOptions(Options):
 
     formula: str = Field("log(nUMI) + percent.mito", description="covariates in the notation of R")
     family: Literal["poisson", "negbin"] = Field("poisson", description="distribution of the counts")
-    p_value: PValue = Field("bootstrap", description="the p-value that false discovery rates are taken on")
-    ladder: LadderStages = "scent"
+    p_value: PValue = Field("robust", description="the p-value that false discovery rates are taken on")
+    ladder: LadderStages = "capstone"
     seed: Seed = 0
     theta: Theta = "held"
     cluster: ClusterColumn = None
@@ -33,6 +44,11 @@ class ScanOptions(Options):
     min_cells: int = Field(10, ge=2, description="groups with fewer cells are not tested")
     device: Device = None
     block_genes: BlockGenes = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> ScanOptions:
+        check_replicates(self.p_value, self.ladder)
+        return self
 
 
 class LinksOptions(Options):

@@ -75,8 +75,7 @@ class PairCosts:
     ) -> None:
         self._gene, self._peak, self._groups, self._options = gene, peak, groups, options
         self._expressed, self._opened = expressed, opened
-        resampled = options.p_value == "bootstrap"
-        self._replicates = expected_replicates(Ladder.of(options.ladder)) if resampled else 0.0
+        self._replicates = expected_replicates(Ladder.of(options.ladder))
 
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
         for group, expressed, opened in zip(self._groups, self._expressed, self._opened, strict=True):

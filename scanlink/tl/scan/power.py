@@ -81,7 +81,7 @@ def power(links: pd.DataFrame, *, power: float = 0.8, alpha: float | None = None
     tested = np.isfinite(se)
     if "status" in links.columns:
         tested &= (links["status"] == "ok").to_numpy()
-    if not tested.any():
+    if len(links) and not tested.any():
         raise InputError("no pair of the table links was tested: there is no standard error to take the power from")
     threshold = np.full(len(links), alpha) if alpha is not None else _thresholds(links, fdr)
     tested &= np.isfinite(threshold)

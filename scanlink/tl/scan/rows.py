@@ -12,6 +12,7 @@ from scanlink.store.npy import ArrayFile
 from scanlink.tl.analysis import Given
 from scanlink.tl.cell_plan import CellPlan, checked_pairs, write_cell_plan
 from scanlink.tl.designs import group_designs
+from scanlink.tl.scan.one_group import warn_of_one_group
 from scanlink.tl.scan.options import ScanOptions
 from scanlink.tl.scan.pair_costs import PairCosts, nonzero_cells
 
@@ -47,7 +48,10 @@ def scan_rows(given: Given, options: ScanOptions) -> ScanPlan:
         groups=given.groups.only,
         cluster=options.cluster,
         min_cells=options.min_cells,
+        p_value=options.p_value,
     )
+    if groupby is None and designs.groups[0].status is None:
+        warn_of_one_group(store, designs.arrays[0]["design"])
     costs = PairCosts(
         gene,
         peak,

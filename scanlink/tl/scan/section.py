@@ -22,6 +22,7 @@ from scanlink.report.counts import summary_lines
 from scanlink.report.pictures import plain
 from scanlink.report.references import Method, inference_methods
 from scanlink.report.sections import Picture, Section
+from scanlink.tl.scan.headline import headline
 
 if TYPE_CHECKING:
     from scanlink.report.result import Result
@@ -64,7 +65,9 @@ def _lead(result: Result) -> str:
     if not counts.tested:
         return f"{text} None of them could be tested; the table below says why."
     links = f"{counts.called:,} {'is a link' if counts.called == 1 else 'are links'}"
-    return f"{text} {counts.tested:,} were tested, and {links} at a false discovery rate below {result.alpha:g}."
+    text += f" {counts.tested:,} were tested, and {links} at a false discovery rate below {result.alpha:g}."
+    beside = headline(result.rows, {"alpha": result.alpha, **result.run.section("links")})[1:]
+    return " ".join([text, *(f"{line[0].upper()}{line[1:]}." for line in beside)])
 
 
 def _methods(result: Result) -> list[Method]:
@@ -74,9 +77,8 @@ def _methods(result: Result) -> list[Method]:
     return methods + inference_methods(result.options)
 
 
-def _summary(table: pd.DataFrame, alpha: float, not_followed: Mapping[str, str]) -> list[str]:
-    lines = summary_lines(table, f"pairs asked for in {table['group'].nunique()} groups")
-    return [*lines, f"{int((table['fdr'] < alpha).sum()):,} links at a false discovery rate of {alpha:g}"]
+def _summary(table: pd.DataFrame, rates: Mapping[str, Any], not_followed: Mapping[str, str]) -> list[str]:
+    return summary_lines(table, f"pairs asked for in {table['group'].nunique()} groups") + headline(table, rates)
 
 
 def _pictures(result: Result) -> Iterator[Picture]:
@@ -211,7 +213,20 @@ SECTION = Section(
     title="Links",
     blocks="the scan",
     needs={"links": ("group", "gene", "peak", "beta", "p_value", "fdr", "status")},
-    columns=("group", "gene", "peak", "distance", "beta", "se_robust", "p_value", "fdr", "frac_gene", "frac_peak"),
+    columns=(
+        "group",
+        "gene",
+        "peak",
+        "distance",
+        "beta",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "fdr",
+        "fdr_all",
+        "frac_gene",
+        "frac_peak",
+    ),
     asked=lambda options: in_words(
         options, ("Pairs", "pairs", _pairs), ("Test", "scan", _test), ("Links", "links", fdr_words)
     ),

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from mudata import MuData
 
+from scanlink.io.raw_counts import Layer
+from scanlink.pp.door import Screen
 from scanlink.store.store import Store
 from scanlink.tables import CONTROLS
 from scanlink.tl.call import call
@@ -23,7 +24,7 @@ __all__ = ["screen"]
 
 
 def screen(
-    mdata: MuData | Store | str | os.PathLike[str],
+    mdata: Screen | Store | str | os.PathLike[str],
     pairs: pd.DataFrame,
     *,
     guides: pd.DataFrame | None = None,
@@ -32,7 +33,7 @@ def screen(
     formula: str = "guide_count + percent.mito + offset(log(nUMI))",
     family: str = "negbin",
     p_value: str = "robust",
-    ladder: str | Iterable[tuple[int, float | None]] = "scent",
+    ladder: str | Iterable[tuple[int, float | None]] | None = "none",
     permutations: str | int | Iterable[tuple[int, float | None]] = "glimmirs",
     seed: int = 0,
     theta: str = "held",
@@ -48,6 +49,9 @@ def screen(
     n_controls: int | None = None,
     fdr_method: str = "bh",
     block_genes: int | None = None,
+    layer: Layer = None,
+    rna_key: str | None = None,
+    guide_key: str | None = None,
     client: Client | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -56,13 +60,13 @@ def screen(
     Parameters
     ----------
     mdata
-        MuData with ``rna`` and ``guide`` as :func:`scanlink.io.read_screen` gives it, or a scan store or its folder.
+        MuData of genes and guides, a pair ``(rna, guide)`` of AnnData, or a scan store or its folder.
     pairs
         Columns ``gene`` and ``target``, as :func:`scanlink.pp.screen_pairs` gives them; ``distance`` (bp) and ``kind``
         (``discovery`` or ``positive_control``) if known.
     guides
         A row a guide, named by the index: ``target``, and if known ``efficiency`` (0 to 1) and ``threshold`` (UMIs).
-        Left out, it is ``mdata["guide"].var``, or that of the store.
+        Left out, it is that of ``mdata``, or of the store.
     groupby, groups
         Column of ``mdata.obs`` with groups of cells that are tested apart, and which of its values; None makes all
         cells one group, ``all``.
@@ -72,9 +76,10 @@ def screen(
         ``"negbin"``: theta by maximum likelihood, as ``glm.nb`` of R has it; or ``"poisson"``.
     p_value
         Which p-value the false discovery rate is taken on: ``"wald"`` (that of GLiMMIRS), ``"robust"``,
-        ``"bootstrap"``, ``"tail"`` or ``"permutation"``. Bootstrap and permutation are run only when chosen.
+        ``"bootstrap"``, ``"tail"`` or ``"permutation"``. Permutation is
+        run only when chosen, the bootstrap where there is a ``ladder``.
     ladder
-        Replicates of the bootstrap, as in :func:`scanlink.tl.scan`.
+        Replicates of the bootstrap, as in :func:`scanlink.tl.scan`: ``"scent"`` or another; ``"none"`` does without.
     permutations
         A number, or stages ``(permutations, go on below p)``, each of which contains the one before: ``"glimmirs"``
         is 100, 1,000 below .1, 10,000 below .01.
@@ -105,6 +110,8 @@ def screen(
         Rows of each kind; None: as many as pairs, at least 1,000, if there are so many.
     fdr_method
         ``"bh"``, ``"by"`` or ``"storey"``.
+    layer, rna_key, guide_key
+        As in :func:`scanlink.pp.screen_qc`.
     block_genes, client, out
         As in :func:`scanlink.tl.scan`.
 

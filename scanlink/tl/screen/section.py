@@ -130,7 +130,8 @@ def _methods(result: Result) -> list[Method]:
     return methods + inference_methods(result.options)
 
 
-def _summary(table: pd.DataFrame, alpha: float, not_followed: Mapping[str, str]) -> list[str]:
+def _summary(table: pd.DataFrame, rates: Mapping[str, Any], not_followed: Mapping[str, str]) -> list[str]:
+    alpha = float(rates["alpha"])
     called = table[table["fdr"] < alpha]
     down = int((called["beta"] < 0).sum())
     lines = summary_lines(asked_rows(table), "target-gene pairs asked for")

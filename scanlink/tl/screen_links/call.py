@@ -10,6 +10,7 @@ import pandas as pd
 
 from scanlink.adjustment import adjust_table
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.genomes import FAR
 from scanlink.io.peaks import parse_peaks
 from scanlink.pp.annotation import strip_version
 from scanlink.tables import ASKED
@@ -18,6 +19,9 @@ from scanlink.tl.perturbations.targets import target_intervals
 __all__ = ["screen_links"]
 
 log = logging.getLogger("scanlink")
+
+# Pairs with both distances, below which these say nothing of genome builds.
+_FEWEST_PAIRS = 5
 
 COLUMNS = (
     *("group", "gene", "target", "peak", "distance", "beta_link", "se_link", "p_link", "fdr_link", "status_link"),
@@ -93,6 +97,9 @@ def screen_links(
         raise OptionError(f"max_gap is {max_gap!r}, expected a whole number of bp, 0 or more")
     asked = _screen_rows(screen)
     linked = _link_rows(links)
+    if asked.empty or linked.empty:
+        log.warning("nothing is joined: the table %s is empty", "screen" if asked.empty else "links")
+        return pd.concat([asked.iloc[:0], linked.iloc[:0]], axis=1).reindex(columns=list(COLUMNS))
     names = _same_genes(asked["gene_screen"], linked["gene"], genes)
     asked = asked.merge(names, on="gene_screen", how="inner")
     linked = linked[linked["gene"].isin(names["gene"])]
@@ -102,6 +109,7 @@ def screen_links(
     table = asked.merge(hits, on="target", how="inner").merge(linked, on=["gene", "peak"], how="inner")
     if table.empty:
         raise InputError(_why_none(targets, places, max_gap))
+    _warn_of_builds(table, max_gap)
     known = table["distance_link"].notna()
     table["distance"] = table["distance_link"].where(known, table["distance_screen"]).astype("Int64")
     log.info(
@@ -110,6 +118,24 @@ def screen_links(
         table["group"].nunique(),
     )
     return table.sort_values(["row", "group", "peak"], kind="stable", ignore_index=True)[list(COLUMNS)]
+
+
+def _warn_of_builds(table: pd.DataFrame, max_gap: int) -> None:
+    """Log a warning if gene and peak are not as far apart as gene and target, although the peak is on the target."""
+    both = table.dropna(subset=["distance_link", "distance_screen"]).drop_duplicates(["gene", "peak", "target"])
+    # Strands may not have been known on either side.
+    apart = (both["distance_link"].abs() - both["distance_screen"].abs()).abs()
+    far = both[(apart > FAR + max_gap).to_numpy(dtype=bool)]
+    if len(both) >= _FEWEST_PAIRS and 2 * len(far) > len(both):
+        log.warning(
+            "screen and links may be of different genome builds: of %d pairs with a linked peak on the target, %d have "
+            "distances from the gene that differ by more than %d bp: %s. Lift one side over (hg19, hg38), and make its "
+            "distances with an annotation of that build",
+            len(both),
+            len(far),
+            FAR + max_gap,
+            first_few(f"{row.gene} {row.peak}" for row in far.itertuples()),
+        )
 
 
 def _rows(table: pd.DataFrame, place: str, end: str, *, what: str) -> pd.DataFrame:
@@ -140,7 +166,7 @@ def _screen_rows(screen: pd.DataFrame) -> pd.DataFrame:
     rows["kind"] = screen["kind"].astype(str) if "kind" in screen.columns else ASKED[0]
     rows["group_screen"] = screen["group"].astype(str) if "group" in screen.columns else "all"
     rows = rows[rows["kind"].isin(ASKED)]
-    if rows.empty:
+    if rows.empty and len(screen):
         raise InputError("the table screen has no row that was asked for, only negative controls: give all of it")
     return rows.assign(row=np.arange(len(rows)))
 

@@ -82,7 +82,6 @@ def test_enhancer_pairs__none():
     [
         (links().drop(columns="peak"), {}, MissingKeyError, "no column 'peak'"),
         (links().drop(columns="fdr"), {}, MissingKeyError, "neither fdr nor p_value"),
-        (links().iloc[:0], {}, InputError, "empty"),
         (links(peak=["a", "b", "c", "d", "e"]), {}, InputError, "a"),
         (links(), {"fdr": 0}, OptionError, "fdr"),
         (links(), {"order": 1}, OptionError, "order"),

@@ -19,8 +19,21 @@ from scanlink.run import client_for
 
 COLUMNS = [
     *("group", "gene", "peak", "distance", "n_cells", "frac_gene", "frac_peak"),
-    *("beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "n_boot", "p_tail"),
-    *("p_value", "fdr", "status"),
+    *(
+        "beta",
+        "fold_change",
+        "se",
+        "z",
+        "p",
+        "se_robust",
+        "ci_low",
+        "ci_high",
+        "p_robust",
+        "p_boot",
+        "n_boot",
+        "p_tail",
+    ),
+    *("p_value", "fdr", "fdr_all", "status"),
 ]
 
 
@@ -51,7 +64,7 @@ def test_scan__every_pair_of_every_group_is_there_with_a_status(data, pairs, lin
     assert not links.duplicated(["group", "gene", "peak"]).any()
     tested = links["status"] == "ok"
     assert tested.sum() > 100
-    estimates = ["beta", "se", "z", "p", "se_robust", "p_robust", "p_boot", "p_tail", "p_value", "fdr"]
+    estimates = [name for name in COLUMNS[7:-1] if name != "n_boot"]
     assert links.loc[tested, estimates].notna().all().all()
     assert links.loc[~tested, estimates].isna().all().all()
     assert set(links["status"]) <= {
@@ -96,7 +109,7 @@ def test_scan__fdr_counts_tested_pairs_of_the_group_only(links):
 
 def test_scan__p_value_column_is_the_one_chosen(data, pairs, links):
     for choice, column in [("wald", "p"), ("robust", "p_robust")]:
-        found = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value=choice)
+        found = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value=choice, ladder=None)
         np.testing.assert_array_equal(found["p_value"], links[column])
         assert found["p_boot"].isna().all()
         assert (found["n_boot"] == 0).all()
@@ -109,8 +122,8 @@ def test_scan__does_not_depend_on_cell_order(data, pairs, links, order):
         shuffled = data.mdata[np.array(order)].copy()
     some = pairs.iloc[:40]
     found = sl.tl.scan(shuffled, some, groupby="celltype", ladder=[(50, 0.2), (200, None)], seed=4)
-    reference = links.merge(some[["gene", "peak"]]).drop(columns="fdr")
-    same(found.drop(columns="fdr"), reference)
+    reference = links.merge(some[["gene", "peak"]]).drop(columns=["fdr", "fdr_all"])
+    same(found.drop(columns=["fdr", "fdr_all"]), reference)
 
 
 @pytest.mark.parametrize("block_genes", [1, 5, 50])
@@ -140,7 +153,7 @@ def test_scan__workers_that_do_not_see_the_folder(data, pairs, monkeypatch):
         monkeypatch.setattr("os.listdir", lambda path: [])
         monkeypatch.setattr(Path, "is_file", lambda path: path.name != "progress.json" and path.exists())
         with pytest.raises(RunError, match=r"1 workers, .*, do not see the folder .*: name a folder on a file system"):
-            sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", client=client)
+            sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", ladder="none", client=client)
 
 
 def test_scan__a_pair_alone_gets_the_same_numbers_as_among_others(data, links):
@@ -188,8 +201,8 @@ def test_scan__other_data_in_the_same_folder_is_not_mixed_up(data, pairs, tmp_pa
 
 
 def test_scan__robust_error_of_counts_differs_from_binary(data, pairs):
-    counts = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", binarize=False)
-    binary = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald")
+    counts = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", ladder="none", binarize=False)
+    binary = sl.tl.scan(data.mdata, pairs, groupby="celltype", p_value="wald", ladder="none")
     np.testing.assert_array_equal(counts["frac_peak"], binary["frac_peak"])
     assert (counts["beta"] != binary["beta"])[binary["status"] == "ok"].mean() > 0.9
 
@@ -231,21 +244,23 @@ def test_scan__status_of_degenerate_pairs(peak, counts, status):
 def test_scan__peak_that_a_covariate_explains_is_collinear():
     mdata, pairs = planted(half)
     mdata.obs["batch"] = np.where(half, "b", "a")
-    assert sl.tl.scan(mdata, pairs, formula="batch", p_value="wald")["status"].tolist() == ["collinear"]
+    assert sl.tl.scan(mdata, pairs, formula="batch", p_value="wald", ladder="none")["status"].tolist() == ["collinear"]
 
 
 def test_scan__a_level_that_a_group_does_not_have_is_dropped(data, pairs):
     mdata = data.mdata
     mdata.obs["site"] = np.where(mdata.obs["celltype"].astype(str) == "CD14-Mono", "one", "two")
-    plain = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald")
-    with_site = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", formula="log(nUMI) + percent.mito + site")
+    plain = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", ladder="none")
+    with_site = sl.tl.scan(
+        mdata, pairs, groupby="celltype", p_value="wald", ladder="none", formula="log(nUMI) + percent.mito + site"
+    )
     same(with_site, plain)
 
 
 def test_scan__constant_covariate_in_one_group_is_a_status_and_in_all_an_error(data, pairs):
     mdata = data.mdata
     mdata.obs["age"] = np.where(mdata.obs["celltype"].astype(str) == "CD14-Mono", 50.0, np.arange(500) % 7)
-    found = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", formula="age")
+    found = sl.tl.scan(mdata, pairs, groupby="celltype", p_value="wald", ladder="none", formula="age")
     mono = found[found["group"] == "CD14-Mono"]
     assert set(mono["status"]) <= {"collinear", "gene_rare", "peak_rare"}
     assert (found["status"] == "ok").any()
@@ -286,7 +301,6 @@ def test_scan__says_what_is_wrong_before_it_starts(data, pairs, options, error, 
     ("change", "error", "message"),
     [
         (lambda t: t.drop(columns="peak"), MissingKeyError, "no column 'peak'"),
-        (lambda t: t.iloc[:0], InputError, "is empty"),
         (lambda t: t.assign(gene="NOSUCH"), MissingKeyError, "1 genes of the pairs are not in the data .*NOSUCH"),
     ],
 )
@@ -297,7 +311,7 @@ def test_scan__refuses_pairs_that_it_cannot_use(data, pairs, change, error, mess
 
 def test_scan__pairs_given_twice_are_tested_once(data, pairs, caplog):
     some = pairs.iloc[:5]
-    found = sl.tl.scan(data.mdata, pd.concat([some, some]), p_value="wald")
+    found = sl.tl.scan(data.mdata, pd.concat([some, some]), p_value="wald", ladder="none")
     assert len(found) == 5
     assert "5 pairs were given more than once" in caplog.text
 
@@ -326,11 +340,13 @@ def test_scan__matches_r_scent_on_256_real_pairs(shared):
 def test_scan__one_open_cell_says_nothing():
     # With one or two open cells the residual that the sandwich needs is 0, and most resamples lose the peak.
     mdata, pairs = planted(np.arange(60) < 4)
-    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald")["status"].tolist() == ["peak_rare"]
+    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald", ladder="none")["status"].tolist() == ["peak_rare"]
     mdata, pairs = planted(np.arange(60) < 56)
-    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald")["status"].tolist() == ["peak_rare"]
+    assert sl.tl.scan(mdata, pairs, formula="1", p_value="wald", ladder="none")["status"].tolist() == ["peak_rare"]
     mdata, pairs = planted(np.arange(60) < 1)
-    alone = sl.tl.scan(mdata, pairs, formula="1", p_value="robust", min_nonzero=1, min_fraction=0.01).iloc[0]
+    alone = sl.tl.scan(
+        mdata, pairs, formula="1", p_value="robust", ladder="none", min_nonzero=1, min_fraction=0.01
+    ).iloc[0]
     assert alone["status"] == "ok"
     assert np.isfinite(alone["se"])
     assert np.isnan(alone["se_robust"])
@@ -342,18 +358,18 @@ def test_scan__type_of_a_covariate_is_not_forgotten_in_a_folder(data, pairs, tmp
     with quiet():
         mdata = data.mdata.copy()
     mdata.obs["site"] = np.arange(500) % 3
-    options = {"formula": "site", "p_value": "wald", "out": tmp_path}
+    options = {"formula": "site", "p_value": "wald", "ladder": "none", "out": tmp_path}
     as_number = sl.tl.scan(mdata, pairs, **options)
     mdata.obs["site"] = pd.Categorical(mdata.obs["site"].astype(str))
     as_text = sl.tl.scan(mdata, pairs, **options)
-    same(as_text, sl.tl.scan(mdata, pairs, formula="site", p_value="wald"))
+    same(as_text, sl.tl.scan(mdata, pairs, formula="site", p_value="wald", ladder="none"))
     assert not as_text["beta"].equals(as_number["beta"])
 
 
 def test_scan__plan_is_found_again_whatever_the_last_bits_of_the_design(data, pairs, tmp_path, monkeypatch):
     from scanlink.pp import formula
 
-    options = {"groupby": "celltype", "p_value": "wald", "out": tmp_path}
+    options = {"groupby": "celltype", "p_value": "wald", "ladder": "none", "out": tmp_path}
     first = sl.tl.scan(data.mdata, pairs, **options)
     original = formula.Model.design
 
@@ -380,7 +396,7 @@ def test_scan__refuses_distances_that_are_none(data, pairs, distance, message):
 
 
 def test_scan__a_distance_may_be_missing(data, pairs):
-    found = sl.tl.scan(data.mdata, pairs.iloc[:3].assign(distance=[1, None, -3]), p_value="wald")
+    found = sl.tl.scan(data.mdata, pairs.iloc[:3].assign(distance=[1, None, -3]), p_value="wald", ladder="none")
     assert found["distance"].tolist()[::2] == [1, -3]
     assert found["distance"].isna().tolist() == [False, True, False]
 
@@ -389,7 +405,9 @@ def test_scan__numbers_as_group_names(data, pairs):
     with quiet():
         mdata = data.mdata.copy()
     mdata.obs["leiden"] = np.where(np.arange(500) < 3, np.nan, np.arange(500) % 2)
-    assert sl.tl.scan(mdata, pairs, groupby="leiden", groups=[1], p_value="wald")["group"].unique().tolist() == ["1"]
+    assert sl.tl.scan(mdata, pairs, groupby="leiden", groups=[1], p_value="wald", ladder="none")[
+        "group"
+    ].unique().tolist() == ["1"]
 
 
 def test_scan__refuses_backed_data_and_a_client_that_is_none(data, pairs, tmp_path):

@@ -55,7 +55,7 @@ def one_group(data, row, *, binarize=True):
 
 
 def test_scan__each_kind_is_that_of_its_function(data, pairs):
-    links = sl.tl.scan(data.mdata, pairs, p_value="tail")
+    links = sl.tl.scan(data.mdata, pairs, p_value="tail", ladder="none")
     tested = links[links["status"] == "ok"]
     assert tested["p_value"].equals(tested["p_tail"])
     assert tested[["p", "p_robust", "p_tail"]].notna().all().all()
@@ -115,7 +115,7 @@ def test_scan__a_runaway_theta_is_reported(data):
     assert len(tested) > 3
     assert not tested["theta_converged"].any()
     row = tested.iloc[0]
-    poisson = sl.tl.scan(mdata, tested[["gene", "peak"]], p_value="wald", formula="percent.mito")
+    poisson = sl.tl.scan(mdata, tested[["gene", "peak"]], p_value="wald", ladder="none", formula="percent.mito")
     assert row["beta"] == pytest.approx(poisson.iloc[0]["beta"], abs=1e-3)
 
 
@@ -142,15 +142,15 @@ def test_scan__few_donors_are_said(data, pairs, caplog):
         mdata = data.mdata.copy()
     mdata.obs["batch2"] = np.where(np.arange(500) % 2, "a", "b")
     mdata.obs["same"] = "a"
-    sl.tl.scan(mdata, pairs.iloc[:5], cluster="batch2", p_value="robust")
+    sl.tl.scan(mdata, pairs.iloc[:5], cluster="batch2", p_value="robust", ladder="none")
     assert "fewer than 10 different batch2: 'all (2)'" in caplog.text
     with pytest.raises(InputError, match="all cells have the same 'same'"):
-        sl.tl.scan(mdata, pairs.iloc[:5], cluster="same", p_value="robust")
+        sl.tl.scan(mdata, pairs.iloc[:5], cluster="same", p_value="robust", ladder="none")
     mdata.obs["holes"] = np.where(np.arange(500) < 3, None, "a")
     with pytest.raises(InputError, match="3 of 500 cells of group 'all' have no 'holes'"):
-        sl.tl.scan(mdata, pairs.iloc[:5], cluster="holes", p_value="robust")
+        sl.tl.scan(mdata, pairs.iloc[:5], cluster="holes", p_value="robust", ladder="none")
     with pytest.raises(MissingKeyError, match=r"no column 'donors' .* to take clusters from"):
-        sl.tl.scan(mdata, pairs.iloc[:5], cluster="donors", p_value="robust")
+        sl.tl.scan(mdata, pairs.iloc[:5], cluster="donors", p_value="robust", ladder="none")
 
 
 def test_scan__accessibility_as_counts_has_the_same_columns(data, pairs):

@@ -235,8 +235,6 @@ def test_bad_input__says_what_was_found(screen):
         sl.tl.screen(mdata, pairs.head(1).assign(gene="XIST9"), formula=FORMULA)
     with pytest.raises(InputError, match="given twice"):
         sl.tl.screen(mdata, pd.concat([pairs, pairs]), formula=FORMULA)
-    with pytest.raises(InputError, match="empty"):
-        sl.tl.screen(mdata, pairs.head(0), formula=FORMULA)
     with pytest.raises(InputError, match="mismatched"):
         sl.tl.screen(mdata, pairs.assign(kind="mismatched"), formula=FORMULA)
     with pytest.raises(OptionError, match="each stage goes on"):

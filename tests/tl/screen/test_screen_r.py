@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import scanlink as sl
+from scanlink.io.releases import EXACT_NUMBERS
 
 pytestmark = pytest.mark.shared
 
@@ -28,7 +29,7 @@ def mdata(shared):
 
 
 def reference(name: str, *, by_efficiency: int, pseudocount: float) -> pd.DataFrame:
-    table = pd.read_csv(FOLDER / f"{name}.csv.gz", float_precision="round_trip")
+    table = pd.read_csv(FOLDER / f"{name}.csv.gz", **EXACT_NUMBERS)
     return table[(table["by_efficiency"] == by_efficiency) & (table["pseudocount"] == pseudocount)]
 
 

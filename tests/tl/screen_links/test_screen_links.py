@@ -119,6 +119,24 @@ def test_links__a_name_of_two_genes_is_left_out_aloud(screen, guides, links, cap
     assert "their name stands for several genes: 'ENSG01', 'ENSG02'" in caplog.text
 
 
+@pytest.mark.parametrize("shift", [0, 25_000])
+def test_links__another_build_shows_in_the_distances(caplog, shift):
+    names = [f"g{number}" for number in range(6)]
+    start = np.arange(6) * 100_000 + 50_000
+    guides = pd.DataFrame({"target": names, "chrom": "chr1", "start": start, "end": start + 100})
+    tested = {"beta": 0.5, "p_value": 1e-6}
+    screen = pd.DataFrame({"gene": names, "target": names, "distance": start - shift, **tested})
+    peaks = [f"chr1:{place}-{place + 100}" for place in start]
+    links = pd.DataFrame({"gene": names, "peak": peaks, "distance": start, **tested})
+    with caplog.at_level("WARNING", "scanlink"):
+        assert len(screen_links(screen, links, guides)) == 6
+    told = (
+        "of 6 pairs with a linked peak on the target, 6 have distances from the gene that differ by more than "
+        "10000 bp: 'g0 chr1:50000-50100'"
+    )
+    assert (told in caplog.text) == ("different genome builds" in caplog.text) == (shift > 0)
+
+
 def test_links__a_target_without_a_place_is_said(screen, guides, links, caplog):
     guides.loc[guides["target"] == "e3", "chrom"] = None
     with caplog.at_level(logging.WARNING, "scanlink"):

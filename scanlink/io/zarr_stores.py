@@ -1,0 +1,57 @@
+"""Zarr stores of MuData and AnnData, which are folders called .zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anndata
+import mudata
+from anndata import AnnData
+
+from scanlink.errors import InputError, OptionError
+from scanlink.io.assays import Assay, Whole, split_features
+from scanlink.io.mudata_files import choose_modalities, named_modalities
+from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
+
+__all__ = ["open_zarr", "read_zarr"]
+
+_WHAT = "a Zarr store of AnnData or MuData"
+
+
+def read_zarr(path: PathLikeStr, modality: str) -> AnnData:
+    """Read one modality from a store: of AnnData as it is, of MuData the modality of that name."""
+    content = _content(path)
+    if isinstance(content, AnnData):
+        return content
+    named = named_modalities(Path(path), list(content.mod), {modality: None})
+    return content.mod[named[modality]]
+
+
+def open_zarr(path: PathLikeStr, assay: Assay, keys: Mapping[str, str | None]) -> Whole:
+    """Open both modalities of a store as they are; of AnnData, they are told apart by the types of features."""
+    content = _content(path)
+    if not isinstance(content, AnnData):
+        named = named_modalities(Path(path), list(content.mod), keys)
+        return choose_modalities(Path(path), dict(content.mod), content.obs, named, list(content.mod))
+    if any(key is not None for key in keys.values()):
+        raise OptionError(f"{path}: names of modalities (rna_key= and the like) were given, but this store has none")
+    return split_features(Path(path), content, assay)
+
+
+def _content(path: PathLikeStr) -> Any:
+    """Read a store into memory."""
+    store = Path(path)
+    if not store.is_dir():
+        existing_file(store, _WHAT)
+        raise InputError(f"{store}: this is a file; {_WHAT} was expected, which is a folder. Packed? Then unpack it")
+    try:
+        import zarr
+    except ImportError:
+        raise InputError(f"{store}: to read {_WHAT}, install zarr: pip install zarr") from None
+    with reading(store, _WHAT), quiet():
+        groups = set(zarr.open_group(str(store), mode="r").group_keys())
+        if not {"mod", "obs"} & groups:
+            raise InputError(f"{store}: {_WHAT} was expected, found the groups {', '.join(sorted(groups)) or 'none'}")
+        return mudata.read_zarr(str(store)) if "mod" in groups else anndata.read_zarr(str(store))
