@@ -3,7 +3,7 @@
 They all run without the interpreter lock, on one thread, and sum in a fixed order, so that the same input gives the
 same bits in any process of one machine.
 
-Compiling them all takes some twenty seconds, and every worker of a cluster would do it anew. numba's own cache lies
+Compiling them all takes one to two minutes, and every worker of a cluster would do it anew. numba's own cache lies
 beside the sources, often on a network file system, where processes that write at once get in each other's way. So the
 code is kept below the machine's folder for temporary files, in a folder that only its owner can write, with a name that
 changes whenever a source does. ``SCANLINK_JIT_CACHE`` names another folder; empty, it turns this off.
