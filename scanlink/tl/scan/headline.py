@@ -51,7 +51,8 @@ def headline(links: pd.DataFrame, rates: Mapping[str, Any]) -> list[str]:
         some = sum(share for _, share in chances)
         chance += f" in {some:.2f} of {len(sizes):,} {one if len(sizes) == 1 else several}"
     lines = [text, chance]
-    if scope != "all" and tested.get("fdr_all", pd.Series(dtype=float)).notna().any():
+    several_groups = tested["group"].nunique() > 1
+    if scope != "all" and several_groups and tested.get("fdr_all", pd.Series(dtype=float)).notna().any():
         lines.append(f"one rate over all groups together would call {int((tested['fdr_all'] < alpha).sum()):,}")
     if n and list(links["group"].unique()) == [ALL_CELLS]:
         lines.append("all cells were one group: what differs between types of cells is among the links")
