@@ -15,7 +15,11 @@ from scanlink.io.opening import quiet
 
 pytest.importorskip("zarr")
 # Of the program that writes: version 2 of the format is about to be no longer its default.
-pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
+# What mudata and anndata say of their own writing.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning"),
+    pytest.mark.filterwarnings("ignore:This setting will be removed:DeprecationWarning"),
+]
 
 
 def test_read__zarr_of_mudata(tmp_path: Path, distinct) -> None:
