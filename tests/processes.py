@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import subprocess
 import time
+from collections.abc import Callable, Sequence
 from functools import _lru_cache_wrapper
 from pathlib import Path
 
-__all__ = ["forget", "wait_for_session"]
+__all__ = ["forget", "kill_driver", "wait_for_session"]
 
 
 def forget() -> None:
@@ -15,6 +19,19 @@ def forget() -> None:
     for found in gc.get_objects():
         if isinstance(found, _lru_cache_wrapper) and str(found.__module__).startswith("scanlink.tl"):
             found.cache_clear()
+
+
+def kill_driver(command: Sequence[str], *, when: Callable[[], bool], seconds: float = 180.0) -> None:
+    """Start a run, and kill its driver alone as soon as something holds; its workers find out by themselves."""
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + seconds
+    while not when():
+        assert driver.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    wait_for_session(driver.pid)
 
 
 def wait_for_session(leader: int, *, seconds: float = 60.0) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +14,7 @@ import pandas as pd
 import pytest
 import scipy.io
 from command import COMMAND, Scanlink, copied_command
-from processes import wait_for_session
+from processes import kill_driver
 
 import scanlink as sl
 
@@ -225,16 +222,7 @@ def test_run__killed_half_way_goes_on_and_gives_the_same_bytes(scanlink, project
         "scan.block_genes=1",
     ]
     command = [*COMMAND, *map(str, words)]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("parts/*/block-*.parquet"))) < 12:
-        assert driver.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    # The driver alone: its workers find out by themselves.
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    wait_for_session(driver.pid)
+    kill_driver(command, when=lambda: len(list(out.glob("parts/*/block-*.parquet"))) >= 12)
     kept = {path: path.stat().st_mtime_ns for path in out.glob("parts/*/block-*.parquet")}
     assert not (out / "links.parquet").exists()
     done = scanlink(*words)

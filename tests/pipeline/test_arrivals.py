@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from processes import wait_for_session
+from processes import kill_driver
 
 import scanlink as sl
 from scanlink.errors import InputError, RunError
@@ -156,15 +153,7 @@ def test_follow__a_run_that_was_killed_is_waited_for_and_gone_on_with(project, t
     out = tmp_path / "out"
     words = ["run", str(project / "run.yaml"), "--out", str(out), "--set", "scan.block_genes=1"]
     command = [sys.executable, "-m", "scanlink", *words]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    end = time.monotonic() + 120
-    while not list(out.glob("arrivals/links-*.parquet")):
-        assert driver.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    wait_for_session(driver.pid)
+    kill_driver(command, when=lambda: any(out.glob("arrivals/links-*.parquet")))
     assert status_of(out)["state"] == "stopped"
     came = []
     with pytest.raises(RunError, match="tables have come, and it is not finished"):

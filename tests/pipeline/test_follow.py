@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from processes import forget, wait_for_session
+from processes import forget, kill_driver
 from texts import assert_same_table
 
 import scanlink as sl
@@ -194,16 +191,7 @@ def test_run__killed_in_either_stage_goes_on_and_gives_the_same_bytes(
     command = [sys.executable, "-c", "from scanlink.cli import main; main()", *map(str, words)]
     for change in LONGER:
         command += ["--set", change]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 180
-    while len(parts_of(out, kind)) < number:
-        assert driver.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    # The workers find out by themselves.
-    wait_for_session(driver.pid)
+    kill_driver(command, when=lambda: len(parts_of(out, kind)) >= number)
     kept = parts_of(out, "scan") | parts_of(out, "epistasis")
     assert not any((out / f"{name}.parquet").exists() for name in TABLES)
     half = "\n".join(describe(out))
