@@ -6,7 +6,7 @@ arguments <- commandArgs(trailingOnly = TRUE)
 input <- arguments[1]
 output <- arguments[2]
 GROUPS <- c("CD14-Mono", "CD4-TCM", "CD8-Naive")
-PER_GROUP <- 1400 # of more pairs than this every k-th is taken
+PER_GROUP <- 1400 # twice as many as are taken at most: of more pairs every k-th, k even
 MIN_CELLS <- 10
 SUBSET <- 20 # pairs a group for glm.nb and the sandwich
 STATES <- c("10", "01", "11")
@@ -132,7 +132,7 @@ for (group in GROUPS) {
   counted <- rows(lapply(every, function(i) states_of(frame_of(data, data$pairs[i, ]))))
   usable <- apply(counted[, 1:4] >= MIN_CELLS & counted[, 5:8] > 0, 1, all)
   table <- cbind(group = group, data$pairs, counted)[usable, ]
-  step <- ceiling(nrow(table) / PER_GROUP)
+  step <- 2 * ceiling(nrow(table) / PER_GROUP)
   chosen <- table[seq(1, nrow(table), by = step), ]
   started <- proc.time()[["elapsed"]]
   fits <- rows(lapply(seq_len(nrow(chosen)), function(i) fit_pair(frame_of(data, chosen[i, ]))))

@@ -35,6 +35,7 @@ def main(folder: Path) -> None:
         groups=GROUPS,
         formula="log(nUMI) + percent.mito",
         p_value="robust",
+        ladder="none",
         min_fraction=0.05,
         min_nonzero=5,
     )
