@@ -173,14 +173,17 @@ def test_chain__whose_links_reach_their_limit(quiet_slurm, project, tmp_path, ho
 
 
 def test_single_job__is_told_by_slurm_itself_and_ends_with_75(quiet_slurm, project, tmp_path):
-    out = tmp_path / "run"
-    long = ("--set", "scan.ladder=[[3000000, null]]")
-    submit(project, out, "--walltime", "00:01:00", "--partition", "short", *long)
-    (job,) = quiet_slurm.jobs()
-    quiet_slurm.wait_until(lambda: not quiet_slurm.jobs(), "it has ended")
-    # Slurm may be up to a minute early with its signal, which is then before scanlink has heard of signals.
-    assert quiet_slurm.field(job, "ExitCode") in ("75:0", "0:10")
-    assert quiet_slurm.field(job, "JobState") == "FAILED"
+    slurm, out = quiet_slurm, tmp_path / "run"
+    submit(project, out, "--walltime", "00:10:00", "--set", "scan.ladder=[[3000000, null]]")
+    (job,) = slurm.jobs()
+    log = out / "logs" / "scanlink.log"
+    slurm.wait_until(lambda: log.is_file() and "workers: " in log.read_text(), "blocks are computed")
+    # Slurm tells the job a minute before its end, and looks every half minute.
+    slurm.set_time_limit(job, 65)
+    slurm.wait_until(lambda: not slurm.jobs(), "it has ended")
+    print(log.read_text())
+    assert slurm.field(job, "ExitCode") == "75:0"
+    assert slurm.field(job, "JobState") == "FAILED"
 
 
 def test_chain__without_progress_stops_by_itself(quiet_slurm, project, tmp_path):
