@@ -17,7 +17,7 @@ from scanlink.io.named import NamedMatrix
 from scanlink.io.obs import plain_dtypes
 from scanlink.io.opening import PathLikeStr, existing_file, reading, suffix_of
 from scanlink.io.rds import open_rds, read_rds_matrix, read_rds_table
-from scanlink.io.tenx import open_10x_h5, open_10x_mtx, read_10x_features
+from scanlink.io.tenx import open_10x_h5, open_10x_mtx, read_10x_features, read_10x_folder
 from scanlink.io.text_tables import read_csv_matrix, read_text_table
 from scanlink.io.zarr_stores import open_zarr, read_zarr
 
@@ -55,6 +55,7 @@ class Format:
     layers: bool = False  # it may hold raw counts in a layer
     keys: bool = False  # modalities have names of their own in it
     keeps_tables: bool = False  # a copy can take tables of results
+    names: bool = False  # names of rows and columns may be given
     names_beside: bool = False  # names of rows and columns are in files beside it
 
     @property
@@ -110,14 +111,16 @@ FORMATS = (
         family="10x",
         whole_name="a 10x folder",
         whole=lambda path, assay, keys, backed: open_10x_mtx(path, assay),
-        matrix=lambda path, *names: read_10x_features(path),
+        matrix=read_10x_folder,
         folder=True,
+        names=True,
     ),
     Format(
         (".mtx",),
         whole_name=".mtx (with types of features)",
         whole=lambda path, assay, keys, backed: open_10x_mtx(path, assay),
         matrix=read_mtx,
+        names=True,
         names_beside=True,
     ),
     Format((".csv",), matrix=lambda path, *names: read_csv_matrix(path)),

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scanlink.errors import OptionError
+from scanlink.errors import OptionError, first_few
 from scanlink.io.assays import Assay, Whole
 from scanlink.io.cell_names import cell_names, name_cells
 from scanlink.io.formats import (
@@ -51,6 +51,7 @@ def open_input(
     keys = {name: None if key == name else key for name, key in keys.items()}
     row = _format(assay, path, rna, second, layer=layer, backed=backed)
     _refuse_keys(path, row, keys)
+    _refuse_names(path, {"rna": rna, assay.second: second}, names)
     table = cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)
     if row is None or row.whole is None:
         whole = _pair({"rna": rna, assay.second: second}, names=names, barcodes=_possible_barcodes(table, barcode))
@@ -107,6 +108,24 @@ def _refuse_keys(path: PathLikeStr | None, row: Format | None, keys: Mapping[str
         raise OptionError(f"{words} are names in one file; {' and '.join(f'{name}=' for name in keys)} are files")
     have = listed((row.label for row in FORMATS if row.keys), "and")
     raise OptionError(f"{path}: {words} work with {have} files only; others have types of features")
+
+
+def _refuse_names(
+    path: PathLikeStr | None, files: Mapping[str, PathLikeStr | None], names: Mapping[str, PathLikeStr | None]
+) -> None:
+    """Refuse files of names where a format has its names in itself, or beside it, and would pass them over."""
+    given = [name for name, file in names.items() if file is not None]
+    if path is None:
+        take = {name for name, file in files.items() if format_of_matrix(str(file), name).names}
+        given = [name for name in given if name not in take and not (name == "barcodes" and take)]
+    if given:
+        words = " and ".join("barcodes=" if name == "barcodes" else f"{name}_features=" for name in given)
+        have = listed((row.label for row in FORMATS if row.names), "and")
+        there = path if path is not None else first_few(map(str, files.values()))
+        raise OptionError(
+            f"{words} would not be used: names are in {there} or beside it. They are for {have} of one modality, given "
+            f"as {' or '.join(f'{name}=' for name in files)}"
+        )
 
 
 def _pair(

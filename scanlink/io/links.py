@@ -11,6 +11,7 @@ from pandas.api.types import pandas_dtype
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.text_tables import NO_NUMBER
 from scanlink.p_values import KINDS
 from scanlink.tables import p_value_columns
 
@@ -35,8 +36,6 @@ LINK_COLUMNS = {
     "status": "object",
 }
 _SCENT = {"boot_basic_p": "p_boot"}
-# What programs write for a number that is missing; in names it is text (a gene may be called NA, a group 007).
-_NO_NUMBER = ("NA", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "N/A", "n/a", "#N/A", ".")
 _NEEDED = ("gene", "peak", "beta", "p")
 
 
@@ -120,7 +119,7 @@ def _need(table: pd.DataFrame, file: PathLikeStr) -> None:
 
 def _numbers(column: pd.Series, file: PathLikeStr) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
-    bad = numbers.isna() & column.notna() & ~column.isin(_NO_NUMBER)
+    bad = numbers.isna() & column.notna() & ~column.isin(NO_NUMBER)
     if bad.any():
         raise InputError(
             f"{file}: {bad.sum():,} values in column {column.name!r} are not numbers: {first_few(column[bad])}"

@@ -6,7 +6,7 @@ import pandas as pd
 
 from scanlink.errors import InputError, first_few
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading
-from scanlink.io.text_tables import MISSING, as_written
+from scanlink.io.text_tables import MISSING, NO_NUMBER, as_written
 
 __all__ = ["read_pairs", "read_target_pairs"]
 
@@ -68,7 +68,10 @@ def _read(path: PathLikeStr, columns: tuple[str, str]) -> pd.DataFrame:
                 table = pd.read_csv(text, sep=None, engine="python", dtype=str, keep_default_na=False, na_values=[""])
             # A gene may be called NA, and a target 007: names are text, whatever they look like.
             rest = table.columns[~table.columns.isin([*columns, *_ALIASES["gene"], *_ALIASES["target"]])]
-            table[rest] = as_written(table[rest].mask(table[rest].isin(MISSING)))
+            table[rest] = table[rest].mask(table[rest].isin(MISSING))
+            if "distance" in table:
+                table["distance"] = table["distance"].mask(table["distance"].isin(NO_NUMBER))
+            table[rest] = as_written(table[rest])
     if "target" in columns:
         for name, others in _ALIASES.items():
             aliases = [other for other in others if other in table.columns]

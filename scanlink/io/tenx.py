@@ -18,7 +18,7 @@ from scanlink.io.named import cells_by_features
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 
-__all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_features", "read_10x_h5", "read_10x_mtx"]
+__all__ = ["open_10x_h5", "open_10x_mtx", "read_10x_features", "read_10x_folder", "read_10x_h5", "read_10x_mtx"]
 
 
 def read_10x_h5(
@@ -68,10 +68,13 @@ def open_10x_h5(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Who
     return split_features(Path(path), read_10x_features(path, backed=backed), assay)
 
 
+def read_10x_folder(path: PathLikeStr, modality: str, *name_files: PathLikeStr | None) -> AnnData:
+    """Read all features of a 10x folder; the modality and files of names are as of :func:`scanlink.io.mtx.read_mtx`."""
+    return _in_folder(Path(path), modality, *name_files)
+
+
 def read_10x_features(path: PathLikeStr, *, backed: bool = False) -> AnnData:
-    """Read all features of a 10x ``.h5`` file or folder, whatever their types."""
-    if Path(path).is_dir():
-        return _in_folder(Path(path))
+    """Read all features of a 10x ``.h5`` file, whatever their types."""
     file = existing_file(path, "a 10x .h5 file")
     with reading(file, "a 10x .h5 file"):
         with h5py.File(file, "r") as content:
@@ -147,7 +150,7 @@ def open_10x_mtx(path: PathLikeStr, assay: Assay) -> Whole:
     return split_features(Path(path), _in_folder(Path(path)), assay)
 
 
-def _in_folder(path: Path) -> AnnData:
+def _in_folder(path: Path, modality: str = "rna", *name_files: PathLikeStr | None) -> AnnData:
     """Read the matrix of a 10x folder, which in GEO begins with the name of the sample; or this very ``.mtx``."""
     if not path.is_dir():
         matrices = [existing_file(path, "a 10x folder or a .mtx")]
@@ -166,5 +169,5 @@ def _in_folder(path: Path) -> AnnData:
             raise InputError(
                 f"{path}: {len(matrices)} matrices in this folder, {found}; one was expected. Give the path of one"
             )
-    named = read_mtx(matrices[0])
+    named = read_mtx(matrices[0], modality, *name_files)
     return cells_by_features(named, named.cells or "columns")

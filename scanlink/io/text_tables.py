@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, first_few
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
-__all__ = ["MISSING", "as_written", "read_csv_matrix", "read_text_table", "separator_of"]
+__all__ = ["MISSING", "NO_NUMBER", "as_written", "read_csv_matrix", "read_text_table", "separator_of"]
+
+log = logging.getLogger("scanlink")
 
 # As in R. Whatever else others take for missing (None, null, n/a, nan) may be the name of a level.
 MISSING = ["", "NA"]
+# What programs write for a number that is missing.
+NO_NUMBER = ("NA", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "N/A", "n/a", "#N/A", ".")
 # Identifiers look like numbers, too: with leading zeros, as 1E1 of a plate (no program writes a number like that, for
 # its exponents have a sign), or with more digits than a number keeps.
 _NUMBER = r"\s*[+-]?(?:(?:0|[1-9]\d{0,14})(?:\.\d*)?|\.\d+)(?:[eE][+-]\d+)?\s*"
@@ -87,12 +92,17 @@ def read_text_table(file: Path) -> pd.DataFrame:
         header, first = next(lines, []), next(lines, [])
     with open_text(file) as text:
         # R leaves out the name of the first column, which is then the index.
-        of_r: dict[str, Any] = {"names": ["", *header], "header": 0} if len(header) == len(first) - 1 else {}
+        of_r = len(header) == len(first) - 1
+        with_header: dict[str, Any] = {"header": None, "skiprows": 1} if of_r else {}
         table = pd.read_csv(
-            text, sep=separator, index_col=False, dtype=str, keep_default_na=False, na_values=MISSING, **of_r
+            text, sep=separator, index_col=False, dtype=str, keep_default_na=False, na_values=MISSING, **with_header
         )
     if of_r:
-        table = table.set_index("").rename_axis(None)
+        table = table.set_index(0).rename_axis(None)
+        # A name that comes again is numbered, as pandas does it.
+        table.columns = pd.Index(
+            [name + (f".{k}" if (k := header[:i].count(name)) else "") for i, name in enumerate(header)]
+        )
     return as_written(table)
 
 
@@ -100,6 +110,7 @@ def as_written(table: pd.DataFrame) -> pd.DataFrame:
     """Make numbers of the columns of text in which every value is written as a number, and truth values of those.
 
     Missing are empty values and NA. A column is text as soon as one value has a leading zero (007), is 1E1 or a word.
+    Where all words of a column are such as others write for a missing number, a warning says so.
 
     >>> as_written(pd.DataFrame({"donor": ["001", "1"], "age": ["61", "6.5"], "plate": ["1E1", "2"]})).dtypes.tolist()
     [dtype('O'), dtype('float64'), dtype('O')]
@@ -115,6 +126,15 @@ def _typed(column: pd.Series) -> pd.Series:
         return column.astype(object).astype("int64" if whole else "float64")
     if len(values) and column.notna().all() and values.str.lower().isin(["true", "false"]).all():
         return column.str.lower() == "true"
+    odd = values[~plain]
+    if plain.any() and odd.isin(NO_NUMBER).all():
+        log.warning(
+            "column %r is text, each number in it a level, because of %s in %d rows: where that means missing, "
+            "leave it empty",
+            column.name,
+            first_few(odd),
+            int(column.isin(odd).sum()),
+        )
     return column.astype(object)
 
 

@@ -12,14 +12,14 @@ import pandas as pd
 
 from scanlink.errors import InputError, OptionError, ScanlinkError, first_few
 from scanlink.io.assays import Assay
-from scanlink.io.formats import FORMATS, TABLES, read_table
+from scanlink.io.formats import FORMATS, TABLES, read_table, stays_on_disk
 from scanlink.io.inputs import open_input
 from scanlink.io.opening import existing_file, suffix_of
 from scanlink.options import section_model
 from scanlink.pipeline.experiment import Experiment, InputFiles
 from scanlink.pipeline.experiments import EXPERIMENTS
 from scanlink.pipeline.template import template
-from scanlink.store.levels import level_columns
+from scanlink.pp.groups import type_columns
 
 __all__ = ["begin"]
 
@@ -32,9 +32,6 @@ _WORDS = {
     "rna": r"rna|gex|gene|expression",
     "cells": r"cells|meta|obs|barcode|annot",
 }
-# Names of columns that say what cells are, the best first.
-_GROUPS = r"cell.?type|annot|predicted|ident|cluster|leiden|louvain|seurat"
-_MOST_GROUPS = 64
 
 
 def begin(files: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[str, list[str]]:
@@ -61,7 +58,7 @@ def begin(files: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[str, l
     values: dict[str, Any] = {"input": files_of["path"] if list(files_of) == ["path"] else files_of}
     values["genes"] = named.get("genes", {"gencode": 44})
     found = [f"{path}: {kind}" for kind, path in kinds.items()]
-    columns = _group_columns(cells)
+    columns = type_columns(cells, by_name=True)
     if columns:
         values["groups"] = {"by": columns[0]}
         others = f"; it could also be {', '.join(columns[1:])}" if columns[1:] else ""
@@ -113,7 +110,7 @@ def _is_only_matrix(path: Path, paths: Sequence[Path]) -> bool:
 
 def _experiment(kinds: dict[str, Path]) -> tuple[Experiment, pd.DataFrame]:
     """Find the experiment whose modalities the files have, and the metadata of its cells, without reading counts."""
-    problems = []
+    problems: dict[str, list[str]] = {}
     for experiment in EXPERIMENTS:
         inputs = section_model(experiment.options.model_fields["input"].annotation)
         assert inputs is not None
@@ -127,9 +124,9 @@ def _experiment(kinds: dict[str, Path]) -> tuple[Experiment, pd.DataFrame]:
         try:
             return experiment, _metadata(experiment.assay, inputs, kinds)
         except ScanlinkError as error:
-            problems.append(f"as {experiment.words}: {error}")
+            problems.setdefault(str(error), []).append(f"as {experiment.words}")
     raise InputError(
-        "; ".join(problems)
+        "; ".join(f"{' and '.join(words)}: {problem}" for problem, words in problems.items())
         or f"{first_few([str(path) for path in kinds.values()])} ({', '.join(kinds)}) are no whole input. Expected one "
         "file with both modalities, or a file each: rna and atac, or rna and guide"
     )
@@ -148,7 +145,7 @@ def _metadata(assay: Assay, inputs: type[InputFiles], kinds: dict[str, Path]) ->
         names={},
         keys={name: fields[f"{name}_key"].default for name in inputs.modalities},
         layer=None,
-        backed=not kinds["path"].is_dir(),
+        backed=stays_on_disk(kinds["path"]),
     )
     parts = [part for part in (table, whole.obs, whole.rna.obs, whole.second.obs) if part is not None]
     joined = pd.concat(parts, axis=1, join="inner")
@@ -158,13 +155,3 @@ def _metadata(assay: Assay, inputs: type[InputFiles], kinds: dict[str, Path]) ->
 def _table(kinds: dict[str, Path]) -> pd.DataFrame:
     """Read the table of cells beside two matrices, if there is one."""
     return read_table(kinds["cells"]) if "cells" in kinds else pd.DataFrame()
-
-
-def _group_columns(cells: pd.DataFrame) -> list[str]:
-    """List the columns that may say what cells are, the best first: by their names, then those of few levels."""
-    if cells.empty:
-        return []
-    named = [one.name for one in level_columns(cells.reset_index(drop=True)) if 2 <= len(one.levels) <= _MOST_GROUPS]
-    likely = [name for name in named if re.search(_GROUPS, name.lower())]
-    order = _GROUPS.split("|")
-    return sorted(likely, key=lambda name: next(k for k, word in enumerate(order) if re.search(word, name.lower())))

@@ -86,7 +86,7 @@ def check(options: Run) -> Estimate:
     profile, experiment = load_profile(options.cluster), experiment_of(options)
     looked = experiment.look(options)
     unfiltered = _filter(looked, options.cells.query)
-    store = Outline(Path("outline"), looked.mdata, looked.computed)
+    store = Outline(Path("outline"), looked.mdata, looked.computed, looked.components)
     sections = experiment.sections(options)
     analyses = experiment.asked(sections)
     members = group_members(store.cells, options.groups.by, options.groups.only)

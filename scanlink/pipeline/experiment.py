@@ -36,7 +36,8 @@ class CellOptions(Options):
 
     def sections(self) -> dict[str, Any]:
         """Give what the store depends on: nothing where all cells are kept as they are, so that earlier runs go on."""
-        return {} if self == type(self)() else {"cells": self.model_dump()}
+        changed = self.model_dump(exclude_defaults=True)
+        return {"cells": changed} if changed else {}
 
 
 class Run(Protocol):
@@ -134,6 +135,7 @@ class Looked:
     computed: tuple[str, ...]  # columns of cells that a run computes from the counts, unless they are there
     # Called when options and groups are known to be right: tables as of Prepared, of all features.
     tables: Callable[[], dict[str, pd.DataFrame]]
+    components: tuple[str, ...] = ()  # columns of components of accessibility that it adds
     min_fraction: float = 0.0  # features that are non-zero in fewer cells are left out before pairs are made
 
 

@@ -49,6 +49,7 @@ class Follow:
         self.not_followed: dict[str, dict[str, str]] = {}
         self._states = {analysis.name: _State() for analysis in analyses}
         self._works: dict[Work, tuple[Analysis, str]] = {}
+        self._last: tuple[tuple[str, ...], pd.DataFrame] | None = None
         # In the order of the groups of what stands at the start.
         self._group_names: list[str] = []
 
@@ -67,6 +68,7 @@ class Follow:
     def then(self, work: Work, group: int) -> list[Work]:
         """Plan what follows from a group, by its index in the plan of a work, that is there as a whole."""
         works = self._advance(*self.group_of(work, group))
+        self._last = None
         self._write()
         return works
 
@@ -171,7 +173,16 @@ class Follow:
         return works
 
     def table(self, source: Analysis, groups: Sequence[str]) -> pd.DataFrame:
-        """Make the table of some groups of an analysis while others are computed; "" stands for all."""
+        """Make the table of some groups of an analysis while others are computed; "" stands for all.
+
+        The last one is kept until :meth:`then` is through: it is also what those see who follow the run.
+        """
+        key = (source.name, *groups)
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._make(source, groups))
+        return self._last[1]
+
+    def _make(self, source: Analysis, groups: Sequence[str]) -> pd.DataFrame:
         plans = self.plans(source)
         if "" not in plans:
             wanted = [plan for label, plan in plans.items() if label in groups or groups == [""]]

@@ -175,11 +175,11 @@ def _annotation(genes: str, mdata: Any) -> pd.DataFrame:
 def look(options: RunOptions) -> Looked:
     """Open the files, and list the pairs that could be asked for: before features that are too rare are left out."""
     genes, mdata = genes_file(options.genes), _opened(options)
-    components = component_columns("atac", options.cells.components)
     return Looked(
         mdata,
-        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC", *components), mito_prefix=options.input.prefix),
+        computed_columns(mdata, ("nCount_ATAC", "nFeature_ATAC"), mito_prefix=options.input.prefix),
         lambda: {"pairs": _all_pairs(options, genes, mdata)},
+        tuple(component_columns("atac", options.cells.components)),
         options.pairs.min_fraction if options.pairs.path is None else 0.0,
     )
 

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from scanlink.pp.components import leading_components
 from scanlink.pp.groups import group_members
 from scanlink.store.columns import Modality
 from scanlink.store.store import Store
@@ -27,6 +28,7 @@ class Outline(Store):
 
     mdata: Any
     computed: tuple[str, ...]  # columns of cells that a run computes from the counts
+    components: tuple[str, ...] = ()  # and those of components of accessibility
 
     @property
     def checksum(self) -> str:
@@ -42,12 +44,18 @@ class Outline(Store):
     def cells(self) -> pd.DataFrame:
         """Metadata of the cells; in columns that are computed from counts stand numbers drawn at random.
 
-        What is said of these is not known yet: random ones are neither missing nor constant, so that nothing is.
+        What is said of these is not known yet: random ones are neither missing nor constant, so that nothing is. The
+        components that a run will have are those of the sampled cells, in these.
         """
         table, rng = self.mdata.obs.copy(), np.random.default_rng(0)
         for name in self.computed:
             if name not in table:
                 table[name] = np.exp(rng.normal(size=len(table)))
+        if names := [name for name in self.components if name not in self.mdata.obs]:
+            counts = self.sample("atac")
+            scores, _ = leading_components(counts, np.asarray(counts.sum(axis=1)).ravel(), len(names), "atac", 0)
+            table[names] = rng.normal(size=(len(table), len(names)))
+            table.iloc[self.sampled, table.columns.get_indexer(names)] = scores
         return table
 
     @cached_property

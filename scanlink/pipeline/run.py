@@ -102,10 +102,8 @@ class Stages:
 
     def __post_init__(self) -> None:
         self.outcome.analyses, self.outcome.sections = self.analyses, self.given.sections
-        self.follow, self.arrivals = (
-            Follow(self.given, self.analyses, self.outcome.seconds),
-            Arrivals(self.given.folder, self.listener),
-        )
+        self.follow = Follow(self.given, self.analyses, self.outcome.seconds)
+        self.arrivals = Arrivals(self.given.folder, self.listener)
         self._works: list[Work] = []
 
     def plan(self, options: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from scanlink.io import assays
 from scanlink.io.disk import select
+from scanlink.io.formats import stays_on_disk
 from scanlink.io.pairs import read_target_pairs
 from scanlink.options import File, GenesOptions, GroupOptions, Options, PathOrTable
 from scanlink.pipeline.experiment import CellOptions, Experiment, InputFiles, Looked, Prepared, WholeRun, fields_of
@@ -143,8 +144,8 @@ def look(options: ScreenRunOptions) -> Looked:
     from scanlink import io, pp
 
     genes, arguments = genes_file(options.genes), options.input.model_dump(exclude={"mito_prefix"})
-    on_disk = arguments["path"] is not None and not Path(arguments["path"]).is_dir()
-    mdata = io.read_screen(**arguments, backed=on_disk)
+    path = arguments["path"]
+    mdata = io.read_screen(**arguments, backed=path is not None and stays_on_disk(path))
     # Thresholds from mixtures of distributions would be computing; who has which guide is only counted here.
     pp.assign_guides(mdata, threshold=options.guides.threshold)
     computed = computed_columns(mdata, ("guide_count", "guide_UMI", *_CELL_CYCLE), mito_prefix=options.input.prefix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -19,8 +20,8 @@ log = logging.getLogger("scanlink")
 ALL_CELLS = "all"
 # What a column of cell types has: so many levels, and cells enough in each.
 _FEWEST, _MOST, _CELLS_A_LEVEL = 2, 60, 10
-# How its name tends to read, in lower case.
-_TYPE_NAMES = ("celltype", "cell_type", "cell.type", "leiden", "louvain", "cluster", "predicted", "annotation", "ident")
+# How its name tends to read, the best first; orig.ident of Seurat is the sample.
+_TYPE_NAMES = ("cell.?type", "annot", "predicted", r"(?<!orig\.)ident", "cluster", "leiden", "louvain", "seurat")
 
 
 def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
@@ -30,18 +31,25 @@ def group_names(groups: Iterable[object] | None) -> tuple[str, ...] | None:
     return None if groups is None else tuple(map(str, groups))
 
 
-def type_columns(cells: pd.DataFrame) -> list[str]:
-    """List the columns that may hold cell types: texts or categories of 2 to 60 levels, and clusters by their name."""
-    likely: list[str] = []
+def type_columns(cells: pd.DataFrame, *, by_name: bool = False) -> list[str]:
+    """List the columns that may hold cell types: those whose names say so, the best first, then other texts.
+
+    They have 2 to 60 levels, of ten cells each on average. ``by_name`` leaves out the others.
+    """
+    likely: list[tuple[int, str]] = []
     possible: list[str] = []
     for column in map(str, cells.columns):
         values = cells[column].dropna()
-        named = any(name in column.lower() for name in _TYPE_NAMES)
-        if not named and (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
+        place = next((k for k, name in enumerate(_TYPE_NAMES) if re.search(name, column.lower())), None)
+        if place is None and (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
             continue
         if _FEWEST <= values.nunique() <= min(_MOST, values.size // _CELLS_A_LEVEL):
-            (likely if named else possible).append(column)
-    return likely + possible
+            if place is None:
+                possible.append(column)
+            else:
+                likely.append((place, column))
+    named = [column for _, column in sorted(likely, key=lambda item: item[0])]
+    return named if by_name else named + possible
 
 
 def group_members(

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scanlink.p_values import PERMUTED_KINDS
 
 __all__ = [
+    "as_drawn",
+    "bootstrap_beside",
     "common",
     "fdr_words",
     "file_name",
@@ -109,6 +113,22 @@ def formula_words(options: Mapping[str, Any]) -> str:
     return f"{family} regression of the gene's counts, covariates {options.get('formula', 'not recorded')}"
 
 
+def as_drawn(options: Mapping[str, Any], table: pd.DataFrame | None) -> dict[str, Any]:
+    """Give the options of a section without a ladder where a table has no replicate beside its p-values.
+
+    Version 0.1.0 drew none beside them, whatever its options say, and with too few clusters none are drawn.
+    """
+    columns = [] if table is None else [name for name in table.columns if str(name).startswith("n_boot")]
+    if table is None or not columns or not bootstrap_beside(options) or (table[columns] > 0).any(axis=None):
+        return dict(options)
+    return {**options, "ladder": "none"}
+
+
+def bootstrap_beside(options: Mapping[str, Any]) -> bool:
+    """Tell whether a section asks for the bootstrap beside another p-value."""
+    return options.get("p_value") != "bootstrap" and (options.get("ladder") or "none") != "none"
+
+
 def inference_words(options: Mapping[str, Any], *, interaction: bool = False) -> str:
     """Say which p-value and which standard errors the section of a test of counts asks for.
 
@@ -124,7 +144,7 @@ def inference_words(options: Mapping[str, Any], *, interaction: bool = False) ->
         text += f" {boot}"
     elif name == "permutation":
         text += f" ({_ladder_words(options.get('permutations'), what='permutations')})"
-    beside = name != "bootstrap" and ladder != "none"
+    beside = bootstrap_beside(options)
     if beside:
         text += f"; beside it bootstrap of cells {boot}"
     if beside or (kind is not None and kind.resampled):

@@ -16,7 +16,7 @@ import yaml
 
 from scanlink import __version__
 from scanlink.files import replace_file
-from scanlink.report.asked import common
+from scanlink.report.asked import as_drawn, common
 from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run, describe_record, read_run
 from scanlink.report.pictures import Drawn, draw, in_rows_of_two, legible, remove_old
@@ -138,9 +138,11 @@ def _frame(run: Run, results: Sequence[Result]) -> dict[str, Any]:
 
 def _asked(run: Run, analyses: Sequence[Analysis]) -> Iterator[tuple[str, str]]:
     yield from common(run.options)
-    if run.options:
-        for analysis in analyses:
-            yield from tuple(analysis.section.asked(run.options)) or [(analysis.section.title, "not asked for")]
+    for analysis in analyses if run.options else ():
+        options, section = run.options, run.section(analysis.name)
+        if section:
+            options = options | {analysis.name: as_drawn(section, run.tables.get(analysis.table.name))}
+        yield from tuple(analysis.section.asked(options)) or [(analysis.section.title, "not asked for")]
 
 
 def _anchors(result: Result) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scanlink.p_values import PERMUTED_KINDS
+from scanlink.report.asked import bootstrap_beside
 
 __all__ = ["REFERENCES", "Method", "Reference", "fdr_method", "inference_methods", "resolved"]
 
@@ -199,7 +200,7 @@ def inference_methods(options: Mapping[str, Any], *, interaction: bool = False) 
     if options.get("family") == "negbin":
         methods.append(Method("Negative binomial regression, dispersion by maximum likelihood", ("negbin",)))
     names = [str(options.get("p_value"))]
-    if "bootstrap" not in names and options.get("ladder", "none") != "none":
+    if bootstrap_beside(options):
         names.append("bootstrap")
     for kind in [PERMUTED_KINDS[name] for name in names if name in PERMUTED_KINDS]:
         wording = kind.interaction if interaction else kind.effect

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scanlink.p_values import PERMUTED_KINDS, PValueKind
+from scanlink.report.asked import as_drawn
 from scanlink.report.counts import Counts, count_rows
 from scanlink.report.folder import Run
 from scanlink.report.sections import Analysis
@@ -32,8 +33,8 @@ class Result:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the analysis, empty where they are not recorded."""
-        return self.run.section(self.analysis.name)
+        """Options of the analysis, as what came of them; empty where they are not recorded."""
+        return as_drawn(self.run.section(self.analysis.name), self.table)
 
     @cached_property
     def columns(self) -> dict[str, Column]:

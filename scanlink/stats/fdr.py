@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scanlink.errors import InputError, OptionError
 from scanlink.stats._types import Floats
 
-__all__ = ["FdrMethod", "adjust"]
+__all__ = ["FdrMethod", "adjust", "checked_p_values", "expected_by_chance"]
 
 FdrMethod = Literal["bh", "by", "storey"]
 
@@ -93,3 +93,26 @@ def _null_share(values: Floats) -> float:
     # Variance of the binomial count plus squared distance to the reference: what the bootstrap would estimate.
     error = above / (m**2 * (1.0 - grid) ** 2) * (1.0 - above / m) + (share - reference) ** 2
     return min(1.0, float(share[int(np.argmin(error))]))
+
+
+def expected_by_chance(n_tests: int, alpha: float, *, method: str = "bh") -> tuple[float, float]:
+    """Compute how many of independent tests a false discovery rate calls, and how often any, where none has an effect.
+
+    Of Benjamini and Hochberg, and by it of Storey, who finds no effects there; of Benjamini and Yekutieli with their
+    smaller level. Finner and Roters 2002, Ann Stat 30:220: ``alpha / (1 - alpha)^2`` in the limit of many tests.
+
+    Examples
+    --------
+    >>> expected_by_chance(1, 0.1)
+    (0.1, 0.1)
+    >>> round(expected_by_chance(10_000, 0.1)[0], 4)
+    0.1235
+    """
+    level = alpha / float(np.sum(1.0 / np.arange(1, n_tests + 1))) if method == "by" else alpha
+    # Of the sum over j of (j + 1) level^(j + 1) (n - 1) ... (n - j) / n^j.
+    total, term, j = 0.0, level, 0
+    while j < n_tests and (j + 1) * term > 1e-12 * total:
+        total += (j + 1) * term
+        j += 1
+        term *= level * (n_tests - j) / n_tests
+    return total, level

@@ -13,7 +13,6 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from scanlink.stats import Covariates, NegbinFit, PoissonFit, Weights, resample_key, sums_on
 from scanlink.store.store import Modality, Store
 from scanlink.tl.cell_plan import CellPlan
-from scanlink.tl.designs import enough_clusters
 
 __all__ = ["Cells", "Fit", "opener", "theta_of", "two_sided"]
 
@@ -54,8 +53,6 @@ class Cells:
         self.place[arrays["cells"]] = np.arange(self.n, dtype=np.int32)
         self.design, self.offset = arrays["design"], arrays["offset"]
         self.clusters: NDArray[np.int64] | None = arrays.get("clusters")
-        # Few clusters give few different replicates, and a p-value that is too small.
-        self.can_resample = enough_clusters(self.clusters)
         key = resample_key(seed, self.group.name)
         self.weights = Weights(key, self.n, clusters=self.clusters, keep_bytes=_WEIGHTS_BYTES)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scanlink.errors import DesignError, first_few
 from scanlink.pp.formula import parse_formula
 from scanlink.pp.groups import cluster_codes, group_members
 from scanlink.run import Arrays
-from scanlink.stats import rescale
+from scanlink.stats import Ladder, rescale
 from scanlink.store.store import Store
 
 __all__ = ["Group", "GroupDesigns", "group_designs"]
@@ -41,6 +42,10 @@ class GroupDesigns:
     groups: list[Group]
     arrays: list[Arrays]  # Of each: ``cells`` (positions in the store), ``design``, ``offset``, and maybe ``clusters``.
     members: dict[str, NDArray[np.int32]]  # Cells of each group by its name.
+
+    def ladders(self, ladder: Any) -> list[Ladder]:
+        """Give the ladder of each group."""
+        return [ladder_of(ladder, part.get("clusters")) for part in self.arrays]
 
 
 def group_designs(
@@ -102,6 +107,11 @@ def group_designs(
         arrays = [{**part, "clusters": codes} for part, codes in zip(arrays, clusters, strict=True)]
     _report_problems(described, strict=strict and not few_clusters)
     return GroupDesigns(described, arrays, members)
+
+
+def ladder_of(ladder: Any, clusters: NDArray[np.int64] | None) -> Ladder:
+    """Give the ladder that the rows of a group climb: one without stages where there are too few clusters to draw."""
+    return Ladder.of(ladder if enough_clusters(clusters) else "none")
 
 
 def enough_clusters(clusters: NDArray[np.int64] | None) -> bool:

@@ -350,6 +350,34 @@ def test_read__square_mtx_has_features_in_rows(tmp_path: Path, distinct) -> None
     np.testing.assert_array_equal(mdata["rna"].X.toarray(), distinct.rna[:5])
 
 
+@pytest.mark.parametrize(
+    ("kind", "names", "words"),
+    [
+        ("pair", {"atac_features": "x"}, "atac_features= would not be used: "),
+        ("whole", {"barcodes": "x", "rna_features": "y"}, "rna_features= and barcodes= would not .*x.h5mu or"),
+    ],
+)
+def test_read__names_that_would_not_be_used_are_refused(tmp_path: Path, distinct, kind, names, words) -> None:
+    given = {"path": tmp_path / "x.h5mu"}
+    if kind == "pair":
+        given = {name: write_part(tmp_path, distinct, name, "h5ad") for name in ("rna", "atac")}
+    with pytest.raises(OptionError, match=words):
+        sl.io.read(**given, **names)
+
+
+def test_read__a_folder_of_peaks_alone(tmp_path: Path, distinct) -> None:
+    """As cellranger-atac leaves it: matrix.mtx, barcodes.tsv, peaks.bed."""
+    folder = tmp_path / "filtered_peak_bc_matrix"
+    folder.mkdir()
+    scipy.io.mmwrite(folder / "matrix.mtx", sparse.coo_matrix(distinct.atac.T))
+    (folder / "barcodes.tsv").write_text("\n".join(distinct.cells) + "\n")
+    beds = [f"{row.chrom}\t{row.start}\t{row.end}\n" for row in sl.io.parse_peaks(distinct.peaks).itertuples()]
+    (folder / "peaks.bed").write_text("".join(beds))
+    mdata = sl.io.read(rna=write_part(tmp_path, distinct, "rna", "h5ad"), atac=folder)
+    assert mdata["atac"].var_names.tolist() == distinct.peaks
+    np.testing.assert_array_equal(mdata["atac"].X.toarray(), distinct.atac)
+
+
 def test_read__names_of_mtx_given_by_keyword(tmp_path: Path, distinct) -> None:
     scipy.io.mmwrite(tmp_path / "rna.mtx", sparse.coo_matrix(distinct.rna.T))
     scipy.io.mmwrite(tmp_path / "atac.mtx", sparse.coo_matrix(distinct.atac))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import scanlink as sl
+from scanlink.io.pairs import read_pairs
 from scanlink.io.text_tables import read_text_table
 
 
@@ -77,3 +78,23 @@ def test_guides_and_pairs__keep_names_as_they_are(tmp_path):
     (tmp_path / "pairs.csv").write_text("\ufeffresponse_id,grna_target,pair_type\nNA,01,discovery\n")
     targets = sl.io.read_target_pairs(tmp_path / "pairs.csv")
     assert targets.loc[0].tolist() == ["NA", "01", "discovery"]
+
+
+def test_numbers__with_a_word_for_missing_are_text_and_told(tmp_path, caplog):
+    (tmp_path / "cells.csv").write_text("barcode,age,dose\nc1,61,5\nc2,NULL,none\nc3,6.5,low\n")
+    cells = read_text_table(tmp_path / "cells.csv")
+    assert cells["age"].tolist() == ["61", "NULL", "6.5"]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("column 'age' is text, each number in it a level, because of 'NULL' in 1 rows")
+
+
+def test_table_of_r__with_a_name_twice(tmp_path):
+    (tmp_path / "cells.tsv").write_text("x\tx\tdonor\nc1\t1\t2\t007\nc2\t3\t4\t8\n")
+    cells = read_text_table(tmp_path / "cells.tsv")
+    assert cells.to_dict("list") == {"x": [1, 3], "x.1": [2, 4], "donor": ["007", "8"]}
+    assert cells.index.tolist() == ["c1", "c2"]
+
+
+def test_pairs__a_distance_that_no_number_stands_for_is_missing(tmp_path):
+    (tmp_path / "pairs.csv").write_text("gene,peak,distance\nA,chr1:1-2,NULL\nB,chr1:1-2,-7\n")
+    assert read_pairs(tmp_path / "pairs.csv")["distance"].tolist() == pytest.approx([np.nan, -7], nan_ok=True)

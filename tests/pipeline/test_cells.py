@@ -12,6 +12,7 @@ from scanlink.errors import OptionError
 from scanlink.io.opening import quiet
 from scanlink.pipeline import config
 from scanlink.pipeline import run as pipeline
+from scanlink.pipeline.experiment import CellOptions
 
 QUERY = "pct_counts_mt < 8 and doublet == False"
 MULTIOME = """\
@@ -66,6 +67,11 @@ def test_run__of_a_query_is_that_of_the_cells_it_names(tmp_path):
     # Who changes the query has the store made anew.
     again = table(whole, tmp_path / "b", "links")
     pd.testing.assert_frame_equal(again, every, check_exact=True)
+
+
+def test_cell_options__options_that_are_not_used_make_no_other_store():
+    assert CellOptions().sections() == {}
+    assert CellOptions(query=QUERY).sections() == {"cells": {"query": QUERY}}
 
 
 def test_run__of_a_screen_takes_a_query(tmp_path):

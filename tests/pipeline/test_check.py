@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -162,9 +164,24 @@ def test_begin__writes_a_run_that_works(project, tmp_path):
     assert options.groups.by == "celltype"
     assert any("celltype" in line for line in found)
     assert set(check(options).groups) == {"B-Memory", "CD14-Mono", "CD4-Naive", "pDC"}
-    # What is a comment is the default.
-    every = "\n".join(line.removeprefix("# ") if line[:3] != "# A" else line for line in text.splitlines())
-    assert "min_fraction: 0.05" in every
+    # Keys that are comments have their defaults: as keys they change nothing.
+    keys = "\n".join(re.sub(r"^# (?=( *)(\w+):( |$))", "", line) for line in text.splitlines())
+    assert len(yaml.safe_load(keys)) > len(yaml.safe_load(text))
+    (tmp_path / "run.yaml").write_text(keys)
+    whole = config.load_run(tmp_path / "run.yaml")
+    for name in type(options).model_fields:
+        if getattr(options, name) is not None:
+            assert getattr(whole, name) == getattr(options, name), name
+
+
+def test_begin__reads_what_cannot_stay_on_disk(tmp_path):
+    folder = Path(__file__).parents[1] / "io"
+    text, _ = begin([folder / "seurat4.rds"], tmp_path)
+    assert yaml.safe_load(text)["input"].endswith("seurat4.rds")
+    # What is wrong with a file is said once, not for each experiment that it could be of.
+    with pytest.raises(InputError, match=r"layers .* are not read here") as error:
+        begin([folder / "seurat5.rds"], tmp_path)
+    assert str(error.value).count("are not read here") == 1
 
 
 def test_begin__tells_a_screen_from_a_scan(project, tmp_path):
@@ -175,9 +192,11 @@ def test_begin__tells_a_screen_from_a_scan(project, tmp_path):
 
 
 def test_begin__two_matrices_and_a_table(tmp_path):
-    (tmp_path / "rna_counts.csv").write_text(",AAAC-1,AAAG-1\nNOC2L,0,2\n")
-    (tmp_path / "atac_counts.csv").write_text(",AAAC-1,AAAG-1\nchr1:10-20,1,0\n")
-    (tmp_path / "metadata.csv").write_text("barcode,seurat_annotations,nCount\nAAAC-1,B,3\nAAAG-1,T,4\n")
+    cells = [f"{''.join(letters)}-1" for letters in itertools.product("ACGT", repeat=3)]
+    (tmp_path / "rna_counts.csv").write_text(f",{','.join(cells)}\nNOC2L{',0,2' * 32}\n")
+    (tmp_path / "atac_counts.csv").write_text(f",{','.join(cells)}\nchr1:10-20{',1,0' * 32}\n")
+    rows = [f"{cell},s{k % 3},{'BT'[k % 2]},{k}" for k, cell in enumerate(cells)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["barcode,orig.ident,seurat_annotations,nCount", *rows, ""]))
     text, found = begin(sorted(tmp_path.glob("*.csv")), tmp_path)
     content = yaml.safe_load(text)
     assert content["input"] == {"rna": "rna_counts.csv", "atac": "atac_counts.csv", "cells": "metadata.csv"}

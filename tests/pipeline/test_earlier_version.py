@@ -70,6 +70,9 @@ def test_earlier_version__status_report_and_export_read_its_folder(old):
     assert "last finished" in status
     page = write_report(old.out).read_text()
     assert "The record was written by an earlier version of scanlink" in page
+    # It drew none beside its p-values, whatever its options say.
+    sections = yaml.safe_load((old.out / "config.yaml").read_text())
+    assert ("bootstrap of cells" in page) == any(sections[name]["p_value"] == "bootstrap" for name in old.starting)
     exported = export_run(old.out, "bedpe")
     assert len(exported) == (2 if "links" in old.tables else 1)
     assert all(path.stat().st_size > 100 for path in exported)

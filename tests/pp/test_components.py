@@ -51,3 +51,8 @@ def test_type_columns__by_name_first_then_texts_of_few_levels():
         {"barcode": [f"c{i}" for i in range(100)], "leiden": [0, 1] * 50, "depth": range(100), "kind": ["a", "b"] * 50}
     )
     assert type_columns(cells) == ["leiden", "kind"]
+    cells = cells.assign(
+        **{"orig.ident": ["x", "y"] * 50, "active.ident": ["x", "y"] * 50, "Cell Type": ["x", "y"] * 50}
+    )
+    assert type_columns(cells) == ["Cell Type", "active.ident", "leiden", "kind", "orig.ident"]
+    assert type_columns(cells, by_name=True) == ["Cell Type", "active.ident", "leiden"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from scanlink.errors import InputError, MissingKeyError
 from scanlink.options import GroupOptions
 from scanlink.pp.groups import group_members
 from scanlink.run import Block
+from scanlink.stats import Ladder
 from scanlink.store.make import write_store
 from scanlink.store.npy import ArrayFile
 from scanlink.store.store import Store
 from scanlink.tl.analysis import Given
+from scanlink.tl.designs import FEW_CLUSTERS
 from scanlink.tl.scan import pair_costs as _costs
 from scanlink.tl.scan import rows
 from scanlink.tl.scan.block import scan_block
@@ -161,6 +164,7 @@ def test_pair_costs__are_made_one_group_at_a_time(store):
         gene,
         peak,
         groups=described,
+        ladders=[Ladder.of("none")] * len(described),
         options=ScanOptions(),
         expressed=nonzero_cells(store, "rna", gene, "celltype", members),
         opened=nonzero_cells(store, "atac", peak, "celltype", members),
@@ -170,6 +174,16 @@ def test_pair_costs__are_made_one_group_at_a_time(store):
     assert all(np.array_equal(next(first), seconds) for seconds in again)
     with pytest.raises(StopIteration):
         next(first)
+
+
+def test_scan_rows__costs_of_few_clusters_have_no_bootstrap_in_them(store, pairs, tmp_path):
+    def cost(name: str, **options: Any) -> float:
+        return planned(store, pairs, tmp_path / name, cluster="donor", **options).cost
+
+    assert store.cells["donor"].nunique() < FEW_CLUSTERS
+    assert cost("few", ladder="scent") == cost("none", ladder="none")
+    alone = planned(store, pairs, tmp_path / "alone", ladder="scent").cost
+    assert alone > cost("again", ladder="none")
 
 
 @pytest.mark.slow

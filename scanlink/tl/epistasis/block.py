@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scanlink.run import Block
 from scanlink.stats import GeneReplicates, Ladder, StateReplicates, StatesFit, climb_all
 from scanlink.tl.cells import opener
+from scanlink.tl.designs import ladder_of
 from scanlink.tl.epistasis.cells import StatesCells
 from scanlink.tl.epistasis.rows import EpistasisPlan
 from scanlink.tl.epistasis.table import EPISTASIS_TABLE, quantity_names
@@ -28,7 +29,7 @@ def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
     rows: list[dict[str, Any]] = []
     peaks: dict[int, NDArray[np.bool_]] = {}
     waiting: Waiting = []
-    ladder = Ladder.of(plan.options.ladder)
+    ladder = ladder_of(plan.options.ladder, cells.clusters)
     size, number_before, counts = 0, -1, np.empty(0)
     for row in range(block.first, block.last):
         number, members = int(plan.gene[row]), plan.enhancers[row].tolist()
@@ -46,7 +47,7 @@ def epistasis_block(plan: EpistasisPlan, block: Block) -> pa.Table:
             state |= peaks[peak].astype(np.int64) << k
         result, fit = cells.test(counts, state)
         rows.append({"group": block.group, "row": row, **result})
-        if fit is not None and ladder.stages and cells.can_resample:
+        if fit is not None and ladder.stages:
             if not waiting or waiting[-1][0] != number:
                 waiting.append((number, counts, []))
             waiting[-1][2].append((fit, rows[-1]))

@@ -105,7 +105,10 @@ def _planned(given: Given, options: EpistasisOptions, pairs: pd.DataFrame) -> Ep
     designs = _designs(given, options, only, len(columns), strict=given.strict)
     blocks: list[Block] = []
     group = pd.Categorical(table["group"], categories=names).codes
-    seconds = [_seconds(cells, len(columns), options) for cells in designs.groups]
+    seconds = [
+        _seconds(cells, ladder, len(columns), options)
+        for cells, ladder in zip(designs.groups, designs.ladders(options.ladder), strict=True)
+    ]
     whole = sum(seconds[number] for number in group)
     for number in range(len(names)):
         rows = np.flatnonzero(group == number)
@@ -190,12 +193,12 @@ def _distance(table: pd.DataFrame, columns: list[str]) -> NDArray[np.float64]:
     return np.where((chrom == chrom[:, :1]).all(axis=1), np.ptp(middle, axis=1), np.nan)
 
 
-def _seconds(group: Group, n_enhancers: int, options: EpistasisOptions) -> float:
+def _seconds(group: Group, ladder: Ladder, n_enhancers: int, options: EpistasisOptions) -> float:
     """Estimated time of one pair."""
     if group.status is not None:
         return 1e-4
     n_states, p = 2**n_enhancers, len(group.terms) + 2**n_enhancers - 1
     fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9
     replicate = 5e-6 + group.n_cells * 1e-9 * p if options.family == "poisson" else group.n_cells * 50e-9
-    replicates = sum(n * _GO_ON**k for k, (n, _) in enumerate(Ladder.of(options.ladder).stages))
+    replicates = sum(n * _GO_ON**k for k, (n, _) in enumerate(ladder.stages))
     return 3e-3 + 3.0 * n_states * fit + replicate * replicates

@@ -15,6 +15,7 @@ from scanlink.run import Block
 from scanlink.stats import GeneScore, Ladder, NegbinFit, Perturbed
 from scanlink.tables import Table
 from scanlink.tl.cells import Fit, opener, theta_of
+from scanlink.tl.designs import ladder_of
 from scanlink.tl.perturbations.cells import Perturbation, PerturbedCells, PerturbedGene
 from scanlink.tl.perturbations.rows import PerturbationPlan
 from scanlink.tl.resampling import Bootstrap
@@ -52,7 +53,8 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
     options, blank = plan.options, test.table.blank(plan.options)
     most_kept = max(1, _CACHE_BYTES // max(1, cells.perturbation_bytes))
     perturbed, rows = lru_cache(most_kept)(cells.perturbed), []
-    ladder, permuted = Ladder.of(options.ladder), _Permuted(test, cells, Ladder.of(options.permutations))
+    ladder = ladder_of(options.ladder, cells.clusters)
+    permuted = _Permuted(test, cells, Ladder.of(options.permutations))
     bootstrap = Bootstrap(
         cells, ladder, reestimate=options.theta == "estimated", pseudocount=options.pseudocount, end=test.end
     )
@@ -65,7 +67,7 @@ def run_tests(test: PerturbationTest, plan: PerturbationPlan, block: Block) -> p
         row: dict[str, Any] = {"group": block.group, "row": number, **blank}
         fit = _fit(test, row, gene, targets)
         rows.append(row)
-        if fit is not None and ladder.stages and cells.can_resample:
+        if fit is not None and ladder.stages:
             x = [target.x for target in targets]
             called = len(x) == 1 and bool(((x[0] == 0) | (x[0] == 1)).all())
             bootstrap.add(

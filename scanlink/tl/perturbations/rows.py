@@ -99,7 +99,10 @@ def plan_perturbations(
         p_value=options.p_value,
         n_tested=2**n_targets - 1,
     )
-    costs = [np.full(rows.gene.size, _seconds(group, options)) for group in designs.groups]
+    costs = [
+        np.full(rows.gene.size, _seconds(group, ladder, options))
+        for group, ladder in zip(designs.groups, designs.ladders(options.ladder), strict=True)
+    ]
     return write_cell_plan(
         kind,
         name,
@@ -149,14 +152,14 @@ def _checked(pairs: pd.DataFrame, n_targets: int) -> pd.DataFrame:
     return table
 
 
-def _seconds(group: Group, options: PerturbationOptions) -> float:
+def _seconds(group: Group, ladder: Ladder, options: PerturbationOptions) -> float:
     """Estimate the time of one row."""
     if group.status is not None:
         return 1e-4
     p = len(group.terms) + 1
     fit = group.n_cells * (10.0 + 3.0 * p + 0.7 * p * p) * 4e-9 * (6.0 if options.family == "negbin" else 1.0)
     replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
-    more = replicate * expected_replicates(Ladder.of(options.ladder))
+    more = replicate * expected_replicates(ladder)
     if options.p_value == "permutation":
         more += group.n_cells * 2e-10 * p * expected_replicates(Ladder.of(options.permutations))
     return 3e-3 + 4.0 * fit + more

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from scanlink.run import Block
-from scanlink.stats import Ladder
 from scanlink.tl.cells import opener
+from scanlink.tl.designs import ladder_of
 from scanlink.tl.resampling import Bootstrap
 from scanlink.tl.scan.cells import GeneCounts, GroupCells, PeakCounts
 from scanlink.tl.scan.rows import ScanPlan
@@ -26,7 +26,7 @@ def scan_block(plan: ScanPlan, block: Block) -> pa.Table:
     plan, cells = _opened(plan, block.group)
     rows: list[dict[str, Any]] = []
     peaks: dict[int, PeakCounts] = {}
-    ladder = Ladder.of(plan.options.ladder)
+    ladder = ladder_of(plan.options.ladder, cells.clusters)
     bootstrap = Bootstrap(cells, ladder, reestimate=plan.options.theta == "estimated")
     gene: GeneCounts | None = None
     pairs = zip(*(positions.tolist() for positions in plan.pairs_of(block)), strict=True)
@@ -39,7 +39,7 @@ def scan_block(plan: ScanPlan, block: Block) -> pa.Table:
             peaks[peak] = cells.peak(peak)
         result, fit = cells.test(gene, peaks[peak])
         rows.append({"group": block.group, "row": row, **result})
-        if fit is not None and ladder.stages and cells.can_resample:
+        if fit is not None and ladder.stages:
             design = partial(cells.design_with, peaks[peak])
             bootstrap.add(gene.counts, rows[-1], fit, target=cells.target, tested=peaks[peak].counts, design=design)
     bootstrap.climb()

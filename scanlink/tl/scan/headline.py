@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from scanlink.adjustment import expected_by_chance
 from scanlink.pp.groups import ALL_CELLS
+from scanlink.stats.fdr import expected_by_chance
+from scanlink.tl.scan.options import RATES_OVER
 
-__all__ = ["RATES_OVER", "headline"]
+__all__ = ["headline"]
 
-# Columns whose values tell apart what rates of a scope are taken over, and what these families are called.
-RATES_OVER: dict[str, list[str]] = {"group": ["group"], "gene": ["group", "gene"], "all": []}
+# What rates of a scope are taken over.
 _FAMILIES = {"group": ("group", "groups"), "gene": ("gene of a group", "genes of a group")}
 
 

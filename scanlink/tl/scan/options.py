@@ -20,7 +20,10 @@ from scanlink.options import (
 )
 from scanlink.p_values import PValue
 
-__all__ = ["LinksOptions", "ScanOptions"]
+__all__ = ["RATES_OVER", "LinksOptions", "ScanOptions"]
+
+# Columns of links whose values tell apart what rates of a scope are taken over.
+RATES_OVER: dict[str, list[str]] = {"group": ["group"], "gene": ["group", "gene"], "all": []}
 
 
 class ScanOptions(Options):

@@ -71,17 +71,21 @@ class PairCosts:
         expressed: NDArray[np.int32],
         opened: NDArray[np.int32],
         groups: list[Group],
+        ladders: list[Ladder],
         options: ScanOptions,
     ) -> None:
         self._gene, self._peak, self._groups, self._options = gene, peak, groups, options
         self._expressed, self._opened = expressed, opened
-        self._replicates = expected_replicates(Ladder.of(options.ladder))
+        self._replicates = [expected_replicates(ladder) for ladder in ladders]
 
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
-        for group, expressed, opened in zip(self._groups, self._expressed, self._opened, strict=True):
-            yield self._seconds(group, expressed, opened)
+        of_groups = zip(self._groups, self._replicates, self._expressed, self._opened, strict=True)
+        for group, replicates, expressed, opened in of_groups:
+            yield self._seconds(group, replicates, expressed, opened)
 
-    def _seconds(self, group: Group, expressed: NDArray[np.int32], opened: NDArray[np.int32]) -> NDArray[np.float64]:
+    def _seconds(
+        self, group: Group, replicates: float, expressed: NDArray[np.int32], opened: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
         """Estimate by whether the pairs will be tested in a group, and with how many replicates."""
         options = self._options
         if group.status is not None:
@@ -93,4 +97,4 @@ class PairCosts:
         replicate = 1e-6 + group.n_cells * 0.2e-9 * p
         if options.family == "negbin":
             replicate = group.n_cells * (900e-9 if options.theta == "estimated" else 30e-9)
-        return np.where(tested, 1e-3 + 3.0 * fit + replicate * self._replicates, 2e-5)
+        return np.where(tested, 1e-3 + 3.0 * fit + replicate * replicates, 2e-5)

@@ -56,6 +56,7 @@ def scan_rows(given: Given, options: ScanOptions) -> ScanPlan:
         gene,
         peak,
         groups=designs.groups,
+        ladders=designs.ladders(options.ladder),
         options=options,
         expressed=nonzero_cells(store, "rna", gene, groupby, designs.members),
         opened=nonzero_cells(store, "atac", peak, groupby, designs.members),

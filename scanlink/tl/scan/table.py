@@ -31,8 +31,7 @@ from scanlink.tables import (
 )
 from scanlink.tl.analysis import Given
 from scanlink.tl.collect import add_rates, named_rows, read_parts
-from scanlink.tl.scan.headline import RATES_OVER
-from scanlink.tl.scan.options import ScanOptions
+from scanlink.tl.scan.options import RATES_OVER, ScanOptions
 from scanlink.tl.scan.rows import ScanPlan
 
 __all__ = ["LINKS", "finish_links"]

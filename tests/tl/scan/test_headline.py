@@ -8,9 +8,9 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 import scanlink as sl
-from scanlink.adjustment import expected_by_chance
 from scanlink.errors import OptionError
 from scanlink.options import GroupOptions
+from scanlink.stats.fdr import expected_by_chance
 from scanlink.tl.analysis import Given
 from scanlink.tl.call import compute, store_of
 from scanlink.tl.scan import SCAN
