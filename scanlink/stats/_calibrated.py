@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from scanlink.stats._calibrated_null import add_cell, level_moments
+from scanlink.stats._calibrated_null import add_cells, level_moments
 from scanlink.stats._compile import compiled
 from scanlink.stats._newton import factor, solve_factored
-from scanlink.stats._strata import Strata, predict, products, scores
+from scanlink.stats._strata import Strata, predict, scores
 from scanlink.stats._types import Floats
+from scanlink.stats._vector import linear_predictor
 
 # Stop when a Newton step would change the log likelihood by less than half of this.
 _TOLERANCE = 1e-9
@@ -36,19 +37,17 @@ def tail(
     serves to start near the solution. Once the tail is known to be below ``enough`` it is returned as 0. With strata
     the terms are those of their values, the columns of ``basis``, and ``tilt``.
     """
-    n, q = basis.shape
-    if strata is not None:
-        q += strata.values.shape[1]
-        rows, nothing, error, weight = np.empty((basis.shape[1] + 1, n)), np.zeros(n), np.empty(n), np.empty(n)
-        rows[:-1] = basis.T
-        rows[-1] = tilt
-        predictor, scratch, slopes = np.empty(n), np.empty(n), np.empty(q + 1)
+    n, d = basis.shape
+    q = d if strata is None else d + strata.values.shape[1]
+    rows, predictor, error, weight = np.empty((d + 1, n)), np.empty(n), np.empty(n), np.empty(n)
+    rows[:d] = basis.T
+    rows[d] = tilt
+    terms, nothing = np.ascontiguousarray(rows.T) if strata is None else rows, np.zeros(n)
     odds, normal, mean = null[0], null[1], null[2]
     size = q + 1
     lam, trial, step = np.zeros(size), np.zeros(size), np.zeros(size)
     gradient, hessian = np.empty(size), np.empty((size, size))
     aliased = np.zeros(size, dtype=np.bool_)
-    row = np.empty(size)
     # Where K'(t) = t + skew t^2 / 2 meets the target.
     trial[q] = 2.0 * target / (1.0 + math.sqrt(max(1.0 + 2.0 * skew * target, 0.0)))
     # No tilt at all has likelihood 0: a start that is worse is given up for it.
@@ -59,17 +58,12 @@ def tail(
         hessian[:] = 0.0
         cumulant = 0.0
         product = 1.0
-        if strata is not None:
+        if strata is None:
+            linear_predictor(rows[:q], trial[q] * tilt, trial[:q], predictor)
+        else:
             predict(rows, strata, nothing, trial, predictor)
         for i in range(n):
-            if strata is None:
-                delta = trial[q] * tilt[i]
-                row[q] = tilt[i]
-                for k in range(q):
-                    row[k] = basis[i, k]
-                    delta += trial[k] * row[k]
-            else:
-                delta = predictor[i]
+            delta = predictor[i]
             a, b, c = level_moments(odds[i] * math.exp(delta), base)
             inverse = 1.0 / a
             tilted = b * inverse
@@ -83,15 +77,8 @@ def tail(
             else:
                 cumulant += math.log(ratio)
             cumulant -= delta * mean[i]
-            if strata is None:
-                add_cell(row, mean[i] - tilted, c * inverse - tilted * tilted, gradient, hessian)
-            else:
-                error[i], weight[i] = mean[i] - tilted, c * inverse - tilted * tilted
-        if strata is not None:
-            scores(rows, strata, error, slopes)
-            for k in range(size):
-                gradient[k] += slopes[k]
-            products(rows, strata, weight, scratch, hessian)
+            error[i], weight[i] = mean[i] - tilted, c * inverse - tilted * tilted
+        add_cells(terms, rows, strata, error, weight, gradient, hessian)
         likelihood = float(trial[q]) * target - cumulant - math.log(product)
         if not likelihood >= best - 1e-10 * (1.0 + abs(best)):
             step *= 0.5
@@ -148,15 +135,10 @@ def pair(
             weighted = variance[i] * residual[i]
             for k in range(q):
                 along[k] += weighted * basis[i, k]
-        for i in range(n):
-            value = residual[i]
-            for k in range(q):
-                value -= along[k] * basis[i, k]
-            tilt[i] = value
     else:
         along = np.zeros(strata.values.shape[1] + q)
         scores(basis.T, strata, variance * residual, along)
-        predict(basis.T, strata, residual, -along, tilt)
+    predict(basis.T, strata, residual, -along, tilt)
     statistic = square = size = 0.0
     signal_open = signal_total = 0.0
     for i in range(n):

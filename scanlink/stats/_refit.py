@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from scanlink.stats._compile import compiled
+from scanlink.stats._compile import compiled, inlined
 from scanlink.stats._negbin import first_predictor, irls
 from scanlink.stats._newton import _ETA_MAX, ALIASED, CONVERGED, NOT_CONVERGED, Data, factor, glm_path, solve_factored
-from scanlink.stats._strata import Strata, from_sums, in_plain_terms, plain, predict, split_strata, stratum_part
+from scanlink.stats._strata import Strata, in_plain_terms, predict, products, scores, split_strata
 from scanlink.stats._types import Bools, Floats, Ints, Repeats
 
-# Counts, design (of the columns that strata leave), its columns' products two by two (none where there are strata),
-# offset, and 1 / theta.
+# Counts, design (of the columns that strata leave), its columns' products two by two (where there are strata the
+# columns, a row each), offset, and 1 / theta.
 Terms = tuple[Floats, Floats, Floats, Floats, float]
 
 # The last step is the one whose Newton decrement is below this; it leaves about as many standard errors.
 _TOLERANCE, _MAX_PASSES = 1e-10, 60
+
+
+@inlined
+def _cell(count: float, times: float, eta: float, alpha: float) -> tuple[float, float]:
+    """Compute what a cell adds to the score, and to the observed information, of the linear predictor."""
+    mu = np.exp(eta)
+    shrink = 1.0 / (1.0 + alpha * mu)
+    return times * (count - mu) * shrink, times * mu * (1.0 + alpha * count) * shrink * shrink
 
 
 @compiled
@@ -31,7 +39,7 @@ def score_pass(
     """Compute score and observed information at ``coef``, in one pass; False where ``exp`` overflows."""
     if strata is not None:
         return _strata_pass(terms, strata, weights, drawn_cells, coef, gradient, packed)
-    counts, design, products, offset, alpha = terms
+    counts, design, pairs, offset, alpha = terms
     p = design.shape[1]
     gradient[:] = 0.0
     packed[:] = 0.0
@@ -41,14 +49,11 @@ def score_pass(
             eta += coef[k] * design[i, k]
         if not eta <= _ETA_MAX:
             return False
-        mu = np.exp(eta)
-        shrink = 1.0 / (1.0 + alpha * mu)
-        residual = weights[i] * (counts[i] - mu) * shrink
-        weight = weights[i] * mu * (1.0 + alpha * counts[i]) * shrink * shrink
+        residual, weight = _cell(counts[i], weights[i], eta, alpha)
         for k in range(p):
             gradient[k] += residual * design[i, k]
         for k in range(packed.size):
-            packed[k] += weight * products[i, k]
+            packed[k] += weight * pairs[i, k]
     return True
 
 
@@ -56,42 +61,17 @@ def score_pass(
 def _strata_pass(
     terms: Terms, strata: Strata, weights: Repeats, drawn_cells: Ints, coef: Floats, gradient: Floats, packed: Floats
 ) -> bool:
-    """Compute :func:`score_pass` by strata: for each, sums of residuals, of weights, and of these by other columns."""
-    counts, design, _, offset, alpha = terms
-    codes, values, term = strata
-    n_strata, r = values.shape
-    d, p = design.shape[1], coef.size
-    level, other_coef = stratum_part(strata, coef), coef[term[r:]]
-    total, sums = np.zeros(n_strata), np.zeros((n_strata, 1 + d))
-    slopes, cross, matrix = np.zeros(d), np.zeros((d, d)), np.zeros((p, p))
+    """Compute :func:`score_pass` by strata; cells that are not drawn add 0."""
+    counts, _, rows, offset, alpha = terms
+    n, p = counts.size, coef.size
+    eta, residual, weight, matrix = np.empty(n), np.zeros(n), np.zeros(n), np.empty((p, p))
+    predict(rows, strata, offset, coef, eta)
     for i in drawn_cells:
-        s = codes[i]
-        eta = offset[i] + level[s]
-        for k in range(d):
-            eta += other_coef[k] * design[i, k]
-        if not eta <= _ETA_MAX:
+        if not eta[i] <= _ETA_MAX:
             return False
-        mu = np.exp(eta)
-        shrink = 1.0 / (1.0 + alpha * mu)
-        residual = weights[i] * (counts[i] - mu) * shrink
-        weight = weights[i] * mu * (1.0 + alpha * counts[i]) * shrink * shrink
-        total[s] += residual
-        sums[s, 0] += weight
-        for k in range(d):
-            slopes[k] += residual * design[i, k]
-            weighted = weight * design[i, k]
-            sums[s, 1 + k] += weighted
-            for m in range(k + 1):
-                cross[k, m] += weighted * design[i, m]
-    from_sums(strata, sums, matrix)
-    for k in range(r):
-        gradient[term[k]] = 0.0
-        for s in range(n_strata):
-            gradient[term[k]] += total[s] * values[s, k]
-    for k in range(d):
-        gradient[term[r + k]] = slopes[k]
-        for m in range(k + 1):
-            matrix[max(term[r + k], term[r + m]), min(term[r + k], term[r + m])] = cross[k, m]
+        residual[i], weight[i] = _cell(counts[i], weights[i], eta[i], alpha)
+    scores(rows, strata, residual, gradient)
+    products(rows, strata, weight, eta, matrix)
     for k in range(p):
         for m in range(k + 1):
             packed[k * (k + 1) // 2 + m] = matrix[k, m]
@@ -171,15 +151,17 @@ def refit(
     """
     counts, design, offset = data
     rest, strata = split_strata(design, apart=targets.tolist())
-    if strata is not None:
-        strata, start = plain(strata), in_plain_terms(strata, start)
-    return _refit((counts, rest, offset), strata, weights, alpha, start, targets, level, n_levels)
+    if strata is None:
+        return _refit((counts, rest, offset), None, None, weights, alpha, start, targets, level, n_levels)
+    plain_strata, start = in_plain_terms(strata, start)
+    return _refit((counts, rest, offset), plain_strata, strata, weights, alpha, start, targets, level, n_levels)
 
 
 @compiled
 def _refit(
     data: Data,
     strata: Strata | None,
+    strata_of_r: Strata | None,
     weights: Repeats,
     alpha: float,
     start: Floats,
@@ -187,19 +169,26 @@ def _refit(
     level: Ints,
     n_levels: int,
 ) -> Floats:
-    """Compute :func:`refit` of a design taken apart."""
+    """Compute :func:`refit` of a design taken apart; ``start`` is of the terms of ``strata``, plain ones.
+
+    With ``strata_of_r``, its own columns, replicates follow R's path: which of the columns that explain each other is
+    left out depends on what they are.
+    """
     counts, design, offset = data
     n, p = counts.size, start.size
     # Products of the terms, two by two; rows padded to whole vectors of the processor.
     padded = (p * (p + 1) // 2 + 3) // 4 * 4
-    products = np.zeros((n if strata is None else 0, padded))
-    for i in range(products.shape[0]):
-        for k in range(p):
-            for m in range(k + 1):
-                products[i, k * (k + 1) // 2 + m] = design[i, k] * design[i, m]
+    if strata is None:
+        pairs = np.zeros((n, padded))
+        for i in range(n):
+            for k in range(p):
+                for m in range(k + 1):
+                    pairs[i, k * (k + 1) // 2 + m] = design[i, k] * design[i, m]
+    else:
+        pairs = np.ascontiguousarray(design.T)
     gradient, packed, aliased = np.empty(p), np.empty(padded), np.zeros(p, dtype=np.bool_)
     ones, cells, origin = np.ones(n), np.arange(n), start.copy()
-    terms = (counts, design, products, offset, alpha)
+    terms = (counts, design, pairs, offset, alpha)
     if score_pass(terms, strata, ones, cells, origin, gradient, packed):
         newton(terms, strata, ones, cells, origin, -1, gradient, packed, aliased)
     # All replicates start at the same place: what their first pass needs of each cell is the same too.
@@ -237,23 +226,25 @@ def _refit(
                     for k in range(p):
                         gradient[k] += score * design[i, k]
                     for k in range(packed.size):
-                        packed[k] += weight * products[i, k]
+                        packed[k] += weight * pairs[i, k]
             else:
                 score_pass(terms, strata, w, drawn_cells, coef, gradient, packed)
             state = newton(terms, strata, w, drawn_cells, coef, target, gradient, packed, aliased)
             if strata is not None:
-                for k in range(p):
+                for k in strata.term[: strata.values.shape[1]]:
                     # Nothing but the term of a stratum of which no cell was drawn: it touches no other.
                     aliased[k] &= packed[k * (k + 1) // 2 + k] > 0.0
+                if state == ALIASED:
+                    state = NOT_CONVERGED
             if state == CONVERGED and aliased.any():
                 # A left-out column kept its starting value; the others are right only with it at 0.
                 state = NOT_CONVERGED
         if state == NOT_CONVERGED:
             if alpha == 0.0:
-                state, _, _ = glm_path(data, strata, w, coef, target, factored, aliased)
+                state, _, _ = glm_path(data, strata_of_r, w, coef, target, factored, aliased)
             else:
                 first_predictor(counts, eta)
-                state, _, _ = irls(data, strata, w, alpha, eta, coef, target, factored, aliased)
+                state, _, _ = irls(data, strata_of_r, w, alpha, eta, coef, target, factored, aliased)
         for k in range(targets.size):
             undefined = state == ALIASED or (target < 0 and aliased[targets[k]])
             result[r, k] = np.nan if undefined else coef[targets[k]]

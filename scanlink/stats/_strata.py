@@ -73,11 +73,12 @@ def plain(strata: Strata) -> Strata:
     return strata._replace(values=out)
 
 
-def in_plain_terms(strata: Strata, coef: Floats) -> Floats:
-    """Turn coefficients of a design into those that have the same linear predictor with :func:`plain` strata."""
-    out, columns = coef.copy(), strata.term[: strata.values.shape[1]]
-    out[columns] = np.linalg.lstsq(plain(strata).values, stratum_part(strata, coef), rcond=None)[0]
-    return out
+def in_plain_terms(strata: Strata, coef: Floats) -> tuple[Strata, Floats]:
+    """Return :func:`plain` strata, and the coefficients that have the same linear predictor with them."""
+    other, out = plain(strata), coef.copy()
+    columns = strata.term[: strata.values.shape[1]]
+    out[columns] = np.linalg.lstsq(other.values, stratum_part(strata, coef), rcond=None)[0]
+    return other, out
 
 
 @compiled
@@ -151,13 +152,7 @@ def predict(rows: Floats, strata: Strata | None, offset: Floats, coef: Floats, e
     else:
         codes, values, term = strata
         r = values.shape[1]
-        level = stratum_part(strata, coef)
-        for i in range(eta.size):
-            eta[i] = offset[i] + level[codes[i]]
-        for k in range(rows.shape[0]):
-            slope, row = coef[term[r + k]], rows[k]
-            for i in range(eta.size):
-                eta[i] += slope * row[i]
+        linear_predictor(rows, offset + stratum_part(strata, coef)[codes], coef[term[r : r + rows.shape[0]]], eta)
 
 
 @compiled

@@ -171,8 +171,9 @@ def peak_null(accessibility: ArrayLike, covariates: ArrayLike, *, offset: ArrayL
 def _basis(covariates: Floats, strata: Strata | None, variance: Floats) -> tuple[Floats, Strata | None]:
     """Return an orthonormal basis of the covariates, without those that others explain."""
     if strata is None:
-        # Where a level has no live cell, its column is another intercept, but for rounding.
-        constant = np.flatnonzero((covariates == covariates[:1]).all(axis=0))
+        # Where a level has no live cell, its column is another intercept, but for rounding; one of zeros is none.
+        first = covariates[:1]
+        constant = np.flatnonzero((covariates == first).all(axis=0) & first.any(axis=0))
         covariates = np.ascontiguousarray(np.delete(covariates, constant[1:], axis=1))
         basis = np.zeros(covariates.shape)
         return np.ascontiguousarray(basis[:, ~orthonormal(covariates, variance, basis)]), None

@@ -10,27 +10,37 @@ from scanlink.stats._moments import LANES, cell_features, class_moments, remaind
 from scanlink.stats._types import Bools, Floats, Ints, Singles
 from scanlink.stats.covariates import Covariates
 
-__all__ = ["GeneMoments", "PairMoments"]
+__all__ = ["GeneMoments", "PairMoments", "telling"]
 
 
 class GeneMoments:
-    """One gene: its fit without any peak, ``null_coef`` (n_terms,), around which all of its pairs are expanded."""
+    """One gene: its fit without any peak, ``null_coef`` (n_terms,), around which all of its pairs are expanded.
+
+    Strata are those that tell of the gene, see :func:`telling`: ``cells`` of each, and ``stratum_design`` of their own
+    terms.
+    """
 
     def __init__(self, covariates: Covariates, counts: Floats, null_coef: Floats) -> None:
         self.covariates = covariates
         self.counts = counts
-        self.null = covariates.solver_terms(null_coef)
+        self._null = covariates.solver_terms(null_coef)
         self.mu = np.exp(np.einsum("ij,j->i", covariates.design, null_coef) + covariates.offset)
         z = covariates.continuous
-        n_strata, q = covariates.stratum_design.shape[0], z.shape[1]
-        monomials = covariates.monomials
+        q, monomials = z.shape[1], covariates.monomials
+        told = telling(
+            covariates,
+            np.array([cells.size for cells in covariates.cells]),
+            np.array([counts[cells].sum() for cells in covariates.cells]),
+        )
+        self.cells = [covariates.cells[s] for s in told]
+        self._terms = told if covariates.own_terms else np.arange(covariates.stratum_design.shape[1])
+        self.stratum_design = covariates.stratum_design[told][:, self._terms]
         # Few cells have counts: what is a multiple of them is summed over those alone.
         self.slopes = (counts[:, None] * z).astype(np.float32)
-        self.expressed = [cells[counts[cells] > 0] for cells in covariates.cells]
-        self.moments = np.empty((n_strata, monomials.parent.size))
-        self.norms = np.empty((n_strata, 2, q + 1, q))
-        for s, cells in enumerate(covariates.cells):
-            class_moments(z, self.mu, cells, monomials.parent, monomials.axis, self.moments[s])
+        self.expressed = [cells[counts[cells] > 0] for cells in self.cells]
+        self.slopes_data = np.einsum("i,ij->j", counts * np.isin(covariates.stratum, told), z)
+        self.norms = np.empty((told.size, 2, q + 1, q))
+        for s, cells in enumerate(self.cells):
             remainder_norms(z, self.mu, cells, covariates.cluster_of(cells), *monomials.left_out, self.norms[s])
 
     def features(self) -> Singles:
@@ -49,11 +59,16 @@ class GeneMoments:
         """
         n_features = features.shape[1]
         n_sums = n_features + self.slopes.shape[1]
-        out = np.empty((len(self.covariates.cells), n_sums, weights.shape[0] * LANES), dtype=np.float32)
-        for s, cells in enumerate(self.covariates.cells):
+        out = np.empty((len(self.cells), n_sums, weights.shape[0] * LANES), dtype=np.float32)
+        for s, cells in enumerate(self.cells):
             self.covariates.sums(weights, cells, features, out[s, :n_features])
             self.covariates.sums(weights, self.expressed[s], self.slopes, out[s, n_features:])
         return out
+
+    def shift(self, covariate_coef: Floats) -> tuple[Floats, Floats]:
+        """Return how far coefficients of the covariates are from the null fit: of strata, and of slopes."""
+        shift = self.covariates.solver_terms(covariate_coef) - self._null
+        return shift[self._terms], shift[self.covariates.stratum_design.shape[1] :]
 
 
 class PairMoments:
@@ -69,22 +84,16 @@ class PairMoments:
         covariates = gene.covariates
         monomials, z = covariates.monomials, covariates.continuous
         self.gene = gene
-        self._told = _told(covariates, gene.counts)
-        strata = covariates.stratum_design[:, self._told] if self._told is not None else covariates.stratum_design
-        r, n_targets, q = strata.shape[1], level_design.shape[1], z.shape[1]
+        r, n_targets, q = gene.stratum_design.shape[1], level_design.shape[1], z.shape[1]
         self.targets = np.arange(r, r + n_targets, dtype=np.int64)
-        shift = covariates.solver_terms(covariate_coef) - gene.null
-        r_all = covariates.stratum_design.shape[1]
-        of_strata = shift[:r_all] if self._told is None else shift[:r_all][self._told]
-        self.start = np.concatenate([of_strata, coef, shift[r_all:]])
+        of_strata, slopes = gene.shift(covariate_coef)
+        self.start = np.concatenate([of_strata, coef, slopes])
         self.classes: list[tuple[int, Ints | None]] = []
         self.level_design = level_design
         level_of_class: list[int] = []
         members_of: list[Ints] = []
         design, moments, norms = [], [], []
-        for s, members in enumerate(covariates.cells):
-            if self._told is not None and s not in self._told:
-                continue
+        for s, members in enumerate(gene.cells):
             present, size = np.unique(level[members], return_counts=True)
             largest = int(present[np.argmax(size)])
             for k in present:
@@ -99,14 +108,12 @@ class PairMoments:
                 members_of.append(cells)
                 level_of_class.append(int(k))
                 self.classes.append((s, None if k == largest else cells))
-                design.append(np.concatenate([strata[s], level_design[k]]))
+                design.append(np.concatenate([gene.stratum_design[s], level_design[k]]))
                 moments.append(moment)
                 norms.append(norm)
         self.design, self.moments, self.norms = np.array(design), np.array(moments), np.array(norms)
         self.level_of_class = np.array(level_of_class, dtype=np.int64)
         self.counted = np.array([gene.counts[cells].sum() for cells in members_of])
-        counts = gene.counts if self._told is None else gene.counts * np.isin(covariates.stratum, self._told)
-        self.slopes_data = np.einsum("i,ij->j", counts, z)
 
     def replicates(
         self, weights: NDArray[np.uint8], features: Singles, shared: Singles, n_replicates: int
@@ -134,9 +141,9 @@ class PairMoments:
         counted = np.empty((self.level_design.shape[0], padded))
         sum_counts(
             fluctuations[:, n_summed],
-            (shared if self._told is None else shared[self._told])[:, n_summed + 1 :],
+            shared[:, n_summed + 1 :],
             self.counted,
-            self.slopes_data,
+            self.gene.slopes_data,
             self.design,
             self.level_of_class,
             data,
@@ -147,13 +154,11 @@ class PairMoments:
         return *solved, counted[:, :n_replicates]
 
 
-def _told(covariates: Covariates, counts: Floats) -> Ints | None:
-    """Return the strata that tell of a gene where each has a term of its own; None where they share terms.
+def telling(covariates: Covariates, n_cells: Ints, counted: Floats) -> Ints:
+    """Return the strata that tell of a gene, by their cells and counts; all of them where they share terms.
 
-    A stratum of one cell, or without a count, is fitted exactly whatever else is in the model. In replicates that do
-    not draw it its term is not defined.
+    A stratum of one cell, or without a count, is fitted exactly whatever else is in the model if it has a term of its
+    own. In replicates that do not draw it that term is not defined.
     """
-    if not covariates.own_terms:
-        return None
-    tells = [cells.size > 1 and bool(counts[cells].any()) for cells in covariates.cells]
+    tells = (n_cells > 1) & (counted > 0) if covariates.own_terms else np.ones(n_cells.size, dtype=np.bool_)
     return np.flatnonzero(tells)

@@ -65,7 +65,9 @@ class GeneReplicates:
             path: Path = "glm" if covariates.own_terms else "newton"
             null = fit_poisson(self.counts, covariates.design, offset=covariates.offset, path=path)
             if null.converged and np.isfinite(null.coef).all():
-                self.moments = GeneMoments(covariates, self.counts, null.coef)
+                moments = GeneMoments(covariates, self.counts, null.coef)
+                # Where nothing tells of the gene there is nothing to solve.
+                self.moments = moments if moments.cells else None
 
     def shared(self, block: WeightBlock) -> Shared:
         """Compute what all pairs of the gene share of a block."""

@@ -13,7 +13,7 @@ from scanlink.stats._checks import checked_regression, checked_theta
 from scanlink.stats._compile import compiled
 from scanlink.stats._newton import factor
 from scanlink.stats._saddle_step import quadratic, saddle_step
-from scanlink.stats._strata import in_plain_terms, plain, split_strata
+from scanlink.stats._strata import in_plain_terms, split_strata
 from scanlink.stats._tail import Data, log_normal_tail, make_work, saddle_pass
 from scanlink.stats._types import Floats, Ints
 from scanlink.stats.negbin import fit_negbin
@@ -143,7 +143,7 @@ def bootstrap_tail(
     if clusters is None:
         rest, strata = split_strata(rest, apart=[order.size - 1])
         if strata is not None:
-            strata, coef = plain(strata), in_plain_terms(strata, coef)
+            strata, coef = in_plain_terms(strata, coef)
     terms = np.ascontiguousarray(rest.T)
     if infinite_chances(y, terms[-1], codes, n_units)[2]:
         return TailP(1.0, 0.0, 0.0, False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanlink.stats._moment_newton import solve
 from scanlink.stats._moments import LANES, class_moments, remainder_norms, sum_counts
 from scanlink.stats._types import Bools, Floats, Ints, Singles
-from scanlink.stats.moments import GeneMoments
+from scanlink.stats.moments import GeneMoments, telling
 
 __all__ = ["Solved", "StateMoments", "StateSums"]
 
@@ -49,10 +49,10 @@ class StateMoments:
         self.expressed: list[Ints] = []
         stratum_of: list[int] = []
         state_of: list[int] = []
-        moments, norms, counted, slopes = [], [], [], []
-        for s, members in enumerate(covariates.cells):
-            present, size = np.unique(state[members], return_counts=True)
-            largest = int(present[np.argmax(size)])
+        moments, norms, size, counted, slopes = [], [], [], [], []
+        for s, members in enumerate(gene.cells):
+            present, sizes = np.unique(state[members], return_counts=True)
+            largest = int(present[np.argmax(sizes)])
             for k in present.tolist():
                 cells = members[state[members] == k]
                 moment, norm = np.empty(monomials.parent.size), np.empty((2, q + 1, q))
@@ -66,11 +66,14 @@ class StateMoments:
                 state_of.append(k)
                 moments.append(moment)
                 norms.append(norm)
+                size.append(cells.size)
                 counted.append(gene.counts[cells].sum())
                 slopes.append(np.einsum("i,ij->j", gene.counts[expressed], z[expressed]))
         self.stratum_of, self.state_of = np.array(stratum_of), np.array(state_of)
         self.moments, self.norms = np.array(moments), np.array(norms)
-        self.counted, self.slopes = np.array(counted), np.array(slopes).reshape(len(counted), q)
+        self.size = np.array(size)
+        self.counted = np.array(counted)
+        self.slopes = np.array(slopes).reshape(len(counted), q)
 
     @property
     def nbytes(self) -> int:
@@ -110,13 +113,17 @@ class StateMoments:
         """
         covariates, monomials = self.gene.covariates, self.gene.covariates.monomials
         used = np.flatnonzero(np.isin(self.state_of, (0, *states)))
-        strata = covariates.stratum_design
-        r = strata.shape[1]
+        # Strata, by the classes of these cells in each.
+        belongs = self.stratum_of[used] == np.arange(len(self.gene.cells))[:, None]
+        told = telling(covariates, belongs @ self.size[used], belongs @ self.counted[used])
+        used = used[belongs[told].any(axis=0)]
+        terms = told if covariates.own_terms else np.arange(self.gene.stratum_design.shape[1])
+        strata, r = self.gene.stratum_design[:, terms], terms.size
         indicators = (self.state_of[used, None] == np.array(states)).astype(np.float64)
         design = np.hstack([strata[self.stratum_of[used]], indicators])
         targets = np.arange(r, r + len(states), dtype=np.int64)
-        shift = covariates.solver_terms(covariate_coef) - self.gene.null
-        start = np.concatenate([shift[:r], coef, shift[r:]])
+        of_strata, of_slopes = self.gene.shift(covariate_coef)
+        start = np.concatenate([of_strata[terms], coef, of_slopes])
         fluctuations, slopes = sums.fluctuations[used], sums.slopes[used]
         padded, n_summed = fluctuations.shape[2], monomials.n_summed
         data, counted = np.empty((start.size, padded)), np.empty((used.size, padded))

@@ -230,3 +230,17 @@ def test_benchmark__runs():
     np.testing.assert_array_equal(p, again)
     assert ((p >= 0) & (p <= 1) | np.isnan(p)).all()
     assert np.array_equal(np.isnan(z), np.isnan(p[:, 3]))
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_level_in_which_the_peak_is_closed__leaves_the_other_levels_intercept(order):
+    rng = np.random.default_rng(3)
+    level = np.repeat([0, 1], 30)
+    opened = np.where(level == 1, rng.random(60) < 0.5, 0).astype(float)
+    counts = rng.poisson(1.0 + opened).astype(float)
+    columns = np.column_stack([level == 0, level == 1]).astype(float)[:, order]
+    null = peak_null(opened, columns)
+    assert null.basis.shape == (30, 1)
+    expected = calibrated_p(counts[30:], np.column_stack([np.ones(30), opened[30:]]), target=1)
+    found = calibrated_p(counts, np.column_stack([columns, opened]), target=2)
+    np.testing.assert_allclose(found, expected, rtol=0.02)
