@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scanlink.errors import OptionError
 from scanlink.io.assays import Assay, Whole
-from scanlink.io.cell_names import cell_names, name_cells
+from scanlink.io.cell_names import own_names
 from scanlink.io.formats import (
     FORMATS,
     Format,
@@ -56,7 +56,6 @@ def open_input(
         whole = _pair({"rna": rna, assay.second: second}, names=names, barcodes=_possible_barcodes(table, barcode))
     else:
         whole = row.whole(Path(str(path)), assay, keys, backed)
-    whole = name_cells(whole)
     is_table = isinstance(cells, pd.DataFrame)
     if cells is not None:
         whole.source["cells"] = "a table" if is_table else str(cells)
@@ -117,25 +116,22 @@ def _pair(
     for modality, file in files.items():
         read = format_of_matrix(str(file), modality).matrix
         assert read is not None
-        matrix = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
-        if isinstance(matrix, AnnData):
-            matrix.obs_names = cell_names(matrix, modality)
-        matrices[modality] = matrix
+        matrices[modality] = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
     (rna, second), (_, modality) = matrices.values(), matrices
     oriented = orient(
-        *(_named(matrix, str(files[name])) for name, matrix in matrices.items()), barcodes=barcodes, second=modality
+        *(_named(matrix, str(files[name]), name) for name, matrix in matrices.items()), barcodes=barcodes, second=modality
     )
     # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
     rna, second = (a if isinstance(a, AnnData) else b for a, b in zip((rna, second), oriented, strict=True))
     return Whole(rna, second, {name: str(file) for name, file in files.items()})
 
 
-def _named(matrix: NamedMatrix | AnnData, path: str) -> NamedMatrix:
+def _named(matrix: NamedMatrix | AnnData, path: str, modality: str) -> NamedMatrix:
     """Take the names of a matrix, and where its cells are if that is known."""
     if isinstance(matrix, NamedMatrix):
         return matrix
     empty = sparse.csr_matrix(matrix.shape)
-    return NamedMatrix(empty, matrix.obs_names, matrix.var_names, source=path, cells="rows")
+    return NamedMatrix(empty, own_names(matrix.obs, modality), matrix.var_names, source=path, cells="rows")
 
 
 def _possible_barcodes(table: pd.DataFrame | None, barcode: str | None) -> pd.Index | None:

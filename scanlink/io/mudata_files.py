@@ -16,7 +16,6 @@ from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
-from scanlink.io.cell_names import name_cells
 from scanlink.io.disk import counts_on_disk
 from scanlink.io.feature_types import MODALITY_NAMES, plain_name
 from scanlink.io.multiome_data import assemble_whole
@@ -83,7 +82,7 @@ def read_h5mu(
     >>> mdata.shape
     (2, 2)
     """
-    whole = name_cells(open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed))
+    whole = open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed)
     return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), layer=layer, one_based=one_based)
 
 

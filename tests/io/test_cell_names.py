@@ -65,3 +65,49 @@ def test_assemble__several_columns_are_refused_numbers_alone_are_kept(distinct) 
     for adata in (rna, atac):
         adata.obs = adata.obs[["n"]]
     assert sl.io.assemble(rna, atac).obs_names.tolist() == [str(i) for i in range(12)]
+
+
+def test_assemble__cells_of_the_same_row_numbers_are_the_same_whichever_side_has_barcodes(distinct, caplog) -> None:
+    """Row numbers were right before they were replaced on one side only."""
+    order = np.random.default_rng(1).permutation(12)
+    right = [distinct.cells[i] for i in order]
+    for has in ("rna", "atac", "cells"):
+        sides = {modality: numbered(distinct, modality, order) for modality in ("rna", "atac")}
+        cells = pd.DataFrame({"barcode": right, "n": order}, index=[str(i) for i in range(12)])
+        for side, adata in sides.items():
+            if side != has:
+                del adata.obs["barcode"]
+        mdata = sl.io.assemble(**sides, cells=cells if has == "cells" else cells[["n"]])
+        assert_right(mdata, distinct)
+        assert mdata.obs_names.tolist() == right
+        assert f"cells are called by the row numbers of {has}, and get its barcodes" in caplog.text
+        assert sides["rna"].obs_names[0] == "0"
+
+
+def test_assemble__barcodes_of_the_other_whitelist_do_not_part_the_same_row_numbers(distinct, caplog) -> None:
+    rna, atac = (numbered(distinct, modality, np.arange(12)) for modality in ("rna", "atac"))
+    complement = str.maketrans("ACGT", "TGCA")
+    atac.obs["barcode"] = [name.translate(complement) for name in distinct.cells]
+    mdata = sl.io.assemble(rna, atac)
+    assert_right(mdata, distinct)
+    assert mdata.obs_names.tolist() == distinct.cells
+    assert "their own in 'barcode'" in caplog.text and "barcodes of ATAC were not translated" in caplog.text
+    # The same list, written in another way and in another order, says that row numbers are not of the same cells.
+    atac.obs["barcode"] = [name.removesuffix("-1") for name in reversed(distinct.cells)]
+    with pytest.raises(InputError, match=r"no cell is on all sides.*12 cells .* would match without the suffix '-1'"):
+        sl.io.assemble(rna, atac)
+    with pytest.raises(InputError, match="no cell is on all sides"):
+        sl.io.assemble(rna[:11].copy(), atac)
+
+
+def test_assemble__a_table_of_all_cells_goes_by_row_numbers_or_barcodes(distinct) -> None:
+    rna, shuffled = numbered(distinct, "rna", np.arange(12)), numbered(distinct, "atac", np.arange(12)[::-1])
+    del shuffled.obs["n"]
+    donors = pd.DataFrame({"donor": [f"d{i}" for i in range(12)]}, index=[str(i) for i in range(12)])
+    with pytest.raises(InputError, match=r"row numbers of rna and atac are not of the same cells: 12 differ, .*'0'"):
+        sl.io.assemble(rna, shuffled, obs=donors)
+    for atac, obs in ((shuffled, donors.set_axis(distinct.cells)), (shuffled[::-1].copy(), donors)):
+        atac.obs_names = donors.index
+        mdata = sl.io.assemble(rna, atac, obs=obs)
+        assert_right(mdata, distinct)
+        assert mdata.obs["donor"].tolist() == donors["donor"].tolist()
