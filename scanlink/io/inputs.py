@@ -12,6 +12,7 @@ from scipy import sparse
 from scanlink.errors import OptionError
 from scanlink.io.assays import Assay, Whole
 from scanlink.io.cell_names import own_names
+from scanlink.io.feature_types import are_named_otherwise
 from scanlink.io.formats import (
     FORMATS,
     Format,
@@ -48,7 +49,6 @@ def open_input(
     ``names`` has the files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
     ``keys`` are the names of the modalities in a file; None finds them. The rest as of :func:`scanlink.io.read`.
     """
-    keys = {name: None if key == name else key for name, key in keys.items()}
     row = _format(assay, path, rna, second, layer=layer, backed=backed)
     _refuse_keys(path, row, keys)
     table = cells if cells is None or isinstance(cells, pd.DataFrame) else read_table(cells)
@@ -100,7 +100,7 @@ def _format(
 def _refuse_keys(path: PathLikeStr | None, row: Format | None, keys: Mapping[str, str | None]) -> None:
     """Refuse names of modalities where a format has none."""
     words = " and ".join(f"{name}_key=" for name in keys)
-    if all(key is None for key in keys.values()) or (row is not None and row.keys):
+    if not are_named_otherwise(keys) or (row is not None and row.keys):
         return
     if row is None:
         raise OptionError(f"{words} are names in one file; {' and '.join(f'{name}=' for name in keys)} are files")
