@@ -39,24 +39,31 @@ def cell_names(sides: Mapping[str, pd.DataFrame], *, say: bool = False) -> dict[
     """Name the cells of all sides, from their tables of cells, so that equal names are of the same cell.
 
     Row numbers give way to barcodes, as of :func:`own_names`. Where sides have the same row numbers, the barcodes of
-    the first that has any serve all, if the others have none, or those of another list. ``say`` logs what is done.
+    the first that has any serve all, if the others have none, or those of another list; else InputError if a side has
+    nothing but its numbers. ``say`` logs what is done.
     """
     names = {side: text_index(table.index) for side, table in sides.items()}
     numbered = [side for side, own in names.items() if are_row_numbers(own)] if len(names) > 1 else []
     columns = {side: column for side in numbered if (column := _barcodes(sides[side], side)) is not None}
-    if not columns:
-        return names
     barcodes = {side: text_index(sides[side][column]) for side, column in columns.items()}
-    first = next(iter(barcodes))
-    served = all(names[side].equals(names[first]) for side in numbered) and all(
+    first = next(iter(barcodes), "")
+    served = all(names[side].equals(names[numbered[0]]) for side in numbered) and all(
         own.equals(barcodes[first]) or are_unlike({first: barcodes[first], side: own}) for side, own in barcodes.items()
     )
+    if not served and (bare := [side for side in numbered if side not in barcodes]):
+        counted = (f"{side} has {len(names[side]):,}, from {names[side][0]}" for side in numbered)
+        have = "has" if len(bare) == 1 else "have"
+        raise InputError(
+            f"cells of {' and '.join(numbered)} are called by row numbers that are not of the same cells "
+            f"({'; '.join(counted)}), and {' and '.join(bare)} {have} no column of barcodes: what was left "
+            "out before cells were numbered is not known. Set the barcodes as obs_names of each"
+        )
     for side in numbered:
         if side in barcodes and (not served or barcodes[side].equals(barcodes[first])):
             names[side] = barcodes[side]
             place = f"{'cells' if side == 'cells' else 'obs'}[{columns[side]!r}]"
             text = f"{side}: cells are called by row numbers; their barcodes are taken from {place}"
-        elif served:
+        elif served and barcodes:
             names[side] = barcodes[first]
             text = f"{side}: cells are called by the row numbers of {first}, and get its barcodes"
             if side in barcodes:
@@ -72,10 +79,12 @@ def cell_names(sides: Mapping[str, pd.DataFrame], *, say: bool = False) -> dict[
 
 
 def _barcodes(table: pd.DataFrame, side: str) -> object | None:
-    """Find the column of barcodes; None if there is none, InputError if several differ."""
+    """Find the column of barcodes; None if there is none, InputError if several differ. Digits are the last choice."""
     columns = {name: text_index(table[name]) for name in table if _holds_barcodes(table[name], name)}
     if not columns:
         return None
+    # Such as the column index that a table has which was numbered anew twice.
+    columns = {name: values for name, values in columns.items() if not values.str.isdecimal().all()} or columns
     (chosen, barcodes), *others = columns.items()
     different = [name for name, values in others if not values.equals(barcodes)]
     if different:
@@ -116,8 +125,8 @@ def names_now(called: pd.Index, sides: Mapping[str, pd.DataFrame], names: Mappin
 def renamed(table: pd.DataFrame, now: pd.Series) -> pd.DataFrame:
     """Call the cells of a table by their names of :func:`names_now`; others stay. Rows that become one are joined."""
     names = text_index(table.index)
-    new = now.reindex(names)
-    new = text_index(new.where(new.notna(), names.to_numpy()))
+    known = now.reindex(names)
+    new = text_index(known.where(known.notna(), names.to_numpy()))
     if new.equals(names):
         return table
     table = table.set_axis(new, axis=0)

@@ -62,6 +62,9 @@ def test_assemble__several_columns_are_refused_numbers_alone_are_kept(distinct) 
     rna.obs["atac_barcode"] = distinct.cells[::-1]
     with pytest.raises(InputError, match=r"row numbers .*several columns of obs may hold barcodes: 'barcode', 'atac_b"):
         sl.io.assemble(rna, atac)
+    del rna.obs["atac_barcode"]
+    rna.obs["index"] = [str(3 * i) for i in range(12)]  # as of a table that was numbered anew twice
+    assert_right(sl.io.assemble(rna, atac), distinct)
     for adata in (rna, atac):
         adata.obs = adata.obs[["n"]]
     assert sl.io.assemble(rna, atac).obs_names.tolist() == [str(i) for i in range(12)]
@@ -91,13 +94,33 @@ def test_assemble__barcodes_of_the_other_whitelist_do_not_part_the_same_row_numb
     mdata = sl.io.assemble(rna, atac)
     assert_right(mdata, distinct)
     assert mdata.obs_names.tolist() == distinct.cells
-    assert "their own in 'barcode'" in caplog.text and "barcodes of ATAC were not translated" in caplog.text
+    assert "their own in 'barcode', such as " in caplog.text
+    assert "barcodes of ATAC were not translated to those of RNA" in caplog.text
     # The same list, written in another way and in another order, says that row numbers are not of the same cells.
     atac.obs["barcode"] = [name.removesuffix("-1") for name in reversed(distinct.cells)]
     with pytest.raises(InputError, match=r"no cell is on all sides.*12 cells .* would match without the suffix '-1'"):
         sl.io.assemble(rna, atac)
     with pytest.raises(InputError, match="no cell is on all sides"):
         sl.io.assemble(rna[:11].copy(), atac)
+
+
+def test_assemble__numbers_of_other_cells_are_refused_where_there_is_nothing_else(distinct) -> None:
+    """Where a cell was left out before cells were numbered, all after it would become those of their neighbours."""
+    rna, fewer = numbered(distinct, "rna", np.arange(12)), numbered(distinct, "atac", np.delete(np.arange(12), 3))
+    later = numbered(distinct, "atac", np.arange(12), first=1)
+    later.obs, bare = later.obs[["n"]], rna.copy()
+    bare.obs = bare.obs[["n"]]
+    assert_right(sl.io.assemble(rna, numbered(distinct, "atac", np.arange(12), first=1)), distinct)
+    with pytest.raises(InputError, match=r"rna and atac .* row numbers .*rna has 12, from 0; atac has 12, from 1\)"):
+        sl.io.assemble(rna, later)
+    assert sl.io.assemble(rna, fewer).obs_names.tolist() == [*distinct.cells[:3], *distinct.cells[4:]]
+    with pytest.raises(InputError, match=r"atac has 11, from 0\), and rna has no column of barcodes"):
+        sl.io.assemble(bare, fewer)
+    fewer.obs = fewer.obs[["n"]]
+    with pytest.raises(InputError, match=r"atac has 11, from 0\), and rna and atac have no column of barcodes"):
+        sl.io.assemble(bare, fewer)
+    fewer.obs_names = [str(n) for n in fewer.obs["n"]]  # as of a part of all that were numbered
+    assert sl.io.assemble(bare, fewer).obs_names.tolist() == [str(i) for i in range(12) if i != 3]
 
 
 def test_assemble__a_table_of_all_cells_goes_by_row_numbers_or_barcodes(distinct) -> None:
