@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,8 @@ def cell_names(sides: Mapping[str, pd.DataFrame], *, say: bool = False) -> dict[
     """Name the cells of all sides, from their tables of cells, so that equal names are of the same cell.
 
     Row numbers give way to barcodes, as of :func:`own_names`. Where sides have the same row numbers, the barcodes of
-    the first that has any serve all, if the others have none, or those of another list; else InputError if a side has
-    nothing but its numbers. ``say`` logs what is done.
+    the first that has any serve all, if the others have none, or those of another list. InputError where numbers that
+    are not of the same cells are all that a side has. ``say`` logs what is done.
     """
     names = {side: text_index(table.index) for side, table in sides.items()}
     numbered = [side for side, own in names.items() if are_row_numbers(own)] if len(names) > 1 else []
@@ -50,14 +50,8 @@ def cell_names(sides: Mapping[str, pd.DataFrame], *, say: bool = False) -> dict[
     served = all(names[side].equals(names[numbered[0]]) for side in numbered) and all(
         own.equals(barcodes[first]) or are_unlike({first: barcodes[first], side: own}) for side, own in barcodes.items()
     )
-    if not served and (bare := [side for side in numbered if side not in barcodes]):
-        counted = (f"{side} has {len(names[side]):,}, from {names[side][0]}" for side in numbered)
-        have = "has" if len(bare) == 1 else "have"
-        raise InputError(
-            f"cells of {' and '.join(numbered)} are called by row numbers that are not of the same cells "
-            f"({'; '.join(counted)}), and {' and '.join(bare)} {have} no column of barcodes: what was left "
-            "out before cells were numbered is not known. Set the barcodes as obs_names of each"
-        )
+    if not served:
+        _doubt_numbers({side: names[side] for side in numbered}, tuple(barcodes), say=say)
     for side in numbered:
         if side in barcodes and (not served or barcodes[side].equals(barcodes[first])):
             names[side] = barcodes[side]
@@ -76,6 +70,26 @@ def cell_names(sides: Mapping[str, pd.DataFrame], *, say: bool = False) -> dict[
         if say:
             log.warning("%s", text)
     return names
+
+
+def _doubt_numbers(numbers: Mapping[str, pd.Index], with_barcodes: Collection[str], *, say: bool) -> None:
+    """Refuse row numbers that differ, or warn of them where no side has barcodes, and all count from the same."""
+    bare = [side for side in numbers if side not in with_barcodes]
+    if not bare:
+        return
+    counted = "; ".join(f"{side} has {len(own):,}, from {own[0]}" for side, own in numbers.items())
+    text = (
+        f"cells of {' and '.join(numbers)} are called by row numbers ({counted}), and {' and '.join(bare)} "
+        f"{'has' if len(bare) == 1 else 'have'} no column of barcodes"
+    )
+    if with_barcodes or len({own[0] for own in numbers.values()}) > 1:
+        raise InputError(f"{text}, so which cells are the same is not known. Set the barcodes as obs_names of each")
+    if say:
+        log.warning(
+            "%s. Equal numbers are taken for the same cell; where cells were left out before they were numbered, that "
+            "is wrong: set the barcodes as obs_names of each",
+            text,
+        )
 
 
 def _barcodes(table: pd.DataFrame, side: str) -> object | None:

@@ -119,7 +119,9 @@ def _pair(
         matrices[modality] = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
     (rna, second), (_, modality) = matrices.values(), matrices
     oriented = orient(
-        *(_named(matrix, str(files[name]), name) for name, matrix in matrices.items()), barcodes=barcodes, second=modality
+        *(_named(matrix, str(files[name]), name) for name, matrix in matrices.items()),
+        barcodes=barcodes,
+        second=modality,
     )
     # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
     rna, second = (a if isinstance(a, AnnData) else b for a, b in zip((rna, second), oriented, strict=True))

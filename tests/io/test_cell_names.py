@@ -104,23 +104,30 @@ def test_assemble__barcodes_of_the_other_whitelist_do_not_part_the_same_row_numb
         sl.io.assemble(rna[:11].copy(), atac)
 
 
-def test_assemble__numbers_of_other_cells_are_refused_where_there_is_nothing_else(distinct) -> None:
-    """Where a cell was left out before cells were numbered, all after it would become those of their neighbours."""
+def test_assemble__row_numbers_that_differ_are_refused_or_doubted(distinct, caplog) -> None:
+    """Where a cell was left out before cells were numbered, all after it are called as their neighbours are."""
     rna, fewer = numbered(distinct, "rna", np.arange(12)), numbered(distinct, "atac", np.delete(np.arange(12), 3))
     later = numbered(distinct, "atac", np.arange(12), first=1)
-    later.obs, bare = later.obs[["n"]], rna.copy()
-    bare.obs = bare.obs[["n"]]
-    assert_right(sl.io.assemble(rna, numbered(distinct, "atac", np.arange(12), first=1)), distinct)
-    with pytest.raises(InputError, match=r"rna and atac .* row numbers .*rna has 12, from 0; atac has 12, from 1\)"):
-        sl.io.assemble(rna, later)
+    assert_right(sl.io.assemble(rna, later), distinct)
     assert sl.io.assemble(rna, fewer).obs_names.tolist() == [*distinct.cells[:3], *distinct.cells[4:]]
-    with pytest.raises(InputError, match=r"atac has 11, from 0\), and rna has no column of barcodes"):
+    bare = rna.copy()
+    for adata in (bare, later):
+        adata.obs = adata.obs[["n"]]
+    for one in (rna, bare):
+        with pytest.raises(
+            InputError, match=r"rna and atac are called by row numbers \(rna has 12, from 0; atac has 12, from 1\)"
+        ):
+            sl.io.assemble(one, later)
+    with pytest.raises(InputError, match=r"atac has 11, from 0\), and rna has no column of barcodes, so which"):
         sl.io.assemble(bare, fewer)
     fewer.obs = fewer.obs[["n"]]
-    with pytest.raises(InputError, match=r"atac has 11, from 0\), and rna and atac have no column of barcodes"):
-        sl.io.assemble(bare, fewer)
+    assert "row numbers (" not in caplog.text
+    assert sl.io.assemble(bare, fewer).n_obs == 11
+    assert "atac has 11, from 0), and rna and atac have no column of barcodes. Equal numbers are taken" in caplog.text
+    caplog.clear()
     fewer.obs_names = [str(n) for n in fewer.obs["n"]]  # as of a part of all that were numbered
     assert sl.io.assemble(bare, fewer).obs_names.tolist() == [str(i) for i in range(12) if i != 3]
+    assert "row numbers (" not in caplog.text
 
 
 def test_assemble__a_table_of_all_cells_goes_by_row_numbers_or_barcodes(distinct) -> None:

@@ -59,7 +59,9 @@ def links() -> pd.DataFrame:
     return sl.tl.scan(mdata, sl.pp.cis_pairs(mdata, SIMULATED.genes), **OPTIONS)
 
 
-@pytest.mark.parametrize("make", [muon, lambda: muon(has_barcodes=False), one, pair], ids=["muon", "half", "one", "pair"])
+@pytest.mark.parametrize(
+    "make", [muon, lambda: muon(has_barcodes=False), one, pair], ids=["muon", "half", "one", "pair"]
+)
 def test_qc_and_scan__keep_the_cells_of_row_numbers(make, links) -> None:
     data = make()
     sl.pp.qc(data)
