@@ -59,7 +59,8 @@ def open_input(
     is_table = isinstance(cells, pd.DataFrame)
     if cells is not None:
         whole.source["cells"] = "a table" if is_table else str(cells)
-    return whole, cells_by_barcode(whole, table, barcode, label="table of cells" if is_table else str(cells))
+    label = "table of cells" if is_table else str(cells)
+    return whole, cells_by_barcode(whole, table, barcode, second=assay.second, label=label)
 
 
 def _format(

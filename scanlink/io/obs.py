@@ -95,7 +95,12 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def cells_by_barcode(
-    whole: Whole, cells: pd.DataFrame | None, barcode: str | None, *, label: str = "table of cells"
+    whole: Whole,
+    cells: pd.DataFrame | None,
+    barcode: str | None,
+    *,
+    second: str = "atac",
+    label: str = "table of cells",
 ) -> pd.DataFrame | None:
     """Find the column of barcodes in a table of cells, if there is one, and make it the index.
 
@@ -111,7 +116,7 @@ def cells_by_barcode(
     lower = {str(name).lower(): name for name in reversed(cells.columns)}
     named = [lower[name] for name in BARCODE_COLUMNS if name in lower]
     others = [name for name in cells.columns if name not in named and not pd.api.types.is_float_dtype(cells[name])]
-    sides = tuple(cell_names({"rna": whole.rna.obs, "the second modality": whole.second.obs}).values())
+    sides = tuple(cell_names({"rna": whole.rna.obs, second: whole.second.obs}).values())
     best: tuple[int, object] = (0, None)
     matches: dict[object, int] = {}
     for name in (*named, None, *others):

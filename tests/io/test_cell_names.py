@@ -130,6 +130,17 @@ def test_assemble__row_numbers_that_differ_are_refused_or_doubted(distinct, capl
     assert "row numbers (" not in caplog.text
 
 
+def test_read_screen__names_the_sides_whose_row_numbers_differ(tmp_path: Path, distinct) -> None:
+    for modality, first in {"rna": 0, "guide": 1}.items():
+        adata = numbered(distinct, "rna", np.arange(12), first)
+        adata.obs = adata.obs[["n"]]
+        adata.write(tmp_path / f"{modality}.h5ad")
+    cells = pd.DataFrame({"batch": ["a"] * 12}, index=distinct.cells)
+    guides = pd.DataFrame({"guide": distinct.genes, "target": "t"})
+    with pytest.raises(InputError, match=r"cells of rna and guide are called by row numbers .* guide has 12, from 1"):
+        sl.io.read_screen(rna=tmp_path / "rna.h5ad", guide=tmp_path / "guide.h5ad", cells=cells, guides=guides)
+
+
 def test_assemble__a_table_of_all_cells_goes_by_row_numbers_or_barcodes(distinct) -> None:
     rna, shuffled = numbered(distinct, "rna", np.arange(12)), numbered(distinct, "atac", np.arange(12)[::-1])
     del shuffled.obs["n"]
