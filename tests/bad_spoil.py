@@ -121,6 +121,13 @@ def renamed_barcodes(share: float) -> Spoil:
     return spoil
 
 
+def numbered_cells(made: Project) -> None:
+    """As one side comes from Python, and one from R."""
+    rna, atac = made.dense("rna"), made.dense("atac")
+    rna.columns, atac.columns = range(rna.shape[1]), range(1, 1 + atac.shape[1])
+    made.as_csv(rna=rna, atac=atac)
+
+
 def other_cells(made: Project) -> None:
     made.as_csv()
     table = pd.read_csv(made / "cells.csv")

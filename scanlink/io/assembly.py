@@ -14,7 +14,7 @@ from mudata import MuData
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Assay
 from scanlink.io.barcodes import align_cells, refuse_duplicates, text_index
-from scanlink.io.cell_names import cell_names
+from scanlink.io.cell_names import cell_names, names_now, renamed
 from scanlink.io.disk import DiskCounts, select
 from scanlink.io.feature_types import counted_types, foreign, own_features
 from scanlink.io.obs import lift_obs
@@ -55,10 +55,10 @@ def join(
     with quiet():
         pair = {"rna": rna, assay.second: second}
         sides = {name: adata.copy() if adata.is_view else adata for name, adata in pair.items()}
-        barcodes = {name: cell_names(adata, name) for name, adata in sides.items()}
-        if cells is not None:
-            cells = cells.set_axis(text_index(cells.index), axis=0)
-            barcodes["cells"] = cells.index
+        tables = {name: adata.obs for name, adata in sides.items()}
+        barcodes = cell_names(tables if cells is None else {**tables, "cells": cells}, say=True)
+        cells = None if cells is None else cells.set_axis(barcodes["cells"], axis=0)
+        obs = None if obs is None else renamed(obs, names_now(obs.index, tables, barcodes))
         kept, lost = align_cells(barcodes)
         parts = {}
         for name, adata in sides.items():
@@ -68,7 +68,7 @@ def join(
             # What is raw has features, and types, of its own.
             parts[name] = own_features(pick_counts(adata, modality=name, layer=layer), name)
             parts[name].obs_names = kept
-        renamed = _name_genes(parts["rna"])
+        renamed_genes = _name_genes(parts["rna"])
         describe(parts[assay.second])
         mdata = MuData(parts)
         mdata.obs = lift_obs(kept, cells=cells, both=obs, modalities={name: part.obs for name, part in parts.items()})
@@ -78,8 +78,8 @@ def join(
             "lost": lost,
             "n_genes": parts["rna"].n_vars,
             f"n_{assay.features}": parts[assay.second].n_vars,
-            "n_renamed_genes": len(renamed),
-            "renamed_genes": ",".join(renamed),
+            "n_renamed_genes": len(renamed_genes),
+            "renamed_genes": ",".join(renamed_genes),
             "source": {name: str(path) for name, path in (source or {}).items()},
         }
     }

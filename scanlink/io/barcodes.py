@@ -9,12 +9,22 @@ import pandas as pd
 
 from scanlink.errors import InputError, first_few
 
-__all__ = ["align_cells", "refuse_duplicates", "text_index"]
+__all__ = ["BARCODE_COLUMNS", "NUCLEOTIDES", "align_cells", "are_unlike", "refuse_duplicates", "text_index"]
 
 log = logging.getLogger("scanlink")
 
+# What reads like a barcode.
+NUCLEOTIDES = "[ACGT]{8,}"
+# What columns of barcodes are called, in lower case; the likeliest first. Of the two barcodes that 10x lists for a
+# cell, the matrices have that of the RNA, in both modalities.
+BARCODE_COLUMNS = (
+    *("barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "cell_name", "gex_barcode"),
+    *("unnamed: 0", "index"),
+)
 # Least share of the smaller side whose barcodes the other side has.
 _LEAST_OF_MATRICES, _LEAST_OF_TABLE = 0.5, 0.25
+# Share of them that two lists of barcodes may have in common by chance.
+_BY_CHANCE = 0.05
 
 _DIFFERENCES = (
     ("the suffix '-1' (or another number)", r"-\d+$", ""),
@@ -23,7 +33,7 @@ _DIFFERENCES = (
     ("a prefix up to '#'", r"^[^#]*#", ""),
     ("a prefix up to '_'", r"^.*_", ""),
     ("a prefix up to ':'", r"^.*:", ""),
-    ("everything but the nucleotides of the barcode", r"^.*?([ACGT]{8,}).*$", r"\1"),
+    ("everything but the nucleotides of the barcode", rf"^.*?({NUCLEOTIDES}).*$", r"\1"),
     ("the case of letters", r"", ""),
 )
 
@@ -106,6 +116,13 @@ def _too_few(names: Mapping[str, pd.Index]) -> bool:
         return False
     shared = int(kept.isin(cells).sum())
     return shared == 0 or shared < _LEAST_OF_TABLE * min(len(kept), len(cells))
+
+
+def are_unlike(names: Mapping[str, pd.Index]) -> bool:
+    """Tell whether two sides have no more barcodes in common than by chance, also if they were written alike."""
+    ours, theirs = names.values()
+    by_chance = ours.isin(theirs).sum() < _BY_CHANCE * min(len(ours), len(theirs))
+    return bool(by_chance) and not _explain_loss(names)
 
 
 def _explain_loss(names: Mapping[str, pd.Index]) -> str:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, first_few
+from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.disk import select
 from scanlink.io.opening import quiet
 
-__all__ = ["MODALITY_NAMES", "TENX_TYPES", "counted_types", "feature_types", "foreign", "own_features", "plain_name"]
+__all__ = [
+    "TENX_TYPES",
+    "are_named_otherwise",
+    "counted_types",
+    "feature_types",
+    "foreign",
+    "modality_name",
+    "own_features",
+]
 
 log = logging.getLogger("scanlink")
 
 # What 10x calls the features of each modality.
 TENX_TYPES = {"rna": "Gene Expression", "atac": "Peaks", "guide": "CRISPR Guide Capture"}
-# What modalities, assays and types of features are called in files, as of plain_name.
-MODALITY_NAMES = {
+# What modalities, assays and types of features are called in files, as of _letters.
+_NAMES = {
     "rna": ("rna", "gene", "genes", "gex", "geneexpression", "mrna", "expression", "scrna", "snrna"),
     "atac": ("atac", "peak", "peaks", "chromatinaccessibility", "scatac", "snatac"),
     "guide": (
@@ -31,12 +40,48 @@ MODALITY_NAMES = {
     "other": ("antibodycapture", "antibody", "adt", "prot", "protein", "hto", "multiplexingcapture", "antigencapture"),
 }
 _COLUMNS = ("feature_types", "feature_type", "modality", "modalities")
-_MODALITIES = {name: modality for modality, names in MODALITY_NAMES.items() for name in names}
+_MODALITIES = {name: modality for modality, names in _NAMES.items() for name in names}
 
 
-def plain_name(name: object) -> str:
+def _letters(name: object) -> str:
     """Write a name in lower case and without digits and separators, as the names above are."""
     return re.sub(r"[^a-z]+", "", str(name).lower())
+
+
+def are_named_otherwise(keys: Mapping[str, str | None]) -> bool:
+    """Tell whether a key says what a modality is called; None and our own name say nothing."""
+    return any(key not in (None, modality) for modality, key in keys.items())
+
+
+def modality_name(
+    modality: str,
+    present: Iterable[str],
+    keys: Mapping[str, str | None],
+    *,
+    file: object = "",
+    what: str = "modalities",
+    likely: Collection[str] = (),
+) -> str:
+    """Name a modality as those ``present`` are named: by its key, or where that says nothing, by its likeliest name.
+
+    Our name wins, then our name in other letters, then what others call it, or what is ``likely`` for other reasons.
+    Where there is none, it is its key or our name. OptionError if several may be meant.
+    """
+    key = keys.get(modality)
+    if key is not None and key != modality:
+        return key
+    taken = {key for other, key in keys.items() if other != modality}
+    free = [name for name in present if name not in taken]
+    possible = [name for name in free if _letters(name) in _NAMES[modality] or name in likely]
+    named = [name for name in possible if name == modality] or [n for n in possible if n.lower() == modality]
+    where = f"{file}: " if file else ""
+    if len(chosen := named or possible) > 1:
+        raise OptionError(
+            f"{where}several {what} may be {modality}: {first_few(chosen)}. Pass {modality}_key= with one"
+        )
+    if len(possible) > 1:
+        log.warning("%sof the %s %s, %r is read as %s", where, what, first_few(possible), chosen[0], modality)
+    return chosen[0] if chosen else modality
 
 
 def feature_types(var: pd.DataFrame) -> tuple[pd.Series, NDArray[np.object_]] | None:
@@ -47,7 +92,7 @@ def feature_types(var: pd.DataFrame) -> tuple[pd.Series, NDArray[np.object_]] | 
     for column in _COLUMNS:
         if column in var:
             types = var[column].astype(str)
-            words = {word: _MODALITIES.get(plain_name(word), "") for word in types.unique()}
+            words = {word: _MODALITIES.get(_letters(word), "") for word in types.unique()}
             if any(words.values()):
                 return types, types.map(words).to_numpy(dtype=object)
     return None

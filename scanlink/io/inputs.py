@@ -11,7 +11,8 @@ from scipy import sparse
 
 from scanlink.errors import OptionError, first_few
 from scanlink.io.assays import Assay, Whole
-from scanlink.io.cell_names import cell_names, name_cells
+from scanlink.io.cell_names import own_names
+from scanlink.io.feature_types import are_named_otherwise
 from scanlink.io.formats import (
     FORMATS,
     Format,
@@ -48,7 +49,6 @@ def open_input(
     ``names`` has the files of names of ``.mtx`` matrices: of ``barcodes``, and of the features of each modality.
     ``keys`` are the names of the modalities in a file; None finds them. The rest as of :func:`scanlink.io.read`.
     """
-    keys = {name: None if key == name else key for name, key in keys.items()}
     row = _format(assay, path, rna, second, layer=layer, backed=backed)
     _refuse_keys(path, row, keys)
     _refuse_names(path, {"rna": rna, assay.second: second}, names)
@@ -57,11 +57,11 @@ def open_input(
         whole = _pair({"rna": rna, assay.second: second}, names=names, barcodes=_possible_barcodes(table, barcode))
     else:
         whole = row.whole(Path(str(path)), assay, keys, backed)
-    whole = name_cells(whole)
     is_table = isinstance(cells, pd.DataFrame)
     if cells is not None:
         whole.source["cells"] = "a table" if is_table else str(cells)
-    return whole, cells_by_barcode(whole, table, barcode, label="table of cells" if is_table else str(cells))
+    label = "table of cells" if is_table else str(cells)
+    return whole, cells_by_barcode(whole, table, barcode, second=assay.second, label=label)
 
 
 def _format(
@@ -102,7 +102,7 @@ def _format(
 def _refuse_keys(path: PathLikeStr | None, row: Format | None, keys: Mapping[str, str | None]) -> None:
     """Refuse names of modalities where a format has none."""
     words = " and ".join(f"{name}_key=" for name in keys)
-    if all(key is None for key in keys.values()) or (row is not None and row.keys):
+    if not are_named_otherwise(keys) or (row is not None and row.keys):
         return
     if row is None:
         raise OptionError(f"{words} are names in one file; {' and '.join(f'{name}=' for name in keys)} are files")
@@ -136,25 +136,24 @@ def _pair(
     for modality, file in files.items():
         read = format_of_matrix(str(file), modality).matrix
         assert read is not None
-        matrix = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
-        if isinstance(matrix, AnnData):
-            matrix.obs_names = cell_names(matrix, modality)
-        matrices[modality] = matrix
+        matrices[modality] = read(Path(str(file)), modality, names.get(modality), names.get("barcodes"))
     (rna, second), (_, modality) = matrices.values(), matrices
     oriented = orient(
-        *(_named(matrix, str(files[name])) for name, matrix in matrices.items()), barcodes=barcodes, second=modality
+        *(_named(matrix, str(files[name]), name) for name, matrix in matrices.items()),
+        barcodes=barcodes,
+        second=modality,
     )
     # An AnnData knows its orientation and has more than a matrix with names; it goes on as it is.
     rna, second = (a if isinstance(a, AnnData) else b for a, b in zip((rna, second), oriented, strict=True))
     return Whole(rna, second, {name: str(file) for name, file in files.items()})
 
 
-def _named(matrix: NamedMatrix | AnnData, path: str) -> NamedMatrix:
+def _named(matrix: NamedMatrix | AnnData, path: str, modality: str) -> NamedMatrix:
     """Take the names of a matrix, and where its cells are if that is known."""
     if isinstance(matrix, NamedMatrix):
         return matrix
     empty = sparse.csr_matrix(matrix.shape)
-    return NamedMatrix(empty, matrix.obs_names, matrix.var_names, source=path, cells="rows")
+    return NamedMatrix(empty, own_names(matrix.obs, modality), matrix.var_names, source=path, cells="rows")
 
 
 def _possible_barcodes(table: pd.DataFrame | None, barcode: str | None) -> pd.Index | None:

@@ -14,11 +14,10 @@ from anndata import AnnData
 from anndata.io import read_elem
 from mudata import MuData
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
-from scanlink.io.cell_names import name_cells
 from scanlink.io.disk import counts_on_disk
-from scanlink.io.feature_types import MODALITY_NAMES, plain_name
+from scanlink.io.feature_types import modality_name
 from scanlink.io.multiome_data import assemble_whole
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
@@ -83,7 +82,7 @@ def read_h5mu(
     >>> mdata.shape
     (2, 2)
     """
-    whole = name_cells(open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed))
+    whole = open_h5mu(path, {"rna": rna_key, "atac": atac_key}, backed=backed)
     return assemble_whole(whole, cells_by_barcode(whole, cells, barcode), layer=layer, one_based=one_based)
 
 
@@ -136,19 +135,7 @@ def named_modalities(file: Path, present: list[str], keys: Mapping[str, str | No
     """
     if not present:
         raise InputError(f"{file}: no modalities were found; {' and '.join(keys)} were expected")
-    named = {}
-    for modality, key in keys.items():
-        if key is not None and key != modality:
-            named[modality] = key
-            continue
-        likely = [n for n in present if plain_name(n) in MODALITY_NAMES[modality] and n not in keys.values()]
-        # Where a file has several, the one that is called as we call it.
-        exact = [name for name in likely if name == modality]
-        if len(likely) > 1 and not exact:
-            raise OptionError(
-                f"{file}: several modalities may be {modality}: {first_few(likely)}. Pass {modality}_key= with one"
-            )
-        named[modality] = (exact or likely or [modality])[0]
+    named = {modality: modality_name(modality, present, keys, file=file) for modality in keys}
     missing = [key for key in named.values() if key not in present]
     if missing:
         raise MissingKeyError(

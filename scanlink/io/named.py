@@ -10,14 +10,13 @@ import pandas as pd
 from anndata import AnnData
 
 from scanlink.errors import InputError, first_few
+from scanlink.io.barcodes import NUCLEOTIDES
 from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks
 
 __all__ = ["NamedMatrix", "cells_by_features", "orient"]
 
 log = logging.getLogger("scanlink")
-
-_BARCODE = r"[ACGT]{10,}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _guess(named: NamedMatrix, modality: str, barcodes: pd.Index | None) -> str:
     rows_are_peaks, columns_are_peaks = looks_like_peaks(rows), looks_like_peaks(columns)
     if rows_are_peaks != columns_are_peaks:
         return "columns" if rows_are_peaks else "rows"
-    reads_rows, reads_columns = (bool(names[:1000].str.contains(_BARCODE).mean() > 0.5) for names in (rows, columns))
+    reads_rows, reads_columns = (bool(names[:1000].str.contains(NUCLEOTIDES).mean() > 0.5) for names in (rows, columns))
     if reads_rows != reads_columns:
         return "rows" if reads_rows else "columns"
     log.warning(

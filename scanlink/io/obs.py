@@ -10,28 +10,13 @@ import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Whole
-from scanlink.io.barcodes import text_index
+from scanlink.io.barcodes import BARCODE_COLUMNS, text_index
+from scanlink.io.cell_names import cell_names
 from scanlink.io.releases import is_text
 
 __all__ = ["cells_by_barcode", "lift_obs", "plain_dtypes"]
 
 log = logging.getLogger("scanlink")
-
-# Of the two barcodes that 10x lists for a cell, the matrices have that of the RNA, in both modalities.
-_BARCODE_NAMES = (
-    *(
-        "barcode",
-        "barcodes",
-        "cell",
-        "cells",
-        "cell_id",
-        "cellid",
-        "cell_barcode",
-        "gex_barcode",
-        "unnamed: 0",
-        "index",
-    ),
-)
 
 
 def lift_obs(
@@ -110,7 +95,12 @@ def plain_dtypes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def cells_by_barcode(
-    whole: Whole, cells: pd.DataFrame | None, barcode: str | None, *, label: str = "table of cells"
+    whole: Whole,
+    cells: pd.DataFrame | None,
+    barcode: str | None,
+    *,
+    second: str = "atac",
+    label: str = "table of cells",
 ) -> pd.DataFrame | None:
     """Find the column of barcodes in a table of cells, if there is one, and make it the index.
 
@@ -124,9 +114,9 @@ def cells_by_barcode(
             raise MissingKeyError(f"{label}: no column {barcode!r}; columns found: {first_few(cells.columns, most=20)}")
         return _by(cells, barcode, label)
     lower = {str(name).lower(): name for name in reversed(cells.columns)}
-    named = [lower[name] for name in _BARCODE_NAMES if name in lower]
+    named = [lower[name] for name in BARCODE_COLUMNS if name in lower]
     others = [name for name in cells.columns if name not in named and not pd.api.types.is_float_dtype(cells[name])]
-    sides = (whole.rna.obs_names, whole.second.obs_names)
+    sides = tuple(cell_names({"rna": whole.rna.obs, second: whole.second.obs}).values())
     best: tuple[int, object] = (0, None)
     matches: dict[object, int] = {}
     for name in (*named, None, *others):

@@ -74,7 +74,7 @@ def open_rds(path: PathLikeStr, assay: Assay, keys: Mapping[str, str | None]) ->
             f"{path}: a Seurat object with genes and {assay.features} was expected, found {kind}; a matrix of one "
             f"modality goes with another: {assay.pair}"
         )
-    rna, second = (cells_by_features(content.matrix(name, keys.get(name)), "columns") for name in ("rna", assay.second))
+    rna, second = (cells_by_features(content.matrix(name, keys), "columns") for name in ("rna", assay.second))
     return Whole(rna, second, {"path": str(path)}, plain_dtypes(content.cells))
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.io.feature_types import MODALITY_NAMES, plain_name
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.feature_types import modality_name
 from scanlink.io.named import NamedMatrix
 
 __all__ = ["Seurat"]
-
-log = logging.getLogger("scanlink")
 
 
 @dataclass(frozen=True)
@@ -32,13 +29,13 @@ class Seurat:
         slots = vars(content)
         return cls(source, {str(name): assay for name, assay in dict(slots["assays"]).items()}, slots["meta.data"])
 
-    def matrix(self, modality: str, key: str | None = None) -> NamedMatrix:
+    def matrix(self, modality: str, keys: Mapping[str, str | None] | None = None) -> NamedMatrix:
         """Take the raw counts of one modality, features x cells, from the assay of that name or the likeliest.
 
         MissingKeyError if there is no such assay, OptionError if several may be meant, InputError if its counts cannot
         be reached; the message has the lines of R that save them.
         """
-        name = self._likely(modality) if key is None else key
+        name = self._name(modality, keys or {})
         if name not in self.assays:
             raise MissingKeyError(
                 f"{self.source}: no assay {name!r} for {modality}; assays found: {first_few(self.assays) or 'none'}. "
@@ -60,21 +57,11 @@ class Seurat:
             f"{modality}='{modality}.rds' and cells='cells.rds'"
         )
 
-    def _likely(self, modality: str) -> str:
-        """Choose the assay that is called like the modality, or for peaks the one that Signac made."""
-        by_class = modality == "atac"
-        likely = [
+    def _name(self, modality: str, keys: Mapping[str, str | None]) -> str:
+        """Name the assay by its key, or that is called like the modality, or for peaks the one that Signac made."""
+        by_class = [
             name
             for name, assay in self.assays.items()
-            if plain_name(name) in MODALITY_NAMES[modality]
-            or (by_class and "ChromatinAssay" in map(str, getattr(assay, "class", ())))
+            if modality == "atac" and "ChromatinAssay" in map(str, getattr(assay, "class", ()))
         ]
-        exact = [name for name in likely if name.lower() == modality]
-        if len(likely) > 1 and not exact:
-            raise OptionError(
-                f"{self.source}: several assays may be {modality}: {first_few(likely)}. Pass {modality}_key= with one"
-            )
-        chosen = (exact or likely or [modality])[0]
-        if len(likely) > 1:
-            log.warning("%s: of the assays %s, %r is read as %s", self.source, first_few(likely), chosen, modality)
-        return chosen
+        return modality_name(modality, self.assays, keys, file=self.source, what="assays", likely=by_class)

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from scanlink.errors import InputError, OptionError
 from scanlink.io.assays import Assay, Whole, split_features
+from scanlink.io.feature_types import are_named_otherwise
 from scanlink.io.mudata_files import choose_modalities, named_modalities
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 
@@ -35,7 +36,7 @@ def open_zarr(path: PathLikeStr, assay: Assay, keys: Mapping[str, str | None]) -
     if not isinstance(content, AnnData):
         named = named_modalities(Path(path), list(content.mod), keys)
         return choose_modalities(Path(path), dict(content.mod), content.obs, named, list(content.mod))
-    if any(key is not None for key in keys.values()):
+    if are_named_otherwise(keys):
         raise OptionError(f"{path}: names of modalities (rna_key= and the like) were given, but this store has none")
     return split_features(Path(path), content, assay)
 

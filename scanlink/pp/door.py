@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from scanlink import io
 from scanlink.errors import InputError, MissingKeyError, ScanlinkError, first_few
+from scanlink.io.barcodes import text_index
+from scanlink.io.cell_names import cell_names, names_now, renamed
 from scanlink.io.chunks import is_backed, iter_chunks
 from scanlink.io.guides import GUIDE_COLUMNS, find_column, unplain_controls
 from scanlink.io.obs import lift_obs
@@ -59,6 +61,8 @@ class Entered:
     sources: Mapping[str, AnnData]  # The modalities as they were given, by our names.
     whole: Any
     rows: Mapping[str, NDArray[np.int64]]  # Of each feature, its place in the source.
+    # What the data call each cell, by its name in the table of cells that was given.
+    cells: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
 
     def key(self, modality: str) -> str:
         """Name a modality as the MuData that was given has it."""
@@ -80,7 +84,8 @@ class Entered:
         obs = self.whole.obs if isinstance(self.whole, MuData) else self.sources[next(iter(self.sources))].obs
         for name in columns:
             if name in self.data.obs and (name in replace or name not in obs):
-                obs[name] = self.data.obs[name].reindex(obs.index)
+                values = self.data.obs[name].reindex(self.cells.reindex(text_index(obs.index)))
+                obs[name] = values.set_axis(obs.index, axis=0)
         for modality, names in features.items():
             var, source, rows = self.data[modality].var, self.sources[modality].var, self.rows[modality]
             for name in names:
@@ -124,9 +129,14 @@ def enter(
     with quiet():
         parts = {name: _with_counts(part, name, layer, counts=name in counts) for name, part in named.items()}
         made = _joined(parts, obs)
+    tables = {name: part.obs for name, part in parts.items()}
+    # What is given back is of all modalities, or else stands in the table of the first.
+    first = next(iter(tables))
+    whose = {first: tables[first]} if obs is None else tables
+    cells = names_now((tables[first] if obs is None else obs).index, whose, cell_names(tables))
     if obs is not None:
         # Under the names by which the user knows them, too.
-        own = data.obs.reindex(made.obs_names).drop(columns=made.obs.columns, errors="ignore")
+        own = renamed(data.obs, cells).reindex(made.obs_names).drop(columns=made.obs.columns, errors="ignore")
         made.obs = pd.concat([made.obs, own], axis=1)
     if (n := max(part.n_obs for part in parts.values())) > made.n_obs:
         log.warning(
@@ -139,7 +149,7 @@ def enter(
     for name in parts:
         rows[name] = places[name][made[name].var[_ROW].to_numpy(dtype=np.int64)]
         made[name].var = made[name].var.drop(columns=_ROW)
-    return Entered(made, dict.fromkeys(named, data) if isinstance(data, AnnData) else named, data, rows)
+    return Entered(made, dict.fromkeys(named, data) if isinstance(data, AnnData) else named, data, rows, cells)
 
 
 def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None) -> MuData:

@@ -12,8 +12,8 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
-from scanlink.io.feature_types import MODALITY_NAMES, TENX_TYPES, feature_types, plain_name
+from scanlink.errors import InputError, MissingKeyError, first_few
+from scanlink.io.feature_types import TENX_TYPES, feature_types, modality_name
 from scanlink.io.guides import find_column
 from scanlink.pp.modalities import get_modality
 
@@ -37,16 +37,12 @@ def find_modalities(data: Any, keys: Mapping[str, str | None], optional: Sequenc
     reader = "read" if "atac" in keys else "read_screen"
     found: dict[str, AnnData] = {}
     for modality, key in keys.items():
-        if key is not None and key not in modalities:
+        if key not in (None, modality) and key not in modalities:
             raise MissingKeyError(
                 f"{modality}_key: no modality {key!r} in the data, found {first_few(modalities) or 'none'}"
             )
-        if key is None:
-            taken = set(keys.values()) - {None}
-            names = [name for name in modalities if plain_name(name) in MODALITY_NAMES[modality] and name not in taken]
-            if modality not in names and len(names) > 1:
-                raise OptionError(f"several modalities may be {modality}: {first_few(names)}. Give {modality}_key=")
-            key = modality if modality in names or not names else names[0]
+        if key is None or key == modality:
+            key = modality_name(modality, modalities, keys)
             if key != modality:
                 log.info("modality %r is taken for %s", key, modality)
             elif key not in modalities and modality in optional:

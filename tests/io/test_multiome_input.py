@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -183,6 +184,28 @@ def test_read_h5mu__maps_names_and_drops_other_modalities(tmp_path: Path, distin
     assert sorted(ours.obs) == ["depth", "donor", "n"]
     with pytest.raises(MissingKeyError, match="no modality 'genes'; modalities found: 'gex', 'peaks', 'prot'"):
         sl.io.read(tmp_path / "x.h5mu", rna_key="genes")
+
+
+def test_read_h5mu__our_name_wins_over_others_for_it(tmp_path: Path, distinct, caplog) -> None:
+    """Nothing tells a key that was left out from one that says our name: rna is rna, also beside gex."""
+    other = distinct.adata("rna")
+    other.X = other.X * 3
+    with quiet():
+        mudata.MuData({"gex": other, "rna": distinct.adata("rna"), "ATAC": distinct.adata("atac")}).write(
+            tmp_path / "x.h5mu"
+        )
+    for read in (sl.io.read_h5mu, sl.io.read, partial(sl.io.read, rna_key="rna")):
+        caplog.clear()
+        np.testing.assert_array_equal(read(tmp_path / "x.h5mu")["rna"].X.toarray(), distinct.rna)
+        assert "x.h5mu: of the modalities 'gex', 'rna', 'rna' is read as rna" in caplog.text
+    asked = sl.io.read_h5mu(tmp_path / "x.h5mu", rna_key="gex")
+    np.testing.assert_array_equal(asked["rna"].X.toarray(), 3 * distinct.rna)
+    with quiet():
+        mudata.MuData({"gex": other, "gene": distinct.adata("rna"), "atac": distinct.adata("atac")}).write(
+            tmp_path / "y.h5mu"
+        )
+    with pytest.raises(OptionError, match=r"y\.h5mu: several modalities may be rna: 'gex', 'gene'\. Pass rna_key="):
+        sl.io.read_h5mu(tmp_path / "y.h5mu")
 
 
 def test_read_h5mu__backed_puts_cells_in_step(tmp_path: Path, distinct) -> None:

@@ -243,7 +243,9 @@ def test_data__that_cannot_be_used_say_what_to_write(tenx):
         sl.tl.scan(nobody, pairs, rna_key="z", atac_key="y")
     two = MuData({**modalities(tenx), "peaks": modalities(tenx)["atac"], "Peaks2": modalities(tenx)["atac"]})
     del two.mod["atac"]
-    with pytest.raises(OptionError, match=r"several modalities may be atac: .peaks., .Peaks2.\. Give atac_key="):
+    with pytest.raises(
+        OptionError, match=r"several modalities may be atac: .peaks., .Peaks2.\. Pass atac_key= with one"
+    ):
         sl.pp.qc(two)
     plain = by_hand(tenx, change=normalised)
     for adata in plain.mod.values():
