@@ -69,7 +69,7 @@ def cell_cycle(
     overwrite
         Replace columns that exist. By default they stay, whoever made them.
     layer, rna_key, atac_key, guide_key
-        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both modalities count.
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both (or all three) count; of guides no target is needed.
 
     Raises
     ------
