@@ -10,6 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from scanlink.errors import InputError
+from scanlink.io.feature_types import feature_types
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.releases import mmread_csr
@@ -125,4 +126,7 @@ def _features(table: pd.DataFrame) -> tuple[pd.Index, pd.DataFrame]:
     var["gene_ids"] = table[0]
     if table.shape[1] >= 3:
         var["feature_types"] = table[2]
+    if table.shape[1] == 6 and (types := feature_types(var)) is not None:
+        # Of genes; peaks are called by their places already.
+        var["interval"] = (table[3] + ":" + table[4] + "-" + table[5]).where(types[1] == "rna", "")
     return pd.Index(table[1]), var
