@@ -14,7 +14,7 @@ from scanlink.errors import first_few
 from scanlink.io.contigs import as_named_by
 from scanlink.io.genomes import FAR, differ, names_of, signs_of_build
 from scanlink.io.peaks import known_places
-from scanlink.pp.annotation import match_genes
+from scanlink.pp.annotation import find_loci
 from scanlink.pp.intervals import check_intervals
 
 __all__ = ["TssEnrichment", "build_said", "compare_builds", "tss_enrichment", "warn_of_build"]
@@ -171,11 +171,9 @@ def warn_of_build(
 
 def compare_builds(rna: pd.DataFrame, atac: pd.DataFrame, genes: pd.DataFrame) -> None:
     """Look whether all genes and peaks of the data (``.var``) and an annotation are of one build; see warn_of_build."""
-    peaks, loci = check_intervals(atac, what="atac.var"), check_intervals(genes, what="the annotation")
-    matches = match_genes(rna.index, genes, gene_ids=rna.get("gene_id"))
-    loci["chrom"] = as_named_by(loci["chrom"], peaks["chrom"])
-    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
-    warn_of_build(peaks, loci.reset_index(drop=True), genes, rna, what="peak", said=build_said(atac))
+    peaks = check_intervals(atac, what="atac.var")
+    loci = find_loci(rna, genes, peaks).table
+    warn_of_build(peaks, loci, genes, rna, what="peak", said=build_said(atac))
 
 
 def build_said(*tables: pd.DataFrame) -> str | None:

@@ -69,7 +69,8 @@ def cell_cycle(
     overwrite
         Replace columns that exist. By default they stay, whoever made them.
     layer, rna_key, atac_key, guide_key
-        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both (or all three) count; of guides no target is needed.
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both (or of all three) count, and
+        nothing else of them: guides need no targets, peaks no places.
 
     Raises
     ------
