@@ -17,6 +17,7 @@ from scanlink.io.guides import NON_TARGETING
 from scanlink.io.unknown_names import why_unknown
 from scanlink.pp.annotation import find_loci, say_what_is_found, strip_version, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
+from scanlink.pp.column_names import symbol_columns
 from scanlink.pp.door import SCREEN_KEYS, Screen, are_described, enter
 from scanlink.pp.genome import near, why_none
 from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
@@ -180,7 +181,7 @@ def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame,
     """Find genes and the targets that bear their name, symbol or identifier, as positions."""
     of_data, of_locus = np.arange(len(var)), matches["gene"].to_numpy()
     names: list[tuple[np.ndarray, pd.Series | pd.Index]] = [(of_data, var.index)]
-    names += [(of_data, var[name]) for name in ("symbol", "gene_id", "gene_name") if name in var]
+    names += [(of_data, var[name]) for name in ("gene_id", *symbol_columns(var)) if name in var]
     names += [(of_locus, genes[name].iloc[matches["locus"]]) for name in ("gene", "gene_id") if name in genes]
     every = pd.concat(
         pd.DataFrame({"gene": gene, "name": strip_version(texts).to_numpy(dtype=object)}) for gene, texts in names
