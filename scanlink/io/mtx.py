@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from scanlink.io.feature_types import feature_types
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.releases import mmread_csr
-from scanlink.io.text_tables import separator_of
+from scanlink.io.text_tables import is_comment, separator_of
 
 __all__ = ["read_mtx", "read_names"]
 
@@ -33,10 +34,14 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
     """Read a file of names without a header: one name a line, or a table such as 10x ``features.tsv``.
 
     All fields are text, and columns numbered from 0. ``.csv`` has commas, all others (``.tsv``, ``.bed``) tabs.
+    Comments in ``.bed``, as Cell Ranger writes them, are passed over.
     """
     what = "a file of names"
     file = existing_file(path, what)
-    with reading(file, what), open_text(file) as text:
+    with reading(file, what), open_text(file) as opened:
+        text = opened
+        if suffix_of(file) == ".bed":
+            text = io.StringIO("".join(line for line in opened if not is_comment(line)))
         # A gene may be called NA or NaN, or have a quote in its name: nothing is interpreted but the separator.
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
         table = pd.read_csv(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,25 @@ from scanlink.errors import InputError
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
-__all__ = ["MISSING", "as_written", "read_csv_matrix", "read_text_table", "separator_of"]
+__all__ = ["MISSING", "as_written", "is_comment", "read_csv_matrix", "read_text_table", "separator_of"]
 
 # As in R. Whatever else others take for missing (None, null, n/a, nan) may be the name of a level.
 MISSING = ["", "NA"]
 # Identifiers look like numbers, too: with leading zeros, as 1E1 of a plate (no program writes a number like that, for
 # its exponents have a sign), or with more digits than a number keeps.
 _NUMBER = r"\s*[+-]?(?:(?:0|[1-9]\d{0,14})(?:\.\d*)?|\.\d+)(?:[eE][+-]\d+)?\s*"
+# Lines of GTF and BED about the file, with those of UCSC for its browser.
+_COMMENT = re.compile(r"#|(?:track|browser)\s|\s*$")
 _NO_VALUE = r"(?i:\s*(?:nan|[+-]?inf)\s*)"
+
+
+def is_comment(line: str) -> bool:
+    """Tell whether a line of GTF or BED is a comment, about the tracks of a browser, or empty.
+
+    >>> [is_comment(line) for line in ("#!genome-build GRCh38\\n", "track name=x\\n", "\\n", "track_7\\t5\\t9\\n")]
+    [True, True, True, False]
+    """
+    return _COMMENT.match(line) is not None
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:
