@@ -65,6 +65,7 @@ def join(
             adata = with_cells(adata, barcodes[name], kept)
             # What is raw has features, and types, of its own.
             parts[name] = own_features(pick_counts(adata, modality=name, layer=layer), name)
+            parts[name].obs_names = kept
         renamed = _name_genes(parts["rna"])
         describe(parts[assay.second])
         mdata = MuData(parts)
@@ -84,11 +85,9 @@ def join(
 
 
 def with_cells(adata: AnnData, names: pd.Index, kept: pd.Index) -> AnnData:
-    """Take the cells ``kept``, in their order, of a modality whose cells have these ``names``, and call them so."""
+    """Take the cells ``kept``, in their order, of a modality whose cells have these ``names``: itself, if all are."""
     order = names.get_indexer(kept)
-    out = adata if np.array_equal(order, np.arange(adata.n_obs)) else select(adata, cells=order)
-    out.obs_names = kept
-    return out
+    return adata if np.array_equal(order, np.arange(adata.n_obs)) else select(adata, cells=order)
 
 
 def _name_genes(rna: AnnData) -> pd.Series:

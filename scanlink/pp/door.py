@@ -165,7 +165,10 @@ def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None, needed: Sequ
         refuse_swapped(parts["rna"].var, parts["atac"].var)
     cells = {name: cell_names(part, name) if len(parts) > 1 else part.obs_names for name, part in parts.items()}
     kept, _ = align_cells(cells)
-    made = MuData({name: with_cells(part, cells[name], kept) for name, part in parts.items()})
+    chosen = {name: with_cells(part, cells[name], kept) for name, part in parts.items()}
+    for part in chosen.values():
+        part.obs_names = kept
+    made = MuData(chosen)
     made.obs = lift_obs(kept, cells=None, both=obs, modalities={name: part.obs for name, part in made.mod.items()})
     return made
 
