@@ -18,8 +18,8 @@ __all__ = ["MULTIOME", "SCREEN", "Assay", "Whole", "split_features"]
 
 log = logging.getLogger("scanlink")
 
-# Columns of 10x about genes; the interval is of the reference that was used there, not the one that the user will give.
-_UNUSED = ("feature_types", "interval", "pattern", "read", "sequence")
+# Columns of 10x that are of no use. Where its reference has a gene (interval) tells an annotation of another build.
+_UNUSED = ("feature_types", "pattern", "read", "sequence")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Assay:
     features: str  # what its features are
     matrix: str  # what messages call a matrix with both modalities
     reader: str  # the call of scanlink.io that reads it
-    unused: tuple[str, ...]  # columns of 10x about the features that are of no use
+    unused: tuple[str, ...] = _UNUSED  # columns of 10x about these features that are of no use
 
     @property
     def pair(self) -> str:
@@ -38,13 +38,7 @@ class Assay:
         return f"{self.reader}(rna=, {self.second}=)"
 
 
-MULTIOME = Assay(
-    second="atac",
-    features="peaks",
-    matrix="a multiome matrix",
-    reader="read",
-    unused=("feature_types", "pattern", "read", "sequence"),
-)
+MULTIOME = Assay(second="atac", features="peaks", matrix="a multiome matrix", reader="read")
 SCREEN = Assay(
     second="guide",
     features="guides",
@@ -64,10 +58,10 @@ class Whole:
     obs: pd.DataFrame | None = None  # what a file says of the cells of both at once
 
 
-def split_features(path: Path, adata: AnnData, assay: Assay, *, lean: bool = True) -> Whole:
+def split_features(path: Path, adata: AnnData, assay: Assay, *, is_10x: bool = True) -> Whole:
     """Tell genes and peaks, or genes and guides, of one matrix apart by their types.
 
-    ``lean`` drops the columns of 10x that are of no use.
+    Columns of 10x that are of no use are dropped, unless it is a file of anndata (``is_10x=False``) with multiome data.
     """
     found = feature_types(adata.var)
     if found is None:
@@ -91,7 +85,7 @@ def split_features(path: Path, adata: AnnData, assay: Assay, *, lean: bool = Tru
         log.warning("%s: features that are neither genes nor %s are dropped: %s", path, assay.features, named)
     with quiet():
         rna, rest = (select(adata, features=modalities == name) for name in names)
-    if lean:
+    if is_10x or assay is not MULTIOME:
         rna.var = rna.var.drop(columns=list(_UNUSED), errors="ignore")
         rest.var = rest.var.drop(columns=list(assay.unused), errors="ignore")
     return Whole(rna, rest, {"path": str(path)})

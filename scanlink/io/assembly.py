@@ -21,7 +21,7 @@ from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer, check_counts, pick_counts
 
-__all__ = ["check_matrices", "join", "need_features", "need_modalities"]
+__all__ = ["check_matrices", "join", "need_features", "need_modalities", "with_cells"]
 
 log = logging.getLogger("scanlink")
 
@@ -62,9 +62,7 @@ def join(
         kept, lost = align_cells(barcodes)
         parts = {}
         for name, adata in sides.items():
-            order = barcodes[name].get_indexer(kept)
-            if not np.array_equal(order, np.arange(adata.n_obs)):
-                adata = select(adata, cells=order)
+            adata = with_cells(adata, barcodes[name], kept)
             # What is raw has features, and types, of its own.
             parts[name] = own_features(pick_counts(adata, modality=name, layer=layer), name)
             parts[name].obs_names = kept
@@ -84,6 +82,12 @@ def join(
         }
     }
     return mdata
+
+
+def with_cells(adata: AnnData, names: pd.Index, kept: pd.Index) -> AnnData:
+    """Take the cells ``kept``, in their order, of a modality whose cells have these ``names``: itself, if all are."""
+    order = names.get_indexer(kept)
+    return adata if np.array_equal(order, np.arange(adata.n_obs)) else select(adata, cells=order)
 
 
 def _name_genes(rna: AnnData) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Matrices in pieces, so that one on disk need not fit in memory."""
+"""Matrices in pieces, so that one on disk need not fit in memory, and counts collected from these."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from scanlink.io.disk import Chunk, DiskCounts, together
 from scanlink.io.hdf5 import cut
 
-__all__ = ["Chunk", "canonical", "is_backed", "iter_chunks", "iter_modalities"]
+__all__ = ["Chunk", "canonical", "collect", "is_backed", "iter_chunks", "iter_modalities"]
 
 
 def is_backed(matrix: Any) -> bool:
@@ -68,3 +69,35 @@ def canonical(chunk: Chunk) -> Any:
         kept = kept.copy()
         kept.eliminate_zeros()
     return kept
+
+
+def collect(
+    matrix: Any, n_entries: int, *, features: NDArray[np.bool_] | None = None, chunk_rows: int | None = None
+) -> sp.csr_matrix:
+    """Collect counts, of some ``features`` or of all, as CSR int32 in canonical form.
+
+    ``n_entries`` is how many of them are not zero. Besides the result never more than one piece is in memory.
+    """
+    shape = (matrix.shape[0], matrix.shape[1] if features is None else int(features.sum()))
+    by_column = getattr(matrix, "format", None) == "csc"
+    ends = np.zeros(shape[1 if by_column else 0] + 1, dtype=np.int64)
+    index: np.ndarray = np.empty(n_entries, dtype=np.int32 if n_entries < 2**31 else np.int64)
+    data = np.empty(n_entries, dtype=np.int32)
+    line = entry = 0
+    order = []
+    for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
+        if features is not None:
+            chunk = chunk._replace(block=chunk.block[:, features[chunk.cols]])
+        block = canonical(chunk)
+        if not by_column:
+            order.append(np.arange(shape[0])[chunk.rows])
+        n_lines = len(block.indptr) - 1
+        data[entry : entry + block.nnz] = block.data
+        index[entry : entry + block.nnz] = block.indices
+        ends[line + 1 : line + n_lines + 1] = block.indptr[1:] + np.int64(entry)
+        line, entry = line + n_lines, entry + block.nnz
+    kind: Any = sp.csc_matrix if by_column else sp.csr_matrix
+    kept = sp.csr_matrix(kind((data, index, ends.astype(index.dtype)), shape=shape))
+    rows = np.concatenate(order) if order else np.empty(0, dtype=int)
+    # Where the cells have another order than in the file.
+    return kept if (np.diff(rows) > 0).all() else kept[np.argsort(rows)]

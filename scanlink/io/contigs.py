@@ -10,7 +10,7 @@ import pandas as pd
 
 from scanlink.errors import first_few
 
-__all__ = ["as_named_by", "plain_name", "say_what_is_alone"]
+__all__ = ["as_named_by", "plain_name", "say_what_is_alone", "say_what_is_renamed"]
 
 log = logging.getLogger("scanlink")
 
@@ -30,7 +30,7 @@ def plain_name(name: str) -> str:
 
 
 def as_named_by(chroms: pd.Series, others: pd.Series) -> pd.Series:
-    """Name contigs as the other side names them, where that lacks their own name; what has changed is logged.
+    """Name contigs as the other side names them, where that lacks their own name.
 
     A name is changed only where a single contig of either side can be meant. The result is as long as ``chroms``.
 
@@ -45,9 +45,19 @@ def as_named_by(chroms: pd.Series, others: pd.Series) -> pd.Series:
     renamed = {own: places[plain] for own, plain in zip(ours[mine.index], mine, strict=True) if plain in places}
     if not renamed:
         return chroms
-    pairs = (f"{old} is {new}" for old, new in renamed.items())
-    log.info("%d chromosomes of the genes have other names than in the data: %s", len(renamed), first_few(pairs))
     return chroms.astype(object).replace(renamed)
+
+
+def say_what_is_renamed(before: pd.Series, after: pd.Series) -> None:
+    """Log which contigs of the genes :func:`as_named_by` has called otherwise."""
+    old, new = (chroms.astype(object).to_numpy() for chroms in (before, after))
+    pairs = pd.DataFrame({"old": old, "new": new})[old != new].drop_duplicates()
+    if len(pairs):
+        log.info(
+            "%d chromosomes of the genes have other names than in the data: %s",
+            len(pairs),
+            first_few(f"{old} is {new}" for old, new in pairs.itertuples(index=False)),
+        )
 
 
 def say_what_is_alone(genes: pd.Series, annotation: pd.Series, places: pd.Series, *, what: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,12 @@ import pandas as pd
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.genomes import build_in_header
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.text_tables import is_comment
 
 __all__ = ["read_genes"]
 
 _COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene", "gene_type"]
 _GTF_COLUMNS = ["chrom", "source", "feature", "start", "end", "score", "strand", "frame", "attributes"]
-_COMMENT = re.compile(r"#|(?:track|browser)\b")
 _INSIDE = r'(?:[^"\\]++|\\.)*+'
 _QUOTED = f'"{_INSIDE}"'
 # What headers of BED files in the wild call their columns.
@@ -115,7 +114,7 @@ def read_genes(path: PathLikeStr, *, feature: str = "gene") -> pd.DataFrame:
 def _first_line(file: Path) -> str:
     with open_text(file) as text:
         for line in text:
-            if line.strip() and not _COMMENT.match(line):
+            if not is_comment(line):
                 return line.rstrip("\r\n")
     raise InputError(f"{file}: no line but comments was found; genes were expected")
 
@@ -127,14 +126,12 @@ def _read_gtf(file: Path, feature: str) -> pd.DataFrame:
         # parsed, and the whole file is passed over again only where it has no rows of genes.
         mark = f"\t{kind}\t"
         with open_text(file) as text:
-            lines = [
-                line for line in text if mark in line and not line.startswith("#") and line.split("\t", 3)[2] == kind
-            ]
+            lines = [line for line in text if mark in line and not is_comment(line) and line.split("\t", 3)[2] == kind]
         if lines:
             genes = _parse_gtf(lines, file)
             return genes if kind in (feature, "gene") else _span(genes)
     with open_text(file) as text:
-        seen = {line.split("\t", 3)[2] for line in text if not line.startswith("#") and line.count("\t") >= 3}
+        seen = {line.split("\t", 3)[2] for line in text if not is_comment(line) and line.count("\t") >= 3}
     raise InputError(f"{file}: no rows {' or '.join(map(repr, wanted))} were found; found {first_few(sorted(seen))}")
 
 
@@ -235,7 +232,7 @@ def _header_and_lines(file: Path) -> tuple[list[str] | None, list[str]]:
             named = [_BED_NAMES.get(name, name) for name in fields]
             if not lines and len(named) >= 3 and (line.startswith("#") or named[0] == "chrom"):
                 header = named
-            elif line.strip() and not _COMMENT.match(line):
+            elif not is_comment(line):
                 lines.append(line)
     if not lines:
         raise InputError(f"{file}: no line but headers and comments was found; genes were expected")

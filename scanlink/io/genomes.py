@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scanlink.io.contigs import plain_name
 from scanlink.io.opening import open_text
+from scanlink.io.text_tables import is_comment
 
 __all__ = ["FAR", "BuildSigns", "build_in_header", "build_named", "differ", "signs_of_build"]
 
@@ -120,7 +121,7 @@ def build_in_header(file: Path) -> str | None:
     comments: list[str] = []
     with open_text(file) as text:
         for line in text:
-            if line.strip() and not line.startswith(("#", "track", "browser")):
+            if not is_comment(line):
                 break
             comments.append(line)
     return build_named(" ".join(comments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from pathlib import Path
 from typing import Literal
@@ -10,10 +11,11 @@ from typing import Literal
 import pandas as pd
 
 from scanlink.errors import InputError
+from scanlink.io.feature_types import feature_types
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.releases import mmread_csr
-from scanlink.io.text_tables import separator_of
+from scanlink.io.text_tables import is_comment, separator_of
 
 __all__ = ["read_mtx", "read_names"]
 
@@ -32,10 +34,14 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
     """Read a file of names without a header: one name a line, or a table such as 10x ``features.tsv``.
 
     All fields are text, and columns numbered from 0. ``.csv`` has commas, all others (``.tsv``, ``.bed``) tabs.
+    Comments in ``.bed``, as Cell Ranger writes them, are passed over.
     """
     what = "a file of names"
     file = existing_file(path, what)
-    with reading(file, what), open_text(file) as text:
+    with reading(file, what), open_text(file) as opened:
+        text = opened
+        if suffix_of(file) == ".bed":
+            text = io.StringIO("".join(line for line in opened if not is_comment(line)))
         # A gene may be called NA or NaN, or have a quote in its name: nothing is interpreted but the separator.
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
         table = pd.read_csv(
@@ -125,4 +131,7 @@ def _features(table: pd.DataFrame) -> tuple[pd.Index, pd.DataFrame]:
     var["gene_ids"] = table[0]
     if table.shape[1] >= 3:
         var["feature_types"] = table[2]
+    if table.shape[1] == 6 and (types := feature_types(var)) is not None:
+        # Of genes; peaks are called by their places already.
+        var["interval"] = (table[3] + ":" + table[4] + "-" + table[5]).where(types[1] == "rna", "")
     return pd.Index(table[1]), var

@@ -15,7 +15,7 @@ from anndata.io import read_elem
 from mudata import MuData
 
 from scanlink.errors import InputError, MissingKeyError, first_few
-from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
+from scanlink.io.assays import Assay, Whole, split_features
 from scanlink.io.disk import counts_on_disk
 from scanlink.io.feature_types import modality_name
 from scanlink.io.multiome_data import assemble_whole
@@ -164,8 +164,7 @@ def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
 
 def open_h5ad(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole:
     """Open both modalities of a ``.h5ad`` file as they are, told apart by their feature types."""
-    # Of multiome data the columns of 10x have always stayed.
-    return split_features(Path(path), read_h5ad(path, backed=backed), assay, lean=assay is not MULTIOME)
+    return split_features(Path(path), read_h5ad(path, backed=backed), assay, is_10x=False)
 
 
 def _in_memory(modality: Any) -> AnnData:

@@ -14,7 +14,12 @@ __all__ = ["looks_like_peaks", "parse_peaks", "peak_table"]
 # The last two integers are start and end; a contig may itself hold any separator (HLA-DRB1*15:01, chrUn_KI270742v1),
 # but cannot end with one, or else the minus of a negative start would pass for part of the contig.
 _PEAK = r"^(?P<chrom>\S*[^\s:_\-])[:_\-](?P<start>\d{1,18})[_\-](?P<end>\d{1,18})$"
-_CHROM_COLUMNS = ("chrom", "seqnames", "chr", "chromosome", "seqname", "contig")
+# What columns that say where features lie are called, in lower case; the last are of BioMart.
+_PLACE_COLUMNS = (
+    ("chrom", "seqnames", "chr", "chromosome", "seqname", "contig", "chromosome_name"),
+    ("start", "start_position"),
+    ("end", "end_position"),
+)
 
 
 def _strings(names: Iterable[object]) -> list[str]:
@@ -84,22 +89,47 @@ def peak_table(var: pd.DataFrame, *, one_based: bool = False) -> pd.DataFrame:
     Columns ``chrom`` (or ``seqnames``, ``chr``), ``start`` and ``end`` are used if all are there, else ``interval`` (as
     of 10x), else the names. The result and what is raised are as of :func:`parse_peaks`; the index is that of ``var``.
     """
-    columns = {str(name).lower(): name for name in var.columns}
-    chrom = next((columns[name] for name in _CHROM_COLUMNS if name in columns), None)
-    if chrom is not None and "start" in columns and "end" in columns:
+    columns = _place_columns(var)
+    if len(columns) == 3:
+        chrom, *sides = columns
         table = pd.DataFrame({"chrom": _text(var[chrom])}, index=var.index.astype(str))
-        for side in ("start", "end"):
-            table[side] = _whole_numbers(var[columns[side]], table.index)
+        for side, name in zip(("start", "end"), sides, strict=True):
+            table[side] = _whole_numbers(var[name], table.index)
         missing = table["chrom"].isna().to_numpy()
         if missing.any():
             raise InputError(
                 f"{missing.sum():,} peaks have no chromosome in column {chrom!r}: {first_few(table.index[missing])}"
             )
         return _checked(table, one_based=one_based)
-    if "interval" in columns and looks_like_peaks(var[columns["interval"]]):
-        table = parse_peaks(var[columns["interval"]], one_based=one_based)
+    if columns and looks_like_peaks(var[columns[0]]):
+        table = parse_peaks(var[columns[0]], one_based=one_based)
         return table.set_axis(var.index.astype(str), axis=0)
     return parse_peaks(var.index, one_based=one_based)
+
+
+def known_places(var: pd.DataFrame, *, prefix: str) -> pd.DataFrame:
+    """Find the places of those features that have one, by position: in the columns of :func:`peak_table`, not in names.
+
+    The columns of coordinates may be called with a ``prefix`` as well, such as ``gene_chr``.
+    """
+    columns = _place_columns(var, prefix)
+    if not columns:
+        return pd.DataFrame({"chrom": [], "start": [], "end": []}).astype({"chrom": object})
+    table = var[columns] if len(columns) == 3 else var[columns[0]].astype(str).str.extract(_PEAK)
+    table = table.set_axis(["chrom", "start", "end"], axis=1).reset_index(drop=True).astype(object)
+    for side in ("start", "end"):
+        table[side] = pd.to_numeric(table[side], errors="coerce")
+    return table.dropna().assign(chrom=lambda rows: rows["chrom"].astype(str))
+
+
+def _place_columns(var: pd.DataFrame, prefix: str = "") -> list[object]:
+    """Find the columns of chromosome, start and end, or if one of them is not there ``interval`` of 10x, or none."""
+    columns = {str(name).lower(): name for name in var.columns}
+    names = [[word for name in each for word in dict.fromkeys((name, prefix + name))] for each in _PLACE_COLUMNS]
+    place = [next((columns[name] for name in each if name in columns), None) for each in names]
+    if None in place:
+        place = [columns["interval"]] if "interval" in columns else []
+    return list(place)
 
 
 def looks_like_peaks(names: Iterable[object] | Sequence[str]) -> bool:

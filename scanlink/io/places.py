@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import MissingKeyError, first_few
-from scanlink.io.contigs import as_named_by
+from scanlink.io.contigs import as_named_by, say_what_is_renamed
 from scanlink.io.genomes import FAR, differ, signs_of_build
 
 __all__ = ["gene_places", "warn_of_another_build"]
@@ -72,7 +72,9 @@ def _by_annotation(rows: pd.DataFrame, genes: pd.DataFrame, places: pd.DataFrame
             f"the annotation has no column {first_few(absent)}; expected {', '.join(_NEEDED)}, as of sl.io.read_genes"
         )
     loci = genes[[name for name in (*_NEEDED, "gene_id") if name in genes]].reset_index(drop=True)
-    loci["chrom"] = as_named_by(loci["chrom"], rows["chrom"])
+    said = loci["chrom"]
+    loci["chrom"] = as_named_by(said, rows["chrom"])
+    say_what_is_renamed(said, loci["chrom"])
     loci["tss"] = np.where(loci["strand"] == "-", loci["end"] - 1, loci["start"])
     named = rows.reset_index()
     candidates = named.merge(loci, on="gene", suffixes=("", "_gene"))

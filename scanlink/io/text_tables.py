@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scanlink.errors import InputError, first_few
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 
-__all__ = ["MISSING", "NO_NUMBER", "as_written", "read_csv_matrix", "read_text_table", "separator_of"]
+__all__ = ["MISSING", "NO_NUMBER", "as_written", "is_comment", "read_csv_matrix", "read_text_table", "separator_of"]
 
 log = logging.getLogger("scanlink")
 
@@ -26,7 +27,18 @@ NO_NUMBER = ("NA", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "N/A", 
 # Identifiers look like numbers, too: with leading zeros, as 1E1 of a plate (no program writes a number like that, for
 # its exponents have a sign), or with more digits than a number keeps.
 _NUMBER = r"\s*[+-]?(?:(?:0|[1-9]\d{0,14})(?:\.\d*)?|\.\d+)(?:[eE][+-]\d+)?\s*"
+# Lines of GTF and BED about the file, with those of UCSC for its browser.
+_COMMENT = re.compile(r"#|(?:track|browser)\s|\s*$")
 _NO_VALUE = r"(?i:\s*(?:nan|[+-]?inf)\s*)"
+
+
+def is_comment(line: str) -> bool:
+    """Tell whether a line of GTF or BED is a comment, about the tracks of a browser, or empty.
+
+    >>> [is_comment(line) for line in ("#!genome-build GRCh38\\n", "track name=x\\n", "\\n", "track_7\\t5\\t9\\n")]
+    [True, True, True, False]
+    """
+    return _COMMENT.match(line) is not None
 
 
 def read_csv_matrix(path: PathLikeStr) -> NamedMatrix:

@@ -38,7 +38,7 @@ def open_zarr(path: PathLikeStr, assay: Assay, keys: Mapping[str, str | None]) -
         return choose_modalities(Path(path), dict(content.mod), content.obs, named, list(content.mod))
     if are_named_otherwise(keys):
         raise OptionError(f"{path}: names of modalities (rna_key= and the like) were given, but this store has none")
-    return split_features(Path(path), content, assay)
+    return split_features(Path(path), content, assay, is_10x=False)
 
 
 def _content(path: PathLikeStr) -> Any:

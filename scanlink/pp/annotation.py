@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,9 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.io.contigs import as_named_by, say_what_is_alone, say_what_is_renamed
 from scanlink.io.unknown_names import why_unknown
+from scanlink.pp.intervals import check_intervals
 
-__all__ = ["match_genes", "say_what_is_absent", "strip_version", "wanted_genes"]
+__all__ = ["Loci", "find_loci", "match_genes", "say_what_is_found", "strip_version", "wanted_genes"]
 
 log = logging.getLogger("scanlink")
 
@@ -26,19 +29,51 @@ def strip_version(ids: pd.Series | pd.Index) -> pd.Series:
     return text.str.replace(r"^(ENS[A-Z]*\d+|SIMG\d+)\.\d+", r"\1", regex=True)
 
 
+@dataclass(frozen=True)
+class Loci:
+    """The loci of the genes of the data in an annotation."""
+
+    matches: pd.DataFrame  # gene and locus, as positions; see match_genes
+    table: pd.DataFrame  # of each match chrom, start, end, strand, and position, that of the gene in the data
+    chroms: tuple[pd.Series, pd.Series]  # of the whole annotation, as it has them and as the places have them
+    unknown_ids: bool  # whether identifiers are on both sides, and none is on both
+
+
+def find_loci(
+    var: pd.DataFrame,
+    genes: pd.DataFrame,
+    places: pd.DataFrame,
+    *,
+    match: Literal["gene_id", "name"] | None = None,
+    wanted: NDArray[np.bool_] | None = None,
+) -> Loci:
+    """Find the loci of the genes of the data, of those ``wanted``, in an annotation; nothing is logged.
+
+    Chromosomes are named as in ``places``, with which the loci are to be paired.
+    """
+    table = check_intervals(genes, what="the annotation")
+    matches, unknown_ids = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
+    if wanted is not None:
+        matches = matches[wanted[matches["gene"]]]
+    said = table["chrom"]
+    table["chrom"] = as_named_by(said, places["chrom"])
+    loci = table.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
+    return Loci(matches, loci.reset_index(drop=True), (said, table["chrom"]), unknown_ids)
+
+
 def match_genes(
     names: pd.Index,
     genes: pd.DataFrame,
     *,
     gene_ids: pd.Series | None = None,
     match: Literal["gene_id", "name"] | None = None,
-) -> pd.DataFrame:
-    """Find the loci of the genes of the data in an annotation: several where a name or identifier is there repeatedly.
+) -> tuple[pd.DataFrame, bool]:
+    """Find the rows of genes of the data in an annotation: several where a name or identifier is there repeatedly.
 
     Gives ``gene`` (position in ``names``) and ``locus`` (position in ``genes``), sorted by both. With ``match=None``
     the identifier is compared for each gene that has one, if the annotation has them too, else the name. If no
     identifier is found at all, names are tried, also as if they were identifiers; and then the names of the annotation
-    as if they were.
+    as if they were. Tells as well whether no identifier was found though both sides have them.
     """
     if match not in (None, "gene_id", "name"):
         raise OptionError(f"match is {match!r}, expected 'gene_id', 'name', or None to have it chosen")
@@ -60,9 +95,8 @@ def match_genes(
         matches = _join(data_ids, locus_ids)
         if match is None and len(matches):
             matches = pd.concat([matches, _join(by_name.where(data_ids == "", ""), locus_names)])
+    unknown_ids = both and match is None and matches.empty
     if match != "gene_id" and matches.empty:
-        if both and match is None:
-            log.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
         matches = _join(by_name, locus_names)
         if match is None:
             # Genes without a symbol go by their identifier.
@@ -78,7 +112,7 @@ def match_genes(
             "same kind of names: choose the annotation of the right species, or set rna.var['gene_id'] to Ensembl "
             "identifiers"
         )
-    return matches
+    return matches, unknown_ids
 
 
 def wanted_genes(names: pd.Index, only: Iterable[str] | None) -> NDArray[np.bool_]:
@@ -96,7 +130,33 @@ def wanted_genes(names: pd.Index, only: Iterable[str] | None) -> NDArray[np.bool
     return np.asarray(names.isin(wanted))
 
 
-def say_what_is_absent(
+def say_what_is_found(
+    found: Loci,
+    var: pd.DataFrame,
+    genes: pd.DataFrame,
+    places: pd.DataFrame,
+    *,
+    what: str,
+    wanted: NDArray[np.bool_],
+    n_pairs: int,
+) -> None:
+    """Log how the genes of the data were found in an annotation, and what of either side pairs with nothing.
+
+    ``places`` are those of peaks or targets (``what``), ``n_pairs`` the pairs that they make.
+    """
+    if found.unknown_ids:
+        log.warning("no gene_id of rna.var is in the annotation; genes are matched by name")
+    several = var.index[np.flatnonzero(np.bincount(found.matches["gene"], minlength=len(var)) > 1)]
+    if len(several):
+        log.info(
+            "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
+        )
+    say_what_is_renamed(*found.chroms)
+    say_what_is_alone(found.table["chrom"], found.chroms[1], places["chrom"], what=what)
+    _say_what_is_absent(var, genes, found.matches, wanted=wanted, n_pairs=n_pairs)
+
+
+def _say_what_is_absent(
     var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame, *, wanted: NDArray[np.bool_], n_pairs: int
 ) -> None:
     """Log which of the ``wanted`` genes of the data are not in an annotation, why that may be, and what it costs.

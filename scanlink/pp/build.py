@@ -13,7 +13,8 @@ from scipy.special import pdtr
 from scanlink.errors import first_few
 from scanlink.io.contigs import as_named_by
 from scanlink.io.genomes import FAR, differ, names_of, signs_of_build
-from scanlink.pp.annotation import match_genes
+from scanlink.io.peaks import known_places
+from scanlink.pp.annotation import find_loci
 from scanlink.pp.intervals import check_intervals
 
 __all__ = ["TssEnrichment", "build_said", "compare_builds", "tss_enrichment", "warn_of_build"]
@@ -34,12 +35,6 @@ _LEAST_EXPECTED, _LEAST_SHARE, _DENSE_SHARE, _LEVEL = 10.0, 0.08, 0.4, 0.005
 _FEWEST_GENES = 30
 # How many of the genes have to be placed by the data for their places to count.
 _FEWEST_PLACED = 5
-# Columns that say where a gene is.
-_PLACE = (
-    ("chrom", "gene_chr", "gene_chrom", "chromosome", "chromosome_name", "chr", "seqnames"),
-    ("start", "gene_start", "start_position"),
-    ("end", "gene_end", "end_position"),
-)
 
 
 @dataclass(frozen=True)
@@ -176,11 +171,9 @@ def warn_of_build(
 
 def compare_builds(rna: pd.DataFrame, atac: pd.DataFrame, genes: pd.DataFrame) -> None:
     """Look whether all genes and peaks of the data (``.var``) and an annotation are of one build; see warn_of_build."""
-    peaks, loci = check_intervals(atac, what="atac.var"), check_intervals(genes, what="the annotation")
-    matches = match_genes(rna.index, genes, gene_ids=rna.get("gene_id"))
-    loci["chrom"] = as_named_by(loci["chrom"], peaks["chrom"])
-    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
-    warn_of_build(peaks, loci.reset_index(drop=True), genes, rna, what="peak", said=build_said(atac))
+    peaks = check_intervals(atac, what="atac.var")
+    loci = find_loci(rna, genes, peaks).table
+    warn_of_build(peaks, loci, genes, rna, what="peak", said=build_said(atac))
 
 
 def build_said(*tables: pd.DataFrame) -> str | None:
@@ -193,7 +186,7 @@ def build_said(*tables: pd.DataFrame) -> str | None:
 
 def _moved(var: pd.DataFrame, loci: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
     """Find the genes whose TSS in the annotation is far from where the data place them, and count those placed."""
-    own = _own_places(var)
+    own = known_places(var, prefix="gene_")
     own["chrom"] = as_named_by(own["chrom"], loci["chrom"])
     both = loci.merge(own, left_on="position", right_index=True, suffixes=("", "_own"))
     tss = np.where(both["strand"] == "-", both["end"] - 1, both["start"])
@@ -202,19 +195,3 @@ def _moved(var: pd.DataFrame, loci: pd.DataFrame) -> tuple[NDArray[np.int64], in
     # Of a gene with several loci, one where it should be is enough.
     nowhere = pd.Series(far).groupby(both["position"].to_numpy()).all()
     return nowhere.index[nowhere].to_numpy(dtype=np.int64), len(nowhere)
-
-
-def _own_places(var: pd.DataFrame) -> pd.DataFrame:
-    """Find where the data say that their genes are, by position in ``var``: of some, or of none."""
-    columns = {str(name).lower(): name for name in var.columns}
-    place = [next((columns[name] for name in names if name in columns), None) for names in _PLACE]
-    if "interval" in columns:
-        table = var[columns["interval"]].astype(str).str.extract(r"^(.+):(\d+)-(\d+)$")
-    elif None not in place:
-        table = var[place]
-    else:
-        table = pd.DataFrame(index=var.index, columns=range(3), dtype=object)
-    table = table.set_axis(["chrom", "start", "end"], axis=1).reset_index(drop=True).astype({"chrom": object})
-    for side in ("start", "end"):
-        table[side] = pd.to_numeric(table[side].astype(object), errors="coerce")
-    return table.dropna().assign(chrom=lambda rows: rows["chrom"].astype(str))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, first_few
 from scanlink.io.chunks import canonical, iter_chunks
 from scanlink.io.raw_counts import Layer
+from scanlink.pp.column_names import symbol_columns
 from scanlink.pp.door import ANY, Multiome, enter
 from scanlink.pp.survey import Survey
 
@@ -64,12 +65,14 @@ def cell_cycle(
     mdata
         The dataset, with ``rna``; counts may be backed, they are read piece by piece.
     s_genes, g2m_genes
-        Symbols; those of Tirosh et al. They are looked for in the names of genes and in ``rna.var`` under ``symbol`` or
-        ``gene_name``, whatever the case of letters (so that mouse genes are found), and under their names of today.
+        Symbols; those of Tirosh et al. They are looked for in the names of genes and in columns of symbols, as in
+        :func:`scanlink.pp.qc`, whatever the case of letters (so that mouse genes are found), and under their names of
+        today.
     overwrite
         Replace columns that exist. By default they stay, whoever made them.
     layer, rna_key, atac_key, guide_key
-        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both modalities count.
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both (or of all three) count, and
+        nothing else of them: guides need no targets, peaks no places.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def _depth(mdata: MuData, total: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _present(rna: AnnData, genes: tuple[str, ...], n_nonzero: NDArray[np.int64], name: str) -> NDArray[np.intp]:
     """Find the genes of a list that are seen in some cell, as positions."""
-    every = [rna.var_names, *(rna.var[column] for column in ("symbol", "gene_name") if column in rna.var)]
+    every = [rna.var_names, *(rna.var[column] for column in symbol_columns(rna.var))]
     symbols = pd.DataFrame({k: pd.Series(list(texts)).astype(str).str.upper() for k, texts in enumerate(every)})
     wanted = {gene.upper() for gene in genes} | {new for old, new in _RENAMED.items() if old in genes}
     positions = np.flatnonzero(symbols.isin(wanted).any(axis=1).to_numpy() & (n_nonzero > 0))

@@ -1,4 +1,4 @@
-"""What others call the covariates of cells: columns of scanpy, muon and Seurat stand in for those that are missing."""
+"""What others call the covariates of cells, which stand in for those that are missing, and the symbols of genes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
-__all__ = ["OTHER_NAMES", "by_other_name"]
+__all__ = ["OTHER_NAMES", "by_other_name", "symbol_columns"]
 
 log = logging.getLogger("scanlink")
 
@@ -25,6 +25,20 @@ OTHER_NAMES = {
 }
 # Names that only one modality has, so that it does not matter where the column stands.
 _OF_ONE = ("nCount_RNA", "pct_counts_mt", "pct_counts_mito", "percent.mt", "nCount_peaks", "nFeature_peaks")
+# Columns of symbols, in lower case: ours, of annotations, of scanpy, CELLxGENE, Monocle and BioMart.
+_SYMBOLS = (
+    *("symbol", "symbols", "gene_name", "gene_names", "gene_symbol", "gene_symbols"),
+    *("feature_name", "gene_short_name", "hgnc_symbol"),
+)
+
+
+def symbol_columns(var: pd.DataFrame) -> list[str]:
+    """Name the columns that may hold the symbols of genes, where these go by identifiers.
+
+    >>> symbol_columns(pd.DataFrame(columns=["gene_ids", "Symbol", "feature_name"]))
+    ['Symbol', 'feature_name']
+    """
+    return [str(name) for name in var if str(name).lower() in _SYMBOLS]
 
 
 def by_other_name(mdata: MuData, column: str, *, least: Callable[[], NDArray[Any]] | None = None) -> pd.Series | None:

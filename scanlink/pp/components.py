@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError, first_few
-from scanlink.io.chunks import canonical, iter_chunks
+from scanlink.io.chunks import collect
 from scanlink.io.raw_counts import Layer
 from scanlink.pp.door import KEYS, Multiome, enter
-from scanlink.pp.modalities import check_piece
+from scanlink.pp.features import feature_statistics
 
 __all__ = ["component_columns", "components", "leading_components"]
 
@@ -117,7 +116,8 @@ def components(
             raise OptionError(
                 f"n is {n}, expected 1 to {most}: {modality} has {data.n_obs} cells, {data.n_vars} features"
             )
-        counts = _counts(data, modality)
+        known = feature_statistics(data.X, what=modality, cells=data.obs_names, features=data.var_names)
+        counts = sp.csr_array(collect(data.X, int(known.n_nonzero.sum())))
         depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
         if not depth.any():
             raise InputError(f"{modality} has no counts at all: components need some")
@@ -138,20 +138,6 @@ def components(
 def component_columns(modality: str, n: int) -> list[str]:
     """Name the columns of the first components of a modality."""
     return [f"{modality}_{k + 1}" for k in range(n)]
-
-
-def _counts(data: Any, modality: str) -> sp.csr_array:
-    """Bring the counts of a modality together, checked, in single pieces of whatever order they lie in."""
-    rows, columns, values = [], [], []
-    for chunk in iter_chunks(data.X):
-        check_piece(chunk, what=modality, cells=data.obs_names, features=data.var_names)
-        piece = canonical(chunk).tocoo()
-        row, column = (np.asarray(index, dtype=np.int64) for index in (piece.row, piece.col))
-        rows.append((chunk.rows.start + row if isinstance(chunk.rows, slice) else chunk.rows[row]).astype(np.int32))
-        columns.append((chunk.cols.start + column).astype(np.int32))
-        values.append(piece.data)
-    joined = np.concatenate(rows), np.concatenate(columns)
-    return sp.coo_array((np.concatenate(values), joined), shape=data.shape).tocsr()
 
 
 def leading_components(counts: sp.csr_array, depth: Floats, n: int, modality: str, seed: int) -> tuple[Floats, Floats]:

@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 
 from scanlink import io
 from scanlink.errors import InputError, MissingKeyError, ScanlinkError, first_few
-from scanlink.io.barcodes import text_index
+from scanlink.io.assembly import with_cells
+from scanlink.io.barcodes import align_cells, text_index
 from scanlink.io.cell_names import cell_names, names_now, renamed
 from scanlink.io.chunks import is_backed, iter_chunks
 from scanlink.io.guides import GUIDE_COLUMNS, find_column, unplain_controls
+from scanlink.io.multiome_data import refuse_swapped
 from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
+from scanlink.io.peaks import looks_like_peaks
 from scanlink.io.raw_counts import CountsCheck, Layer, chosen_counts, where_counts_may_be
 from scanlink.pp.column_names import OTHER_NAMES, by_other_name
 from scanlink.pp.modality_names import find_modalities, plain_prefixes, split_modalities
@@ -109,7 +112,7 @@ def enter(
     """Take data in: as they are, if their modalities are called and are what they have to be, or else assembled anew.
 
     ``data`` is a MuData, a pair or mapping of two AnnData, or one AnnData whose column ``feature_types`` tells the
-    ``modalities`` apart; those that are ``optional`` may lack. ``fits``
+    ``modalities`` apart; those that are ``optional`` may lack, and of them only the cells count. ``fits``
     says whether a MuData with our names is as it should be; None looks at cells and at a piece of the counts. Without
     the ``counts`` of a modality what comes out has none of it. Raises MissingKeyError if a modality or layer is not
     there, and what :func:`scanlink.io.assemble` or :func:`scanlink.io.assemble_screen` raise.
@@ -120,20 +123,21 @@ def enter(
         keys = {"rna": rna_key, "atac": atac_key, "guide": guide_key}
         named = find_modalities(data, {name: keys[name] for name in modalities}, optional)
         places = {name: np.arange(part.n_vars) for name, part in named.items()}
-    if set(ANY) <= named.keys():
-        del named["guide" if "atac" not in optional else "atac"]
+    needed = [name for name in named if name not in optional]
+    if set(needed) & {"atac", "guide"}:
+        named = {name: part for name, part in named.items() if name in ("rna", *needed)}
     as_named = isinstance(data, MuData) and all(name in data.mod and data[name] is part for name, part in named.items())
-    if as_named and layer is None and (fits(data) if fits else _fits(data, named)):
+    if as_named and layer is None and (fits(data) if fits else _fits(data, named, needed)):
         return Entered(data, named, data, places)
     obs = plain_prefixes(data.obs, data, named) if isinstance(data, MuData) else None
     with quiet():
         parts = {name: _with_counts(part, name, layer, counts=name in counts) for name, part in named.items()}
-        made = _joined(parts, obs)
-    tables = {name: part.obs for name, part in parts.items()}
-    # What is given back is of all modalities, or else stands in the table of the first.
-    first = next(iter(tables))
-    whose = {first: tables[first]} if obs is None else tables
-    cells = names_now((tables[first] if obs is None else obs).index, whose, cell_names(tables))
+        tables = {name: part.obs for name, part in parts.items()}
+        # What is given back is of all modalities, or else stands in the table of the first.
+        first = next(iter(tables))
+        whose = {first: tables[first]} if obs is None else tables
+        cells = names_now((tables[first] if obs is None else obs).index, whose, cell_names(tables))
+        made = _joined(parts, obs, needed)
     if obs is not None:
         # Under the names by which the user knows them, too.
         own = renamed(data.obs, cells).reindex(made.obs_names).drop(columns=made.obs.columns, errors="ignore")
@@ -152,9 +156,9 @@ def enter(
     return Entered(made, dict.fromkeys(named, data) if isinstance(data, AnnData) else named, data, rows, cells)
 
 
-def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None) -> MuData:
-    """Assemble genes and a second modality, or one alone, with what is known of the cells as a whole."""
-    if "guide" in parts and "rna" in parts:
+def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None, needed: Sequence[str]) -> MuData:
+    """Assemble genes and a second modality that is needed; else take the cells that all have, and no more."""
+    if "guide" in needed and "rna" in parts:
         if all(find_column(part.var, "target") is None for part in parts.values()):
             columns = [name for name in parts["guide"].var if name != _ROW]
             raise MissingKeyError(
@@ -163,21 +167,29 @@ def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None) -> MuData:
                 "scanlink.io.assemble_screen(rna, guide, guides=table)"
             )
         return io.assemble_screen(parts["rna"], parts["guide"], obs=obs)
-    if len(parts) > 1:
+    if "atac" in needed and "rna" in parts:
         return io.assemble(parts["rna"], parts["atac"], obs=obs)
-    made = MuData(dict(parts))
-    ((name, part),) = parts.items()
-    made.obs = lift_obs(part.obs_names, cells=None, both=obs, modalities={name: part.obs})
+    if {"rna", "atac"} <= parts.keys() and looks_like_peaks(parts["rna"].var_names):
+        refuse_swapped(parts["rna"].var, parts["atac"].var)
+    tables = {name: part.obs for name, part in parts.items()}
+    names = cell_names(tables, say=True)
+    obs = None if obs is None else renamed(obs, names_now(obs.index, tables, names))
+    kept, _ = align_cells(names)
+    chosen = {name: with_cells(part, names[name], kept) for name, part in parts.items()}
+    for part in chosen.values():
+        part.obs_names = kept
+    made = MuData(chosen)
+    made.obs = lift_obs(kept, cells=None, both=obs, modalities={name: part.obs for name, part in made.mod.items()})
     return made
 
 
-def _fits(mdata: MuData, names: Iterable[str]) -> bool:
+def _fits(mdata: MuData, names: Iterable[str], needed: Sequence[str]) -> bool:
     """Tell whether the modalities have the same cells, and the first piece of each matrix holds counts."""
     parts = {name: mdata[name] for name in names}
     first = next(iter(parts.values()))
     if not all(part.obs_names.equals(first.obs_names) for part in parts.values()):
         return False
-    if "guide" in parts and not are_described(mdata):
+    if "guide" in needed and not are_described(mdata):
         return False
     # What is no count, and cannot be replaced, is refused by who reads all of it.
     return all(

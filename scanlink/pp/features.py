@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import sparse
 from anndata import AnnData
 from mudata import MuData
 
 from scanlink.errors import InputError, OptionError
-from scanlink.io.chunks import Chunk, is_backed, iter_chunks
+from scanlink.io.chunks import Chunk, collect, is_backed, iter_chunks
 from scanlink.io.disk import DiskCounts, select
 from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer
@@ -245,7 +244,7 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
             n_entries[name] = int(feature_statistics(adata.X, chunk_rows=chunk_rows, what=name).n_nonzero.sum())
         mask = keep[name]
         parts[name] = AnnData(
-            _collect_matrix(adata.X, mask, n_entries[name], chunk_rows),
+            collect(adata.X, n_entries[name], features=mask, chunk_rows=chunk_rows),
             obs=adata.obs.copy(),
             var=adata.var[mask].copy(),
             uns=dict(adata.uns),
@@ -256,36 +255,3 @@ def _collect(mdata: MuData, keep: dict[str, np.ndarray], n_entries: dict[str, in
     filtered.obs = mdata.obs.copy()
     filtered.uns.update(mdata.uns)
     return filtered
-
-
-def _collect_matrix(matrix: Any, mask: np.ndarray, n_entries: int, chunk_rows: int | None) -> sp.csr_matrix:
-    """Collect the columns kept, as CSR int32; besides the result never more than one piece is in memory."""
-    shape = (matrix.shape[0], int(mask.sum()))
-    by_column = getattr(matrix, "format", None) == "csc"
-    ends = np.zeros(shape[1 if by_column else 0] + 1, dtype=np.int64)
-    index: np.ndarray = np.empty(n_entries, dtype=np.int32 if n_entries < 2**31 else np.int64)
-    data = np.empty(n_entries, dtype=np.int32)
-    line = entry = 0
-    order = []
-    for chunk in iter_chunks(matrix, chunk_rows=chunk_rows):
-        block = _kept(chunk, mask)
-        if not by_column:
-            order.append(np.arange(shape[0])[chunk.rows])
-        n_lines = len(block.indptr) - 1
-        data[entry : entry + block.nnz] = block.data
-        index[entry : entry + block.nnz] = block.indices
-        ends[line + 1 : line + n_lines + 1] = block.indptr[1:] + np.int64(entry)
-        line, entry = line + n_lines, entry + block.nnz
-    kind: Any = sp.csc_matrix if by_column else sp.csr_matrix
-    kept = sp.csr_matrix(kind((data, index, ends.astype(index.dtype)), shape=shape))
-    rows = np.concatenate(order) if order else np.empty(0, dtype=int)
-    # Where the cells have another order than in the file.
-    return kept if (np.diff(rows) > 0).all() else kept[np.argsort(rows)]
-
-
-def _kept(chunk: Chunk, mask: np.ndarray) -> Any:
-    """Take the columns of a piece that are kept, in canonical form."""
-    block = chunk.block[:, mask[chunk.cols]]
-    block.sum_duplicates()
-    block.eliminate_zeros()
-    return block

@@ -14,16 +14,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from mudata import MuData
-from numpy.typing import NDArray
 
 from scanlink.errors import InputError, first_few
-from scanlink.io.contigs import as_named_by, say_what_is_alone
-from scanlink.pp.annotation import match_genes, say_what_is_absent, wanted_genes
+from scanlink.pp.annotation import find_loci, say_what_is_found, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
 from scanlink.pp.door import Multiome, enter
 from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
 
-__all__ = ["cis_pairs", "loci_of", "near", "pairs_of", "why_none"]
+__all__ = ["cis_pairs", "near", "pairs_of", "why_none"]
 
 log = logging.getLogger("scanlink")
 
@@ -123,9 +121,10 @@ def pairs_of(
     refuse_equal_names(atac.index, "peak", "atac")
     peaks = check_intervals(atac, what="atac.var")
     wanted = wanted_genes(rna.index, only)
-    matches, loci = loci_of(rna, genes, match=match, wanted=wanted, places=peaks, what="peak")
+    found = find_loci(rna, genes, peaks, match=match, wanted=wanted)
+    loci = found.table
     pairs = near(loci, peaks, window=window, anchor=anchor, overlap=overlap)
-    say_what_is_absent(rna, genes, matches, wanted=wanted, n_pairs=len(pairs))
+    say_what_is_found(found, rna, genes, peaks, what="peak", wanted=wanted, n_pairs=len(pairs))
     if compare:
         warn_of_build(peaks, loci, genes, rna, what="peak", said=build_said(atac))
     if pairs.empty:
@@ -152,36 +151,6 @@ def pairs_of(
 def _is_located(mdata: MuData) -> bool:
     """Tell whether peaks have columns of coordinates, and names of genes are unique."""
     return {"chrom", "start", "end"} <= set(mdata["atac"].var.columns) and mdata["rna"].var_names.is_unique
-
-
-def loci_of(
-    var: pd.DataFrame,
-    genes: pd.DataFrame,
-    *,
-    match: Literal["gene_id", "name"] | None,
-    wanted: NDArray[np.bool_],
-    places: pd.DataFrame,
-    what: str,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Find the loci of the genes of the data, if they are ``wanted``, in an annotation.
-
-    Gives the rows of :func:`scanlink.pp.annotation.match_genes`, and for each the locus: ``chrom``, ``start``, ``end``,
-    ``strand`` and ``position``, that of the gene in the data. Chromosomes are named as in ``places``, with which the
-    loci are to be paired; ``what`` says what these are. What has no partner there is logged.
-    """
-    loci = check_intervals(genes, what="the annotation")
-    matches = match_genes(var.index, genes, gene_ids=var.get("gene_id"), match=match)
-    matches = matches[wanted[matches["gene"]]]
-    several = var.index[np.flatnonzero(np.bincount(matches["gene"], minlength=len(var)) > 1)]
-    if len(several):
-        log.info(
-            "%d genes have several loci in the annotation, whose pairs are joined: %s", len(several), first_few(several)
-        )
-    loci["chrom"] = as_named_by(loci["chrom"], places["chrom"])
-    everything = loci["chrom"]
-    loci = loci.iloc[matches["locus"].to_numpy()].assign(position=matches["gene"].to_numpy())
-    say_what_is_alone(loci["chrom"], everything, places["chrom"], what=what)
-    return matches, loci.reset_index(drop=True)
 
 
 def _anchors(loci: pd.DataFrame, anchor: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

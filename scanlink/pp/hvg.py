@@ -53,7 +53,8 @@ def highly_variable_genes(
     min_disp
         Smallest standardised dispersion.
     layer, rna_key, atac_key
-        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both modalities count.
+        As in :func:`scanlink.pp.qc`. Where there are peaks or guides, only cells of both (or of all three) count, and
+        nothing else of them: guides need no targets, peaks no places.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.feature_types import TENX_TYPES, feature_types, modality_name
 from scanlink.io.guides import find_column
+from scanlink.io.peaks import looks_like_peaks
 from scanlink.pp.modalities import get_modality
 
 __all__ = ["find_modalities", "plain_prefixes", "split_modalities"]
@@ -27,9 +28,10 @@ _FEATURES = {"rna": "genes", "atac": "peaks", "guide": "guides"}
 def find_modalities(data: Any, keys: Mapping[str, str | None], optional: Sequence[str]) -> dict[str, AnnData]:
     """Find the AnnData of each modality: by its key, by our name, or by a name that others give it."""
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, AnnData) for part in data):
-        # Where either will do, guides are what has targets.
-        second = "guide" if find_column(data[1].var, "target") is not None else "atac"
-        return dict(zip(tuple(keys) if len(keys) == 2 else ("rna", second), data, strict=True))
+        first, *others = keys
+        likely = [name for name in others if name not in optional] or others
+        second = likely[0] if len(likely) == 1 else _likelier(data[1].var)
+        return {first: data[0], second: data[1]}
     modalities = data if isinstance(data, Mapping) else getattr(data, "mod", None)
     if not isinstance(modalities, Mapping):
         get_modality(data, "guide" if "atac" not in keys else "rna")
@@ -57,6 +59,12 @@ def find_modalities(data: Any, keys: Mapping[str, str | None], optional: Sequenc
             raise InputError(f"{key} is a {type(modalities[key]).__name__}, expected an AnnData")
         found[modality] = modalities[key]
     return found
+
+
+def _likelier(var: pd.DataFrame) -> str:
+    """Tell guides from peaks where either will do: they have targets, and are not called by places."""
+    has_targets = find_column(var, "target") is not None
+    return "guide" if has_targets and not looks_like_peaks(var.index) else "atac"
 
 
 def split_modalities(

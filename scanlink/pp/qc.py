@@ -51,8 +51,9 @@ def qc(
     mdata
         The dataset; may be backed, the matrices are read piece by piece.
     mito_prefix
-        How the names of mitochondrial genes begin, or their symbols in ``rna.var["symbol"]``, ``["gene_name"]`` or
-        ``["gene_symbols"]``. If no gene is mitochondrial, ``percent.mito`` is not made, with a warning.
+        How the names of mitochondrial genes begin, or their symbols in ``rna.var["symbol"]`` or another column
+        of symbols, such as ``gene_name``, ``gene_symbols``, ``feature_name``. If no gene is mitochondrial,
+        ``percent.mito`` is not made, with a warning.
     overwrite
         Replace columns that exist. By default they are checked and stay: those of a provider, who has seen all genes,
         are better than those of a subset. ``percent.mito`` is taken of the ``nUMI`` that is there.

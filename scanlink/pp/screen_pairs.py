@@ -15,10 +15,11 @@ from scanlink.errors import InputError, first_few
 from scanlink.io.genomes import FAR
 from scanlink.io.guides import NON_TARGETING
 from scanlink.io.unknown_names import why_unknown
-from scanlink.pp.annotation import say_what_is_absent, strip_version, wanted_genes
+from scanlink.pp.annotation import find_loci, say_what_is_found, strip_version, wanted_genes
 from scanlink.pp.build import build_said, warn_of_build
+from scanlink.pp.column_names import symbol_columns
 from scanlink.pp.door import SCREEN_KEYS, Screen, are_described, enter
-from scanlink.pp.genome import loci_of, near, why_none
+from scanlink.pp.genome import near, why_none
 from scanlink.pp.intervals import check_intervals, check_options, refuse_equal_names
 from scanlink.pp.modalities import target_names
 
@@ -111,18 +112,19 @@ def screen_pairs(
     at = np.flatnonzero(placed)
     places = check_intervals(targets[placed], what="guide.var")
     wanted = wanted_genes(rna.var_names, only)
-    matches, loci = loci_of(rna.var, genes, match=match, wanted=wanted, places=places, what="target")
+    found = find_loci(rna.var, genes, places, match=match, wanted=wanted)
+    loci = found.table
     pairs = near(loci, places, window=window, anchor=anchor, overlap=overlap).assign(kind="discovery")
     # At a single base, the window is the TSS itself.
     covering = near(loci, places, window=0, anchor="tss", overlap="any")
-    alike = _called_alike(rna.var, genes, matches, targets.index)
+    alike = _called_alike(rna.var, genes, found.matches, targets.index)
     named = np.isin(at, alike["target"])
     by_name = near(loci, places[named], window=_ANYWHERE, anchor="tss", overlap="any")
     for table, positions in ((pairs, at), (covering, at), (by_name, at[named])):
         table["target"] = positions[table["peak"].to_numpy(dtype=np.int64)]
     alike = alike.merge(by_name[["gene", "target", "distance"]], on=["gene", "target"], how="left")
     control = pd.concat([alike, covering[["gene", "target", "distance"]]]).drop_duplicates(["gene", "target"])
-    say_what_is_absent(rna.var, genes, matches, wanted=wanted, n_pairs=len(pairs))
+    say_what_is_found(found, rna.var, genes, places, what="target", wanted=wanted, n_pairs=len(pairs))
     warn_of_build(places, loci, genes, rna.var, what="target", said=build_said(guide.var, rna.var))
     known = [genes[name].dropna() for name in ("gene", "gene_id") if name in genes]
     _report(alike, pairs, targets, window, names=[*rna.var_names, *pd.concat(known)])
@@ -179,7 +181,7 @@ def _called_alike(var: pd.DataFrame, genes: pd.DataFrame, matches: pd.DataFrame,
     """Find genes and the targets that bear their name, symbol or identifier, as positions."""
     of_data, of_locus = np.arange(len(var)), matches["gene"].to_numpy()
     names: list[tuple[np.ndarray, pd.Series | pd.Index]] = [(of_data, var.index)]
-    names += [(of_data, var[name]) for name in ("symbol", "gene_id", "gene_name") if name in var]
+    names += [(of_data, var[name]) for name in ("gene_id", *symbol_columns(var)) if name in var]
     names += [(of_locus, genes[name].iloc[matches["locus"]]) for name in ("gene", "gene_id") if name in genes]
     every = pd.concat(
         pd.DataFrame({"gene": gene, "name": strip_version(texts).to_numpy(dtype=object)}) for gene, texts in names

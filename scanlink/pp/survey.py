@@ -11,6 +11,7 @@ import pandas as pd
 from mudata import MuData
 
 from scanlink.io.chunks import canonical, iter_modalities
+from scanlink.pp.column_names import symbol_columns
 from scanlink.pp.modalities import get_modality
 from scanlink.store.make import counts_checks
 
@@ -47,8 +48,8 @@ class Survey:
     mdata
         The dataset, in memory or on disk.
     mito_prefix
-        How the names of mitochondrial genes begin; where genes go by identifiers, those in ``rna.var["symbol"]``,
-        ``["gene_name"]`` or ``["gene_symbols"]``.
+        How the names of mitochondrial genes begin; where genes go by identifiers, those in ``rna.var["symbol"]`` or
+        another column of symbols, such as ``gene_name``, ``gene_symbols``, ``feature_name``.
     modalities
         Which are read.
 
@@ -118,9 +119,8 @@ class Survey:
 
 def mitochondrial(var: pd.DataFrame, prefix: tuple[str, ...]) -> np.ndarray:
     """Tell which features are mitochondrial by their names or symbols. Shape ``(n_features,)``."""
-    columns = [name for name in ("symbol", "gene_name", "gene_symbols") if name in var]
     is_mitochondrial = np.zeros(len(var), dtype=bool)
-    for texts in (var.index, *(var[name] for name in columns)):
+    for texts in (var.index, *(var[name] for name in symbol_columns(var))):
         is_mitochondrial |= np.fromiter((str(text).startswith(prefix) for text in texts), dtype=bool, count=len(var))
     return is_mitochondrial
 

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 import scanlink as sl
 from scanlink.errors import InputError
-from scanlink.io.chunks import iter_chunks, iter_modalities
+from scanlink.io.chunks import collect, iter_chunks, iter_modalities
 from scanlink.io.disk import DiskCounts, select
 from scanlink.io.hdf5 import Source
 from scanlink.io.opening import quiet
@@ -116,6 +116,31 @@ def test_filter_features__leaves_counts_on_disk_if_told(file, tmp_path):
         pd.testing.assert_frame_equal(lean[name].var, whole[name].var)
     collected = sl.pp.filter_features(sl.io.read(file, backed=True), min_fraction=0.5)
     assert (collected["rna"].X != whole["rna"].X).nnz == 0
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 1, 5])
+def test_collect__is_the_same_on_disk(file, some_cells, chunk_rows):
+    ours, whole = (sl.io.read(file, cells=some_cells, backed=backed) for backed in (True, False))
+    for name in ("rna", "atac"):
+        counts = whole[name].X.toarray()
+        for features in (None, np.arange(counts.shape[1]) % 2 == 0):
+            expected = counts if features is None else counts[:, features]
+            for data in (ours, whole):
+                made = collect(data[name].X, np.count_nonzero(expected), features=features, chunk_rows=chunk_rows)
+                np.testing.assert_array_equal(made.toarray(), expected)
+                assert made.format == "csr"
+                assert made.dtype == np.int32
+                assert made.has_canonical_format
+    for data in (ours, whole):
+        sl.pp.components(data, n=1, modalities=("rna", "atac"))
+    pd.testing.assert_frame_equal(ours.obs, whole.obs)
+
+
+def test_collect__joins_duplicates_and_leaves_zeros_out():
+    counts = sp.csr_matrix(([1, 2, 0, 4], [1, 1, 0, 0], [0, 2, 3, 4]), shape=(3, 2))
+    for matrix in (counts, counts.tocsc(copy=True)):
+        assert collect(matrix, 2).toarray().tolist() == [[0, 3], [0, 0], [4, 0]]
+        assert collect(matrix, 2).nnz == 2
 
 
 def test_qc__is_the_same_on_disk(file, some_cells):

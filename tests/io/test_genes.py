@@ -110,6 +110,8 @@ def test_read_genes__other_features_on_request(tmp_path: Path) -> None:
         ("chr1\t5\t9\t7157\t0\t-", ["chr1", 5, 9, "-", "7157"]),
         ("\ufeffchr1\t5\t9\tA", ["chr1", 5, 9, ".", "A"]),
         ("#bed of mine\ntrack name=x\nchr1\t5\t9\tNA", ["chr1", 5, 9, ".", "NA"]),
+        ("browser position chr1\n \n#\nchr1\t5\t9\tA", ["chr1", 5, 9, ".", "A"]),
+        ("track-7\t5\t9\tA", ["track-7", 5, 9, ".", "A"]),
     ],
 )
 def test_read_genes__bed_of_any_width(tmp_path: Path, fields: str, expected: list) -> None:

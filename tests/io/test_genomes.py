@@ -30,6 +30,8 @@ GTF = 'chr1\tx\tgene\t11869\t14409\t.\t+\t.\tgene_id "ENSG00000290825.1"; gene_n
         ("#gtf-version 2.2\n#!genome-build T2T-CHM13v2.0\n", "hs1"),
         ("#!genome-build GRCh38 and GRCm39\n", None),
         ("#!genome-build mRatBN7.2\n", None),
+        ("track name=genes\n\n#!genome-build GRCh37.p13\n", "hg19"),
+        ('track-7\tx\texon\t1\t9\t.\t+\t.\tgene_id "A";\n#!genome-build GRCh37.p13\n', None),
         ("", None),
     ],
 )

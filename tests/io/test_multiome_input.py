@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def test_read__pairs_of_any_format_agree(tmp_path: Path, distinct, rna: str, ata
     assert mdata["rna"].var_names.tolist() == distinct.genes
     assert mdata["atac"].var_names.tolist() == distinct.peaks
     np.testing.assert_array_equal(mdata["rna"].X.toarray(), distinct.rna)
+    np.testing.assert_array_equal(mdata["atac"].X.toarray(), distinct.atac)
+
+
+@pytest.mark.parametrize("name", ["atac_peaks.bed", "atac_peaks.bed.gz"])
+def test_read__peaks_of_a_bed_of_cell_ranger(tmp_path: Path, distinct, name: str) -> None:
+    paths = {modality: write_part(tmp_path, distinct, modality, "mtx") for modality in ("rna", "atac")}
+    (tmp_path / "peaks.tsv").unlink()
+    comments = "# id=pbmc\n# pipeline_name=cellranger-arc\n#\n# primary_contig=chr1\n"
+    text = comments + "".join("\t".join(re.split("[:-]", peak)) + "\n" for peak in distinct.peaks)
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    mdata = sl.io.read(**paths, atac_features=tmp_path / name)
+    assert mdata["atac"].var_names.tolist() == distinct.peaks
     np.testing.assert_array_equal(mdata["atac"].X.toarray(), distinct.atac)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from pp.tenx_file import SIMULATED, write_10x
 
 import scanlink as sl
 from scanlink.pipeline.check import check
@@ -60,3 +61,33 @@ def test_check_and_run__tell_an_annotation_of_another_build(shared, tmp_path, ca
         assert told == ("build" in caplog.text) == (build == "hg19")
         assert ("the annotation looks like hg19 (GRCh37), as its file says" in caplog.text) == told
         assert message in caplog.text
+
+
+@pytest.mark.parametrize("call", [check, run])
+def test_check_and_run__say_once_how_genes_are_found(tmp_path, caplog, call):
+    write_10x(tmp_path / "x.h5")
+    genes = SIMULATED.genes
+    # Of another database, and with chromosomes as Ensembl calls them.
+    rows = (
+        f"{g.chrom.removeprefix('chr')}\tx\tgene\t{g.start + 1}\t{g.end}\t.\t{g.strand}\t.\t"
+        f'gene_id "ENSG{k:011d}"; gene_name "{g.gene}";\n'
+        for k, g in enumerate(genes.itertuples())
+    )
+    (tmp_path / "genes.gtf").write_text("".join(rows))
+    options = RunOptions.model_validate(
+        {
+            "input": str(tmp_path / "x.h5"),
+            "genes": str(tmp_path / "genes.gtf"),
+            "scan": {"formula": "log(nUMI)", "ladder": "none"},
+            "cluster": "none",
+            "report": False,
+        }
+    )
+    with caplog.at_level(logging.INFO, "scanlink"):
+        call(options, *((tmp_path / "out",) if call is run else ()))
+    for message in (
+        "no gene_id of rna.var is in the annotation; genes are matched by name",
+        "chromosomes of the genes have other names than in the data",
+        "pair with nothing, as no peak is on their chromosomes",
+    ):
+        assert caplog.text.count(message) == 1, message

@@ -10,9 +10,16 @@ import scipy.sparse as sp
 
 import scanlink as sl
 
-__all__ = ["SIMULATED", "write_10x"]
+__all__ = ["SIMULATED", "gene_intervals", "write_10x"]
 
 SIMULATED = sl.ds.simulate(n_cells=260, n_genes=12, n_peaks=60, n_links=10, n_interactions=2, seed=4)
+
+
+def gene_intervals() -> list[str]:
+    """Where 10x says that the genes are, one of them nowhere."""
+    ids = SIMULATED.genes["gene_id"].str.replace(r"\.\d+$", "", regex=True)
+    genes = SIMULATED.genes.set_index(ids).loc[SIMULATED.mdata["rna"].var["gene_id"]]
+    return [*(f"{gene.chrom}:{gene.start}-{gene.end}" for gene in genes.iloc[:-1].itertuples()), ""]
 
 
 def write_10x(path: Path) -> Path:
@@ -32,6 +39,6 @@ def write_10x(path: Path) -> Path:
         features["name"] = np.array([*symbols, *atac.var_names], dtype="S")
         features["feature_type"] = np.array(["Gene Expression"] * rna.n_vars + ["Peaks"] * atac.n_vars, dtype="S")
         features["genome"] = np.array(["GRCh38"] * counts.shape[1], dtype="S")
-        features["interval"] = np.array(["chr1:1-2"] * rna.n_vars + list(atac.var_names), dtype="S")
+        features["interval"] = np.array([*gene_intervals(), *atac.var_names], dtype="S")
         features["_all_tag_keys"] = np.array(["genome", "interval"], dtype="S")
     return path

@@ -108,11 +108,12 @@ def test_cell_cycle__finds_genes_by_symbol_case_and_later_name():
         other["rna"].var_names = change(other["rna"].var_names)
         sl.pp.cell_cycle(other)
         np.testing.assert_array_equal(scores(other), expected)
-    other, _ = cycling(n_cells=80, n_other=300)
-    other["rna"].var["symbol"] = pd.Categorical(other["rna"].var_names)
-    other["rna"].var_names = [f"ENSG{k:011d}" for k in range(other["rna"].n_vars)]
-    sl.pp.cell_cycle(other)
-    np.testing.assert_array_equal(scores(other), expected)
+    for column in ("symbol", "gene_symbols", "feature_name", "Gene_Short_Name"):
+        other, _ = cycling(n_cells=80, n_other=300)
+        other["rna"].var[column] = pd.Categorical(other["rna"].var_names)
+        other["rna"].var_names = [f"ENSG{k:011d}" for k in range(other["rna"].n_vars)]
+        sl.pp.cell_cycle(other)
+        np.testing.assert_array_equal(scores(other), expected)
 
 
 def test_cell_cycle__takes_the_depth_that_is_known(caplog):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
 
 import scanlink as sl
+from scanlink.io.releases import pulling
 from scanlink.pp.groups import type_columns
 
 
@@ -26,6 +30,42 @@ def test_components__of_expression_are_those_of_an_exact_decomposition():
         assert abs(np.corrcoef(column, left[:, k])[0, 1]) > 0.99
         assert abs(column.mean()) < 1e-9
         assert abs(column.std() - 1) < 1e-9
+
+
+def by_types():
+    """Cells of three types, whose peaks are open five times as often as those of the others, and of uneven depth."""
+    rng = np.random.default_rng(3)
+    kind = rng.integers(3, size=240)
+    rate = np.exp(rng.normal(-2.5, 0.3, 180))
+    rates = np.where(np.arange(180) % 4 == kind[:, None], 5 * rate, rate) * np.exp(rng.normal(0, 0.5, (240, 1)))
+    cells = pd.DataFrame(index=[f"c{k}" for k in range(240)])
+    peaks = pd.DataFrame(index=[f"chr1:{1_000 * k}-{1_000 * k + 500}" for k in range(180)])
+    return AnnData(sp.csr_matrix(rng.poisson(rates).astype(np.float32)), cells, peaks)
+
+
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix, np.asarray])
+def test_components__of_accessibility_are_those_of_an_exact_decomposition_without_depth(kind):
+    atac = by_types()
+    is_open = (atac.X.toarray() > 0).astype(float)
+    atac.X = kind(atac.X.toarray())
+    depth = is_open.sum(axis=1)
+    weighed = np.log1p(1e4 * (is_open / depth[:, None]) * (len(depth) / is_open.sum(axis=0)))
+    left, values, _ = np.linalg.svd(weighed, full_matrices=False)
+    scores = left * values
+    along = np.array([abs(np.corrcoef(score, np.log(depth))[0, 1]) for score in scores.T])
+    kept = np.flatnonzero(along <= 0.75)[:2]
+    # The first is depth, and those that follow are types.
+    assert along[0] > 0.9
+    assert kept.tolist() == [1, 2]
+    with pulling(False):
+        mdata = MuData({"atac": atac})
+    share = sl.pp.components(mdata, n=2)["atac"]
+    total = ((weighed - weighed.mean(axis=0)) ** 2).sum()
+    np.testing.assert_allclose(share, scores[:, kept].var(axis=0) * len(depth) / total, rtol=1e-6)
+    expected = scores[:, kept] - scores[:, kept].mean(axis=0)
+    expected /= expected.std(axis=0)
+    expected *= np.sign(expected[np.abs(expected).argmax(axis=0), [0, 1]])
+    np.testing.assert_allclose(mdata.obs[["atac_1", "atac_2"]], expected, atol=1e-4)
 
 
 def test_components__same_seed_same_numbers_and_counts_stay():

@@ -104,7 +104,7 @@ def test_qc__takes_another_prefix():
 
 
 @pytest.mark.parametrize("prefix", ["MT-", "mt-", "Mt-", "mt:", "MT.", "GRCh38_MT-", "mm10___mt-", "GRCh38-MT-"])
-@pytest.mark.parametrize("column", [None, "symbol", "gene_symbols"])
+@pytest.mark.parametrize("column", [None, "symbol", "gene_symbols", "feature_name"])
 def test_qc__knows_the_usual_prefixes_in_names_and_symbols(prefix, column):
     names = ["MTOR", f"{prefix}Co1"]
     mdata = make_mudata(sp.csr_matrix([[1, 3]]), sp.csr_matrix([[1]]), genes=names if column is None else ["E1", "E2"])

@@ -66,9 +66,10 @@ def test_screen_pairs__finds_positive_controls_by_name_or_identifier(name, genes
     assert rows(pairs[pairs["kind"] == "positive_control"])[0][2] == 9
 
 
-def test_screen_pairs__finds_positive_controls_by_symbol():
+@pytest.mark.parametrize("column", ["symbol", "gene_symbols", "feature_name", "gene_short_name"])
+def test_screen_pairs__finds_positive_controls_by_symbol(column):
     mdata = screen(GUIDES.assign(target=GUIDES["target"].replace("enh2", "HES4_old")))
-    mdata["rna"].var["symbol"] = ["NOC2L", "HES4_old", "TBCE"]
+    mdata["rna"].var[column] = pd.Categorical(["NOC2L", "HES4_old", "TBCE"])
     pairs = sl.pp.screen_pairs(mdata, GENES).set_index(["gene", "target"])
     assert pairs.loc[("HES4", "HES4_old")].tolist() == [94_999 - 90_050, "positive_control"]
     assert pairs.loc[("NOC2L", "HES4_old"), "kind"] == "discovery"
