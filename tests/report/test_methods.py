@@ -14,11 +14,14 @@ from scanlink.report.references import REFERENCES
 
 
 def cited_by(folder, **sections):
-    """Publications that a run cites, with other options."""
+    """Publications that a run cites, with other options; with a ladder its tables have replicates."""
     analyses = experiment_in(folder).analyses
     run = read_run(folder, analyses)
     for name, options in sections.items():
         run.options[name] = run.options[name] | options
+        if options.get("ladder", "none") != "none":
+            table = next(analysis.table.name for analysis in analyses if analysis.name == name)
+            run.tables[table] = run.tables[table].assign(n_boot=100)
     return [reference for _, references in methods_of(run, results_of(run, analyses)) for reference in references]
 
 
@@ -44,6 +47,15 @@ def test_methods__are_those_that_the_run_used(folder, section, options, there, a
     cited = cited_by(folder, **{"epistasis": quiet, section: (quiet if section == "epistasis" else {}) | options})
     assert all(REFERENCES[name] in cited for name in there)
     assert not any(REFERENCES[name] in cited for name in absent)
+
+
+def test_methods__of_a_bootstrap_that_was_not_drawn_are_none(folder):
+    run = read_run(folder, experiment_in(folder).analyses)
+    assert not run.tables["links"]["n_boot"].any()
+    run.options["scan"] |= {"p_value": "robust", "ladder": "capstone"}
+    texts = [name for name, _ in methods_of(run, results_of(run, experiment_in(folder).analyses))]
+    print(texts)
+    assert not any("ootstrap" in name for name in texts)
 
 
 def test_methods__name_nothing_of_enhancer_pairs_where_there_are_none(folder):
