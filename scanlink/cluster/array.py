@@ -6,18 +6,20 @@ import logging
 import shlex
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scanlink.cluster.addresses import own_address, with_own_address
 from scanlink.cluster.defaults import exports
-from scanlink.cluster.jobqueue import cluster_class, job_script
+from scanlink.cluster.jobqueue import cluster_class, job_script, private, scheduler_options
+from scanlink.cluster.pages import LOOPBACK, PREFIX, announce, gated_scheduler, private_pages
 from scanlink.cluster.profile import Profile
 from scanlink.cluster.queues import how_it_ended, is_passing, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
+from scanlink.cluster.security import Credentials, credentials, write_private
 from scanlink.errors import RunError
 
 if TYPE_CHECKING:
@@ -35,55 +37,60 @@ _IDLE = "1h"
 
 
 @contextmanager
-def array_client(profile: Profile) -> Iterator[Client]:
+def array_client(profile: Profile, parent: Path) -> Iterator[Client]:
     """Submit scheduler and workers, and connect; both are cancelled at the end.
+
+    How they find and know each other is in a private folder below ``parent``, which is removed.
 
     Raises RunError if Slurm refuses a job, or the scheduler does not start in time: says what its job waits for or died
     of.
     """
     from distributed import Client
+    from distributed.utils import json_load_robust
 
     array = profile.array
     assert array is not None
-    folder = array.folder or Path(profile.options["log_directory"])
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder.resolve() / f"scheduler-{uuid.uuid4().hex[:8]}.json"
     with ExitStack() as stack:
-        stack.callback(file.unlink, missing_ok=True)
+        trust = stack.enter_context(credentials(profile.protocol, parent))
+        prefix = stack.enter_context(private_pages())
         if array.scheduler is None:
-            stack.enter_context(_scheduler_here(profile, file))
+            stack.enter_context(_scheduler_here(profile, trust, prefix))
             scheduler = None
         else:
-            scheduler = _submit(stack, scheduler_script(profile, file))
+            scheduler = _submit(stack, scheduler_script(profile, trust, prefix))
             log.info("submitted to slurm: %s, the Dask scheduler", scheduler)
-            _wait(file, scheduler, array.wait)
-        workers = _submit(stack, worker_script(profile, file))
+            _wait(trust.scheduler_file, scheduler, array.wait)
+        address = json_load_robust(trust.scheduler_file, timeout=60)["address"]
+        workers = _submit(stack, worker_script(profile, trust, address))
         log.info("submitted to slurm: %s, an array of %d, %d at once", workers, array.size, profile.jobs.maximum)
         try:
-            client: Any = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
+            client: Any = stack.enter_context(Client(address, security=trust.security, timeout=60))
         except OSError as error:
             raise RunError(
                 f"the Dask scheduler of job {scheduler} cannot be reached from this host: {error}"
             ) from error
         client.scanlink_problem = _Watch(client, scheduler, workers)
-        if client.dashboard_link:
-            log.info("dashboard: %s", client.dashboard_link)
+        announce(client)
         yield client
 
 
-def worker_script(profile: Profile, file: Path) -> str:
-    """Write the job script of the array; ``file`` is the scheduler file."""
-    options, array = dict(profile.options), profile.array
+def worker_script(profile: Profile, trust: Credentials, address: str) -> str:
+    """Write the job script of the array, whose scheduler is at ``address``."""
+    options, array = private("slurm", profile.options, trust, near=address), profile.array
     assert array is not None
     elements = f"--array=0-{array.size - 1}%{profile.jobs.maximum}"
     options["job_extra_directives"] = [*options["job_extra_directives"], elements]
     # Slurm's variables are filled in by the job's shell. Without a letter Dask would read 27_0 as the number 270.
     name = '"element-${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
-    return job_script("slurm", options, scheduler=f"--scheduler-file {shlex.quote(str(file))}", name=name)
+    file = shlex.quote(str(trust.scheduler_file))
+    return job_script("slurm", options, scheduler=f"--scheduler-file {file}", name=name)
 
 
-def scheduler_script(profile: Profile, file: Path) -> str:
-    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``."""
+def scheduler_script(profile: Profile, trust: Credentials, prefix: str) -> str:
+    """Write the job script of the Dask scheduler, with the settings of the profile's section ``distributed``.
+
+    ``prefix`` is that of its pages.
+    """
     options, array = profile.options, profile.array
     assert array is not None
     header = {key: options[key] for key in ("queue", "account", "log_directory", "shebang") if options.get(key)}
@@ -97,10 +104,17 @@ def scheduler_script(profile: Profile, file: Path) -> str:
     prologue = keywords["job_script_prologue"]
     job = cluster_class("slurm").job_cls("", name="scheduler", processes=1, **keywords)
     python = keywords.get("python", options["python"])
-    words = [python, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", shlex.quote(str(file)), "--port", "0"]
-    words += ["--dashboard-address", "127.0.0.1:0"]
+    file = shlex.quote(str(trust.scheduler_file))
+    words = [python, "-m", "scanlink.cluster.scheduler_job", "--scheduler-file", file, "--port", "0"]
+    words += ["--dashboard-address", LOOPBACK]
+    # What it writes, such as the scheduler file, is nobody else's.
+    prologue = [*prologue, "umask 077", f"export {PREFIX}={prefix}"]
     if options.get("interface"):
         words += ["--interface", str(options["interface"])]
+    else:
+        line, where = with_own_address(python, f"tcp://{own_address()}:1")
+        prologue, words = [*prologue, line], [*words, *where]
+    words += [] if trust.files is None else trust.files.arguments()
     settings = {"distributed.scheduler.idle-timeout": _IDLE, **profile.config}
     lines = [str(job.job_header), *prologue, *exports(settings), " ".join(["exec", *words])]
     return "\n".join([str(job.shebang), "", *lines, ""])
@@ -128,14 +142,22 @@ def _submit(stack: ExitStack, script: str) -> str:
     raise RunError(f"slurm refuses a job: {err.strip() or out.strip()}. Change the profile")
 
 
-def _scheduler_here(profile: Profile, file: Path) -> AbstractContextManager[Any]:
-    from distributed import Scheduler, SpecCluster
+def _scheduler_here(profile: Profile, trust: Credentials, prefix: str) -> AbstractContextManager[Any]:
+    from distributed import SpecCluster
 
-    options = {"scheduler_file": str(file), "dashboard": True, **profile.options.get("scheduler_options", {})}
-    if "host" not in options:
-        options.setdefault("interface", profile.options.get("interface"))
-    spec = {"cls": Scheduler, "options": options}
-    return SpecCluster(workers={}, scheduler=spec, silence_logs="critical", name="scanlink")
+    # Dask would write it as the umask says.
+    write_private(trust.scheduler_file, "")
+    options = {
+        "scheduler_file": str(trust.scheduler_file),
+        "dashboard": True,
+        "security": trust.security,
+        "protocol": profile.protocol,
+        **scheduler_options("slurm", profile.options),
+    }
+    spec = {"cls": gated_scheduler(prefix), "options": options}
+    return SpecCluster(
+        workers={}, scheduler=spec, security=trust.security, silence_logs="critical", name="scanlink"
+    )
 
 
 def _wait(file: Path, job: str, seconds: float) -> None:
@@ -152,7 +174,7 @@ def _wait(file: Path, job: str, seconds: float) -> None:
             if waited >= seconds:
                 raise RunError(
                     f"the Dask scheduler has not started after {waited:.0f} s: its job is {job}, and {now}. Give "
-                    f"scanlink.array.wait more seconds, or its job a shorter wall time; {file.parent} has to be a "
+                    f"scanlink.array.wait more seconds, or its job a shorter wall time; {file.parent.parent} has to be a "
                     "folder that this host and the nodes see"
                 )
             if waited > 30 and not hinted:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.defaults import ONE_THREAD
+from scanlink.cluster.pages import LOOPBACK, NO_PAGES, announce, gated_scheduler, private_pages
 from scanlink.cluster.profile import Profile, load_profile
 from scanlink.cluster.schedulers import SCHEDULERS
+from scanlink.cluster.security import credentials, from_files, temporary
 from scanlink.errors import OptionError, RunError
 
 if TYPE_CHECKING:
@@ -70,10 +72,14 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     import dask
     import distributed  # noqa: F401  (or the end of the block would take its defaults with it)
 
+    from scanlink.run.local import warn_of_plain_text
+
     open_client = {"local": _open_local, "running": _join_running}.get(complete.kind, _open_queue)
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set({**_SCHEDULER, **complete.config}))
-        yield stack.enter_context(open_client(complete))
+        stack.enter_context(dask.config.set({**_SCHEDULER, **NO_PAGES, **complete.config}))
+        opened = stack.enter_context(open_client(complete))
+        warn_of_plain_text(opened)
+        yield opened
 
 
 def check(profile: str | Path, **overrides: Any) -> None:
@@ -116,23 +122,39 @@ def _check_commands(profile: Profile) -> None:
         )
 
 
+def folder_of_jobs(profile: Profile) -> Path:
+    """Find the folder, which the nodes see too, of what a cluster of jobs needs to find its parts."""
+    named = None if profile.array is None else profile.array.folder
+    named = named or profile.options.get("shared_temp_directory") or profile.options["log_directory"]
+    return Path(os.path.expandvars(str(named))).expanduser()
+
+
 @contextmanager
 def _open_queue(profile: Profile) -> Iterator[Client]:
     _check_commands(profile)
     if profile.array is not None:
         from scanlink.cluster.array import array_client
 
-        with array_client(profile) as client_of_array:
+        with array_client(profile, folder_of_jobs(profile)) as client_of_array:
             yield client_of_array
         return
     from distributed import Client
 
-    from scanlink.cluster.jobqueue import JobAdaptive, cluster_class
+    from scanlink.cluster.jobqueue import JobAdaptive, cluster_class, private, scheduler_options
     from scanlink.cluster.keeper import Keeper
 
     with ExitStack() as stack:
+        trust = stack.enter_context(credentials(profile.protocol, folder_of_jobs(profile)))
+        prefix = stack.enter_context(private_pages())
+        options = {
+            **private(profile.kind, profile.options, trust),
+            "scheduler_options": scheduler_options(profile.kind, profile.options),
+            "scheduler_cls": gated_scheduler(prefix),
+            "security": trust.security,
+            "protocol": profile.protocol,
+        }
         try:
-            cluster = stack.enter_context(cluster_class(profile.kind)(silence_logs="critical", **profile.options))
+            cluster = stack.enter_context(cluster_class(profile.kind)(silence_logs="critical", **options))
         except (ValueError, RuntimeError) as error:
             # Such as a network interface that this host has not.
             raise OptionError(f"profile {profile.name}: {error}") from error
@@ -142,18 +164,17 @@ def _open_queue(profile: Profile) -> Iterator[Client]:
             cluster._adaptive = JobAdaptive(cluster, keeper, minimum=profile.jobs.minimum, maximum=profile.jobs.maximum)
         client_of_jobs: Any = stack.enter_context(Client(cluster))
         client_of_jobs.scanlink_problem = lambda: keeper.problem
-        if cluster.dashboard_link:
-            log.info("dashboard: %s", cluster.dashboard_link)
+        announce(client_of_jobs)
         yield client_of_jobs
 
 
 @contextmanager
 def _open_local(profile: Profile) -> Iterator[Client]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Worker
     from distributed.deploy.cluster import Cluster
 
-    from scanlink.run.local import available_cores
+    from scanlink.run.local import available_cores, unpaged
 
     class LastingCluster(LocalCluster):
         def _update_worker_status(self, op: str, msg: Any) -> None:
@@ -161,23 +182,34 @@ def _open_local(profile: Profile) -> Iterator[Client]:
             # no other: with the last of them a run would wait for ever.
             Cluster._update_worker_status(self, op, msg)
 
+        async def _start(self) -> None:
+            self.scheduler_spec = {**self.scheduler_spec, "cls": gated_scheduler(prefix)}
+            await super()._start()
+
     settings = {
         "n_workers": available_cores(),
         "threads_per_worker": 1,
         "processes": True,
-        "dashboard_address": "127.0.0.1:0",
-        "host": "127.0.0.1",
+        "dashboard_address": LOOPBACK,
         "silence_logs": logging.CRITICAL,
+        "security": temporary() if profile.protocol == "tls" else None,
+        "protocol": profile.protocol,
         **profile.options,
     }
+    if profile.protocol == "inproc":
+        settings = {"worker_class": unpaged(Worker), **settings, "host": None}
+    elif not settings.get("interface"):
+        settings = {"host": "127.0.0.1", **settings}
     environment = {"distributed.nanny.pre-spawn-environ": ONE_THREAD}
     # Starting workers leaves something there. With another number of threads, numba would refuse to compile in a
     # process that has used its threads.
     names = (*ONE_THREAD, "PYTHONHASHSEED")
-    with environment_kept(*names), dask.config.set(environment), ExitStack() as stack:
+    with environment_kept(*names), dask.config.set(environment), private_pages() as prefix, ExitStack() as stack:
         with environment_kept(*names):
             cluster = stack.enter_context(LastingCluster(**settings))
-        yield stack.enter_context(Client(cluster))
+        opened = stack.enter_context(Client(cluster))
+        announce(opened)
+        yield opened
 
 
 @contextmanager
@@ -199,11 +231,14 @@ def _join_running(profile: Profile) -> Iterator[Client]:
     from distributed import Client
 
     address = str(profile.address)
+    place = {"address": address} if "://" in address else {"scheduler_file": address}
+    security = None if profile.security is None else from_files(profile.security)
     try:
-        guest = Client(address, timeout=30) if "://" in address else Client(scheduler_file=address, timeout=30)
-    except (OSError, ValueError) as error:
+        guest = Client(**place, security=security, timeout=30)
+    except (OSError, ValueError, TypeError) as error:
         raise RunError(
-            f"no Dask scheduler answers at {address}: {error}. Check the address, and that this host may reach it"
+            f"no Dask scheduler answers at {address}: {error}. Check the address, that this host may reach it, and, where "
+            "it talks TLS, that the address begins with tls:// and the profile's security names its files"
         ) from error
     with guest:
         yield guest

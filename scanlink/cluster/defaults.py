@@ -8,6 +8,8 @@ import shlex
 import sys
 from typing import Any
 
+from scanlink.cluster.addresses import refuse_everywhere
+from scanlink.cluster.pages import LOOPBACK
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import format_walltime, lifetime_for, lifetime_of, seconds_of, walltime_for
 from scanlink.errors import OptionError
@@ -55,7 +57,8 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     done.setdefault("log_directory", LOG_FOLDER)
     done.setdefault("death_timeout", DEATH_TIMEOUT)
     # Without this the dashboard would be open to everyone who can reach the host.
-    done["scheduler_options"] = {"dashboard_address": "127.0.0.1:0", **done.get("scheduler_options", {})}
+    done["scheduler_options"] = {"dashboard_address": LOOPBACK, **done.get("scheduler_options", {})}
+    refuse_everywhere(done["scheduler_options"], where=f"{where}.scheduler-options")
     return done
 
 

@@ -13,19 +13,34 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import dask
 from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
 from distributed.deploy.cluster import Cluster
 
+from scanlink.cluster.addresses import has_address, own_address, with_own_address
+from scanlink.cluster.defaults import exports
+from scanlink.cluster.pages import LOOPBACK, NO_PAGES
 from scanlink.cluster.schedulers import SCHEDULERS
 
 if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
+    from scanlink.cluster.security import Credentials
 
-__all__ = ["JobAdaptive", "cluster_class", "import_jobqueue", "job_of", "job_script"]
+__all__ = [
+    "JobAdaptive",
+    "cluster_class",
+    "import_jobqueue",
+    "job_of",
+    "job_script",
+    "private",
+    "scheduler_options",
+]
 
 # Options that are for the cluster, and not for its jobs.
 _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
+# Dask's own program for workers; of others not all options are known.
+_WORKER = "distributed.cli.dask_worker"
 
 
 def import_jobqueue() -> Any:
@@ -66,6 +81,39 @@ def cluster_class(kind: str) -> type[Any]:
     return type(base.__name__, (_KeptCluster, base), {"job_cls": job, "cancels_many": scheduler.cancels_many})
 
 
+def private(kind: str, options: dict[str, Any], trust: Credentials, *, near: str | None = None) -> dict[str, Any]:
+    """Have workers show credentials, listen on one network, and keep their pages to themselves.
+
+    ``near`` is the address of the scheduler where their command does not have it.
+    """
+    words = [str(word) for word in options["worker_extra_args"]]
+    if not any(word.startswith("--dashboard-address") for word in words):
+        words += ["--dashboard-address", LOOPBACK]
+        words += ["--no-dashboard"] if options.get("worker_command", _WORKER) == _WORKER else []
+    words += [] if trust.files is None else trust.files.arguments()
+    done = {**options, "worker_extra_args": words}
+    done["job_script_prologue"] = [*exports(NO_PAGES), *options["job_script_prologue"]]
+    if not _interface(kind, options) and not has_address(words):
+        done["near"] = near or True
+    return done
+
+
+def scheduler_options(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Have a scheduler of this process listen on the profile's network; without one, on that which leads out."""
+    done = dict(options["scheduler_options"])
+    if not done.get("host") and not done.get("interface"):
+        interface = _interface(kind, options)
+        done |= {"interface": interface} if interface else {"host": own_address()}
+    return done
+
+
+def _interface(kind: str, options: dict[str, Any]) -> str | None:
+    """Find the network interface that a profile, or Dask's own configuration, names."""
+    usual = dask.config.get(f"jobqueue.{SCHEDULERS[kind].section}.interface", None)
+    interface: str | None = options.get("interface") or usual
+    return interface
+
+
 def job_script(kind: str, options: dict[str, Any], *, scheduler: str, name: str) -> str:
     """Write the script of a job that starts workers, by the complete options of a profile.
 
@@ -88,10 +136,22 @@ def job_of(worker: Any, cluster: Any) -> str | None:
 
 
 class _KeptJob:
-    """A job whose submission may fail without an end of the cluster."""
+    """A job whose submission may fail without an end of the cluster.
+
+    With ``near``, its workers listen where their host reaches the scheduler, or the address that is given.
+    """
 
     refused: str | None = None  # What the queue said when it did not take the job.
     submitted: float = 0.0  # When it was handed in, by ``time.monotonic``.
+
+    def __init__(
+        self, scheduler: str | None = None, name: str | None = None, *, near: bool | str = False, **options: Any
+    ) -> None:
+        if near:
+            line, words = with_own_address(options["python"], str(scheduler if near is True else near))
+            options["job_script_prologue"] = [*options["job_script_prologue"], line]
+            options["worker_extra_args"] = [*options["worker_extra_args"], *words]
+        super().__init__(scheduler=scheduler, name=name, **options)
 
     async def start(self) -> None:
         try:
@@ -113,6 +173,9 @@ class _KeptCluster:
 
     keeper: Keeper | None = None
     cancels_many = False
+
+    def _get_worker_security(self, security: Any) -> None:
+        """Leave credentials out of the jobs' options: their arguments have the paths, as a shell takes them."""
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         # SpecCluster would close the job of a lost worker, but only where a job has one process, and would then

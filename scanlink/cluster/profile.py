@@ -16,7 +16,9 @@ from scanlink.cluster.profile_files import (
     read_profile,
     refuse_unknown,
 )
+from scanlink.cluster.addresses import refuse_everywhere
 from scanlink.cluster.schedulers import SCHEDULERS
+from scanlink.cluster.security import Files, files_of, protocol_of
 from scanlink.cluster.walltime import seconds_of
 from scanlink.errors import OptionError
 
@@ -25,7 +27,7 @@ __all__ = ["ArrayOptions", "Jobs", "Profile", "load_profile"]
 # Each says where workers come from; a profile has one of them.
 _SECTIONS = ("jobqueue", "local", "scheduler-address", "scheduler-file")
 # And these beside it.
-_OTHERS = ("distributed", "scanlink", "temporary-directory")
+_OTHERS = ("distributed", "scanlink", "security", "temporary-directory")
 # A task that loses its worker as often is given up: jobs that come and go are no fault of the task.
 _QUEUE_CONFIG = {"distributed.scheduler.allowed-failures": 20, "distributed.comm.timeouts.connect": "60s"}
 
@@ -90,6 +92,11 @@ class Profile:
         Options of the second way; None for the first.
     address
         Address of the scheduler, or the path of its file; None where it is started.
+    protocol
+        How the processes of a cluster that is started talk: ``tls``, ``tcp`` (plain, where that was asked for), or
+        ``inproc`` (threads of this process).
+    security
+        Credentials for a scheduler that is running already; None takes those of Dask's own configuration, if any.
     """
 
     name: str
@@ -100,6 +107,8 @@ class Profile:
     jobs: Jobs = field(default_factory=Jobs)
     array: ArrayOptions | None = None
     address: str | None = None
+    protocol: str = "tls"
+    security: Files | None = None
 
 
 def load_profile(profile: str | Path, **overrides: Any) -> Profile:
@@ -139,7 +148,7 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
         return _running(name, None, name, {}, overrides)
     path = find_profile(profile)
     if path is None:
-        return Profile(name, None, "local", options=_local({}, overrides, where=f"profile {name}"))
+        return _local(name, None, {}, {}, overrides)
     content = read_profile(path)
     where = f"profile {path}"
     section = _section(content, where)
@@ -150,11 +159,16 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
         config["temporary-directory"] = content["temporary-directory"]
     if section in ("local", "scheduler-address", "scheduler-file") and _table(content.get("scanlink"), where):
         raise OptionError(f"{where}: scanlink (jobs, array) goes with a job queue, and there is none")
+    if section in ("local", "jobqueue") and "security" in content:
+        raise OptionError(
+            f"{where}: security goes with scheduler-address or scheduler-file: a cluster that scanlink starts has "
+            "credentials of its own"
+        )
     if section == "local":
-        local = _local(_table(content["local"], f"{where}: local"), overrides, where=f"{where}: local")
-        return Profile(name, path, "local", options=local, config=config)
+        return _local(name, path, _table(content["local"], f"{where}: local"), config, overrides)
     if section != "jobqueue":
-        return _running(name, path, _address(content[section], section, path), config, overrides)
+        security = files_of(content.get("security"), folder=path.parent, where=f"{where}: security")
+        return _running(name, path, _address(content[section], section, path), config, overrides, security)
     return _queue(name, path, content, config, overrides)
 
 
@@ -183,12 +197,20 @@ def _keywords(table: dict[str, Any]) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in table.items()}
 
 
-def _local(options: dict[str, Any], overrides: dict[str, Any], *, where: str) -> dict[str, Any]:
-    if options:
-        refuse_unknown(options, local_keys(), where=where)
+def _local(
+    name: str, path: Path | None, section: dict[str, Any], config: dict[str, Any], overrides: dict[str, Any]
+) -> Profile:
+    where = f"profile {path or name}: local"
+    if section:
+        refuse_unknown(section, local_keys(), where=where)
     if overrides:
         refuse_unknown(overrides, local_keys(), where="cluster.client")
-    return {**_keywords(options), **overrides}
+    options = {**_keywords(section), **overrides}
+    refuse_everywhere(options, where=where)
+    # Threads of one process have no need of a network.
+    usual = "tls" if options.get("processes", True) else "inproc"
+    protocol = protocol_of(options.pop("protocol", None) or usual, where=where, allowed=("tls", "tcp", "inproc"))
+    return Profile(name, path, "local", options=options, config=config, protocol=protocol)
 
 
 def _address(value: Any, section: str, path: Path) -> str:
@@ -199,13 +221,25 @@ def _address(value: Any, section: str, path: Path) -> str:
     return value if section == "scheduler-address" else str(path.parent / Path(value).expanduser())
 
 
-def _running(name: str, path: Path | None, address: str, config: dict[str, Any], overrides: dict[str, Any]) -> Profile:
-    if overrides:
-        raise OptionError(f"{', '.join(overrides)} cannot be set: the cluster at {address} is running already")
+def _running(
+    name: str,
+    path: Path | None,
+    address: str,
+    config: dict[str, Any],
+    overrides: dict[str, Any],
+    security: Files | None = None,
+) -> Profile:
+    others = [key for key in overrides if key != "security"]
+    if others:
+        raise OptionError(f"{', '.join(others)} cannot be set: the cluster at {address} is running already")
+    if "security" in overrides:
+        security = files_of(overrides["security"], folder=Path(), where="cluster.client: security")
+    if security is not None and "://" in address and not address.startswith("tls://"):
+        raise OptionError(f"{address} has no security: write tls:// in place of {address.split('://')[0]}://, or leave it out")
     if "://" not in address and not Path(address).is_file():
         # Dask would wait for it without end.
         raise OptionError(f"scheduler file {address} does not exist: start the scheduler first, or correct the path")
-    return Profile(name, path, "running", config=config, address=address)
+    return Profile(name, path, "running", config=config, address=address, security=security)
 
 
 def _queue(
@@ -218,7 +252,7 @@ def _queue(
         raise OptionError(f"{where}: jobqueue: expected one queue; found {', '.join(queues) or 'none'}")
     ((kind, section),) = queues.items()
     here = f"{where}: jobqueue.{kind}"
-    keys = queue_keys(kind)
+    keys = queue_keys(kind) | {"protocol"}
     refuse_unknown(_table(section, here), keys, where=here)
     numbers = {key: overrides[key] for key in ("jobs", "n_workers") if overrides.get(key) is not None}
     keywords = {key: value for key, value in overrides.items() if key not in ("jobs", "n_workers")}
@@ -227,7 +261,9 @@ def _queue(
     options = _keywords(_table(section, here))
     if "name" in options:
         options["job_name"] = options.pop("name")
-    options = complete(kind, {**options, **keywords}, where=here)
+    options |= keywords
+    protocol = protocol_of(options.pop("protocol", None) or "tls", where=here)
+    options = complete(kind, options, where=here)
     # These are for the processes of the jobs, and of no use in the driver.
     for_workers = {
         key: value for key, value in config.items() if key.startswith(("distributed.worker", "distributed.nanny"))
@@ -242,7 +278,7 @@ def _queue(
     array = None
     if "array" in scanlink:
         array = _array(scanlink["array"], kind, jobs, where=f"{where}: scanlink.array")
-    return Profile(name, path, kind, options, {**_QUEUE_CONFIG, **config}, jobs, array)
+    return Profile(name, path, kind, options, {**_QUEUE_CONFIG, **config}, jobs, array, protocol=protocol)
 
 
 def _jobs(number: Any, *, where: str) -> Jobs:

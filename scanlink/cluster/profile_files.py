@@ -145,8 +145,9 @@ def local_keys() -> frozenset[str]:
     for owner in (LocalCluster, Nanny, Worker):
         parameters = inspect.signature(owner.__init__).parameters.values()
         names |= {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    # What the cluster itself sets, for each worker.
-    return frozenset(names - {"self", "scheduler_ip", "scheduler_file", "nanny", "loop", "asynchronous", "start"})
+    # What the cluster itself sets, for each worker, or scanlink for the cluster.
+    ours = {"self", "scheduler_ip", "scheduler_file", "nanny", "loop", "asynchronous", "start", "security"}
+    return frozenset(names - ours)
 
 
 def _hyphened(key: object) -> str:

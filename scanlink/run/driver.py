@@ -91,7 +91,8 @@ def run_work(
     crew: Farm | Here = Here(order, problem=problem)
     if client is not None:
         crew = Farm(client, order, retries=retries, problem=problem)
-    job, dashboard = os.environ.get("SLURM_JOB_ID"), getattr(client, "dashboard_link", None)
+    job = os.environ.get("SLURM_JOB_ID")
+    dashboard = getattr(client, "scanlink_dashboard", getattr(client, "dashboard_link", None))
     with Progress(pid=os.getpid(), job=job, dashboard=dashboard) as progress, crew:
         driver = _Driver(crew, progress, accounts, then, completed)
         driver.add(works)

@@ -6,14 +6,17 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from scanlink.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["SMALL_SECONDS", "available_cores", "check_client", "client_for"]
+__all__ = ["SMALL_SECONDS", "available_cores", "check_client", "client_for", "unpaged", "warn_of_plain_text"]
+
+log = logging.getLogger("scanlink")
 
 # Starting workers and compiling the kernels in them is not worth less work than this.
 SMALL_SECONDS = 10.0
@@ -27,12 +30,35 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
+# Addresses of schedulers that were warned of.
+_warned: set[str] = set()
+
+
+def warn_of_plain_text(client: object) -> None:
+    """Warn, once, of a client whose cluster obeys everyone who reaches it."""
+    address = str(getattr(getattr(client, "scheduler", None), "address", ""))
+    if address.startswith("tcp://") and address not in _warned:
+        _warned.add(address)
+        log.warning(
+            "the Dask cluster at %s talks plain tcp: every user of every host that reaches its ports can run code in "
+            "your name. scanlink.cluster.client opens one that only you can use (docs/cluster.md)",
+            address,
+        )
+
+
 def check_client(client: object) -> None:
-    """Refuse what is no Dask client with an InputError, before anything is computed."""
+    """Refuse what is no Dask client with an InputError, and warn of one on plain tcp, before anything is computed."""
     if client is not None and not hasattr(client, "submit"):
         raise InputError(
             f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"
         )
+    warn_of_plain_text(client)
+
+
+@cache
+def unpaged(kind: type[Any]) -> type[Any]:
+    """Make a class of Dask's scheduler or worker that opens no port for pages; with ``inproc`` nothing listens."""
+    return type(kind.__name__, (kind,), {"start_http_server": lambda *_, **__: None})
 
 
 @contextmanager
@@ -47,17 +73,12 @@ def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]
     if client is not None or cost < SMALL_SECONDS or cores == 1:
         yield client
         return
-    from distributed import Client, LocalCluster
+    from distributed import Client, Scheduler, SpecCluster, Worker
 
+    scheduler = {"cls": unpaged(Scheduler), "options": {"protocol": "inproc://", "dashboard": False}}
+    worker = {"cls": unpaged(Worker), "options": {"protocol": "inproc://", "nthreads": cores, "memory_limit": 0}}
     with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=cores,
-            processes=False,
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
+        SpecCluster(workers={0: worker}, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as local_client,
     ):
         yield local_client
