@@ -15,15 +15,33 @@ from numpy.typing import NDArray
 
 from scanlink.errors import RunError
 
-__all__ = ["FULL_DISK", "replace_file", "save_array"]
+__all__ = ["FULL_DISK", "OF_CELLS", "create_file", "replace_file", "save_array"]
 
 # What to do where a file cannot be written: one of a run, and one that stands alone.
 _GO_ON = "Free some space or name another folder; what is finished stays, and the same command goes on from there"
 FULL_DISK = "Free some space, or name another file"
 
 
-def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _GO_ON) -> Path:
+# The most that others may do with a file that tells of single cells: the group may read it, if the umask lets it.
+OF_CELLS = 0o640
+
+
+def create_file(path: Path, mode: int) -> Path:
+    """Make a new, empty file that is never more open than ``mode``, nor than the umask says; what is written keeps it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     oct(create_file(Path(folder, "key.pem"), 0o600).stat().st_mode & 0o777)
+    '0o600'
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    return path
+
+
+def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _GO_ON, mode: int | None = None) -> Path:
     """Have ``write`` make a file under a temporary name beside ``path``, then move it there.
+
+    With ``mode`` it is there already, empty, and no more open than that; without, it is as the umask says.
 
     An older file of that name is replaced, its folder is made if need be. Where the folder cannot be written or the
     disk is full, an older file is left as it was, and a RunError ends with the advice.
@@ -31,6 +49,8 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = _
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if mode is not None:
+            create_file(temporary, mode)
         write(temporary)
         with open(temporary, "rb") as handle:
             # A full or lost disk shows here at the latest, and not after the file counts as written.

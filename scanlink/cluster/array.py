@@ -19,8 +19,9 @@ from scanlink.cluster.pages import LOOPBACK, PREFIX, announce, gated_scheduler, 
 from scanlink.cluster.profile import Profile
 from scanlink.cluster.queues import how_it_ended, is_passing, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
-from scanlink.cluster.security import Credentials, credentials, write_private
+from scanlink.cluster.security import Credentials, credentials
 from scanlink.errors import RunError
+from scanlink.files import create_file
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -146,7 +147,7 @@ def _scheduler_here(profile: Profile, trust: Credentials, prefix: str) -> Abstra
     from distributed import SpecCluster
 
     # Dask would write it as the umask says.
-    write_private(trust.scheduler_file, "")
+    create_file(trust.scheduler_file, 0o600)
     options = {
         "scheduler_file": str(trust.scheduler_file),
         "dashboard": True,
@@ -155,9 +156,7 @@ def _scheduler_here(profile: Profile, trust: Credentials, prefix: str) -> Abstra
         **scheduler_options("slurm", profile.options),
     }
     spec = {"cls": gated_scheduler(prefix), "options": options}
-    return SpecCluster(
-        workers={}, scheduler=spec, security=trust.security, silence_logs="critical", name="scanlink"
-    )
+    return SpecCluster(workers={}, scheduler=spec, security=trust.security, silence_logs="critical", name="scanlink")
 
 
 def _wait(file: Path, job: str, seconds: float) -> None:
@@ -174,8 +173,8 @@ def _wait(file: Path, job: str, seconds: float) -> None:
             if waited >= seconds:
                 raise RunError(
                     f"the Dask scheduler has not started after {waited:.0f} s: its job is {job}, and {now}. Give "
-                    f"scanlink.array.wait more seconds, or its job a shorter wall time; {file.parent.parent} has to be a "
-                    "folder that this host and the nodes see"
+                    "scanlink.array.wait more seconds, or its job a shorter wall time; "
+                    f"{file.parent.parent} has to be a folder that this host and the nodes see"
                 )
             if waited > 30 and not hinted:
                 hinted = True

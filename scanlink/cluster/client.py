@@ -237,8 +237,8 @@ def _join_running(profile: Profile) -> Iterator[Client]:
         guest = Client(**place, security=security, timeout=30)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(
-            f"no Dask scheduler answers at {address}: {error}. Check the address, that this host may reach it, and, where "
-            "it talks TLS, that the address begins with tls:// and the profile's security names its files"
+            f"no Dask scheduler answers at {address}: {error}. Check the address, that this host may reach it, and, "
+            "if it talks TLS, that the address begins with tls:// and the profile's security names its files"
         ) from error
     with guest:
         yield guest

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
     from scanlink.cluster.security import Credentials
 
-__all__ = [
-    "JobAdaptive",
-    "cluster_class",
-    "import_jobqueue",
-    "job_of",
-    "job_script",
-    "private",
-    "scheduler_options",
-]
+__all__ = ["JobAdaptive", "cluster_class", "import_jobqueue", "job_of", "job_script", "private", "scheduler_options"]
 
 # Options that are for the cluster, and not for its jobs.
 _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
@@ -151,7 +143,7 @@ class _KeptJob:
             line, words = with_own_address(options["python"], str(scheduler if near is True else near))
             options["job_script_prologue"] = [*options["job_script_prologue"], line]
             options["worker_extra_args"] = [*options["worker_extra_args"], *words]
-        super().__init__(scheduler=scheduler, name=name, **options)
+        super().__init__(scheduler=scheduler, name=name, **options)  # type: ignore[call-arg]
 
     async def start(self) -> None:
         try:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["LOOPBACK", "PREFIX", "NO_PAGES", "announce", "gated_scheduler", "private_pages"]
+__all__ = ["LOOPBACK", "NO_PAGES", "PREFIX", "announce", "gated_scheduler", "private_pages"]
 
 log = logging.getLogger("scanlink")
 

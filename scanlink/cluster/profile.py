@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scanlink.cluster.addresses import refuse_everywhere
 from scanlink.cluster.defaults import complete, exports
 from scanlink.cluster.profile_files import (
     distributed_keys,
@@ -16,7 +17,6 @@ from scanlink.cluster.profile_files import (
     read_profile,
     refuse_unknown,
 )
-from scanlink.cluster.addresses import refuse_everywhere
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import Files, files_of, protocol_of
 from scanlink.cluster.walltime import seconds_of
@@ -235,7 +235,10 @@ def _running(
     if "security" in overrides:
         security = files_of(overrides["security"], folder=Path(), where="cluster.client: security")
     if security is not None and "://" in address and not address.startswith("tls://"):
-        raise OptionError(f"{address} has no security: write tls:// in place of {address.split('://')[0]}://, or leave it out")
+        raise OptionError(
+            f"{address} is not encrypted, and has no use for security: write tls:// where the scheduler talks TLS, or "
+            "leave security out"
+        )
     if "://" not in address and not Path(address).is_file():
         # Dask would wait for it without end.
         raise OptionError(f"scheduler file {address} does not exist: start the scheduler first, or correct the path")

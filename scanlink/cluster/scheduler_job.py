@@ -1,6 +1,6 @@
 """The Dask scheduler of a job of its own: Dask's command, with private pages; its options are those of dask scheduler.
 
-    SCANLINK_PAGES=prefix python -m scanlink.cluster.scheduler_job --scheduler-file FILE ...
+SCANLINK_PAGES=prefix python -m scanlink.cluster.scheduler_job --scheduler-file FILE ...
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
         # With TLS the command makes up a host, which would contradict the interface.
         return gated(host=None if interface else host, interface=interface, **options)
 
-    dask_scheduler.Scheduler = scheduler
+    dask_scheduler.Scheduler = scheduler  # type: ignore[assignment, misc]
     dask_scheduler.main()
 
 

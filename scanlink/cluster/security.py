@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import shutil
 import ssl
@@ -13,15 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scanlink.cluster.profile_files import refuse_unknown
 from scanlink.errors import OptionError
+from scanlink.files import create_file
 
 if TYPE_CHECKING:
     from distributed.security import Security
 
-__all__ = ["Credentials", "Files", "credentials", "files_of", "from_files", "protocol_of", "temporary", "write_private"]
+__all__ = ["Credentials", "Files", "credentials", "files_of", "from_files", "protocol_of", "temporary"]
 
 log = logging.getLogger("scanlink")
 
@@ -86,16 +86,10 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
         certificate, key = _certificate_and_key()
         files = Files(folder / "certificate.pem", folder / "certificate.pem", folder / "key.pem")
         for path, text in ((files.cert, certificate), (files.key, key)):
-            write_private(path, text)
+            create_file(path, 0o600).write_text(text)
         yield Credentials(folder, _security(certificate, certificate, key), files)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a new file that only its owner may read."""
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
 
 
 def _certificate_and_key() -> tuple[str, str]:
@@ -153,7 +147,9 @@ def files_of(table: object, *, folder: Path, where: str) -> Files | None:
     if table is None:
         return None
     if not isinstance(table, Mapping):
-        raise OptionError(f"{where}: expected {{ca-file: ..., cert: ..., key: ...}}, paths of PEM files; found {table!r}")
+        raise OptionError(
+            f"{where}: expected {{ca-file: ..., cert: ..., key: ...}}, paths of PEM files; found {table!r}"
+        )
     refuse_unknown(table, ("ca-file", "cert", "key"), where=where)
     values = {str(key).replace("_", "-"): value for key, value in table.items()}
     # The key may stand in the file of the certificate.
@@ -174,7 +170,9 @@ def _check_file(path: Path, where: str) -> None:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise OptionError(f"{where}: {path} cannot be read: {error.strerror}. Correct the path, or its rights") from error
+        raise OptionError(
+            f"{where}: {path} cannot be read: {error.strerror}. Correct the path, or its rights"
+        ) from error
 
 
 def _check_pem(files: Files, where: str) -> None:

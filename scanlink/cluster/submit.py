@@ -163,7 +163,9 @@ def submit(job: DriverJob, save_options: Callable[[Path], object]) -> str:
 
 def _executable(path: Path, script: str) -> None:
     path.write_text(script)
-    path.chmod(0o755)
+    mode = path.stat().st_mode
+    # Who may read it may run it.
+    path.chmod(mode | (mode & 0o444) >> 2)
 
 
 def _slurm(*words: str) -> str:

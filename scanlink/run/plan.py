@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scanlink import __version__
 from scanlink.errors import InputError, RunError, first_few
-from scanlink.files import replace_file, save_array
+from scanlink.files import OF_CELLS, replace_file, save_array
 from scanlink.run.blocks import Block
 from scanlink.run.parts import Parts
 
@@ -161,4 +161,5 @@ def _save(path: Path, content: NDArray[Any] | Arrays) -> None:
         with open(temporary, "wb") as handle:
             np.savez(handle, allow_pickle=False, **content)
 
-    replace_file(path, write)
+    # The arrays of a group have a line for each cell.
+    replace_file(path, write, mode=None if isinstance(content, np.ndarray) else OF_CELLS)

@@ -18,6 +18,7 @@ from mudata import MuData
 from numpy.typing import ArrayLike, NDArray
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
+from scanlink.files import create_file
 from scanlink.io.chunks import canonical, iter_modalities
 from scanlink.io.disk import DiskCounts
 from scanlink.io.guides import GUIDE_COLUMNS
@@ -134,7 +135,7 @@ def _link(old: Path, new: Path) -> None:
     try:
         os.link(old, new)
     except OSError:
-        shutil.copyfile(old, new)
+        shutil.copyfile(old, create_file(new, old.stat().st_mode & 0o777))
 
 
 def _kinds(mdata: MuData, modalities: Iterable[Modality] | None) -> tuple[Modality, ...]:

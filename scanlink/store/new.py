@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, RunError
+from scanlink.files import OF_CELLS, create_file
 from scanlink.io.releases import is_text
 from scanlink.store.columns import FEATURE, ColumnWriter, Modality
 from scanlink.store.levels import LevelColumn, level_columns
@@ -50,7 +51,8 @@ class NewStore:
             names = table.index.to_numpy(dtype=str).astype(object)
             named[f"{FEATURE[modality]}s.parquet"] = pd.DataFrame({"name": names, **columns})
         for file, table in named.items():
-            table.to_parquet(self.folder / file, index=False)
+            path = self.folder / file
+            table.to_parquet(create_file(path, OF_CELLS) if file == "cells.parquet" else path, index=False)
             self.digests[file] = _digest(table)
         # Where it is not said, it is these two: stores of multiome data stay as they were before there were others.
         self.about |= {} if tuple(features) == MULTIOME else {"modalities": list(features)}

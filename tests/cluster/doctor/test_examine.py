@@ -37,14 +37,14 @@ def test_doctor__of_too_many_and_too_small_workers(tmp_path):
 
 
 def test_doctor__of_a_running_scheduler_leaves_it_running(tmp_path):
-    with sl.cluster.client("local", n_workers=1) as owner:
+    with sl.cluster.client("local", n_workers=1, protocol="tcp") as owner:
         report = sl.cluster.doctor(owner.scheduler.address, tmp_path)
         assert report.ok, report
         assert owner.submit(sum, [1, 2]).result() == 3
 
 
 def test_doctor__of_a_scheduler_without_workers_gives_up_in_time():
-    with sl.cluster.client("local", n_workers=0) as owner:
+    with sl.cluster.client("local", n_workers=0, protocol="tcp") as owner:
         report = sl.cluster.doctor(owner.scheduler.address, wait=1.0)
     (fault,) = report.of("fault")
     assert fault.name == "start"
