@@ -41,10 +41,10 @@ def gated_scheduler(prefix: str) -> type[Any]:
 
     Dask's own prefix is told to everyone who asks for ``/sitemap.json``.
     """
-    from distributed import Scheduler
+    import distributed
     from tornado.routing import PathMatches, Rule, RuleRouter
 
-    class Gated(Scheduler):
+    class Scheduler(distributed.Scheduler):
         def __init__(self, *words: Any, **options: Any) -> None:
             super().__init__(*words, **{**options, "http_prefix": prefix})
 
@@ -53,7 +53,7 @@ def gated_scheduler(prefix: str) -> type[Any]:
             gate = Rule(PathMatches(f"/{prefix}/.*"), self.http_application)
             self.http_server.request_callback = RuleRouter([gate])
 
-    return Gated
+    return Scheduler
 
 
 def announce(client: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import dask
@@ -11,8 +13,10 @@ import pytest
 
 from scanlink.cluster import load_profile
 from scanlink.cluster.array import scheduler_script, worker_script
-from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script
+from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script, private
 from scanlink.cluster.profile_files import shipped_profiles
+from scanlink.cluster.schedulers import SCHEDULERS
+from scanlink.cluster.security import Credentials, Files
 from scanlink.cluster.walltime import lifetime_of, seconds_of
 
 NAMES = sorted(path.stem for path in shipped_profiles().glob("*.yaml"))
@@ -96,25 +100,64 @@ def test_slurm_script__is_that_of_a_small_job():
     ]
 
 
+# What credentials are written to: a private folder that all nodes see.
+TRUST = Credentials(Path("/shared/my folder"), files=Files(Path("/s/a b.pem"), Path("/s/c.pem"), Path("/s/k.pem")))
+TLS = "--tls-ca-file '/s/a b.pem' --tls-cert /s/c.pem --tls-key /s/k.pem"
+
+
 def test_array_scripts__share_one_scheduler_file():
     profile = load_profile("slurm-array", python="/env/bin/python", interface="ib0", account="lab")
-    file = Path("/shared/my folder/s.json")
-    scheduler, workers = scheduler_script(profile, file).splitlines(), worker_script(profile, file).splitlines()
+    scheduler = scheduler_script(profile, TRUST, "secret").splitlines()
+    workers = worker_script(profile, TRUST, "tls://10.0.0.1:8786").splitlines()
     assert scheduler[-1] == (
-        "exec /env/bin/python -m distributed.cli.dask_scheduler --scheduler-file '/shared/my folder/s.json' --port 0 "
-        "--dashboard-address 127.0.0.1:0 --interface ib0"
+        "exec /env/bin/python -m scanlink.cluster.scheduler_job --scheduler-file '/shared/my folder/scheduler.json' "
+        f"--port 0 --dashboard-address 127.0.0.1:0 --interface ib0 {TLS}"
     )
+    assert {"umask 077", "export SCANLINK_PAGES=secret"} <= set(scheduler)
     assert "export DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=20" in scheduler
     assert {"#SBATCH -A lab", "#SBATCH -t 24:00:00", "#SBATCH --no-requeue"} <= set(scheduler)
     assert {"#SBATCH -A lab", "#SBATCH --array=0-199%50", "#SBATCH -t 04:00:00"} <= set(workers)
     assert workers[-1].startswith(
-        "/env/bin/python -m distributed.cli.dask_worker --scheduler-file '/shared/my folder/s.json' --name "
+        "/env/bin/python -m distributed.cli.dask_worker --scheduler-file '/shared/my folder/scheduler.json' --name "
     )
     assert "--nworkers 4" in workers[-1]
+    assert workers[-1].endswith(f"--dashboard-address 127.0.0.1:0 --no-dashboard {TLS} --interface ib0")
+
+
+def test_array_scripts__find_an_address_where_no_network_is_named():
+    profile = load_profile("slurm-array", python="/env/bin/python")
+    scripts = (scheduler_script(profile, TRUST, "secret"), worker_script(profile, TRUST, "tls://127.0.0.1:8786"))
+    for lines in (script.splitlines() for script in scripts):
+        assert ' --host "$SCANLINK_HOST"' in lines[-1]
+        assert lines[-2].startswith("SCANLINK_HOST=$(/env/bin/python ") or lines[-3].startswith("SCANLINK_HOST=$(/env")
+    # The shell finds the address on the way to the scheduler, and gives up where there is no interpreter.
+    (line,) = (line for line in scripts[1].splitlines() if line.startswith("SCANLINK_HOST="))
+    for python, code, said in ((shlex.quote(sys.executable), 0, "127.0.0.1\n"), ("/no/such/python", 127, "")):
+        script = f'{line.replace("/env/bin/python", python)}\necho "$SCANLINK_HOST"'
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, said)
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_private__is_in_the_jobs_of_every_queue(kind, tmp_path):
+    path = tmp_path / "queue.yaml"
+    needs = "".join(f"{key}: {value}, " for key, value in SCHEDULERS[kind].needs)
+    walltime = "" if SCHEDULERS[kind].walltime is None else 'walltime: "04:00:00"'
+    walltime = 'walltime: "04:00"' if kind == "lsf" else walltime
+    path.write_text(f"jobqueue: {{{kind}: {{{needs}{walltime}}}}}\nscanlink: {{jobs: 1}}\n")
+    options = private(kind, load_profile(path).options, TRUST)
+    script = job_script(kind, options, scheduler="tls://10.0.0.1:8786", name="worker")
+    # HTCondor doubles quotes.
+    script = script.replace("''", "'").replace('""', '"')
+    assert script.count(TLS) == 1
+    assert script.count('--host "$SCANLINK_HOST"') == script.count("SCANLINK_HOST=$(") == 1
+    assert "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='[]'" in script
+    with_network = private(kind, {**options, "interface": "ib0"}, TRUST)
+    assert "SCANLINK_HOST" not in job_script(kind, {**with_network, "near": False}, scheduler="x", name="worker")
 
 
 def test_settings_of_the_scheduler_job__are_read_back_by_dask():
-    script = scheduler_script(load_profile("slurm-array"), Path("s.json"))
+    script = scheduler_script(load_profile("slurm-array"), TRUST, "secret")
     lines = [line.removeprefix("export ") for line in script.splitlines() if line.startswith("export DASK_")]
     environment = dict(word.partition("=")[::2] for line in lines for word in shlex.split(line))
     with dask.config.set(dask.config.collect_env(environment)):

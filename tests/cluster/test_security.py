@@ -1,0 +1,300 @@
+"""Who reaches a cluster: nobody but its user, on no network that it does not need."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from distributed import Client, LocalCluster
+from distributed.utils import json_load_robust
+from strangers import listening, what_strangers_get
+
+from scanlink import cluster
+from scanlink.cluster.array import scheduler_script, worker_script
+from scanlink.cluster.pages import LOOPBACK, private_pages
+from scanlink.cluster.profile import load_profile
+from scanlink.cluster.security import Files, credentials, from_files
+from scanlink.errors import InputError, OptionError, RunError
+from scanlink.run import check_client, client_for
+from scanlink.run import local as run_local
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc/net: what listens cannot be seen")
+
+
+def hosts(places: set[str]) -> set[str]:
+    return {place.rpartition(":")[0] for place in places}
+
+
+@linux
+@pytest.mark.slow
+def test_local__listens_on_loopback_alone():
+    before = listening(psutil.Process())
+    with cluster.client("local", n_workers=2) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        places = listening(psutil.Process()) - before
+        assert client.scheduler.address.removeprefix("tls://") in places
+        # Scheduler and its pages; of each worker the nanny, the worker itself and its pages, which are empty.
+        assert len(places) >= 2 + 2 * 3
+        assert hosts(places) == {"127.0.0.1"}
+
+
+@linux
+def test_threads__listen_nowhere(monkeypatch):
+    monkeypatch.setattr(run_local, "available_cores", lambda: 2)
+    before = listening(psutil.Process())
+    with client_for(None, cost=1e6) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert listening(psutil.Process()) == before
+    # A client of threads has pages.
+    with cluster.client("local", n_workers=1, processes=False) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert hosts(listening(psutil.Process()) - before) == {"127.0.0.1"}
+
+
+@linux
+@as_root
+@pytest.mark.slow
+def test_strangers__get_nothing_of_a_local_cluster():
+    before = listening(psutil.Process())
+    with cluster.client("local", n_workers=1) as client:
+        answers = what_strangers_get(listening(psutil.Process()) - before)
+        assert not any(answers.values()), answers
+        assert client.submit(sum, [1, 2]).result() == 3
+        # With its link, the owner gets the page.
+        page = subprocess.run(["python3", "-c", GET, client.dashboard_link], check=True, capture_output=True, text=True)
+        assert "<" in page.stdout
+
+
+GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+
+
+@linux
+@as_root
+@pytest.mark.slow
+def test_strangers__run_code_where_plain_text_was_asked_for(caplog):
+    """What the others refuse is what is possible without."""
+    before = listening(psutil.Process())
+    with cluster.client("local", n_workers=1, protocol="tcp") as client:
+        assert "every user of every host that reaches its ports can run code in your name" in caplog.text
+        places = listening(psutil.Process()) - before
+        answers = what_strangers_get(places)
+        obeyed = {place for place in places if answers[f"{place} tcp"] == "ran code"}
+        # Scheduler, nanny and worker.
+        assert client.scheduler.address.removeprefix("tcp://") in obeyed
+        assert len(obeyed) == 3
+        assert not any(said for what, said in answers.items() if not what.endswith(" tcp")), answers
+
+
+SLURM = {"cores": 1, "memory": "400MiB", "walltime": "00:10:00"}
+
+
+def write_array(folder: Path, **options: object) -> Path:
+    scanlink = {"jobs": 1, "array": {"size": 1, "scheduler": {"walltime": "00:10:00"}}}
+    path = folder / "array.yaml"
+    path.write_text(yaml.safe_dump({"jobqueue": {"slurm": {**SLURM, **options}}, "scanlink": scanlink}))
+    return path
+
+
+@linux
+@as_root
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [{"interface": "lo"}, {}], ids=["interface", "none"])
+def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
+    """The scripts that are handed to Slurm, run here."""
+    monkeypatch.chdir(tmp_path)
+    profile = load_profile(write_array(tmp_path, **network))
+    with ExitStack() as stack:
+        trust = stack.enter_context(credentials("tls", tmp_path / "with blanks"))
+        prefix = stack.enter_context(private_pages())
+        scheduler = start(stack, tmp_path / "scheduler.sh", scheduler_script(profile, trust, prefix))
+        address = json_load_robust(trust.scheduler_file, timeout=60)["address"]
+        assert stat.S_IMODE(trust.scheduler_file.stat().st_mode) == 0o600
+        worker = start(stack, tmp_path / "worker.sh", worker_script(profile, trust, address))
+        client = stack.enter_context(Client(address, security=trust.security, timeout=60))
+        client.wait_for_workers(1, timeout=60)
+        assert client.submit(sum, [1, 2]).result() == 3
+        places = listening(scheduler, worker)
+        # Scheduler, nanny and worker; pages of scheduler and worker.
+        assert len(places) == 5
+        assert hosts(places) == {"127.0.0.1", address.removeprefix("tls://").rpartition(":")[0]}
+        answers = what_strangers_get(places)
+        assert not any(answers.values()), answers
+        text = Path("scheduler.sh").read_text() + Path("worker.sh").read_text()
+        # What everyone sees of a process.
+        commands = " ".join(" ".join(one.cmdline()) for one in (scheduler, worker))
+        assert prefix in text
+        assert prefix not in commands
+
+
+def start(stack: ExitStack, path: Path, script: str) -> psutil.Process:
+    """Run a job script as Slurm would."""
+    path.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SLURM_ARRAY_JOB_ID": "7"}
+    process = stack.enter_context(subprocess.Popen(["bash", path], env=environment, start_new_session=True))
+    stack.callback(os.killpg, process.pid, signal.SIGTERM)
+    return psutil.Process(process.pid)
+
+
+def test_credentials__are_for_the_owner_and_go(tmp_path):
+    before = os.umask(0)
+    try:
+        with credentials("tls", tmp_path / "logs") as trust:
+            assert stat.S_IMODE(trust.folder.stat().st_mode) == 0o700
+            files = sorted(trust.folder.iterdir())
+            assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+            words = shlex.split(" ".join(trust.files.arguments()))
+            assert {Path(word) for word in words[1::2]} == set(files)
+            # For programs that have the files, as in this process.
+            with LocalCluster(n_workers=0, security=from_files(trust.files), dashboard_address=LOOPBACK) as owner:
+                client = Client(owner.scheduler_address, security=trust.security)
+                client.close()
+    finally:
+        os.umask(before)
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_credentials__do_not_depend_on_a_clock(tmp_path):
+    from cryptography import x509
+
+    with credentials("tls", tmp_path) as trust:
+        certificate = x509.load_pem_x509_certificate(trust.files.cert.read_bytes())
+    # A worker's clock may be hours slow.
+    assert certificate.not_valid_before_utc.year == 2000
+    assert certificate.not_valid_after_utc.year == 2100
+
+
+def test_credentials__say_where_they_cannot_be(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OptionError, match=r"credentials cannot be written .* shared-temp-directory"),
+        credentials("tls", tmp_path / "file" / "logs"),
+    ):
+        pass
+
+
+@pytest.fixture
+def secured(tmp_path) -> Iterator[tuple[str, Files]]:
+    """A scheduler with certificates of the user's own: its address, and the files."""
+    with (
+        credentials("tls", tmp_path / "ours") as trust,
+        LocalCluster(n_workers=1, processes=False, security=trust.security, dashboard_address=LOOPBACK) as owner,
+    ):
+        yield owner.scheduler_address, trust.files
+
+
+def write_existing(folder: Path, address: str, files: Files | None, **changes: object) -> Path:
+    path = folder / "existing.yaml"
+    table = {} if files is None else {"ca-file": str(files.ca_file), "cert": str(files.cert), "key": str(files.key)}
+    table = {key: value for key, value in {**table, **changes}.items() if value is not None}
+    key = "scheduler-address" if "://" in address else "scheduler-file"
+    path.write_text(yaml.safe_dump({key: address} | ({"security": table} if table else {})))
+    return path
+
+
+def test_security__of_a_scheduler_that_runs(secured, tmp_path):
+    address, files = secured
+    (tmp_path / "scheduler.json").write_text(f'{{"address": "{address}"}}')
+    # Paths are meant from the profile's folder, or beneath it.
+    relative = {"key": os.path.relpath(files.key, tmp_path)}
+    for place, changes in ((address, {}), (address, relative), ("scheduler.json", relative)):
+        with cluster.client(write_existing(tmp_path, place, files, **changes)) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+    table = {"ca_file": files.ca_file, "cert": files.cert, "key": files.key}
+    with cluster.client(address, security=table) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_security__is_missed_and_wrong(secured, tmp_path):
+    address, _ = secured
+    with pytest.raises(RunError, match="security names its files"), cluster.client(address):
+        pass
+    with (
+        credentials("tls", tmp_path) as others,
+        pytest.raises(RunError, match="no Dask scheduler answers"),
+        cluster.client(write_existing(tmp_path, address, others.files)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cert": "nosuch.pem"}, r"security.cert: .*nosuch.pem cannot be read: No such file"),
+        ({"ca-file": "."}, r"security.ca-file: .* cannot be read: Is a directory"),
+        ({"ca-file": "existing.yaml"}, r"ca-file: .*existing.yaml has no certificate \(PEM\)"),
+        ({"cert": "existing.yaml"}, "are not a certificate and its key"),
+        ({"key": "existing.yaml"}, "are not a certificate and its key"),
+        ({"ca-file": None}, "security.ca-file is missing: give the paths"),
+        ({"ca-fil": "x"}, "security has no key 'ca-fil'; did you mean 'ca-file'"),
+    ],
+)
+def test_security__refuses_files(tmp_path, changes, message):
+    with credentials("tls", tmp_path) as trust, pytest.raises(OptionError, match=message):
+        load_profile(write_existing(tmp_path, "tls://10.0.0.1:8786", trust.files, **changes))
+
+
+def test_security__says_who_else_reads_the_key(tmp_path, caplog):
+    with credentials("tls", tmp_path) as trust:
+        trust.files.key.chmod(0o644)
+        load_profile(write_existing(tmp_path, "tls://10.0.0.1:8786", trust.files))
+    assert "(mode 0644): chmod 600" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scheduler-address: tcp://10.0.0.1:8786\nsecurity: {ca-file: a, cert: b}", "a cannot be read"),
+        ("local: {}\nsecurity: {ca-file: a}", "security goes with scheduler-address"),
+        ("local: {security: true}", "has no key 'security'"),
+        ("local: {protocol: udp}", "protocol is 'udp', expected tls or tcp or inproc"),
+        ("local: {host: 0.0.0.0}", "host: '0.0.0.0' is on every network of the host: name one address, such as 127"),
+        ('local: {dashboard_address: ":8787"}', "is on every network of the host: name one .* 127.0.0.1:8787"),
+        ("jobqueue: {slurm: {protocol: ucx, cores: 1}}", "protocol is 'ucx', expected tls or tcp: tls, which"),
+    ],
+)
+def test_load_profile__refuses_what_opens_a_cluster(tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(OptionError, match=message):
+        load_profile(tmp_path / "mine.yaml")
+
+
+def test_load_profile__refuses_credentials_for_plain_text(tmp_path):
+    with credentials("tls", tmp_path) as trust, pytest.raises(OptionError, match="is not encrypted"):
+        load_profile(write_existing(tmp_path, "tcp://10.0.0.1:8786", trust.files))
+
+
+def test_load_profile__has_tls_unless_plain_text_is_asked_for(tmp_path):
+    path = write_array(tmp_path)
+    assert load_profile("local").protocol == load_profile(path).protocol == "tls"
+    assert load_profile("local", protocol="tcp").protocol == "tcp"
+    assert load_profile(path, protocol="tcp").protocol == "tcp"
+    assert load_profile(write_array(tmp_path, protocol="tcp")).protocol == "tcp"
+    assert load_profile("local", processes=False).protocol == "inproc"
+
+
+def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
+    monkeypatch.setattr(run_local, "_warned", set())
+    with LocalCluster(n_workers=0, dashboard_address=LOOPBACK) as owner, Client(owner) as client:
+        for _ in range(2):
+            check_client(client)
+        assert [record.levelno for record in caplog.records if "talks plain tcp" in record.message] == [logging.WARNING]
+    caplog.clear()
+    with cluster.client("local", n_workers=0) as client:
+        check_client(client)
+    with cluster.client("local", n_workers=1, processes=False) as client:
+        check_client(client)
+    with pytest.raises(InputError):
+        check_client(3)
+    assert "plain tcp" not in caplog.text
