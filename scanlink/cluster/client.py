@@ -229,16 +229,38 @@ def environment_kept(*names: str) -> Iterator[None]:
 @contextmanager
 def _join_running(profile: Profile) -> Iterator[Client]:
     from distributed import Client
+    from distributed.security import Security
 
-    address = str(profile.address)
-    place = {"address": address} if "://" in address else {"scheduler_file": address}
-    security = None if profile.security is None else from_files(profile.security)
+    address = _address_of(profile)
+    security = Security() if profile.security is None else from_files(profile.security)
+    if address.startswith("tls://") and not (security.tls_ca_file and security.tls_client_cert):
+        raise OptionError(
+            f"the Dask scheduler at {address} talks TLS, and the profile {profile.name} has no credentials: say "
+            "scheduler-address or scheduler-file in a profile (.yaml), and beside it security: {ca-file: ..., cert: "
+            "..., key: ...}"
+        )
     try:
-        guest = Client(**place, security=security, timeout=30)
-    except (OSError, ValueError, TypeError) as error:
+        guest = Client(address, security=security, timeout=30)
+    except (OSError, ValueError) as error:
         raise RunError(
             f"no Dask scheduler answers at {address}: {error}. Check the address, that this host may reach it, and, "
             "if it talks TLS, that the address begins with tls:// and the profile's security names its files"
         ) from error
     with guest:
         yield guest
+
+
+def _address_of(profile: Profile) -> str:
+    """Read the address of a running scheduler, from its file if need be."""
+    place = str(profile.address)
+    if "://" in place:
+        return place
+    from distributed.utils import json_load_robust
+
+    try:
+        # It may be being written.
+        return str(json_load_robust(place, timeout=5)["address"])
+    except (TimeoutError, TypeError, KeyError, OSError) as error:
+        raise OptionError(
+            f"scheduler file {place} has no address: expected what dask scheduler --scheduler-file writes"
+        ) from error

@@ -88,6 +88,16 @@ def test_client__sets_what_the_profile_says_of_dask(tmp_path):
     assert dask.config.get("distributed.scheduler.allowed-failures") == before
 
 
+@pytest.mark.parametrize("text", ["", '{"id": 3}'])
+def test_client__of_a_file_that_is_no_scheduler_file(tmp_path, text):
+    (tmp_path / "scheduler.json").write_text(text)
+    with (
+        pytest.raises(OptionError, match=r"scheduler.json has no address: expected what dask scheduler"),
+        cluster.client(tmp_path / "scheduler.json"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("name", ["nosuch", "nosuch.yaml", "nosuch.json"])
 def test_check__refuses_what_does_not_exist(name):
     with pytest.raises(OptionError, match=r"not known|does not exist"):

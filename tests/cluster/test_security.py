@@ -218,7 +218,9 @@ def test_security__of_a_scheduler_that_runs(secured, tmp_path):
 
 def test_security__is_missed_and_wrong(secured, tmp_path):
     address, _ = secured
-    with pytest.raises(RunError, match="security names its files"), cluster.client(address):
+    with pytest.raises(OptionError, match=r"talks TLS, and the profile .* has no credentials"), cluster.client(address):
+        pass
+    with pytest.raises(RunError, match="begins with tls://"), cluster.client(address.replace("tls://", "tcp://")):
         pass
     with (
         credentials("tls", tmp_path) as others,
