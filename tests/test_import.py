@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "statsmodels")
+HEAVY = ("distributed", "dask_jobqueue", "scanpy", "muon", "matplotlib", "statsmodels", "cryptography")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -23,6 +23,8 @@ def loaded_after(code: str) -> set[str]:
         "import scanlink",
         "from scanlink import io, pp, ds, stats, tl, cluster",
         "import scanlink.cli, scanlink.pipeline.run, scanlink.pipeline.config",
+        # What a worker imports, and a profile that is read.
+        "import scanlink.run.compute",
     ],
 )
 def test_import__loads_nothing_heavy(code):

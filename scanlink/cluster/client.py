@@ -232,7 +232,7 @@ def _join_running(profile: Profile) -> Iterator[Client]:
     from distributed.security import Security
 
     address = _address_of(profile)
-    security = Security() if profile.security is None else from_files(profile.security)
+    security: Any = Security() if profile.security is None else from_files(profile.security)
     if address.startswith("tls://") and not (security.tls_ca_file and security.tls_client_cert):
         raise OptionError(
             f"the Dask scheduler at {address} talks TLS, and the profile {profile.name} has no credentials: say "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import shutil
+import socket
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +29,8 @@ __all__ = ["Credentials", "Files", "credentials", "files_of", "from_files", "pro
 log = logging.getLogger("scanlink")
 
 _NAME = "scanlink"
+_PRIVATE = f".private-{socket.gethostname()}-"
+_LEFT_SECONDS = 86_400.0
 # Their life is that of the files. With dates, a host whose clock is wrong would be shut out.
 _FROM, _UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -72,8 +77,9 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent)
         # Its mode is 0700.
-        folder = Path(tempfile.mkdtemp(prefix=".private-", dir=parent.resolve()))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PRIVATE}{os.getpid()}-", dir=parent.resolve()))
     except OSError as error:
         raise OptionError(
             f"credentials cannot be written to {parent}: {error.strerror or error}. Name a folder in the profile that "
@@ -90,6 +96,25 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
         yield Credentials(folder, _security(certificate, certificate, key), files)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed drivers of this host have left, once a day is over: jobs of theirs have ended by then."""
+    for old in parent.glob(f"{_PRIVATE}*"):
+        number = old.name.removeprefix(_PRIVATE).partition("-")[0]
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > _LEFT_SECONDS and number.isdigit() and not _lives(int(number)):
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _certificate_and_key() -> tuple[str, str]:

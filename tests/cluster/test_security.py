@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -163,6 +164,19 @@ def test_credentials__are_for_the_owner_and_go(tmp_path):
     finally:
         os.umask(before)
     assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_credentials__of_killed_drivers_are_swept(tmp_path):
+    with credentials("tls", tmp_path) as live:
+        ours, process = live.folder.name.rsplit("-", 2)[0], subprocess.Popen(["true"])
+        process.wait()
+        for name, days in (("old", 2), ("new", 0)):
+            folder = tmp_path / f"{ours}-{process.pid}-{name}"
+            folder.mkdir()
+            os.utime(folder, (time.time() - 86_400 * days,) * 2)
+        os.utime(live.folder, (0, 0))
+        with credentials("tls", tmp_path) as other:
+            assert {path.name for path in tmp_path.iterdir()} == {live.folder.name, other.folder.name, folder.name}
 
 
 def test_credentials__do_not_depend_on_a_clock(tmp_path):

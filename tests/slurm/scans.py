@@ -62,10 +62,12 @@ def command(project: Path, out: Path, cluster: str | Path) -> list[str]:
     return [str(word) for word in words]
 
 
-def write_profile(folder: Path, *, jobs: int = 3, pause: float = 0.2, **options: Any) -> Path:
+def write_profile(
+    folder: Path, *, jobs: int = 3, pause: float = 0.2, array: dict[str, Any] | None = None, **options: Any
+) -> Path:
     """A profile of small jobs on loopback, whose logs are in ``folder``; its workers wait before each block.
 
-    They wait a little, and as long as there is a file ``hold`` beside the profile.
+    They wait a little, and as long as there is a file ``hold`` beside the profile. ``array`` is for the second way.
     """
     folder.mkdir(parents=True, exist_ok=True)
     preload = folder / "pause.py"
@@ -84,7 +86,7 @@ def write_profile(folder: Path, *, jobs: int = 3, pause: float = 0.2, **options:
     content = {
         "jobqueue": {"slurm": slurm},
         "distributed": {"scheduler": {"allowed-failures": 20}},
-        "scanlink": {"jobs": jobs},
+        "scanlink": {"jobs": jobs} | ({} if array is None else {"array": array}),
     }
     path = folder / "profile.yaml"
     path.write_text(yaml.safe_dump(content))
