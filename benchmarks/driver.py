@@ -1,7 +1,8 @@
-"""What driver and scheduler cost: sleeping tasks on 1 to 500 workers, and many blocks.
+"""What driver and scheduler cost: sleeping tasks on 1 to 500 workers, many blocks, and with and without encryption.
 
-    python benchmarks/driver.py                   # minutes; prints two tables
+    python benchmarks/driver.py                   # minutes; prints three tables
     python benchmarks/driver.py --workers 1 10    # fewer
+    python benchmarks/driver.py --workers --blocks --rounds 5    # encryption alone
 
 Driver and Dask scheduler are this process. The workers, one thread each, are objects of a few other processes, because
 a worker that sleeps needs no processor; each answers the scheduler, runs tasks and writes parts as any other does. They
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import logging
 import os
+import pickle
 import platform
 import subprocess
 import sys
@@ -28,6 +30,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 from distributed import Client, Worker
+from distributed.security import Security
 
 from scanlink import cluster
 from scanlink.run import Block, Parts, cut, run_blocks
@@ -41,11 +44,19 @@ def sleep(scale: float, block: Block) -> pa.Table:
     return pa.table({"row": np.arange(100), "p": np.linspace(0.0, 1.0, 100)})
 
 
-async def be_workers(address: str, number: int) -> None:
+async def be_workers(address: str, number: int, security: Security) -> None:
     """One of the other processes. Workers do not profile or watch themselves here: 500 would do nothing else."""
     dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "1h"})
     workers = [
-        Worker(address, nthreads=1, memory_limit=0, local_directory=tempfile.gettempdir(), dashboard=False)
+        Worker(
+            address,
+            nthreads=1,
+            memory_limit=0,
+            local_directory=tempfile.gettempdir(),
+            dashboard=False,
+            host="127.0.0.1",
+            security=security,
+        )
         for _ in range(number)
     ]
     for first in range(0, number, 50):
@@ -58,7 +69,12 @@ def sleepers(client: Client, number: int) -> Iterator[None]:
     """So many workers, up to 125 in each process."""
     command = [sys.executable, __file__, "--be", client.scheduler.address]
     shares = [min(125, number - first) for first in range(0, number, 125)]
-    processes = [subprocess.Popen([*command, str(share)]) for share in shares]
+    processes = [subprocess.Popen([*command, str(share)], stdin=subprocess.PIPE) for share in shares]
+    # What stands in a command is seen by everybody.
+    for process in processes:
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pickle.dump(client.security, pipe)
     try:
         client.wait_for_workers(number, timeout=300)
         yield
@@ -103,6 +119,22 @@ def measure(n_workers: int, seconds: float, rounds: int) -> Row:
     ]
 
 
+def measure_encryption(n_blocks: int, rounds: int) -> list[Row]:
+    """The lines of the third table: the two in turn, and the least of all rounds, as the machine does other things."""
+    times: dict[str, list[tuple[float, float]]] = {"tcp": [], "tls": []}
+    for _ in range(rounds):
+        for protocol, measured in times.items():
+            with cluster.client("local", n_workers=0, protocol=protocol) as client:
+                assert client is not None
+                with sleepers(client, 10):
+                    timed(client, 100, 0.0)
+                    measured.append(timed(client, n_blocks, 0.0))
+    return [
+        [protocol, f"{n_blocks:,}", *(f"{1e3 * min(column) / n_blocks:.2f}" for column in zip(*measured, strict=True))]
+        for protocol, measured in times.items()
+    ]
+
+
 def measure_memory(n_blocks: int) -> Row:
     """A line of the second table."""
     with cluster.client("local", n_workers=0) as client:
@@ -137,11 +169,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--blocks", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--encrypted-blocks", type=int, default=1_000)
     parser.add_argument("--be", nargs=2, metavar=("ADDRESS", "N"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if options.be:
-        asyncio.run(be_workers(options.be[0], int(options.be[1])))
+        asyncio.run(be_workers(options.be[0], int(options.be[1]), pickle.load(sys.stdin.buffer)))
         return
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load before {load:.1f}")
@@ -164,6 +197,11 @@ def main() -> None:
         "Blocks of one run, 20 workers",
         ["blocks", "s in all", "processor ms each", "MiB of driver and scheduler before", "MiB more", "tasks left"],
         [measure_memory(number) for number in options.blocks],
+    )
+    show(
+        f"Blocks of 0 s in plain text and encrypted, 10 workers, least of {options.rounds}",
+        ["protocol", "blocks", "ms each", "processor ms of driver and scheduler each"],
+        measure_encryption(options.encrypted_blocks, options.rounds),
     )
 
 

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
     "calibration": ("--sets 5 --power-sets 2", "| setting | effect | separated |"),
     "calibration_bootstrap": ("--sets 2 --settings 1", "bootstrap, ladder scent"),
-    "driver": ("--workers 1 --seconds 0.05 --rounds 1 --blocks 40", "Blocks of one run"),
+    "driver": ("--workers 1 --seconds 0.05 --rounds 1 --blocks 40 --encrypted-blocks 40", "| tls | 40 |"),
     "epistasis": ("--sets 2 --power-sets 0 --settings 1", "Rejected of 100 pairs"),
     "many_points": ("--rows 300", "| volcano |"),
     "permutation": ("--only levels --sets 1", "|"),

@@ -28,7 +28,8 @@ def processes_of_jobs() -> list[psutil.Process]:
             about = process.environ()
         except psutil.Error:
             continue
-        if about.get("SLURM_JOB_ID") and about.get("SLURM_CONF") == os.environ["SLURM_CONF"]:
+        ours = about.get("SLURM_JOB_ID") and about.get("SLURM_CONF") == os.environ["SLURM_CONF"]
+        if ours and not process.name().startswith("slurm"):
             found.append(process)
     return found
 

@@ -34,8 +34,8 @@ _LONGER = "wait longer (--wait), or ask for less of cores, memory and walltime"
 _LAST_WORDS = {
     r"No module named '?(distributed|dask|tornado|msgpack)": "python: an interpreter that has scanlink and Dask, such "
     "as {here}; the profile's is {python}",
-    r"Invalid value for '--tls": "shared-temp-directory: a folder that the nodes see too, for what driver and workers know "
-    "each other by; left out, it is log-directory",
+    r"Invalid value for '--tls": "shared-temp-directory: a folder that the nodes see too, for the credentials of the "
+    "workers; left out, it is log-directory",
     r"is not a valid network interface": "interface: one that the nodes have too; they have those that the line lists",
     r"(Timed out|timed out|Connection refused|No route to host|unreachable|Name or service not known)": "interface: a "
     "network that nodes and this host share (ib0, eno1, ...); or ask whether a firewall closes the ports between them, "

@@ -19,10 +19,7 @@ from scanlink.cluster.profile import load_profile
             "interface",
         ),
         ("OSError: Timed out trying to connect to tcp://10.0.0.1:40000 after 30 s", "interface"),
-        (
-            "Error: Invalid value for '--tls-ca-file': Path '/a/certificate.pem' does not exist.",
-            "shared-temp-directory",
-        ),
+        ("Error: Invalid value for '--tls-ca-file': Path '/a/key.pem' does not exist.", "shared-temp-directory"),
         ("slurmstepd: error: Detected 1 oom-kill event(s)", "memory"),
         ("", "log-directory"),
         ("something else", "what the last lines"),
