@@ -257,6 +257,24 @@ CASES = (
         "mine.yaml: jobqueue.slurm has no key 'memroy'; did you mean 'memory'",
         words=(*RUN, "--cluster", "mine.yaml"),
     ),
+    Case(
+        "a cluster profile that is open to every network",
+        file("mine.yaml", "local: {host: 0.0.0.0}\n"),
+        "local.host: '0.0.0.0' is on every network of the host",
+        words=(*RUN, "--cluster", "mine.yaml"),
+    ),
+    Case(
+        "a cluster profile with another protocol",
+        file("mine.yaml", "local: {protocol: none}\n"),
+        "protocol is 'none', expected tls or tcp",
+        words=(*RUN, "--cluster", "mine.yaml"),
+    ),
+    Case(
+        "a cluster profile whose credentials are not there",
+        file("mine.yaml", "scheduler-address: tls://10.0.0.1:8786\nsecurity: {ca-file: ca.pem, cert: me.pem}\n"),
+        "security.ca-file: .*ca.pem cannot be read: No such file",
+        words=(*RUN, "--cluster", "mine.yaml"),
+    ),
     Case("--until something else", nothing, "expected 'pairs' or 'links'", words=(*RUN, "--until", "plots")),
     Case(
         "a run folder below a file",

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import dask
@@ -14,7 +15,7 @@ import pytest
 from scanlink.cluster import load_profile
 from scanlink.cluster.array import scheduler_script, worker_script
 from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script, private
-from scanlink.cluster.profile_files import shipped_profiles
+from scanlink.cluster.profile_files import queue_keys, shipped_profiles
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import Credentials, Files
 from scanlink.cluster.walltime import lifetime_of, seconds_of
@@ -163,3 +164,25 @@ def test_settings_of_the_scheduler_job__are_read_back_by_dask():
     with dask.config.set(dask.config.collect_env(environment)):
         assert dask.config.get("distributed.scheduler.allowed-failures") == 20
         assert dask.config.get("distributed.scheduler.idle-timeout") == "1h"
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_keys_that_become_lines_of_a_shell__are_listed(kind):
+    """Whatever of a profile stands in a job script as it was written."""
+    section = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text().partition("Lines of a profile that")[2]
+    listed = set(re.findall(r"`([a-z-]+)`", section.partition("## ")[0]))
+    needs = {key: 1 if key == "cores" else value for key, value in SCHEDULERS[kind].needs}
+    found = set()
+    for key in sorted(queue_keys(kind)):
+        name = "job_name" if key == "name" else key.replace("-", "_")
+        for value in ("MARK", ["MARK"], {"MARK": "MARK"}):
+            options = {"cores": 1, "memory": "4GiB", **needs, name: value}
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    job = cluster_class(kind).job_cls("tcp://10.0.0.1:8786", name="worker", **options)
+            except (TypeError, ValueError, AttributeError, KeyError):
+                continue
+            if "MARK" in job.job_script() + job.submit_command + job.cancel_command:
+                found.add(key)
+    assert {"job-script-prologue", "python", "worker-extra-args", "shebang"} <= found
+    assert found <= listed, found - listed

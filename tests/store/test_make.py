@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scanlink as sl
@@ -18,7 +20,7 @@ from scanlink import ds
 from scanlink.errors import InputError, RunError
 from scanlink.io.opening import quiet
 from scanlink.store import new as module
-from scanlink.store.make import write_store
+from scanlink.store.make import permuted, write_store
 from scanlink.store.store import Store
 
 MAKE = """
@@ -161,3 +163,27 @@ def test_store__levels_are_what_the_columns_say(mdata, tmp_path):
                 expected = of_levels.value_counts().reindex(list(n_cells), fill_value=0)
                 np.testing.assert_array_equal(counts[feature], expected)
     assert store.level_counts("rna", "percent.mito") is None
+
+
+@pytest.mark.parametrize(
+    ("umask", "of_cells", "others"), [(0o000, 0o640, 0o666), (0o027, 0o640, 0o640), (0o077, 0o600, 0o600)]
+)
+def test_files_of_cells__are_not_for_everybody(mdata, tmp_path, monkeypatch, umask, of_cells, others):
+    """The table of cells, and the arrays of a plan that have a line for each; whatever the umask, and however made."""
+    pairs = pd.DataFrame({"gene": mdata["rna"].var_names[:2], "peak": mdata["atac"].var_names[:2]})
+    before = os.umask(umask)
+    try:
+        sl.tl.scan(mdata, pairs, groupby="celltype", ladder="none", out=tmp_path / "run")
+        store = write_store(mdata, tmp_path / "store")
+        permuted(store, np.arange(store.n_cells)[::-1], tmp_path / "linked")
+        # As where the file system has no links.
+        monkeypatch.setattr(os, "link", lambda *_: os.stat(tmp_path / "nothing"))
+        permuted(store, np.arange(store.n_cells)[::-1], tmp_path / "copied")
+    finally:
+        os.umask(before)
+    modes: dict[str, set[int]] = {}
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
+        kind = "of cells" if path.name == "cells.parquet" or path.suffix == ".npz" else "others"
+        modes.setdefault(kind, set()).add(stat.S_IMODE(path.stat().st_mode))
+    assert modes["of cells"] == {of_cells}
+    assert others in modes["others"] <= {others, of_cells, 0o644 & ~umask}
