@@ -9,17 +9,19 @@ from typing import Any
 
 from scanlink.cluster.addresses import refuse_everywhere
 from scanlink.cluster.defaults import complete, exports
+from scanlink.cluster.jobs import ArrayOptions, Jobs, array_of, jobs_of
 from scanlink.cluster.profile_files import (
     distributed_keys,
     find_profile,
+    keywords_of,
     local_keys,
     queue_keys,
     read_profile,
     refuse_unknown,
+    table_of,
 )
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import Files, files_of, protocol_of
-from scanlink.cluster.walltime import seconds_of
 from scanlink.errors import OptionError
 
 __all__ = ["ArrayOptions", "Jobs", "Profile", "load_profile"]
@@ -30,43 +32,6 @@ _SECTIONS = ("jobqueue", "local", "scheduler-address", "scheduler-file")
 _OTHERS = ("distributed", "scanlink", "security", "temporary-directory")
 # A task that loses its worker as often is given up: jobs that come and go are no fault of the task.
 _QUEUE_CONFIG = {"distributed.scheduler.allowed-failures": 20, "distributed.comm.timeouts.connect": "60s"}
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """How many jobs are asked for.
-
-    Attributes
-    ----------
-    minimum, maximum
-        Bounds between which the number is kept, as the work needs; where they are equal, at that number.
-    """
-
-    minimum: int = 0
-    maximum: int = 0
-
-
-@dataclass(frozen=True)
-class ArrayOptions:
-    """The second way on Slurm, where the queue itself keeps the number of workers.
-
-    Attributes
-    ----------
-    size
-        Number of elements of the array of worker jobs; as many run at once as ``jobs`` says.
-    scheduler
-        Keywords of the job that runs the Dask scheduler (cores, memory, walltime, queue, ...); None where the
-        scheduler runs in the driver's process.
-    folder
-        Folder of the scheduler file, which all nodes see; None takes the folder of the logs.
-    wait
-        Seconds until the scheduler file has to be there.
-    """
-
-    size: int
-    scheduler: dict[str, Any] | None
-    folder: Path | None = None
-    wait: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -153,11 +118,11 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
     where = f"profile {path}"
     section = _section(content, where)
     config = distributed_keys(
-        _table(content.get("distributed"), f"{where}: distributed"), where=f"{where}: distributed"
+        table_of(content.get("distributed"), f"{where}: distributed"), where=f"{where}: distributed"
     )
     if "temporary-directory" in content:
         config["temporary-directory"] = content["temporary-directory"]
-    if section in ("local", "scheduler-address", "scheduler-file") and _table(content.get("scanlink"), where):
+    if section in ("local", "scheduler-address", "scheduler-file") and table_of(content.get("scanlink"), where):
         raise OptionError(f"{where}: scanlink (jobs, array) goes with a job queue, and there is none")
     if section in ("local", "jobqueue") and "security" in content:
         raise OptionError(
@@ -165,7 +130,7 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
             "credentials of its own"
         )
     if section == "local":
-        return _local(name, path, _table(content["local"], f"{where}: local"), config, overrides)
+        return _local(name, path, table_of(content["local"], f"{where}: local"), config, overrides)
     if section != "jobqueue":
         security = files_of(content.get("security"), folder=path.parent, where=f"{where}: security")
         return _running(name, path, _address(content[section], section, path), config, overrides, security)
@@ -187,16 +152,6 @@ def _section(content: dict[str, Any], where: str) -> str:
     return sections[0]
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
-    if value is not None and not isinstance(value, dict):
-        raise OptionError(f"{where}: expected a table of keys; found {value!r}")
-    return value or {}
-
-
-def _keywords(table: dict[str, Any]) -> dict[str, Any]:
-    return {str(key).replace("-", "_"): value for key, value in table.items()}
-
-
 def _local(
     name: str, path: Path | None, section: dict[str, Any], config: dict[str, Any], overrides: dict[str, Any]
 ) -> Profile:
@@ -205,7 +160,7 @@ def _local(
         refuse_unknown(section, local_keys(), where=where)
     if overrides:
         refuse_unknown(overrides, local_keys(), where="cluster.client")
-    options = {**_keywords(section), **overrides}
+    options = {**keywords_of(section), **overrides}
     refuse_everywhere(options, where=where)
     # Threads of one process have no need of a network.
     usual = "tls" if options.get("processes", True) else "inproc"
@@ -249,19 +204,19 @@ def _queue(
     name: str, path: Path, content: dict[str, Any], config: dict[str, Any], overrides: dict[str, Any]
 ) -> Profile:
     where = f"profile {path}"
-    queues = _table(content["jobqueue"], f"{where}: jobqueue")
+    queues = table_of(content["jobqueue"], f"{where}: jobqueue")
     refuse_unknown(queues, SCHEDULERS, where=f"{where}: jobqueue")
     if len(queues) != 1:
         raise OptionError(f"{where}: jobqueue: expected one queue; found {', '.join(queues) or 'none'}")
     ((kind, section),) = queues.items()
     here = f"{where}: jobqueue.{kind}"
     keys = queue_keys(kind) | {"protocol"}
-    refuse_unknown(_table(section, here), keys, where=here)
+    refuse_unknown(table_of(section, here), keys, where=here)
     numbers = {key: overrides[key] for key in ("jobs", "n_workers") if overrides.get(key) is not None}
     keywords = {key: value for key, value in overrides.items() if key not in ("jobs", "n_workers")}
     # What the file calls name is job_name as a keyword.
     refuse_unknown(keywords, {*keys - {"name"}, "job-name", "jobs", "n-workers"}, where="cluster.client")
-    options = _keywords(_table(section, here))
+    options = keywords_of(table_of(section, here))
     if "name" in options:
         options["job_name"] = options.pop("name")
     options |= keywords
@@ -272,57 +227,13 @@ def _queue(
         key: value for key, value in config.items() if key.startswith(("distributed.worker", "distributed.nanny"))
     }
     options["job_script_prologue"] = [*options["job_script_prologue"], *exports(for_workers)]
-    scanlink = _table(content.get("scanlink"), f"{where}: scanlink")
+    scanlink = table_of(content.get("scanlink"), f"{where}: scanlink")
     refuse_unknown(scanlink, ("jobs", "array"), where=f"{where}: scanlink")
     number = numbers.get("jobs", scanlink.get("jobs"))
     if "n_workers" in numbers:
         number = -(-numbers["n_workers"] // options["processes"]) if numbers["n_workers"] else 0
-    jobs = _jobs(number, where=f"{where}: scanlink.jobs")
+    jobs = jobs_of(number, where=f"{where}: scanlink.jobs")
     array = None
     if "array" in scanlink:
-        array = _array(scanlink["array"], kind, jobs, where=f"{where}: scanlink.array")
+        array = array_of(scanlink["array"], kind, jobs, where=f"{where}: scanlink.array")
     return Profile(name, path, kind, options, {**_QUEUE_CONFIG, **config}, jobs, array, protocol=protocol)
-
-
-def _jobs(number: Any, *, where: str) -> Jobs:
-    if number is None:
-        raise OptionError(f"{where} is missing: say how many jobs, such as scanlink: {{jobs: 20}}")
-    if isinstance(number, dict):
-        refuse_unknown(number, ("minimum", "maximum"), where=where)
-        low, high = number.get("minimum", 0), number.get("maximum", 0)
-    else:
-        low = high = number
-    if any(not isinstance(n, int) or isinstance(n, bool) for n in (low, high)) or not 0 <= low <= high or high < 1:
-        raise OptionError(
-            f"{where}: expected a whole number of at least 1, or {{minimum: 0, maximum: 50}}; found {number!r}"
-        )
-    return Jobs(low, high)
-
-
-def _array(value: Any, kind: str, jobs: Jobs, *, where: str) -> ArrayOptions:
-    if kind != "slurm":
-        raise OptionError(f"{where}: arrays of workers are for slurm only; found {kind}")
-    if jobs.minimum != jobs.maximum:
-        raise OptionError(
-            f"{where}: an array keeps one number of jobs; found minimum {jobs.minimum}, maximum {jobs.maximum}"
-        )
-    table = _keywords(_table(value, where))
-    refuse_unknown(table, ("size", "scheduler", "folder", "wait"), where=where)
-    size = table.get("size", 4 * jobs.maximum)
-    if not isinstance(size, int) or isinstance(size, bool) or size < jobs.maximum:
-        raise OptionError(f"{where}.size: expected at least the number of jobs, {jobs.maximum}; found {size!r}")
-    wait = table.get("wait", 3600)
-    if not isinstance(wait, (int, float)) or wait <= 0:
-        raise OptionError(f"{where}.wait: expected seconds; found {wait!r}")
-    folder = None if table.get("folder") is None else Path(str(table["folder"])).expanduser()
-    scheduler = table.get("scheduler")
-    if scheduler == "here":
-        return ArrayOptions(size, None, folder, float(wait))
-    if not isinstance(scheduler, dict) or "walltime" not in scheduler:
-        raise OptionError(
-            f"{where}.scheduler: expected 'here' (in the driver's process), or what its job needs, such as "
-            f'{{walltime: "24:00:00", memory: 4GiB}}; found {scheduler!r}'
-        )
-    refuse_unknown(scheduler, queue_keys(kind), where=f"{where}.scheduler")
-    seconds_of(scheduler["walltime"], kind, where=f"{where}.scheduler.walltime")
-    return ArrayOptions(size, {"cores": 1, "memory": "4GiB", **_keywords(scheduler)}, folder, float(wait))

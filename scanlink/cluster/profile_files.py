@@ -16,7 +16,16 @@ import yaml
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import OptionError, first_few
 
-__all__ = ["distributed_keys", "find_profile", "local_keys", "queue_keys", "read_profile", "refuse_unknown"]
+__all__ = [
+    "distributed_keys",
+    "find_profile",
+    "keywords_of",
+    "local_keys",
+    "queue_keys",
+    "read_profile",
+    "refuse_unknown",
+    "table_of",
+]
 
 # dask-jobqueue still takes these names, and warns; each has a new one.
 _OLD = {"extra", "env-extra", "job-extra", "header-skip"}
@@ -85,6 +94,18 @@ def refuse_unknown(keys: Iterable[object], allowed: Iterable[str], *, where: str
             close = difflib.get_close_matches(_hyphened(key), names, n=1)
             hint = f"did you mean {names[close[0]]!r}?" if close else f"expected one of {', '.join(sorted(allowed))}"
             raise OptionError(f"{where} has no key {str(key)!r}; {hint}")
+
+
+def table_of(value: Any, where: str) -> dict[str, Any]:
+    """Take a table of keys, where there is one; raises OptionError for anything else."""
+    if value is not None and not isinstance(value, dict):
+        raise OptionError(f"{where}: expected a table of keys; found {value!r}")
+    return value or {}
+
+
+def keywords_of(table: dict[str, Any]) -> dict[str, Any]:
+    """Write keys as the keywords of a Python call."""
+    return {str(key).replace("-", "_"): value for key, value in table.items()}
 
 
 @cache
