@@ -1,4 +1,4 @@
-"""Formulas and queries that try to run, read or write something, or to take all memory, and a witness of what happens."""
+"""Formulas and queries that try to run, read or write something, or to take all memory, and a witness."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ sys.addaudithook(_note)
 
 @contextmanager
 def witness() -> Iterator[list[str]]:
-    """List what Python's own audit reports meanwhile: code compiled or run, files opened, programs, sockets, imports."""
+    """List what Python's own audit reports: code compiled or run, files opened, programs, sockets, imports."""
     _EVENTS.clear()
     _WATCHING[0] = True
     try:
