@@ -101,12 +101,12 @@ def _check_events(text: str, name: str) -> None:
     sizes: dict[str, int] = {}
     counts = [0]
     for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         _check_tag(event, name, line)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in open_names:
                 raise OptionError(f"{name}, line {line}: *{event.anchor} stands inside of what it is a name for")
-            counts[-1] += sizes.get(event.anchor, 0)
+            counts[-1] += sizes.get(str(event.anchor), 0)
         elif isinstance(event, yaml.CollectionStartEvent):
             open_names.append(event.anchor)
             counts.append(1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scanlink.io.disk import Chunk, DiskCounts, together
 from scanlink.io.hdf5 import cut
+from scanlink.io.sparse_structure import check_structure
 
 __all__ = ["Chunk", "canonical", "collect", "is_backed", "iter_chunks", "iter_modalities"]
 
@@ -31,6 +32,7 @@ def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk
     if isinstance(matrix, DiskCounts):
         yield from matrix.chunks(chunk_rows)
         return
+    check_structure(matrix, "the counts", repeated=False)
     n_rows, n_cols = matrix.shape
     by_column = getattr(matrix, "format", None) == "csc"
     if sp.issparse(matrix) and hasattr(matrix, "indptr"):

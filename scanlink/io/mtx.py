@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from scipy import sparse
 
 from scanlink.errors import InputError
 from scanlink.io.feature_types import feature_types
+from scanlink.io.hdf5_content import refuse_beyond_memory
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.releases import mmread_csr
@@ -63,7 +65,7 @@ def read_mtx(
     """
     file = existing_file(path, "a matrix as .mtx")
     with reading(file, "a matrix in Matrix Market format"):
-        matrix = mmread_csr(str(file))
+        matrix = _entries(file)
     n_rows, n_columns = matrix.shape
     barcode_file = Path(barcodes) if barcodes else _beside(file, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     feature_names, keyword = _FEATURE_FILES[modality], f"{modality}_features="
@@ -90,6 +92,32 @@ def read_mtx(
     names, var = _features(table)
     rows, columns = (pd.Index(cells), names) if side == "rows" else (names, pd.Index(cells))
     return NamedMatrix(matrix, rows, columns, source=str(file), cells=side, features=var)
+
+
+def _entries(file: Path) -> sparse.csr_matrix:
+    """Read the entries of a file, each place once, whose header says no more than the file can hold."""
+    from scipy.io import mminfo
+
+    n_rows, n_columns, n_entries, layout, kind, symmetry = mminfo(str(file))
+    if symmetry != "general" or kind == "complex":
+        raise InputError(f"{file}: the header says {kind} {symmetry}; integer general (or real, pattern) was expected")
+    # A line of an entry takes four bytes, and gzip makes a thousandth of it at best.
+    most = file.stat().st_size // 4 * (1_032 if file.name.endswith(".gz") else 1)
+    if layout == "coordinate" and n_entries > most:
+        raise InputError(
+            f"{file}: the header says {n_entries:,} entries, and a file of {file.stat().st_size:,} bytes cannot hold "
+            "them; was it copied incompletely? Copy it again"
+        )
+    n_bytes = 8 * (n_rows + n_columns) + 16 * n_entries
+    refuse_beyond_memory(n_bytes, f"{file}: a matrix of {n_rows:,} x {n_columns:,}", "the header")
+    matrix = mmread_csr(str(file))
+    if layout == "coordinate" and matrix.nnz < n_entries:
+        raise InputError(
+            f"{file}: {n_entries - matrix.nnz:,} of {n_entries:,} entries repeat one of the same row and column; "
+            "each once was expected. Is the file joined from several? Then write their sum"
+        )
+    # Without values, all are 1.
+    return sparse.csr_matrix(matrix, dtype=bool) if kind == "pattern" else matrix
 
 
 def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:

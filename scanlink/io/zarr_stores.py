@@ -15,6 +15,7 @@ from scanlink.io.assays import Assay, Whole, split_features
 from scanlink.io.feature_types import are_named_otherwise
 from scanlink.io.mudata_files import choose_modalities, named_modalities
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.sparse_structure import check_adata
 
 __all__ = ["open_zarr", "read_zarr"]
 
@@ -55,4 +56,7 @@ def _content(path: PathLikeStr) -> Any:
         groups = set(zarr.open_group(str(store), mode="r").group_keys())
         if not {"mod", "obs"} & groups:
             raise InputError(f"{store}: {_WHAT} was expected, found the groups {', '.join(sorted(groups)) or 'none'}")
-        return mudata.read_zarr(str(store)) if "mod" in groups else anndata.read_zarr(str(store))
+        content = mudata.read_zarr(str(store)) if "mod" in groups else anndata.read_zarr(str(store))
+        for name, part in content.mod.items() if "mod" in groups else [("", content)]:
+            check_adata(part, f"{store}: {name}" if name else str(store), written=True)
+        return content
