@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from scanlink.errors import InputError
+from scanlink.io.hdf5_heaps import check_heaps
 from scanlink.io.sparse_structure import check_lengths, check_pointers
 
 __all__ = ["check_content", "check_sparse_group", "check_values", "refuse_beyond_memory"]
@@ -31,7 +32,9 @@ def check_content(
     """
     n_bytes = 0
     # All names are looked at before anything behind one is.
-    for name, item in list(_walk(file, path, what)):
+    items = list(_walk(file, path, what))
+    check_heaps(path, (item for _, item in items if isinstance(item, h5py.Dataset)), what)
+    for name, item in items:
         label = f"{path}: {name}"
         if isinstance(item, h5py.Dataset):
             _refuse_outside(item, label, what)

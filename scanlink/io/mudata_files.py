@@ -132,6 +132,7 @@ def _modalities_of(file: Path) -> list[str]:
                 f"{file}: a .h5mu file with the group 'mod' was expected, found the groups "
                 f"{first_few(sorted(content)) or 'none'}. Is it a .h5ad or a 10x .h5 file? Then give it that suffix"
             )
+        check_content(content, file, "a .h5mu file", used=())
         return [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -386,3 +387,18 @@ def test_refuse_beyond_memory__lets_pass_what_fits():
     hdf5_content.refuse_beyond_memory(2**20, "x", "a file")
     with pytest.raises(InputError, match=r"x would take 1,048,576.0 GiB"):
         hdf5_content.refuse_beyond_memory(2**50, "x", "a file")
+
+
+@pytest.mark.parametrize("kind", ["h5mu csr", "h5ad csr"])
+def test_hdf5__whose_texts_were_overwritten_is_refused_and_not_read_without_end(kind, counts, tmp_path):
+    path = tmp_path / f"x.{kind.split()[0]}"
+    write_h5(path, counts, kind)
+    whole = path.read_bytes()
+    places = [found.start() for found in re.finditer(rb"GCOL\x01\0\0\0", whole)]
+    assert places
+    for place in places:
+        path.write_bytes(whole[: place + 16] + bytes(64) + whole[place + 80 :])
+        with pytest.raises(InputError, match=rf"its texts at byte {place + 16:,} were overwritten"):
+            sl.io.read(path)
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(use(path, False)["rna"].X.toarray(), counts[3])
