@@ -22,18 +22,26 @@ _INSIDE = "Read it where it was made, and write it anew with all data inside"
 
 
 def check_content(
-    file: h5py.File, path: Path, what: str, *, used: tuple[str, ...] = ("",), in_pieces: bool = False
+    file: h5py.File,
+    path: Path,
+    what: str,
+    *,
+    used: tuple[str, ...] = ("",),
+    in_pieces: bool = False,
+    texts: bool = True,
 ) -> None:
     """Check a file before it is read: what has a name that begins as ``used`` says, and all else for links only.
 
-    ``in_pieces`` tells that matrices (X, layers, raw) are never in memory as a whole. Raises InputError where a name
-    leads to another file or in circles, where values are no numbers or texts, where the parts of a sparse matrix do not
-    fit together, and where what is read is larger than the memory of this computer.
+    ``in_pieces`` tells that matrices (X, layers, raw) are never in memory as a whole; without ``texts`` those were
+    looked at before. Raises InputError where a name leads to another file or in circles, where values are no numbers or
+    texts, where the parts of a sparse matrix do not fit together, and where what is read is larger than the memory of
+    this computer.
     """
     n_bytes = 0
     # All names are looked at before anything behind one is.
     items = list(_walk(file, path, what))
-    check_heaps(path, (item for _, item in items if isinstance(item, h5py.Dataset)), what)
+    if texts:
+        check_heaps(path, (item for _, item in items if isinstance(item, h5py.Dataset)), what)
     for name, item in items:
         label = f"{path}: {name}"
         if isinstance(item, h5py.Dataset):

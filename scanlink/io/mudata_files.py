@@ -101,7 +101,7 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     with reading(file, "a .h5mu file"), quiet():
         with h5py.File(file, "r") as content:
             used = ("obs/", *(f"mod/{key}/" for key in named.values()))
-            check_content(content, file, "a .h5mu file", used=used, in_pieces=backed)
+            check_content(content, file, "a .h5mu file", used=used, in_pieces=backed, texts=False)
             obs = read_elem(content["obs"])
             mod = {} if backed else {key: _in_memory(content["mod"][key]) for key in named.values()}
         for name, key in named.items():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from pathlib import Path
 
 import dask
 import pytest
+import yaml
 
 from scanlink.cluster import load_profile
 from scanlink.cluster.array import scheduler_script, worker_script
 from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script
-from scanlink.cluster.profile_files import shipped_profiles
+from scanlink.cluster.profile_files import queue_keys, shipped_profiles
+from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import lifetime_of, seconds_of
+from scanlink.errors import OptionError
 
 NAMES = sorted(path.stem for path in shipped_profiles().glob("*.yaml"))
 QUEUES = [name for name in NAMES if name not in ("local", "existing")]
@@ -120,3 +124,33 @@ def test_settings_of_the_scheduler_job__are_read_back_by_dask():
     with dask.config.set(dask.config.collect_env(environment)):
         assert dask.config.get("distributed.scheduler.allowed-failures") == 20
         assert dask.config.get("distributed.scheduler.idle-timeout") == "1h"
+
+
+def keys_in_docs() -> set[str]:
+    """Keys that docs/cluster.md says become text of a job script."""
+    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
+    table = page[page.index("| key | becomes |") : page.index("`$NAME` in any value")]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    return {key for row in rows for key in re.findall(r"`([a-z-]+)`", row)}
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pbs", "sge", "lsf"])
+def test_keys_that_become_shell__are_those_of_the_docs(kind, tmp_path):
+    shell = set()
+    for key in queue_keys(kind):
+        for value in ("canary", ["canary"], {"canary": "canary"}):
+            content = yaml.safe_load((shipped_profiles() / f"{kind}.yaml").read_text())
+            content["jobqueue"][kind][key] = value
+            (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+            # Of most keys only one of the types is taken; what refuses all of them puts no text of its own anywhere.
+            with contextlib.suppress(OptionError, TypeError, AttributeError, LookupError, ValueError, RuntimeError):
+                profile = load_profile(tmp_path / "mine.yaml")
+                text = job_script(profile.kind, profile.options, scheduler="tcp://127.0.0.1:8786", name="worker")
+                shell |= {key} if "canary" in text else set()
+    assert "job-script-prologue" in shell
+    assert shell <= keys_in_docs()
+
+
+def test_keys_that_become_shell__are_keys():
+    every = {key for kind in SCHEDULERS for key in queue_keys(kind)}
+    assert keys_in_docs() <= every
