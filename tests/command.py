@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from scanlink.cli import main; main()"]
 Scanlink = Callable[..., "subprocess.CompletedProcess[str]"]
 IMPORTED = ("scanlink.cli", "scanlink.pipeline.run", "scanlink.io", "scanlink.pp", "scanlink.stats", "formulaic")
 PROGRAM = f"""\
-import importlib, json, os, sys
+import importlib, json, logging, os, sys
 for name in {IMPORTED}:
     importlib.import_module(name)
 from scanlink.cli import main
@@ -33,6 +33,7 @@ if sys.argv[1:]:
     except SystemExit as end:
         assert not end.code
     os.dup2(printed, 1)
+    logging.getLogger("scanlink").handlers.clear()
 for line in sys.stdin:
     words, *files = json.loads(line)
     copy = os.fork()

@@ -51,16 +51,19 @@ class Disorder:
             )
 
 
-def check_adata(adata: AnnData, label: str, *, written: bool = False) -> None:
+def check_adata(adata: AnnData, label: str, *, repeated: bool = True, written: bool = False) -> None:
     """Check the matrices of a modality that lie in memory: X, layers and raw; InputError names the one at fault.
 
-    ``written`` matrices come from a file as it is.
+    Of a view those that it is cut out of are. ``written`` matrices come from a file as it is; ``repeated`` is as of
+    :func:`check_structure`.
     """
+    while adata.is_view:
+        adata = adata._adata_ref
     matrices = {label: adata.X, **{f"{label}.layers[{name!r}]": layer for name, layer in layers_of(adata).items()}}
     if adata.raw is not None:
         matrices[f"{label}.raw"] = adata.raw.X
     for name, matrix in matrices.items():
-        check_structure(matrix, name, written=written)
+        check_structure(matrix, name, repeated=repeated, written=written)
 
 
 def check_structure(matrix: Any, label: str, *, repeated: bool = True, written: bool = False) -> None:

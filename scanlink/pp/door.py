@@ -119,12 +119,13 @@ def enter(
     there, and what :func:`scanlink.io.assemble` or :func:`scanlink.io.assemble_screen` raise.
     """
     if isinstance(data, AnnData):
+        check_adata(data, "the data")
         named, places = split_modalities(data, modalities, optional)
     else:
         keys = {"rna": rna_key, "atac": atac_key, "guide": guide_key}
         named = find_modalities(data, {name: keys[name] for name in modalities}, optional)
         places = {name: np.arange(part.n_vars) for name, part in named.items()}
-    for name, part in named.items():
+    for name, part in named.items() if not isinstance(data, AnnData) else ():
         check_adata(part, name)
     needed = [name for name in named if name not in optional]
     if set(needed) & {"atac", "guide"}:

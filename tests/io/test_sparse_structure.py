@@ -204,6 +204,32 @@ def test_memory__of_a_damaged_matrix_is_refused(door, kind, fault, counts):
         doors[door]()
 
 
+@pytest.mark.parametrize("fault", ["a pointer that goes back", "an index too high"])
+@pytest.mark.parametrize("kind", ["view", "views", "one AnnData"])
+def test_memory__of_views_and_of_what_is_split_is_looked_at_before_it_is_cut(kind, fault, counts):
+    made = parts(counts)
+    if kind == "one AnnData":
+        var = pd.DataFrame({"feature_types": ["Gene Expression"] * 12 + ["Peaks"] * 20}, index=[*counts[1], *counts[2]])
+        with quiet():
+            both = sp.hstack([made["rna"].X, made["atac"].X], format="csr")
+            data = AnnData(both, obs=made["rna"].obs, var=var)
+        matrix = data.X
+    else:
+        matrix = made["atac"].X
+        data = sl.io.assemble(*made.values())
+        data["atac"].X = matrix
+        matrix = data["atac"].X
+    spoil, message = FAULTS[fault]
+    matrix.data, matrix.indices, matrix.indptr = spoil(matrix.data, matrix.indices, matrix.indptr)
+    doors = {
+        "view": lambda: sl.pp.qc(data[data.obs_names[5:40]]),
+        "views": lambda: sl.io.assemble(data["rna"][3:50], data["atac"][5:40]),
+        "one AnnData": lambda: sl.pp.qc(data),
+    }
+    with pytest.raises(InputError, match=message):
+        doors[kind]()
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_rds__of_a_damaged_matrix_is_refused(fault, counts):
     spoil, message = FAULTS[fault]
