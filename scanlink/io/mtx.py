@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 from scipy import sparse
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, first_few
 from scanlink.io.feature_types import feature_types
 from scanlink.io.hdf5_content import refuse_beyond_memory
 from scanlink.io.named import NamedMatrix
@@ -28,6 +29,36 @@ _FEATURE_FILES = {
     "rna": ("features", "genes", "gene_names", "rownames"),
     "atac": ("peaks", "peak_names", "features", "regions", "rownames"),
     "guide": ("guides", "guide_names", "grnas", "features", "rownames"),
+}
+# What the first line of a file of names may say, in small letters and without signs.
+_HEADERS = {
+    *("x", "v1", "id", "name", "names", "index", "rownames", "colnames", "symbol", "ensembl", "ensemblid", "target"),
+    *(
+        "gene",
+        "genes",
+        "geneid",
+        "geneids",
+        "genename",
+        "genenames",
+        "genesymbol",
+        "geneshortname",
+        "feature",
+        "features",
+    ),
+    *(
+        "featureid",
+        "featurename",
+        "barcode",
+        "barcodes",
+        "cell",
+        "cells",
+        "cellid",
+        "cellname",
+        "cellnames",
+        "cellbarcode",
+    ),
+    *("peak", "peaks", "peakid", "peakname", "region", "regions", "chrom", "chr", "seqnames", "interval"),
+    *("guide", "guides", "guideid", "guidename", "grna", "sgrna", "grnaid", "sgrnaid", "obsnames", "varnames"),
 }
 _ENDINGS = (".tsv", ".txt", ".csv", ".bed")
 
@@ -127,8 +158,18 @@ def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: st
     prefixed += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
     names = [f"{base}{ending}{gz}" for base in (*prefixed, *kinds) for ending in _ENDINGS for gz in ("", ".gz")]
     files = [file.with_name(name) for name in names if file.with_name(name).is_file()]
-    for candidate in files:
+    for number, candidate in enumerate(files):
         if len(_fit(read_names(candidate), shape)) in shape:
+            if number:
+                log.warning(
+                    "%s: the names of its %s are taken from %s, because %s has not as many names as the matrix has rows "
+                    "or columns; if that is not meant, give the right file (%s)",
+                    file,
+                    what,
+                    candidate.name,
+                    first_few(other.name for other in files[:number]),
+                    keyword,
+                )
             return candidate
     if files:
         return files[0]
@@ -140,12 +181,17 @@ def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: st
 
 def _fit(table: pd.DataFrame, shape: tuple[int, ...]) -> pd.DataFrame:
     """Drop a header, which shows as one line too many, and the row numbers of R's write.csv."""
-    if len(table) - 1 in shape and len(table) not in shape:
+    if len(table) - 1 in shape and len(table) not in shape and _is_header(table.iloc[0]):
         table = table.iloc[1:]
         if table.shape[1] == 2 and table[0].tolist() == [str(i + 1) for i in range(len(table))]:
             table = table.drop(columns=0)
         table = table.set_axis(range(table.shape[1]), axis=1)
     return table.reset_index(drop=True)
+
+
+def _is_header(line: pd.Series) -> bool:
+    """Tell whether a line names columns; another one too many was added anywhere, and would move all names."""
+    return any(re.sub(r"[^a-z0-9]", "", str(word).lower()) in _HEADERS for word in line)
 
 
 def _features(table: pd.DataFrame) -> tuple[pd.Index, pd.DataFrame]:

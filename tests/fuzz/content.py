@@ -78,7 +78,10 @@ def _rows(path: Path) -> Any:
 
 
 def _names(path: Path) -> Any:
+    """Read names, a line each, as many as a matrix beside them has rows or columns."""
     names = _text(path).splitlines()
+    header = next(line for line in (path.parent / "rna.mtx").read_text().splitlines() if not line.startswith("%"))
+    need(str(len(names)) in header.split()[:2], "number of names")
     need(len(set(names)) == len(names) and all(names), "names")
     return names
 

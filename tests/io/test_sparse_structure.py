@@ -428,3 +428,25 @@ def test_hdf5__whose_texts_were_overwritten_is_refused_and_not_read_without_end(
             sl.io.read(path)
     path.write_bytes(whole)
     np.testing.assert_array_equal(use(path, False)["rna"].X.toarray(), counts[3])
+
+
+def test_mtx__names_that_are_one_too_many_move_no_other_and_other_files_of_names_are_told(counts, tmp_path, caplog):
+    cells, genes, peaks, rna, atac = counts
+    for name, x, names in (("rna", rna, ["A1BG", "NOC2L", *genes[2:]]), ("atac", atac, peaks)):
+        scipy.io.mmwrite(tmp_path / f"{name}.mtx", sp.coo_matrix(x.T))
+        (tmp_path / f"{name}_features.tsv").write_text("\n".join(names) + "\n")
+    (tmp_path / "barcodes.tsv").write_text("barcode\n" + "\n".join(cells) + "\n")
+    paths = {"rna": tmp_path / "rna.mtx", "atac": tmp_path / "atac.mtx"}
+    data = sl.io.read_matrices(**paths)
+    assert data.obs_names.tolist() == cells
+    assert "are taken from" not in caplog.text
+    whole = (tmp_path / "rna_features.tsv").read_text()
+    (tmp_path / "rna_features.tsv").write_text(whole.replace("GENE5\n", "GENE5\nGENE5b\n"))
+    with pytest.raises(InputError, match=r"rna_features\.tsv has 13 names .*do the three files belong together"):
+        sl.io.read_matrices(**paths)
+    (tmp_path / "rna_features.tsv").write_text("gene\n" + whole)
+    np.testing.assert_array_equal(sl.io.read_matrices(**paths)["rna"].X.toarray(), rna)
+    (tmp_path / "barcodes.tsv").write_text("\n".join(cells[1:]) + "\n")
+    (tmp_path / "cells.tsv").write_text("\n".join(cells[::-1]) + "\n")
+    np.testing.assert_array_equal(sl.io.read_matrices(**paths)["rna"].X.toarray(), rna)
+    assert "its barcodes are taken from cells.tsv, because 'barcodes.tsv' has not as many names" in caplog.text
