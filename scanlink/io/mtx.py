@@ -162,8 +162,8 @@ def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: st
         if len(_fit(read_names(candidate), shape)) in shape:
             if number:
                 log.warning(
-                    "%s: the names of its %s are taken from %s, because %s has not as many names as the matrix has rows "
-                    "or columns; if that is not meant, give the right file (%s)",
+                    "%s: the names of its %s are taken from %s, because %s has not as many names as the matrix has "
+                    "rows or columns; if that is not meant, give the right file (%s)",
                     file,
                     what,
                     candidate.name,

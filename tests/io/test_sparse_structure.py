@@ -167,6 +167,18 @@ def test_zarr__of_a_damaged_matrix_is_refused(kind, fault, counts, tmp_path):
         sl.io.read(path)
 
 
+def test_zarr__beyond_memory_is_refused_before_it_is_read(counts, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    path = tmp_path / "x.zarr"
+    with quiet():
+        mudata.MuData(parts(counts)).write_zarr(path)
+    np.testing.assert_array_equal(sl.io.read(path)["atac"].X.toarray(), counts[4])
+    group = zarr.open_group(str(path), mode="r+")["mod/atac/obsm"]
+    group.create_array("X_large", shape=(60, 10**13), chunks=(1, 1000), dtype="f8")
+    with pytest.raises(InputError, match=r"x\.zarr would take .* GiB, and this computer has"):
+        sl.io.read(path)
+
+
 # In memory rows may be out of order, as scipy makes them.
 IN_MEMORY = [
     "first pointer 3",
