@@ -15,15 +15,18 @@ from bad_spoil import (
     cells,
     column,
     counts,
+    damaged,
     damaged_store,
     duplicate_peaks,
     empty_folder,
+    entry_twice,
     file,
     formula,
     good_parts,
     h5ad_as_h5mu,
     h5mu_as_h5,
     half_a_pairs_file,
+    in_another_file,
     missing_slices,
     mouse_genes,
     moved_genes,
@@ -33,6 +36,7 @@ from bad_spoil import (
     numbered_cells,
     odd_peaks,
     one_modality,
+    only_seen,
     open_everywhere,
     options,
     other_cells,
@@ -74,6 +78,12 @@ CASES = (
     Case("a negative count", counts(at(3, 2, -4)), "raw integer counts, found 1 negative .*GENE3"),
     Case("a count that is NaN", counts(at(3, 2, np.nan), "atac"), "atac: expected raw integer counts, found 1 .*"),
     Case("normalised values in X, counts in a layer", normalised, "pass layer='counts' if it holds the raw counts"),
+    Case("a pointer of a sparse matrix that goes back", damaged("indptr", 20, -50), r"mod/atac/X: .* go back 1 times"),
+    Case("a pointer that is off by one", damaged("indptr", 23, 1), "damaged: the indices of 1 of its lines are out of"),
+    Case("an index beyond the matrix", damaged("indices", 20, 900), "1 of its .* entries name features beyond the 40"),
+    Case("counts that lie in another file", in_another_file, "mod/rna/X/data leads out of the file"),
+    Case("true and false in place of counts of genes", only_seen, "found only true and false, which do not say"),
+    Case("an entry twice in a .mtx", entry_twice, r"rna\.mtx: 1 of .* entries repeat one of the same row and column"),
     Case("text in a matrix", text_in_matrix, "'many' in row 'GENE3', column '.*' is not a number"),
     Case("names that do not fit the .mtx", short_names, "do the three files belong together"),
     Case("a 10x .h5 without peaks", lambda made: made.as_10x(peaks="Antibody Capture"), "Antibody Capture"),
@@ -178,6 +188,10 @@ CASES = (
     Case("nUMI as text", cells(column("nUMI", "many")), "nUMI.*expected numbers"),
     Case("a formula that cannot be read", options(**formula("log(nUMI")), "formula 'log.nUMI': the parentheses"),
     Case("a formula with an unknown function", options(**formula("cube(nUMI)")), "'cube', which is no function"),
+    Case("a formula that is code", options(**formula("__import__('os').mkdir('x')")), "which is no function that is"),
+    Case(
+        "a formula of too many terms", options(**formula("(nUMI + batch + donor + celltype)**6")), "makes 4,096 terms"
+    ),
     Case("a formula with a response", options(**formula("nUMI ~ batch")), "give the covariates only"),
     Case("a peak that is open in every cell", open_everywhere, "", code=0, status="collinear"),
     # run.yaml
@@ -196,6 +210,14 @@ CASES = (
     Case("an unknown key", options(scan__sead=1), r"run\.yaml, line \d+: scan.sead: unknown key; did you mean 'seed'"),
     Case("an unknown section", options(scam={"seed": 1}), r"line \d+: scam: unknown key; did you mean 'scan'"),
     Case("a key twice", yaml_text("genes:", "input: x.h5mu\ngenes:"), "line 2: input is given twice, first on line 1"),
+    Case("a key that is a number", yaml_text("report:", "5: x\nreport:"), r"line \d+: the key 5 is a number in YAML"),
+    Case("a key that is a date", yaml_text("report:", "2024-02-30: x\nreport:"), r"line \d+: 2024-02-30: unknown key"),
+    Case(
+        "a tag in run.yaml", yaml_text("report:", "x: !!python/name:os.system\nreport:"), r"line \d+: the tag '!!python"
+    ),
+    Case(
+        "a name inside of itself", yaml_text("report:", "x: &a [*a]\nreport:"), r"line \d+: \*a stands inside of what"
+    ),
     Case("a value of the wrong type", options(scan__seed="one"), "scan.seed: .*integer.*'one'"),
     Case("run.yaml that is a list", file("run.yaml", "- input\n"), "expected a table of keys .*found a list"),
     Case("a section that is a number", options(scan=4), r"line \d+: scan: expected a section with keys.*found 4"),
@@ -242,7 +264,7 @@ CASES = (
     Case(
         "a cluster profile that is not YAML",
         file("mine.yaml", "local: [\n"),
-        "profile mine.yaml is not valid YAML",
+        r"profile mine\.yaml, line 1: not valid YAML",
         words=(*RUN, "--cluster", "mine.yaml"),
     ),
     Case(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
+import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -86,6 +87,35 @@ def column(name: str, value: object) -> Callable[[pd.DataFrame], None]:
 
 def formula(text: str) -> dict[str, object]:
     return {"scan__formula": text}
+
+
+def damaged(part: str, place: int, change: int) -> Spoil:
+    """Change a number of the structure of the peaks' matrix in the .h5mu."""
+
+    def spoil(made: Project) -> None:
+        with h5py.File(made / "multiome.h5mu", "a") as file:
+            file[f"mod/atac/X/{part}"][place] += change
+
+    return spoil
+
+
+def in_another_file(made: Project) -> None:
+    with h5py.File(made / "multiome.h5mu", "a") as file, h5py.File(made / "other.h5", "w") as other:
+        other["values"] = file["mod/rna/X/data"][:]
+        del file["mod/rna/X/data"]
+        file["mod/rna/X/data"] = h5py.ExternalLink("other.h5", "/values")
+
+
+def only_seen(made: Project) -> None:
+    made.mdata["rna"].X = made.mdata["rna"].X.astype(bool)
+    made.write()
+
+
+def entry_twice(made: Project) -> None:
+    made.as_mtx()
+    lines = (made / "rna.mtx").read_text().splitlines()
+    lines[-1] = lines[-2]
+    (made / "rna.mtx").write_text("\n".join(lines) + "\n")
 
 
 def swapped_csv(made: Project) -> None:

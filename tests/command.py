@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +20,20 @@ COMMAND = [sys.executable, "-c", "from scanlink.cli import main; main()"]
 Scanlink = Callable[..., "subprocess.CompletedProcess[str]"]
 IMPORTED = ("scanlink.cli", "scanlink.pipeline.run", "scanlink.io", "scanlink.pp", "scanlink.stats", "formulaic")
 PROGRAM = f"""\
-import importlib, json, os, sys
+import importlib, json, logging, os, sys
 for name in {IMPORTED}:
     importlib.import_module(name)
 from scanlink.cli import main
+if sys.argv[1:]:
+    # Whoever follows finds the kernels compiled that this command needs.
+    printed = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+    os.dup2(printed, 1)
+    logging.getLogger("scanlink").handlers.clear()
 for line in sys.stdin:
     words, *files = json.loads(line)
     copy = os.fork()
@@ -37,12 +48,24 @@ for line in sys.stdin:
 
 
 @contextmanager
-def copied_command(folder: Path) -> Iterator[Scanlink]:
-    """A function that runs the command as a user does, and gives what it printed; ``folder`` is for its files."""
+def copied_command(
+    folder: Path, limits: Mapping[int, int] | None = None, first: Sequence[object] = ()
+) -> Iterator[Scanlink]:
+    """A function that runs the command as a user does, and gives what it printed; ``folder`` is for its files.
+
+    ``limits`` are those of ``resource.setrlimit``, for each command; ``first`` is done before all others, and
+    leaves them its compiled kernels.
+    """
     environment = {**os.environ, "DASK_LOGGING__DISTRIBUTED": "critical"}
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", PROGRAM, *map(str, first)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as parent:
+        for limit, most in (limits or {}).items():
+            resource.prlimit(parent.pid, limit, (most, most))
         assert parent.stdin is not None
         assert parent.stdout is not None
 

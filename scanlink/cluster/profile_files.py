@@ -15,6 +15,7 @@ import yaml
 
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.errors import OptionError, first_few
+from scanlink.plain_yaml import read_yaml
 
 __all__ = [
     "distributed_keys",
@@ -73,10 +74,7 @@ def read_profile(path: Path) -> dict[str, Any]:
     """
     from dask.config import expand_environment_variables
 
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OptionError(f"profile {path} is not valid YAML: {getattr(error, 'problem', error)}") from error
+    content = read_yaml(path, name=f"profile {path}").value
     if not isinstance(content, dict):
         raise OptionError(f"profile {path}: expected sections such as jobqueue or local; found {content!r}")
     filled_in: dict[str, Any] = expand_environment_variables(content)

@@ -20,6 +20,7 @@ from scanlink.io.feature_types import counted_types, foreign, own_features
 from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer, check_counts, pick_counts
+from scanlink.io.sparse_structure import check_adata
 
 __all__ = ["check_matrices", "join", "need_features", "need_modalities", "with_cells"]
 
@@ -54,6 +55,9 @@ def join(
     """
     with quiet():
         pair = {"rna": rna, assay.second: second}
+        for name, adata in pair.items():
+            if adata.is_view:
+                check_adata(adata, name)
         sides = {name: adata.copy() if adata.is_view else adata for name, adata in pair.items()}
         tables = {name: adata.obs for name, adata in sides.items()}
         barcodes = cell_names(tables if cells is None else {**tables, "cells": cells}, say=True)

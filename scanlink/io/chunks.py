@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scanlink.io.disk import Chunk, DiskCounts, together
 from scanlink.io.hdf5 import cut
+from scanlink.io.sparse_structure import check_pointers, check_structure
 
 __all__ = ["Chunk", "canonical", "collect", "is_backed", "iter_chunks", "iter_modalities"]
 
@@ -31,19 +32,24 @@ def iter_chunks(matrix: Any, *, chunk_rows: int | None = None) -> Iterator[Chunk
     if isinstance(matrix, DiskCounts):
         yield from matrix.chunks(chunk_rows)
         return
+    check_structure(matrix, "the counts", repeated=False)
     n_rows, n_cols = matrix.shape
     by_column = getattr(matrix, "format", None) == "csc"
     if sp.issparse(matrix) and hasattr(matrix, "indptr"):
         ends = np.asarray(matrix.indptr[1:], dtype=np.int64)
     elif hasattr(matrix, "group"):  # anndata sparse dataset
-        ends = np.asarray(matrix.group["indptr"][1:], dtype=np.int64)
+        group, n_lines = matrix.group, n_cols if by_column else n_rows
+        ends = check_pointers(group["indptr"][:], n_lines, group["indices"].size, str(group.name))[1:]
     else:
         ends = np.arange(1, n_rows + 1, dtype=np.int64) * n_cols
     for start, stop in cut(ends, chunk_rows):
         if by_column:
-            yield Chunk(slice(0, n_rows), slice(start, stop), sp.csc_array(matrix[:, start:stop]))
+            chunk = Chunk(slice(0, n_rows), slice(start, stop), sp.csc_array(matrix[:, start:stop]))
         else:
-            yield Chunk(slice(start, stop), slice(0, n_cols), sp.csr_array(matrix[start:stop]))
+            chunk = Chunk(slice(start, stop), slice(0, n_cols), sp.csr_array(matrix[start:stop]))
+        if hasattr(matrix, "group"):
+            check_structure(chunk.block, str(matrix.group.name), repeated=False)
+        yield chunk
 
 
 def iter_modalities(matrices: Mapping[str, Any], *, chunk_rows: int | None = None) -> Iterator[tuple[str, Chunk]]:

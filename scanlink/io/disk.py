@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError
 from scanlink.io.hdf5 import Source
 from scanlink.io.releases import layers_of
+from scanlink.io.sparse_structure import check_adata
 
 __all__ = ["Chunk", "DiskCounts", "counts_on_disk", "select", "together"]
 
@@ -155,6 +156,7 @@ def select(adata: AnnData, *, cells: Any = None, features: Any = None) -> AnnDat
         for chosen, n in zip((cells, features), adata.shape, strict=True)
     )
     if not any(isinstance(matrix, _Counts) for matrix in (adata.X, *layers_of(adata).values())):
+        check_adata(adata, "the counts", repeated=False)
         return adata[index].copy()
     obs, var = _lines(adata.obs, index[0]), _lines(adata.var, index[1])
     layers = {name: layer.select(cells, features) for name, layer in layers_of(adata).items()}

@@ -13,7 +13,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
+from scanlink.io.hdf5_content import check_values
 from scanlink.io.opening import reading
+from scanlink.io.sparse_structure import Disorder, check_indices, check_pointers
 
 __all__ = ["Source", "cut"]
 
@@ -38,6 +40,9 @@ class Source:
         with h5py.File(path, "r") as file:
             matrix = file[key]
             if isinstance(matrix, h5py.Dataset):
+                check_values(matrix, f"{path}: {key}")
+                if matrix.ndim != 2:
+                    raise InputError(f"{path}: {key} has {matrix.ndim} dimensions; cells x features were expected")
                 return cls(path, key, "dense", (int(matrix.shape[0]), int(matrix.shape[1])), matrix.dtype, what)
             if "shape" in matrix:  # 10x: features x cells, by column
                 n_features, n_cells = (int(n) for n in matrix["shape"][:])
@@ -64,31 +69,32 @@ class Source:
             if self.kind == "dense":
                 ends = np.arange(1, major + 1, dtype=np.int64) * self.shape[1]
             else:
-                starts = matrix["indptr"][:].astype(np.int64)
+                starts = check_pointers(matrix["indptr"][:], major, matrix["indices"].size, f"{self.path}: {self.key}")
                 ends = starts[1:]
+            disorder = Disorder()
             for start, stop in cut(ends, length):
                 if wanted is not None and not wanted[start:stop].any():
                     continue
                 if self.kind == "dense":
                     yield start, stop, sp.csr_array(matrix[start:stop])
                 else:
-                    yield start, stop, self._sparse(matrix, starts[start : stop + 1])
+                    block, more = self._sparse(matrix, starts[start : stop + 1])
+                    disorder += more
+                    yield start, stop, block
+            disorder.refuse(f"{self.path}: {self.key}")
 
-    def _sparse(self, matrix: Any, starts: NDArray[np.int64]) -> Any:
+    def _sparse(self, matrix: Any, starts: NDArray[np.int64]) -> tuple[Any, Disorder]:
         """Read rows (columns of ``csc``) that begin and end at these places of the file."""
         by_column = self.kind == "csc"
         minor, lines = self.shape[0 if by_column else 1], starts.size - 1
         begin, end = int(starts[0]), int(starts[-1])
         indices = matrix["indices"][begin:end]
-        if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < minor:
-            kind = "cells" if by_column else "features"
-            raise InputError(
-                f"{self.path}: the file is damaged: {self.key} names {kind} beyond the {minor:,} that it has; "
-                f"{self.what} was expected. Copy it again"
-            )
+        disorder = check_indices(
+            indices, starts - begin, minor, f"{self.path}: {self.key}", "cell" if by_column else "feature"
+        )
         make: Any = sp.csc_array if by_column else sp.csr_array
         shape = (minor, lines) if by_column else (lines, minor)
-        return make((matrix["data"][begin:end], indices.astype(np.int32), starts - begin), shape=shape)
+        return make((matrix["data"][begin:end], indices.astype(np.int32), starts - begin), shape=shape), disorder
 
 
 def cut(ends: NDArray[np.int64], length: int | None = None) -> Iterator[tuple[int, int]]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from scipy import sparse
 
-from scanlink.errors import InputError
+from scanlink.errors import InputError, first_few
 from scanlink.io.feature_types import feature_types
+from scanlink.io.hdf5_content import refuse_beyond_memory
 from scanlink.io.named import NamedMatrix
 from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
 from scanlink.io.releases import mmread_csr
@@ -26,6 +29,36 @@ _FEATURE_FILES = {
     "rna": ("features", "genes", "gene_names", "rownames"),
     "atac": ("peaks", "peak_names", "features", "regions", "rownames"),
     "guide": ("guides", "guide_names", "grnas", "features", "rownames"),
+}
+# What the first line of a file of names may say, in small letters and without signs.
+_HEADERS = {
+    *("x", "v1", "id", "name", "names", "index", "rownames", "colnames", "symbol", "ensembl", "ensemblid", "target"),
+    *(
+        "gene",
+        "genes",
+        "geneid",
+        "geneids",
+        "genename",
+        "genenames",
+        "genesymbol",
+        "geneshortname",
+        "feature",
+        "features",
+    ),
+    *(
+        "featureid",
+        "featurename",
+        "barcode",
+        "barcodes",
+        "cell",
+        "cells",
+        "cellid",
+        "cellname",
+        "cellnames",
+        "cellbarcode",
+    ),
+    *("peak", "peaks", "peakid", "peakname", "region", "regions", "chrom", "chr", "seqnames", "interval"),
+    *("guide", "guides", "guideid", "guidename", "grna", "sgrna", "grnaid", "sgrnaid", "obsnames", "varnames"),
 }
 _ENDINGS = (".tsv", ".txt", ".csv", ".bed")
 
@@ -63,7 +96,7 @@ def read_mtx(
     """
     file = existing_file(path, "a matrix as .mtx")
     with reading(file, "a matrix in Matrix Market format"):
-        matrix = mmread_csr(str(file))
+        matrix = _entries(file)
     n_rows, n_columns = matrix.shape
     barcode_file = Path(barcodes) if barcodes else _beside(file, _BARCODE_FILES, matrix.shape, "barcodes", "barcodes=")
     feature_names, keyword = _FEATURE_FILES[modality], f"{modality}_features="
@@ -92,6 +125,32 @@ def read_mtx(
     return NamedMatrix(matrix, rows, columns, source=str(file), cells=side, features=var)
 
 
+def _entries(file: Path) -> sparse.csr_matrix:
+    """Read the entries of a file, each place once, whose header says no more than the file can hold."""
+    from scipy.io import mminfo
+
+    n_rows, n_columns, n_entries, layout, kind, symmetry = mminfo(str(file))
+    if symmetry != "general" or kind == "complex":
+        raise InputError(f"{file}: the header says {kind} {symmetry}; integer general (or real, pattern) was expected")
+    # A line of an entry takes four bytes, and gzip makes a thousandth of it at best.
+    most = file.stat().st_size // 4 * (1_032 if file.name.endswith(".gz") else 1)
+    if layout == "coordinate" and n_entries > most:
+        raise InputError(
+            f"{file}: the header says {n_entries:,} entries, and a file of {file.stat().st_size:,} bytes cannot hold "
+            "them; was it copied incompletely? Copy it again"
+        )
+    n_bytes = 8 * (n_rows + n_columns) + 16 * n_entries
+    refuse_beyond_memory(n_bytes, f"{file}: a matrix of {n_rows:,} x {n_columns:,}", "the header")
+    matrix = mmread_csr(str(file))
+    if layout == "coordinate" and matrix.nnz < n_entries:
+        raise InputError(
+            f"{file}: {n_entries - matrix.nnz:,} of {n_entries:,} entries repeat one of the same row and column; "
+            "each once was expected. Is the file joined from several? Then write their sum"
+        )
+    # Without values, all are 1.
+    return sparse.csr_matrix(matrix, dtype=bool) if kind == "pattern" else matrix
+
+
 def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:
     stem = file.name[: file.name.lower().index(".mtx")]
     # rna_features beside rna.mtx, and sample_features beside sample_matrix.mtx
@@ -99,8 +158,18 @@ def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: st
     prefixed += [f"{stem.removesuffix('matrix')}{kind}" for kind in kinds if stem.endswith("matrix")]
     names = [f"{base}{ending}{gz}" for base in (*prefixed, *kinds) for ending in _ENDINGS for gz in ("", ".gz")]
     files = [file.with_name(name) for name in names if file.with_name(name).is_file()]
-    for candidate in files:
+    for number, candidate in enumerate(files):
         if len(_fit(read_names(candidate), shape)) in shape:
+            if number:
+                log.warning(
+                    "%s: the names of its %s are taken from %s, because %s has not as many names as the matrix has "
+                    "rows or columns; if that is not meant, give the right file (%s)",
+                    file,
+                    what,
+                    candidate.name,
+                    first_few(other.name for other in files[:number]),
+                    keyword,
+                )
             return candidate
     if files:
         return files[0]
@@ -112,12 +181,17 @@ def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: st
 
 def _fit(table: pd.DataFrame, shape: tuple[int, ...]) -> pd.DataFrame:
     """Drop a header, which shows as one line too many, and the row numbers of R's write.csv."""
-    if len(table) - 1 in shape and len(table) not in shape:
+    if len(table) - 1 in shape and len(table) not in shape and _is_header(table.iloc[0]):
         table = table.iloc[1:]
         if table.shape[1] == 2 and table[0].tolist() == [str(i + 1) for i in range(len(table))]:
             table = table.drop(columns=0)
         table = table.set_axis(range(table.shape[1]), axis=1)
     return table.reset_index(drop=True)
+
+
+def _is_header(line: pd.Series) -> bool:
+    """Tell whether a line names columns; another one too many was added anywhere, and would move all names."""
+    return any(re.sub(r"[^a-z0-9]", "", str(word).lower()) in _HEADERS for word in line)
 
 
 def _features(table: pd.DataFrame) -> tuple[pd.Index, pd.DataFrame]:

@@ -18,10 +18,12 @@ from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.assays import Assay, Whole, split_features
 from scanlink.io.disk import counts_on_disk
 from scanlink.io.feature_types import modality_name
+from scanlink.io.hdf5_content import check_content
 from scanlink.io.multiome_data import assemble_whole
 from scanlink.io.obs import cells_by_barcode
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 from scanlink.io.raw_counts import Layer
+from scanlink.io.sparse_structure import check_adata
 
 __all__ = ["choose_modalities", "named_modalities", "open_h5ad", "open_h5mu", "read_h5ad", "read_h5mu"]
 
@@ -98,8 +100,13 @@ def open_h5mu(path: PathLikeStr, keys: Mapping[str, str | None], *, backed: bool
     named = named_modalities(file, present, keys)
     with reading(file, "a .h5mu file"), quiet():
         with h5py.File(file, "r") as content:
+            used = ("obs/", *(f"mod/{key}/" for key in named.values()))
+            check_content(content, file, "a .h5mu file", used=used, in_pieces=backed, texts=False)
             obs = read_elem(content["obs"])
             mod = {} if backed else {key: _in_memory(content["mod"][key]) for key in named.values()}
+        for name, key in named.items():
+            if key in mod:
+                check_adata(mod[key], f"{file}: {name}", written=True)
         if backed:
             mod = {key: _on_disk(file, "a .h5mu file", f"mod/{key}") for key in named.values()}
     return choose_modalities(file, mod, obs, named, present)
@@ -125,6 +132,7 @@ def _modalities_of(file: Path) -> list[str]:
                 f"{file}: a .h5mu file with the group 'mod' was expected, found the groups "
                 f"{first_few(sorted(content)) or 'none'}. Is it a .h5ad or a 10x .h5 file? Then give it that suffix"
             )
+        check_content(content, file, "a .h5mu file", used=())
         return [str(name) for name in content["mod"].attrs.get("mod-order", list(content["mod"]))]
 
 
@@ -157,9 +165,14 @@ def read_h5ad(path: PathLikeStr, *, backed: bool = False) -> AnnData:
     """Read a ``.h5ad`` file as it is, without the warnings of old layouts."""
     file = existing_file(path, "a .h5ad file")
     with reading(file, "a .h5ad file"), quiet():
-        if backed and not _has_old_layout(file):
+        in_pieces = backed and not _has_old_layout(file)
+        with h5py.File(file, "r") as content:
+            check_content(content, file, "a .h5ad file", in_pieces=in_pieces)
+        if in_pieces:
             return _on_disk(file, "a .h5ad file")
-        return anndata.read_h5ad(file)
+        adata = anndata.read_h5ad(file)
+        check_adata(adata, str(file), written=True)
+        return adata
 
 
 def open_h5ad(path: PathLikeStr, assay: Assay, *, backed: bool = False) -> Whole:

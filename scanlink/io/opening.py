@@ -40,6 +40,8 @@ def existing_file(path: PathLikeStr, what: str) -> Path:
             raise InputError(f"{file}: this is a folder; {what} was expected")
         if not file.exists():
             raise InputError(f"{file}: no such file; {what} was expected. {_nearest(file)}")
+        if not file.is_file():
+            raise InputError(f"{file}: this is a pipe or a device; {what} was expected")
         if file.stat().st_size == 0:
             raise InputError(f"{file}: the file is empty; {what} was expected")
         with file.open("rb"):

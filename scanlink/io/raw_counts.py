@@ -13,6 +13,7 @@ from scipy import sparse
 from scanlink.errors import InputError, MissingKeyError, first_few
 from scanlink.io.disk import DiskCounts
 from scanlink.io.releases import layers_of
+from scanlink.io.sparse_structure import check_structure
 
 __all__ = ["CountsCheck", "Layer", "check_counts", "chosen_counts", "pick_counts", "to_counts", "where_counts_may_be"]
 
@@ -28,6 +29,9 @@ def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str
     negative, not finite or beyond 32 bits; names the first three and counts them all.
     """
     check = CountsCheck(cells=cells, features=features, label=label, hint=hint)
+    check_structure(matrix, label)
+    if not sparse.issparse(matrix):
+        check.refuse_type(np.asarray(matrix).dtype)
     stored: Any = matrix if sparse.issparse(matrix) else sparse.csr_matrix(np.asarray(matrix))
     check.look(stored if stored.format in ("csr", "csc") else stored.tocsr())
     check.refuse()
@@ -45,8 +49,7 @@ class CountsCheck:
     def look(self, stored: Any, rows: Any = slice(None), columns: Any = slice(None)) -> bool:
         """Look at a piece, CSR or CSC, at some rows and columns of the whole; tell whether nothing bad came so far."""
         data = stored.data
-        if data.dtype.kind not in "biuf":
-            raise InputError(f"{self._label}: expected raw integer counts, found values of type {data.dtype}")
+        self.refuse_type(data.dtype)
         self._n += data.size
         for first in range(0, data.size, _PIECE):
             piece = data[first : first + _PIECE]
@@ -64,6 +67,16 @@ class CountsCheck:
                 for place in (first + np.flatnonzero(bad)[: 3 - len(self._named)]).tolist():
                     self._named.append(self._name(stored, place, rows, columns))
         return not self._named
+
+    def refuse_type(self, dtype: np.dtype[Any]) -> None:
+        """Raise if values of this type are no counts; of peaks, true and false are open and closed."""
+        if dtype.kind == "b" and self._label.partition(".")[0] == "rna":
+            raise InputError(
+                f"{self._label}: expected raw integer counts, found only true and false, which do not say how many "
+                f"reads of a gene there are{'. ' + self._hint if self._hint else ''}"
+            )
+        if dtype.kind not in "biuf":
+            raise InputError(f"{self._label}: expected raw integer counts, found values of type {dtype}")
 
     def refuse(self) -> None:
         """Raise if anything bad was found."""

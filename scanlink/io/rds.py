@@ -16,6 +16,7 @@ from scanlink.io.named import NamedMatrix, cells_by_features
 from scanlink.io.obs import plain_dtypes
 from scanlink.io.opening import PathLikeStr, existing_file, reading
 from scanlink.io.seurat import Seurat
+from scanlink.io.sparse_structure import check_indices, check_lengths, check_pointers
 
 __all__ = ["open_rds", "read_rds", "read_rds_matrix", "read_rds_table"]
 
@@ -40,7 +41,10 @@ def read_rds(path: PathLikeStr) -> NamedMatrix | pd.DataFrame | Seurat:
         # What it says is said below, for the object as a whole: no constructor for a class.
         warnings.filterwarnings("ignore", message="Missing constructor for R class", category=UserWarning)
         warnings.filterwarnings("ignore", message="Unknown encoding", category=UserWarning)
-        content = rdata.read_rds(file, constructor_dict=constructors)
+        try:
+            content = rdata.read_rds(file, constructor_dict=constructors)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
     if isinstance(content, NamedMatrix):
         return NamedMatrix(content.matrix, content.rows, content.columns, source=str(file))
     if isinstance(content, pd.DataFrame):
@@ -91,9 +95,18 @@ def _sparse(r_object: Any, attributes: Mapping[str, Any]) -> NamedMatrix:
     kind = str(attributes["class"][0])
     slots = vars(r_object)
     shape = (int(slots["Dim"][0]), int(slots["Dim"][1]))
-    n_values = len(slots["j"] if kind[2] == "R" else slots["i"])
-    values = np.asarray(slots["x"]) if "x" in slots else np.ones(n_values, dtype=np.int32)
+    for side, names in enumerate(slots["Dimnames"]):
+        if names is not None and len(names) != shape[side]:
+            raise InputError(f"a {kind} has {shape[side]:,} {'columns' if side else 'rows'} and {len(names):,} names")
+    places = slots["j"] if kind[2] == "R" else slots["i"]
+    values = np.asarray(slots["x"]) if "x" in slots else np.ones(len(places), dtype=bool)
     matrix: Any
+    if kind[2] in "CR":
+        lines, there = ("row", "column") if kind[2] == "R" else ("column", "row")
+        check_lengths(len(values), len(places), kind)
+        starts = check_pointers(slots["p"], shape[kind[2] == "C"], len(places), kind, lines)
+        disorder = check_indices(places, starts, shape[kind[2] == "R"], kind, there)
+        disorder.refuse(kind)
     if kind[2] == "C":
         matrix = sparse.csc_matrix((values, slots["i"], slots["p"]), shape=shape)
     elif kind[2] == "R":

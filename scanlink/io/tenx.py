@@ -12,6 +12,7 @@ from mudata import MuData
 from scanlink.errors import InputError, first_few
 from scanlink.io.assays import MULTIOME, Assay, Whole, split_features
 from scanlink.io.disk import counts_on_disk
+from scanlink.io.hdf5_content import check_content
 from scanlink.io.mtx import read_mtx
 from scanlink.io.multiome_data import assemble_whole
 from scanlink.io.named import cells_by_features
@@ -85,6 +86,7 @@ def read_10x_features(path: PathLikeStr, *, backed: bool = False) -> AnnData:
                     f"{file}: a 10x .h5 file with the group 'matrix/features' was expected, found the groups "
                     f"{first_few(groups) or 'none'}{kind}"
                 )
+            check_content(content, file, "a 10x .h5 file", used=("matrix",), in_pieces=backed)
         adata = _on_disk(file)
         if not backed:
             with quiet():

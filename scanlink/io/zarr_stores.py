@@ -13,8 +13,10 @@ from anndata import AnnData
 from scanlink.errors import InputError, OptionError
 from scanlink.io.assays import Assay, Whole, split_features
 from scanlink.io.feature_types import are_named_otherwise
+from scanlink.io.hdf5_content import refuse_beyond_memory
 from scanlink.io.mudata_files import choose_modalities, named_modalities
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
+from scanlink.io.sparse_structure import check_adata
 
 __all__ = ["open_zarr", "read_zarr"]
 
@@ -52,7 +54,18 @@ def _content(path: PathLikeStr) -> Any:
     except ImportError:
         raise InputError(f"{store}: to read {_WHAT}, install zarr: pip install zarr") from None
     with reading(store, _WHAT), quiet():
-        groups = set(zarr.open_group(str(store), mode="r").group_keys())
+        root = zarr.open_group(str(store), mode="r")
+        refuse_beyond_memory(_n_bytes(root), str(store), _WHAT)
+        groups = set(root.group_keys())
         if not {"mod", "obs"} & groups:
             raise InputError(f"{store}: {_WHAT} was expected, found the groups {', '.join(sorted(groups)) or 'none'}")
-        return mudata.read_zarr(str(store)) if "mod" in groups else anndata.read_zarr(str(store))
+        content = mudata.read_zarr(str(store)) if "mod" in groups else anndata.read_zarr(str(store))
+        for name, part in content.mod.items() if "mod" in groups else [("", content)]:
+            check_adata(part, f"{store}: {name}" if name else str(store), written=True)
+        return content
+
+
+def _n_bytes(group: Any) -> int:
+    """Count the bytes that all arrays of a group take in memory."""
+    own = sum(int(array.size) * int(array.dtype.itemsize or 8) for _, array in group.arrays())
+    return own + sum(_n_bytes(inner) for _, inner in group.groups())

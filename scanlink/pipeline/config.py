@@ -15,6 +15,7 @@ from scanlink.io.opening import existing_file
 from scanlink.options import IsFile, Options, explain
 from scanlink.pipeline.experiment import Run
 from scanlink.pipeline.experiments import experiment_with
+from scanlink.plain_yaml import parse_yaml, read_yaml
 
 __all__ = ["load", "load_for_command", "load_run", "profile_path", "save", "sections_of", "with_absolute_paths"]
 
@@ -75,11 +76,10 @@ def load(path: str | os.PathLike[str] | None, model: type[M], *, changes: Iterab
         if not equals or not key.strip():
             raise OptionError(f"--set {change!r}: expected key=value, such as scan.seed=1")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            value = parse_yaml(text, name="the value").value
+        except OptionError as error:
             raise OptionError(
-                f"--set {change!r}: the value is not valid YAML ({getattr(error, 'problem', error)}). "
-                "Expected such as scan.seed=1 or 'groups.only=[B, T]'"
+                f"--set {change!r}: {error}. Expected such as scan.seed=1 or 'groups.only=[B, T]'"
             ) from error
         _put(values, tuple(key.strip().split(".")), value, change)
     if not known:
@@ -104,39 +104,16 @@ def save(options: Run | Options, path: Path) -> None:
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     try:
         existing_file(path, "a file of options such as run.yaml")
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
     except InputError as error:
         raise OptionError(str(error)) from error
-    except OSError as error:
-        raise OptionError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise OptionError(f"{path} is not a text file in UTF-8; expected YAML") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        raise OptionError(f"{path.name}{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+    content = read_yaml(path, name=path.name)
+    values = content.value
+    if not isinstance(values, dict):
         raise OptionError(
             f"{path.name}: expected a table of keys such as input, genes, groups, pairs, scan; "
             f"found {'a list' if isinstance(values, list) else repr(values)}"
         )
-    lines: dict[tuple[str, ...], int] = {}
-    _lines(node, (), lines, path.name)
-    return values, lines
-
-
-def _lines(node: yaml.MappingNode, prefix: tuple[str, ...], lines: dict[tuple[str, ...], int], name: str) -> None:
-    for key, value in node.value:
-        path = (*prefix, str(key.value))
-        line = key.start_mark.line + 1
-        if path in lines:
-            # YAML would take the later one and say nothing.
-            raise OptionError(f"{name}, line {line}: {'.'.join(path)} is given twice, first on line {lines[path]}")
-        lines[path] = line
-        if isinstance(value, yaml.MappingNode):
-            _lines(value, path, lines, name)
+    return values, content.lines
 
 
 def _put(values: dict[str, Any], key: tuple[str, ...], value: Any, change: str) -> None:

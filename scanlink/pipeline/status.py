@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from scanlink.errors import InputError
+from scanlink.errors import InputError, OptionError
 from scanlink.pipeline.experiments import ANALYSES, experiment_with
 from scanlink.pipeline.follow import FOLLOWED
 from scanlink.pipeline.record import read_record
+from scanlink.plain_yaml import read_yaml
 from scanlink.run import Plan
 from scanlink.run.progress import duration
 from scanlink.tl.analysis import Analysis
@@ -61,8 +60,8 @@ def plans_in(folder: Path) -> dict[str, list[Plan]]:
 def _tables(folder: Path, plans: dict[str, list[Plan]]) -> list[str]:
     """Say of each table that was asked for whether it is there."""
     try:
-        options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        options = read_yaml(folder / "config.yaml", name="config.yaml").value
+    except OptionError:
         options = None
     # Before options are written, what was prepared tells.
     sections = options if isinstance(options, dict) else {name: {} for name, found in plans.items() if found}

@@ -33,6 +33,7 @@ from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks
 from scanlink.io.raw_counts import CountsCheck, Layer, chosen_counts, where_counts_may_be
+from scanlink.io.sparse_structure import check_adata
 from scanlink.pp.column_names import OTHER_NAMES, by_other_name
 from scanlink.pp.modality_names import find_modalities, plain_prefixes, split_modalities
 
@@ -118,11 +119,14 @@ def enter(
     there, and what :func:`scanlink.io.assemble` or :func:`scanlink.io.assemble_screen` raise.
     """
     if isinstance(data, AnnData):
+        check_adata(data, "the data")
         named, places = split_modalities(data, modalities, optional)
     else:
         keys = {"rna": rna_key, "atac": atac_key, "guide": guide_key}
         named = find_modalities(data, {name: keys[name] for name in modalities}, optional)
         places = {name: np.arange(part.n_vars) for name, part in named.items()}
+    for name, part in named.items() if not isinstance(data, AnnData) else ():
+        check_adata(part, name)
     needed = [name for name in named if name not in optional]
     if set(needed) & {"atac", "guide"}:
         named = {name: part for name, part in named.items() if name in ("rna", *needed)}

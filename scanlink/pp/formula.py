@@ -124,7 +124,16 @@ def _evaluate(terms: str, table: pd.DataFrame, original: Callable[[str], str]) -
 
     try:
         matrix = Formula(terms).get_model_matrix(table, context=_FUNCTIONS, na_action="ignore", output="pandas")
-    except (FormulaicError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+    except (
+        FormulaicError,
+        SyntaxError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         raise DesignError(f"formula {original(terms)!r} cannot be evaluated: {original(str(error))}") from error
     names = [original(str(name)) for name in matrix.columns]
     return np.ascontiguousarray(matrix.to_numpy(dtype=np.float64)), names

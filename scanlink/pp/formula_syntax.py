@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scanlink.errors import MissingKeyError, OptionError, first_few
+from scanlink.pp.formula_size import refuse_large, refuse_nested
 
 __all__ = ["FUNCTIONS", "Syntax", "read_syntax"]
 
@@ -19,6 +21,11 @@ FUNCTIONS = ("log", "log2", "log10", "log1p", "exp", "sqrt", "I", "C", "center",
 _OF_ONE_COLUMN = ("log", "log2", "log10", "log1p", "exp", "sqrt", "I", "offset")
 _CONTRASTS = ("Treatment", "Sum", "Helmert", "Diff", "Poly")
 """What stands inside ``C(...)``."""
+_KEYWORDS = (
+    *("contrasts", "levels", "base", "reverse", "scale", "center", "ddof", "degree", "raw", "df", "knots"),
+    *("include_intercept", "lower_bound", "upper_bound", "extrapolation", "constraints", "scores", "backward"),
+)
+"""What arguments of functions may be called."""
 _INSTEAD = {
     "factor": "C(batch) for a column of numbers; text is a factor by itself",
     "as.factor": "C(batch) for a column of numbers; text is a factor by itself",
@@ -36,7 +43,7 @@ _MOST_COLUMNS = 100
 
 _TOKEN = r"""
     (?P<quoted>`[^`]*`)
-  | (?P<text>"[^"\\`{{}}]*"|'[^'\\`{{}}]*')
+  | (?P<text>"[^"\\`{{}}\n\r\0]*"|'[^'\\`{{}}\n\r\0]*')
   | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
   | (?P<name>{dashed}[\w.]+)
   | (?P<sign>\*\*|[=!<>]=|[-+*/:^(),=<>])
@@ -87,6 +94,8 @@ def read_syntax(formula: str, columns: Sequence[str]) -> Syntax:
     what to write, and a MissingKeyError if it names a column that does not exist.
     """
     text = formula.strip()
+    if len(text) > _LONGEST:
+        raise OptionError(f"the formula has {len(text):,} characters; at most {_LONGEST:,} were expected")
     if text.count("~") > 1 or ("~" in text and not text.startswith("~")):
         raise OptionError(
             f"formula {formula!r}: give the covariates only, without a response; the gene is the response"
@@ -95,15 +104,15 @@ def read_syntax(formula: str, columns: Sequence[str]) -> Syntax:
         raise OptionError(
             f"formula {formula!r}: '|' would be a random effect or a second part; only sums of terms are known"
         )
-    if len(text) > _LONGEST:
-        raise OptionError(f"the formula has {len(text):,} characters; at most {_LONGEST:,} were expected")
     tokens = _tokens(text.removeprefix("~"), formula, columns)
+    refuse_nested(formula, [token.text for token in tokens])
     syntax, stand_ins = Syntax(formula), dict[str, str]()
     calls, closed = list[str](), ""
     words: list[_Token] = []
     for position, token in enumerate(tokens):
         before, after = (tokens[k] if 0 <= k < len(tokens) else _NONE for k in (position - 1, position + 1))
         inside, written = any(calls), token.text
+        _check_sign(formula, tokens, position, inside=inside)
         if token.text == "(":
             calls.append(before.text if before.kind == "name" else "")
         elif token.text == ")":
@@ -116,20 +125,24 @@ def read_syntax(formula: str, columns: Sequence[str]) -> Syntax:
             )
         elif token.text in ("^", "**"):
             of_sum = before.text == ")" and not closed
-            _check_power(formula, token.text, after, inside=inside, of_sum=of_sum)
+            again = position > 1 and tokens[position - 2].text == "**"
+            _check_power(formula, token.text, after, inside=inside, of_sum=of_sum, again=again)
         elif token.kind == "name" and after.text == "(":
             _check_function(token.text, formula)
         elif token.kind == "number" and inside and before.text in (",", "="):
             _check_argument(formula, token.text, after)
         elif token.kind == "number" and inside and before.text != "**":
             # Powers of whole numbers would be computed to the last digit, however many there are.
-            written = str(float(token.text))
-        elif token.kind in ("name", "quoted") and not (inside and _is_keyword(token.text, after.text, columns)):
+            written = _float(formula, token.text)
+        elif token.kind == "name" and inside and after.text == "=":
+            _check_keyword(formula, token.text)
+        elif token.kind in ("name", "quoted") and not (inside and _is_constant(token.text, columns)):
             column = _column(token.text.strip("`"), formula, columns)
             written = stand_ins.setdefault(column, f"column_{len(stand_ins) + 1}_")
         words.append(_Token(token.kind, written, token.gap))
     if calls or closed == ")":
         raise OptionError(f"formula {formula!r}: the parentheses do not match")
+    refuse_large(formula, [word.text for word in words])
     syntax.columns = {stand_in: column for column, stand_in in stand_ins.items()}
     _split(words, syntax)
     return syntax
@@ -167,8 +180,36 @@ def _tokens(text: str, formula: str, columns: Sequence[str]) -> list[_Token]:
     return tokens
 
 
-def _is_keyword(name: str, following: str, columns: Sequence[str]) -> bool:
-    return following == "=" or (name in ("True", "False", "None") and name not in columns)
+def _is_constant(name: str, columns: Sequence[str]) -> bool:
+    return name in ("True", "False", "None") and name not in columns
+
+
+def _check_keyword(formula: str, name: str) -> None:
+    if name not in _KEYWORDS:
+        close = difflib.get_close_matches(name, _KEYWORDS, n=1)
+        raise OptionError(
+            f"formula {formula!r}: {name!r} is no argument of a function"
+            + (f"; did you mean {close[0]!r}?" if close else f"; these are {', '.join(_KEYWORDS)}")
+        )
+
+
+def _check_sign(formula: str, tokens: Sequence[_Token], position: int, *, inside: bool) -> None:
+    """Refuse signs where Python has another meaning for them: calls of what is no function, ``*x``, ``:=``, slices."""
+    token, before = tokens[position], tokens[position - 1] if position else _NONE
+    if token.text == "(" and (before.text == ")" or before.kind in ("number", "quoted", "text")):
+        raise OptionError(f"formula {formula!r} cannot be read: between {before.text!r} and '(' a sign was expected")
+    if inside and token.text == ":":
+        raise OptionError(f"formula {formula!r}: inside of a function, a product is written with *, and not with :")
+    if token.text in ("*", "/", "**", "^", ":") and before.text in ("(", ","):
+        raise OptionError(
+            f"formula {formula!r} cannot be read: a column or a number was expected before {token.text!r}"
+        )
+
+
+def _float(formula: str, number: str) -> str:
+    if not math.isfinite(float(number)):
+        raise OptionError(f"formula {formula!r}: {number} is beyond what a number can be (1.8e308)")
+    return str(float(number))
 
 
 def _check_function(name: str, formula: str) -> None:
@@ -182,7 +223,7 @@ def _check_function(name: str, formula: str) -> None:
     )
 
 
-def _check_power(formula: str, sign: str, power: _Token, *, inside: bool, of_sum: bool) -> None:
+def _check_power(formula: str, sign: str, power: _Token, *, inside: bool, of_sum: bool, again: bool) -> None:
     """Refuse powers that R and formulaic read as repeated terms, and those that nobody means."""
     if inside and sign == "^":
         raise OptionError(f"formula {formula!r}: a power is written with **, such as I(age ** 2)")
@@ -191,6 +232,8 @@ def _check_power(formula: str, sign: str, power: _Token, *, inside: bool, of_sum
             f"formula {formula!r}: outside of I(...), {sign} multiplies terms and would leave the first power; "
             "write I(age ** 2) for a power of the column age"
         )
+    if again:
+        raise OptionError(f"formula {formula!r}: a power of a power needs brackets, such as (age ** 2) ** 3")
     if power.kind != "number" or not 0 < float(power.text) <= _HIGHEST:
         raise OptionError(f"formula {formula!r}: after {sign} a number up to {_HIGHEST} was expected")
 
@@ -237,7 +280,8 @@ def _split(words: list[_Token], syntax: Syntax) -> None:
         if not part:
             raise OptionError(f"formula {syntax.formula!r} cannot be read: a term was expected after {sign!r}")
         inner = re.fullmatch(r"offset\s*\((.+)\)", part, flags=re.DOTALL)
-        if inner and sign == "+" and _encloses(part):
+        nested = inner and re.search(r"\boffset\s*\(", inner[1])
+        if inner and sign == "+" and _encloses(part) and not nested:
             syntax.offsets.append(inner[1].strip())
         elif re.search(r"\boffset\s*\(", part):
             raise OptionError(f"formula {syntax.formula!r}: offset(...) must be a term of its own, joined by +")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 from scanlink.io.disk import select
 from scanlink.io.opening import quiet
+from scanlink.io.sparse_structure import check_adata
 from scanlink.pp.column_names import OTHER_NAMES, by_other_name
 from scanlink.pp.query import And, Column, Compare, Node, Not, Or, Value, parse_query
 
@@ -87,6 +88,7 @@ def filter_cells(mdata: MuData, query: str) -> MuData:
     inner = {name: values[keep] for name, values in tables.items() if name not in mdata.mod}
     with quiet():
         for name, adata in list(mdata.mod.items()):
+            check_adata(adata, name)
             mdata.mod[name] = select(adata, cells=adata.obs_names.isin(names))
     for name in inner:
         del mdata.obsm[name]

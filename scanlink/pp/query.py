@@ -14,6 +14,7 @@ It is read by the parser below, piece by piece, into nothing but these.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -220,6 +221,10 @@ class _Parser:
             self._refuse("a column, a number or a text in quotes was expected")
         self.place += 1
         if kind == "number":
+            if not math.isfinite(float(word)):
+                raise OptionError(
+                    f"query {self.text!r} cannot be read at {word!r}: this is beyond what a number can be"
+                )
             return Value(float(word))
         if kind == "text":
             return Value(word[1:-1])

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 
 from scanlink.errors import InputError, ScanlinkError
 from scanlink.io.genes import read_genes
 from scanlink.io.opening import reading
 from scanlink.io.parquet import read_shared
+from scanlink.plain_yaml import parse_yaml
 from scanlink.pp.annotation import strip_version
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _read_table(folder: Path, name: str, needed: Sequence[str]) -> pd.DataFrame 
 def read_options(path: Path) -> dict[str, Any]:
     """Read the options of a config.yaml, none where it is not there; InputError if it is damaged."""
     wrong = "a table of options was expected; the next run in this folder writes it anew"
-    return _read_mapping(path, "the options of a run", yaml.safe_load, wrong)
+    return _read_mapping(path, "the options of a run", lambda text: parse_yaml(text, name=path.name).value, wrong)
 
 
 def _read_record(path: Path) -> dict[str, Any]:

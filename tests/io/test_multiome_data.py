@@ -34,15 +34,27 @@ def test_assemble__does_not_depend_on_the_order_of_atac(distinct, order: list[in
     np.testing.assert_array_equal(mdata["atac"].X.toarray(), distinct.atac)
 
 
-@pytest.mark.parametrize("kind", [np.asarray, sparse.csc_matrix, sparse.coo_matrix, sparse.csr_array, np.float32, bool])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csc_matrix, sparse.coo_matrix, sparse.csr_array, np.float32])
 def test_assemble__makes_csr_of_int32_whatever_comes(distinct, kind) -> None:
-    rna = distinct.rna.astype(kind) if isinstance(kind, type) and kind in (np.float32, bool) else kind(distinct.rna)
+    rna = distinct.rna.astype(kind) if kind is np.float32 else kind(distinct.rna)
     given_rna = AnnData(sparse.csr_matrix(rna) if sparse.issparse(rna) and rna.format == "coo" else rna)
     given_rna.obs_names, given_rna.var_names = distinct.cells, distinct.genes
     counts = sl.io.assemble(given_rna, distinct.adata("atac"))["rna"].X
     assert counts.format == "csr"
     assert counts.dtype == np.int32
-    np.testing.assert_array_equal(counts.toarray(), np.asarray(distinct.rna != 0 if kind is bool else distinct.rna))
+    np.testing.assert_array_equal(counts.toarray(), distinct.rna)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_assemble__true_and_false_are_open_and_closed_peaks_but_no_genes(distinct, kind) -> None:
+    rna, atac = distinct.adata("rna"), distinct.adata("atac")
+    atac.X = kind(distinct.atac > 0)
+    counts = sl.io.assemble(rna, atac)["atac"].X
+    assert counts.dtype == np.int32
+    np.testing.assert_array_equal(counts.toarray(), distinct.atac > 0)
+    rna.X = kind(distinct.rna > 0)
+    with pytest.raises(InputError, match="rna: expected raw integer counts, found only true and false"):
+        sl.io.assemble(rna, atac)
 
 
 def test_assemble__leaves_what_it_was_given_alone(distinct) -> None:
