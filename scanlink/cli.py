@@ -29,7 +29,8 @@ class _AsUsed(typer.core.TyperGroup):
     """Lists the commands in the order in which a user comes by them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = "init check run demo status report export submit doctor fetch scan merge schema".split()
+        order = ["init", "check", "run", "demo", "status", "report", "export", "submit", "doctor", "fetch"]
+        order += ["scan", "merge", "schema"]
         return sorted(super().list_commands(ctx), key=order.index)
 
 
