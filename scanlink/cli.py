@@ -8,9 +8,10 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from scanlink import __version__
 from scanlink.cli_files import add_file_commands
@@ -23,8 +24,19 @@ __all__ = ["main"]
 # Finished, but for some blocks that failed again and again.
 _EXIT_SET_ASIDE = 3
 
+
+class _AsUsed(typer.core.TyperGroup):
+    """Lists the commands in the order in which a user comes by them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = ["init", "check", "run", "demo", "status", "report", "export", "submit", "doctor", "fetch"]
+        order += ["scan", "merge", "schema"]
+        return sorted(super().list_commands(ctx), key=order.index)
+
+
 app = typer.Typer(
     name="scanlink",
+    cls=_AsUsed,
     help="Which enhancers drive which genes, and which act together, from single-cell multiome data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

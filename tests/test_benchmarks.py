@@ -16,6 +16,7 @@ SMALL = {
     "calibration_bootstrap": ("--sets 2 --settings 1", "bootstrap, ladder scent"),
     "driver": ("--workers 1 --seconds 0.05 --rounds 1 --blocks 40 --encrypted-blocks 40", "| tls | 40 |"),
     "epistasis": ("--sets 2 --power-sets 0 --settings 1", "Rejected of 100 pairs"),
+    "levels": ("--cells 300 --pairs 20 --levels 1 3", "| 3 | capstone |"),
     "many_points": ("--rows 300", "| volcano |"),
     "permutation": ("--only levels --sets 1", "|"),
     "planning": ("--cells 300 --genes 60 --peaks 400", "| celltype | donor |"),

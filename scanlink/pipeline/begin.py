@@ -57,7 +57,10 @@ def begin(files: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[str, l
     files_of = {kind: name for kind, name in named.items() if kind != "genes"}
     values: dict[str, Any] = {"input": files_of["path"] if list(files_of) == ["path"] else files_of}
     values["genes"] = named.get("genes", {"gencode": 44})
-    found = [f"{path}: {kind}" for kind, path in kinds.items()]
+    inputs = section_model(experiment.options.model_fields["input"].annotation)
+    assert inputs is not None
+    words = {kind: field.description for kind, field in inputs.model_fields.items()} | {"genes": "the annotation"}
+    found = [f"{path}: {words[kind]}" for kind, path in kinds.items()]
     columns = type_columns(cells, by_name=True)
     if columns:
         values["groups"] = {"by": columns[0]}
