@@ -272,6 +272,9 @@ def test_security__says_who_else_reads_the_key(tmp_path, caplog):
     assert "(mode 0644): chmod 600" in caplog.text
 
 
+QUEUE = 'jobqueue: {{slurm: {{cores: 1, memory: 4GiB, walltime: "04:00:00", {}}}}}\nscanlink: {{jobs: 1}}'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -281,6 +284,9 @@ def test_security__says_who_else_reads_the_key(tmp_path, caplog):
         ("local: {protocol: udp}", "protocol is 'udp', expected tls or tcp or inproc"),
         ("local: {host: 0.0.0.0}", "host: '0.0.0.0' is on every network of the host: name one address, such as 127"),
         ('local: {dashboard_address: ":8787"}', "is on every network of the host: name one .* 127.0.0.1:8787"),
+        (QUEUE.format('scheduler-options: {host: ""}'), "scheduler-options.host: '' is on every network"),
+        (QUEUE.format("worker-extra-args: [--host, 0.0.0.0]"), "--host.*'0.0.0.0' is on every network"),
+        (QUEUE.format("worker-extra-args: ['--dashboard-address=:8787']"), "--dashboard-address.*':8787' is on every"),
         ("jobqueue: {slurm: {protocol: ucx, cores: 1}}", "protocol is 'ucx', expected tls or tcp: tls, which"),
     ],
 )
