@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -209,6 +210,10 @@ def _open_local(profile: Profile) -> Iterator[Client]:
     # process that has used its threads.
     names = (*ONE_THREAD, "PYTHONHASHSEED")
     with environment_kept(*names), dask.config.set(environment), private_pages() as prefix, ExitStack() as stack:
+        if "local_directory" not in settings and dask.config.get("temporary-directory", None) is None:
+            # Dask's own folder has a name that another user may have taken, to put pickles in the place of ours.
+            private = tempfile.TemporaryDirectory(prefix="scanlink-workers-", ignore_cleanup_errors=True)
+            settings["local_directory"] = stack.enter_context(private)
         with environment_kept(*names):
             cluster = stack.enter_context(LastingCluster(**settings))
         opened = stack.enter_context(Client(cluster))

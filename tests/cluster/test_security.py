@@ -55,6 +55,17 @@ def test_local__listens_on_loopback_alone():
         assert hosts(places) == {"127.0.0.1"}
 
 
+def test_local__spills_where_nobody_else_writes(tmp_path):
+    with cluster.client("local", n_workers=1, processes=False) as client:
+        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+        folder = next(path for path in Path(place).parents if path.name.startswith("scanlink-workers-"))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
+    with cluster.client("local", n_workers=1, processes=False, local_directory=str(tmp_path)) as client:
+        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+        assert tmp_path in Path(place).parents
+
+
 @linux
 def test_threads__listen_nowhere(monkeypatch):
     monkeypatch.setattr(run_local, "available_cores", lambda: 2)
