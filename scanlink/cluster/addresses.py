@@ -7,9 +7,10 @@ from typing import Any
 
 from scanlink.errors import OptionError
 
-__all__ = ["has_address", "own_address", "refuse_everywhere", "with_own_address"]
+__all__ = ["has_address", "own_address", "refuse_arguments", "refuse_everywhere", "with_own_address"]
 
 _EVERYWHERE = ("", "*", "0.0.0.0", "::", "[::]")
+_PAGES = ("--dashboard-address", "dashboard_address")
 # By these a worker is told where to listen.
 _HOST_OPTIONS = ("--host", "--interface", "--listen-address")
 # In a job: the address that this host has on its way to another. Nothing is sent.
@@ -34,6 +35,14 @@ def refuse_everywhere(options: dict[str, Any], *, where: str) -> None:
                 f"{where}.{key}: {value!r} is on every network of the host: name one address, such as "
                 + ("127.0.0.1, or leave it out" if key == "host" else f"127.0.0.1:{str(value).rpartition(':')[2]}")
             )
+
+
+def refuse_arguments(arguments: list[Any], *, where: str) -> None:
+    """Refuse options of a worker by which it would listen on all networks of its host; raises OptionError."""
+    words = " ".join(map(str, arguments)).replace("=", " ").split()
+    for option, key in (("--host", "host"), ("--listen-address", "dashboard_address"), _PAGES):
+        if option in words[:-1]:
+            refuse_everywhere({key: words[words.index(option) + 1]}, where=f"{where}: {option}")
 
 
 def own_address() -> str:

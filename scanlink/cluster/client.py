@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -36,11 +37,12 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     ----------
     profile
         ``"local"``: worker processes on this machine, one thread each; ``"none"``: no Dask, the caller computes in its
-        own process; an address such as ``tcp://10.0.0.1:8786`` or the path of a scheduler file (.json): a scheduler
+        own process; an address such as ``tls://10.0.0.1:8786`` or the path of a scheduler file (.json): a scheduler
         that is running already; a profile (.yaml), or the bare name of one, such as ``"slurm"``; or a
         :class:`~scanlink.cluster.profile.Profile`, to which nothing is added.
     overrides
-        Options that replace those of the profile, such as ``n_workers=4``, ``jobs=20`` or ``queue="short"``.
+        Options that replace those of the profile, such as ``n_workers=4``, ``jobs=20`` or ``queue="short"``; for a
+        scheduler that is running, ``security``, with the paths ``ca_file``, ``cert`` and ``key``.
 
     Yields
     ------
@@ -58,6 +60,9 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     Notes
     -----
     Jobs that end while the block lasts are replaced; all are cancelled at its end.
+
+    A cluster that is started talks TLS, with credentials that are made for it: no other user of these hosts, and nobody
+    on the network, can send it anything. ``protocol="tcp"`` leaves that out, and is warned of.
 
     Examples
     --------
@@ -205,6 +210,10 @@ def _open_local(profile: Profile) -> Iterator[Client]:
     # process that has used its threads.
     names = (*ONE_THREAD, "PYTHONHASHSEED")
     with environment_kept(*names), dask.config.set(environment), private_pages() as prefix, ExitStack() as stack:
+        if "local_directory" not in settings and dask.config.get("temporary-directory", None) is None:
+            # Dask's own folder has a name that another user may have taken, to put pickles in the place of ours.
+            private = tempfile.TemporaryDirectory(prefix="scanlink-workers-", ignore_cleanup_errors=True)
+            settings["local_directory"] = stack.enter_context(private)
         with environment_kept(*names):
             cluster = stack.enter_context(LastingCluster(**settings))
         opened = stack.enter_context(Client(cluster))

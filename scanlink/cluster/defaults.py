@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import Any
 
-from scanlink.cluster.addresses import refuse_everywhere
+from scanlink.cluster.addresses import refuse_arguments, refuse_everywhere
 from scanlink.cluster.pages import LOOPBACK
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import format_walltime, lifetime_for, lifetime_of, seconds_of, walltime_for
@@ -59,6 +59,7 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     # Without this the dashboard would be open to everyone who can reach the host.
     done["scheduler_options"] = {"dashboard_address": LOOPBACK, **done.get("scheduler_options", {})}
     refuse_everywhere(done["scheduler_options"], where=f"{where}.scheduler-options")
+    refuse_arguments(done["worker_extra_args"], where=f"{where}.worker-extra-args")
     return done
 
 

@@ -13,8 +13,9 @@ import dask
 import pytest
 
 from scanlink.cluster import load_profile
+from scanlink.cluster.addresses import own_address
 from scanlink.cluster.array import scheduler_script, worker_script
-from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script, private
+from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, job_script, private, scheduler_options
 from scanlink.cluster.profile_files import queue_keys, shipped_profiles
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import Credentials, Files
@@ -164,6 +165,17 @@ def test_settings_of_the_scheduler_job__are_read_back_by_dask():
     with dask.config.set(dask.config.collect_env(environment)):
         assert dask.config.get("distributed.scheduler.allowed-failures") == 20
         assert dask.config.get("distributed.scheduler.idle-timeout") == "1h"
+
+
+def test_scheduler_options__are_of_one_network():
+    options = load_profile("slurm").options
+    assert scheduler_options("slurm", options) == {"dashboard_address": "127.0.0.1:0", "host": own_address()}
+    assert scheduler_options("slurm", {**options, "interface": "ib0"})["interface"] == "ib0"
+    with dask.config.set({"jobqueue.slurm.interface": "ib1"}):
+        assert scheduler_options("slurm", options)["interface"] == "ib1"
+        assert "near" not in private("slurm", options, TRUST)
+    said = {"scheduler_options": {"host": "10.0.0.1"}, "interface": "ib0"}
+    assert scheduler_options("slurm", {**options, **said}) == {"host": "10.0.0.1"}
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import stat
@@ -13,7 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
+import dask
 import psutil
 import pytest
 import yaml
@@ -22,6 +25,7 @@ from distributed.utils import json_load_robust
 from strangers import listening, what_strangers_get
 
 from scanlink import cluster
+from scanlink.cluster import pages
 from scanlink.cluster.array import scheduler_script, worker_script
 from scanlink.cluster.pages import LOOPBACK, private_pages
 from scanlink.cluster.profile import load_profile
@@ -49,6 +53,17 @@ def test_local__listens_on_loopback_alone():
         # Scheduler and its pages; of each worker the nanny, the worker itself and its pages, which are empty.
         assert len(places) >= 2 + 2 * 3
         assert hosts(places) == {"127.0.0.1"}
+
+
+def test_local__spills_where_nobody_else_writes(tmp_path):
+    with cluster.client("local", n_workers=1, processes=False) as client:
+        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+        folder = next(path for path in Path(place).parents if path.name.startswith("scanlink-workers-"))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
+    with cluster.client("local", n_workers=1, processes=False, local_directory=str(tmp_path)) as client:
+        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+        assert tmp_path in Path(place).parents
 
 
 @linux
@@ -268,6 +283,9 @@ def test_security__says_who_else_reads_the_key(tmp_path, caplog):
     assert "(mode 0644): chmod 600" in caplog.text
 
 
+QUEUE = 'jobqueue: {{slurm: {{cores: 1, memory: 4GiB, walltime: "04:00:00", {}}}}}\nscanlink: {{jobs: 1}}'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -277,6 +295,9 @@ def test_security__says_who_else_reads_the_key(tmp_path, caplog):
         ("local: {protocol: udp}", "protocol is 'udp', expected tls or tcp or inproc"),
         ("local: {host: 0.0.0.0}", "host: '0.0.0.0' is on every network of the host: name one address, such as 127"),
         ('local: {dashboard_address: ":8787"}', "is on every network of the host: name one .* 127.0.0.1:8787"),
+        (QUEUE.format('scheduler-options: {host: ""}'), "scheduler-options.host: '' is on every network"),
+        (QUEUE.format("worker-extra-args: [--host, 0.0.0.0]"), "--host.*'0.0.0.0' is on every network"),
+        (QUEUE.format("worker-extra-args: ['--dashboard-address=:8787']"), "--dashboard-address.*':8787' is on every"),
         ("jobqueue: {slurm: {protocol: ucx, cores: 1}}", "protocol is 'ucx', expected tls or tcp: tls, which"),
     ],
 )
@@ -298,6 +319,27 @@ def test_load_profile__has_tls_unless_plain_text_is_asked_for(tmp_path):
     assert load_profile(path, protocol="tcp").protocol == "tcp"
     assert load_profile(write_array(tmp_path, protocol="tcp")).protocol == "tcp"
     assert load_profile("local", processes=False).protocol == "inproc"
+
+
+def test_dashboard__is_said_with_the_way_to_it(caplog, monkeypatch):
+    # Without bokeh there is none to speak of.
+    monkeypatch.setattr(pages, "find_spec", lambda _: object())
+    with caplog.at_level(logging.INFO, "scanlink"), cluster.client("local", n_workers=0) as client:
+        port = client.cluster.scheduler.http_server.port
+        assert re.fullmatch(rf"http://127.0.0.1:{port}/[0-9a-f]{{32}}/status", client.dashboard_link)
+        assert (
+            f"dashboard: {client.dashboard_link} on this host (from another: ssh -L {port}:127.0.0.1:{port} "
+            in caplog.text
+        )
+        there = SimpleNamespace(dashboard_link=client.dashboard_link, run_on_scheduler=lambda _: "node7")
+        pages.announce(there)
+        tunnel = f"ssh -L {port}:127.0.0.1:{port} node7"
+        assert there.scanlink_dashboard == f"{client.dashboard_link} after {tunnel}"
+    # Such as of a JupyterHub.
+    link = {"distributed.dashboard.link": "/user/me/proxy/{port}/status"}
+    with dask.config.set(link), cluster.client("local", n_workers=0) as client:
+        assert re.fullmatch(r"/user/me/proxy/\d+/[0-9a-f]{32}/status", client.dashboard_link)
+        assert client.scanlink_dashboard == client.dashboard_link
 
 
 def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):

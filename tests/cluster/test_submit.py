@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from scanlink.cluster.submit import driver_job, job_name, submit
+from scanlink.cluster.submit import _executable, driver_job, job_name, submit
 from scanlink.cluster.submit_script import mebibytes
 from scanlink.errors import OptionError
 
@@ -133,3 +135,13 @@ def test_dry_run__a_profile_in_the_home_folder_as_the_command_line_and_run_yaml_
         scripts.append(done.stdout)
     assert scripts[0] == scripts[1]
     assert "--partition=mine" in scripts[0]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o027, 0o750), (0o077, 0o700)])
+def test_script__may_be_run_by_those_who_may_read_it(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        _executable(tmp_path / "driver.sh", "true")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "driver.sh").stat().st_mode) == mode
