@@ -26,7 +26,7 @@ from scipy import sparse
 
 from scanlink.io.opening import quiet
 
-FEW = 60
+FEW = 30
 GIB = 2**30
 # More than a run takes; a run that asks for more was misled.
 LIMITS = {resource.RLIMIT_AS: 12 * GIB, resource.RLIMIT_CPU: 30, resource.RLIMIT_FSIZE: GIB}
