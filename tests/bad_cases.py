@@ -264,7 +264,7 @@ CASES = (
     Case(
         "a cluster profile that is not YAML",
         file("mine.yaml", "local: [\n"),
-        r"profile mine\.yaml, line 1: not valid YAML",
+        r"profile mine\.yaml, line 2: not valid YAML",
         words=(*RUN, "--cluster", "mine.yaml"),
     ),
     Case(
