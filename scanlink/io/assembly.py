@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from scanlink.io.opening import quiet
 from scanlink.io.raw_counts import Layer, check_counts, pick_counts
 from scanlink.io.sparse_structure import check_adata
 
-__all__ = ["check_matrices", "join", "need_features", "need_modalities", "with_cells"]
+__all__ = ["check_matrices", "join", "need_features", "need_modalities", "shared_cells"]
 
 log = logging.getLogger("scanlink")
 
@@ -59,25 +60,19 @@ def join(
             if adata.is_view:
                 check_adata(adata, name)
         sides = {name: adata.copy() if adata.is_view else adata for name, adata in pair.items()}
-        tables = {name: adata.obs for name, adata in sides.items()}
-        barcodes = cell_names(tables if cells is None else {**tables, "cells": cells}, say=True)
-        cells = None if cells is None else cells.set_axis(barcodes["cells"], axis=0)
-        obs = None if obs is None else renamed(obs, names_now(obs.index, tables, barcodes))
-        kept, lost = align_cells(barcodes)
-        parts = {}
-        for name, adata in sides.items():
-            adata = with_cells(adata, barcodes[name], kept)
-            # What is raw has features, and types, of its own.
-            parts[name] = own_features(pick_counts(adata, modality=name, layer=layer), name)
-            parts[name].obs_names = kept
+        shared = shared_cells(sides, cells=cells, obs=obs)
+        # What is raw has features, and types, of its own.
+        parts = {
+            name: own_features(pick_counts(part, modality=name, layer=layer), name)
+            for name, part in shared.parts.items()
+        }
         renamed_genes = _name_genes(parts["rna"])
         describe(parts[assay.second])
-        mdata = MuData(parts)
-        mdata.obs = lift_obs(kept, cells=cells, both=obs, modalities={name: part.obs for name, part in parts.items()})
+        mdata = shared.joined(parts)
     mdata.uns["scanlink"] = {
         "read": {
-            "n_cells": {**{name: len(names) for name, names in barcodes.items()}, "kept": len(kept)},
-            "lost": lost,
+            "n_cells": {**shared.n_cells, "kept": mdata.n_obs},
+            "lost": shared.lost,
             "n_genes": parts["rna"].n_vars,
             f"n_{assay.features}": parts[assay.second].n_vars,
             "n_renamed_genes": len(renamed_genes),
@@ -88,10 +83,50 @@ def join(
     return mdata
 
 
-def with_cells(adata: AnnData, names: pd.Index, kept: pd.Index) -> AnnData:
-    """Take the cells ``kept``, in their order, of a modality whose cells have these ``names``: itself, if all are."""
-    order = names.get_indexer(kept)
-    return adata if np.array_equal(order, np.arange(adata.n_obs)) else select(adata, cells=order)
+@dataclass(frozen=True)
+class SharedCells:
+    """Modalities in the cells that all of them have, in the order of the first."""
+
+    parts: dict[str, AnnData]  # The very object that was given, where it has these cells in this order.
+    kept: pd.Index
+    n_cells: dict[str, int]  # of each side that was given
+    lost: dict[str, int]  # of these, those that another side has not
+    cells: pd.DataFrame | None
+    obs: pd.DataFrame | None
+
+    def joined(self, parts: Mapping[str, AnnData]) -> MuData:
+        """Make a MuData of modalities with these cells, which get their names, and of what is known of the cells."""
+        for part in parts.values():
+            part.obs_names = self.kept
+        mdata = MuData(dict(parts))
+        tables = {name: part.obs for name, part in mdata.mod.items()}
+        mdata.obs = lift_obs(self.kept, cells=self.cells, both=self.obs, modalities=tables)
+        return mdata
+
+
+def shared_cells(
+    sides: Mapping[str, AnnData], *, cells: pd.DataFrame | None = None, obs: pd.DataFrame | None = None
+) -> SharedCells:
+    """Find the cells that all modalities, and if there is one the table of ``cells``, have, under one name each.
+
+    ``obs`` is what is known of the cells of all modalities under the names that these have. Raises what
+    :func:`scanlink.io.cell_names.cell_names` and :func:`scanlink.io.barcodes.align_cells` raise.
+    """
+    tables = {name: adata.obs for name, adata in sides.items()}
+    names = cell_names(tables if cells is None else {**tables, "cells": cells}, say=True)
+    kept, lost = align_cells(names)
+    parts = {}
+    for name, adata in sides.items():
+        order = names[name].get_indexer(kept)
+        parts[name] = adata if np.array_equal(order, np.arange(adata.n_obs)) else select(adata, cells=order)
+    return SharedCells(
+        parts,
+        kept,
+        {name: len(own) for name, own in names.items()},
+        lost,
+        None if cells is None else cells.set_axis(names["cells"], axis=0),
+        None if obs is None else renamed(obs, names_now(obs.index, tables, names)),
+    )
 
 
 def _name_genes(rna: AnnData) -> pd.Series:

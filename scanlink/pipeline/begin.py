@@ -57,8 +57,7 @@ def begin(files: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[str, l
     files_of = {kind: name for kind, name in named.items() if kind != "genes"}
     values: dict[str, Any] = {"input": files_of["path"] if list(files_of) == ["path"] else files_of}
     values["genes"] = named.get("genes", {"gencode": 44})
-    inputs = section_model(experiment.options.model_fields["input"].annotation)
-    assert inputs is not None
+    inputs = _inputs(experiment)
     words = {kind: field.description for kind, field in inputs.model_fields.items()} | {"genes": "the annotation"}
     found = [f"{path}: {words[kind]}" for kind, path in kinds.items()]
     columns = type_columns(cells, by_name=True)
@@ -115,9 +114,7 @@ def _experiment(kinds: dict[str, Path]) -> tuple[Experiment, pd.DataFrame]:
     """Find the experiment whose modalities the files have, and the metadata of its cells, without reading counts."""
     problems: dict[str, list[str]] = {}
     for experiment in EXPERIMENTS:
-        inputs = section_model(experiment.options.model_fields["input"].annotation)
-        assert inputs is not None
-        assert issubclass(inputs, InputFiles)
+        inputs = _inputs(experiment)
         if not set(kinds) - {"genes"} <= set(inputs.model_fields):
             continue
         if "path" not in kinds:
@@ -133,6 +130,14 @@ def _experiment(kinds: dict[str, Path]) -> tuple[Experiment, pd.DataFrame]:
         or f"{first_few([str(path) for path in kinds.values()])} ({', '.join(kinds)}) are no whole input. Expected one "
         "file with both modalities, or a file each: rna and atac, or rna and guide"
     )
+
+
+def _inputs(experiment: Experiment) -> type[InputFiles]:
+    """Give the model of an experiment's input."""
+    inputs = section_model(experiment.options.model_fields["input"].annotation)
+    assert inputs is not None
+    assert issubclass(inputs, InputFiles)
+    return inputs
 
 
 def _metadata(assay: Assay, inputs: type[InputFiles], kinds: dict[str, Path]) -> pd.DataFrame:

@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 
 from scanlink import io
 from scanlink.errors import InputError, MissingKeyError, ScanlinkError, first_few
-from scanlink.io.assembly import with_cells
-from scanlink.io.barcodes import align_cells, text_index
+from scanlink.io.assembly import shared_cells
+from scanlink.io.barcodes import text_index
 from scanlink.io.cell_names import cell_names, names_now, renamed
 from scanlink.io.chunks import is_backed, iter_chunks
 from scanlink.io.guides import GUIDE_COLUMNS, find_column, unplain_controls
 from scanlink.io.multiome_data import refuse_swapped
-from scanlink.io.obs import lift_obs
 from scanlink.io.opening import quiet
 from scanlink.io.peaks import looks_like_peaks
 from scanlink.io.raw_counts import CountsCheck, Layer, chosen_counts, where_counts_may_be
@@ -175,16 +174,8 @@ def _joined(parts: Mapping[str, AnnData], obs: pd.DataFrame | None, needed: Sequ
         return io.assemble(parts["rna"], parts["atac"], obs=obs)
     if {"rna", "atac"} <= parts.keys() and looks_like_peaks(parts["rna"].var_names):
         refuse_swapped(parts["rna"].var, parts["atac"].var)
-    tables = {name: part.obs for name, part in parts.items()}
-    names = cell_names(tables, say=True)
-    obs = None if obs is None else renamed(obs, names_now(obs.index, tables, names))
-    kept, _ = align_cells(names)
-    chosen = {name: with_cells(part, names[name], kept) for name, part in parts.items()}
-    for part in chosen.values():
-        part.obs_names = kept
-    made = MuData(chosen)
-    made.obs = lift_obs(kept, cells=None, both=obs, modalities={name: part.obs for name, part in made.mod.items()})
-    return made
+    shared = shared_cells(parts, obs=obs)
+    return shared.joined(shared.parts)
 
 
 def _fits(mdata: MuData, names: Iterable[str], needed: Sequence[str]) -> bool:

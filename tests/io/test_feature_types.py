@@ -16,7 +16,8 @@ from anndata import AnnData
 from scipy import sparse
 
 import scanlink as sl
-from scanlink.errors import InputError
+from scanlink.errors import InputError, OptionError
+from scanlink.io.feature_types import modality_name
 from scanlink.io.opening import quiet
 
 PROTEINS = np.arange(24).reshape(12, 2) + 500
@@ -135,3 +136,25 @@ def test_read__square_mtx_is_said(tmp_path: Path, distinct, caplog) -> None:
         mdata = sl.io.read(**write(n, transposed=transposed))
         np.testing.assert_array_equal(mdata["rna"].X.toarray(), distinct.rna[:n, :4])
         assert ("square (4 x 4)" in caplog.text) == (n == 4)
+
+
+@pytest.mark.parametrize(
+    ("present", "keys", "expected"),
+    [
+        (["RNA", "rna"], {"rna": "rna"}, "rna"),
+        (["gex", "RNA"], {"rna": None}, "RNA"),
+        (["gex", "peaks"], {"rna": "rna"}, "gex"),
+        (["gex", "rna"], {"rna": "gex"}, "gex"),
+        # What another modality is called is not to be had.
+        (["gex", "expression"], {"rna": None, "atac": "gex"}, "expression"),
+        (["a", "b"], {"rna": None}, "rna"),
+    ],
+)
+def test_modality_name__ours_wins_then_others(present, keys, expected):
+    assert modality_name("rna", present, keys) == expected
+
+
+@pytest.mark.parametrize("present", [["gex", "expression"], ["RNA", "Rna"]])
+def test_modality_name__of_several_asks(present):
+    with pytest.raises(OptionError, match=r"x\.h5mu: several modalities may be rna: .* Pass rna_key= with one"):
+        modality_name("rna", present, {"rna": None}, file="x.h5mu")

@@ -155,6 +155,24 @@ def test_check__leaves_nothing(project):
     assert sorted(project.rglob("*")) == before
 
 
+def test_check__looks_for_types_beyond_the_components_that_a_run_will_have(project, tmp_path, caplog):
+    def in_common() -> float:
+        found = re.search(r"have ([\d.]+) times in common", caplog.text)
+        caplog.clear()
+        assert found
+        return float(found[1])
+
+    changes = ["groups={}", "epistasis=null", "kendall=null"]
+    checked(project, *changes, "scan.formula=log(nUMI)")
+    without = in_common()
+    changes += ["cells.components=3", "scan.formula=log(nUMI) + atac_1 + atac_2 + atac_3"]
+    checked(project, *changes)
+    in_check = in_common()
+    pipeline.run(config.load_run(project / "run.yaml", changes=changes), tmp_path / "out")
+    assert abs(in_check - in_common()) <= 0.2
+    assert in_check < without - 0.4
+
+
 def test_begin__writes_a_run_that_works(project, tmp_path):
     text, found = begin([project / "data" / "multiome.h5mu", project / "data" / "genes.gtf.gz"], tmp_path)
     (tmp_path / "run.yaml").write_text(text)

@@ -54,7 +54,6 @@ def test_methods__of_a_bootstrap_that_was_not_drawn_are_none(folder):
     assert not run.tables["links"]["n_boot"].any()
     run.options["scan"] |= {"p_value": "robust", "ladder": "capstone"}
     texts = [name for name, _ in methods_of(run, results_of(run, experiment_in(folder).analyses))]
-    print(texts)
     assert not any("ootstrap" in name for name in texts)
 
 

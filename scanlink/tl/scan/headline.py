@@ -28,7 +28,7 @@ def headline(links: pd.DataFrame, rates: Mapping[str, Any]) -> list[str]:
     >>> for line in headline(links, {"alpha": 0.1, "scope": "group", "method": "bh"}):
     ...     print(line)
     2 links in 2 groups at a false discovery rate of 0.1 within each group
-    if nothing were linked, chance would call about 0.21 in 0.20 of 2 groups
+    if nothing were linked, chance would call about 0.21, in about 0.2 of 2 groups
     one rate over all groups together would call 1
     """
     tested = links[links["status"] == "ok"]
@@ -49,7 +49,7 @@ def headline(links: pd.DataFrame, rates: Mapping[str, Any]) -> list[str]:
     if families:
         one, several = families
         some = sum(share for _, share in chances)
-        chance += f" in {some:.2f} of {len(sizes):,} {one if len(sizes) == 1 else several}"
+        chance += f", in about {some:.2g} of {len(sizes):,} {one if len(sizes) == 1 else several}"
     lines = [text, chance]
     several_groups = tested["group"].nunique() > 1
     if scope != "all" and several_groups and tested.get("fdr_all", pd.Series(dtype=float)).notna().any():

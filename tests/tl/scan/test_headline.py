@@ -77,7 +77,8 @@ def test_headline__is_counted_from_the_table(data, pairs):
     n_groups = ok["group"].nunique()
     assert headline(links, {"alpha": 0.2, "scope": "group", "method": "bh"}) == [
         f"{len(called)} links in {called['group'].nunique()} groups at a false discovery rate of 0.2 within each group",
-        f"if nothing were linked, chance would call about {chance:.2g} in {0.2 * n_groups:.2f} of {n_groups} groups",
+        f"if nothing were linked, chance would call about {chance:.2g}, "
+        f"in about {0.2 * n_groups:.2g} of {n_groups} groups",
         f"one rate over all groups together would call {(ok['fdr_all'] < 0.2).sum()}",
     ]
     over_all = headline(links, {"alpha": 0.2, "scope": "all", "method": "bh"})
