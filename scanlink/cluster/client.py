@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from scanlink.cluster.profile import Profile, load_profile
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import credentials, from_files, temporary
 from scanlink.errors import OptionError, RunError
+from scanlink.files import private_folder
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -77,11 +77,12 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     import dask
     import distributed  # noqa: F401  (or the end of the block would take its defaults with it)
 
-    from scanlink.run.local import warn_of_plain_text
+    from scanlink.run.local import private_scratch, warn_of_plain_text
 
     open_client = {"local": _open_local, "running": _join_running}.get(complete.kind, _open_queue)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({**_SCHEDULER, **NO_PAGES, **complete.config}))
+        stack.enter_context(private_scratch())
         opened = stack.enter_context(open_client(complete))
         warn_of_plain_text(opened)
         yield opened
@@ -201,6 +202,8 @@ def _open_local(profile: Profile) -> Iterator[Client]:
         "protocol": profile.protocol,
         **profile.options,
     }
+    if settings.get("local_directory"):
+        settings["local_directory"] = str(private_folder(Path(settings["local_directory"])))
     if profile.protocol == "inproc":
         settings = {"worker_class": unpaged(Worker), **settings, "host": None}
     elif not settings.get("interface"):
@@ -210,10 +213,6 @@ def _open_local(profile: Profile) -> Iterator[Client]:
     # process that has used its threads.
     names = (*ONE_THREAD, "PYTHONHASHSEED")
     with environment_kept(*names), dask.config.set(environment), private_pages() as prefix, ExitStack() as stack:
-        if "local_directory" not in settings and dask.config.get("temporary-directory", None) is None:
-            # Dask's own folder has a name that another user may have taken, to put pickles in the place of ours.
-            private = tempfile.TemporaryDirectory(prefix="scanlink-workers-", ignore_cleanup_errors=True)
-            settings["local_directory"] = stack.enter_context(private)
         with environment_kept(*names):
             cluster = stack.enter_context(LastingCluster(**settings))
         opened = stack.enter_context(Client(cluster))

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanlink.errors import InputError
+from scanlink.files import private_folder
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["SMALL_SECONDS", "available_cores", "check_client", "client_for", "unpaged", "warn_of_plain_text"]
+__all__ = [
+    "SMALL_SECONDS",
+    "available_cores",
+    "check_client",
+    "client_for",
+    "private_scratch",
+    "unpaged",
+    "warn_of_plain_text",
+]
 
 log = logging.getLogger("scanlink")
 
@@ -62,6 +73,19 @@ def unpaged(kind: type[Any]) -> type[Any]:
 
 
 @contextmanager
+def private_scratch() -> Iterator[None]:
+    """Have Dask keep its files where nobody else writes: its processes take modules and pickles from there.
+
+    Its own folder, ``/tmp/dask-scratch-space``, is that of whoever made it first.
+    """
+    import dask
+
+    parent = Path(dask.config.get("temporary-directory", None) or tempfile.gettempdir())
+    with dask.config.set({"temporary-directory": str(private_folder(parent))}):
+        yield
+
+
+@contextmanager
 def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]:
     """Yield the caller's client, or a local cluster's that is closed again, or None for small work.
 
@@ -78,6 +102,7 @@ def client_for(client: Client | None, *, cost: float) -> Iterator[Client | None]
     scheduler = {"cls": unpaged(Scheduler), "options": {"protocol": "inproc://", "dashboard": False}}
     worker = {"cls": unpaged(Worker), "options": {"protocol": "inproc://", "nthreads": cores, "memory_limit": 0}}
     with (
+        private_scratch(),
         SpecCluster(workers={0: worker}, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as local_client,
     ):

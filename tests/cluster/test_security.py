@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,6 +32,7 @@ from scanlink.cluster.pages import LOOPBACK, private_pages
 from scanlink.cluster.profile import load_profile
 from scanlink.cluster.security import Files, credentials, from_files
 from scanlink.errors import InputError, OptionError, RunError
+from scanlink.files import private_folder
 from scanlink.run import check_client, client_for
 from scanlink.run import local as run_local
 
@@ -55,15 +57,59 @@ def test_local__listens_on_loopback_alone():
         assert hosts(places) == {"127.0.0.1"}
 
 
-def test_local__spills_where_nobody_else_writes(tmp_path):
-    with cluster.client("local", n_workers=1, processes=False) as client:
-        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
-        folder = next(path for path in Path(place).parents if path.name.startswith("scanlink-workers-"))
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert not folder.exists()
-    with cluster.client("local", n_workers=1, processes=False, local_directory=str(tmp_path)) as client:
-        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
-        assert tmp_path in Path(place).parents
+@pytest.fixture
+def taken(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A temporary folder in which another user has taken the names that Dask would choose."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    for name in ("dask-scratch-space", f"dask-scratch-space-{os.getuid()}"):
+        (folder / name).mkdir()
+        (folder / name).chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def where_others_write(folder: Path, paths: list[str]) -> list[str]:
+    """Paths below a folder in whose place others can put something else."""
+    below = [path for path in map(Path, paths) if folder in path.parents]
+    return [
+        str(path) for path in below if any(up.stat().st_mode & 0o022 for up in path.parents if folder in up.parents)
+    ]
+
+
+def places_of_dask(dask_worker=None) -> list[str]:
+    return [*sys.path, *([dask_worker.local_directory] if dask_worker else [])]
+
+
+@pytest.mark.parametrize("name", ["threads", "inproc", "local_directory", "config", "processes"])
+def test_scratch__is_where_nobody_else_writes(taken, monkeypatch, name):
+    """Dask takes modules and pickles from there."""
+    monkeypatch.setattr(run_local, "available_cores", lambda: 2)
+    options = {"n_workers": 1, "processes": name == "processes"}
+    options |= {"local_directory": str(taken)} if name == "local_directory" else {}
+    with ExitStack() as stack:
+        if name == "config":
+            stack.enter_context(dask.config.set({"temporary-directory": str(taken)}))
+        opened = client_for(None, cost=1e6) if name == "threads" else cluster.client("local", **options)
+        client = stack.enter_context(opened)
+        (worker,) = client.run(places_of_dask).values()
+        assert any(taken in Path(place).parents for place in worker)
+        assert not where_others_write(taken, [*sys.path, *worker])
+    assert not [place for place in sys.path if taken in Path(place).parents]
+
+
+def test_scratch__whose_name_another_has_taken_is_elsewhere(tmp_path):
+    ours = private_folder(tmp_path)
+    assert private_folder(tmp_path) == ours
+    ours.rmdir()
+    (tmp_path / "theirs").mkdir()
+    ours.symlink_to(tmp_path / "theirs")
+    other = private_folder(tmp_path)
+    assert other.parent == tmp_path
+    assert not other.is_symlink()
+    assert stat.S_IMODE(other.stat().st_mode) == 0o700
 
 
 @linux
