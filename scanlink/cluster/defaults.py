@@ -33,9 +33,11 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     """Complete the options of a queue, keywords of dask-jobqueue's class, with everything that a scan needs.
 
     These are, wherever they were not there: processes (one a core), wall time, lifetime and stagger, one thread for
-    numba and BLAS, no requeue by the queue itself, folder of logs, name, interpreter and death timeout. Raises
-    OptionError if memory, cores or wall time are missing or impossible, or workers would outlive their job.
+    numba and BLAS, no requeue by the queue itself, folder of logs and of workers, name, interpreter and death timeout.
+    Raises OptionError if memory, cores or wall time are missing or impossible, or workers would outlive their job.
     """
+    import dask
+
     scheduler = SCHEDULERS[kind]
     done = {key: value for key, value in options.items() if value is not None}
     for key in _LISTS:
@@ -56,6 +58,8 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     done.setdefault("job_name", "scanlink")
     done.setdefault("log_directory", LOG_FOLDER)
     done.setdefault("death_timeout", DEATH_TIMEOUT)
+    usual = dask.config.get(f"jobqueue.{scheduler.section}.local-directory", None)
+    done.setdefault("local_directory", usual or dask.config.get("temporary-directory", None) or "${TMPDIR:-/tmp}")
     # Without this the dashboard would be open to everyone who can reach the host.
     done["scheduler_options"] = {"dashboard_address": LOOPBACK, **done.get("scheduler_options", {})}
     refuse_everywhere(done["scheduler_options"], where=f"{where}.scheduler-options")

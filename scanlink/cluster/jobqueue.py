@@ -6,6 +6,7 @@ import importlib
 import math
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,12 @@ __all__ = ["JobAdaptive", "cluster_class", "import_jobqueue", "job_of", "job_scr
 _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
 # Dask's own program for workers; of others not all options are known.
 _WORKER = "distributed.cli.dask_worker"
+# In a job, as scanlink.files.private_folder: workers take modules and pickles from where they keep their files.
+_SCRATCH = (
+    'SCANLINK_SCRATCH={}/scanlink-$(id -u); (umask 077; mkdir -p "$SCANLINK_SCRATCH"); '
+    '{{ [ -d "$SCANLINK_SCRATCH" ] && [ -O "$SCANLINK_SCRATCH" ] && [ ! -L "$SCANLINK_SCRATCH" ] && '
+    'chmod 700 "$SCANLINK_SCRATCH"; }} || SCANLINK_SCRATCH=$(mktemp -d "$SCANLINK_SCRATCH-XXXXXX") || exit'
+)
 
 
 def import_jobqueue() -> Any:
@@ -74,7 +81,7 @@ def cluster_class(kind: str) -> type[Any]:
 
 
 def private(kind: str, options: dict[str, Any], trust: Credentials, *, near: str | None = None) -> dict[str, Any]:
-    """Have workers show credentials, listen on one network, and keep their pages to themselves.
+    """Have workers show credentials, listen on one network, and keep their pages and files to themselves.
 
     ``near`` is the address of the scheduler where their command does not have it.
     """
@@ -83,8 +90,9 @@ def private(kind: str, options: dict[str, Any], trust: Credentials, *, near: str
         words += ["--dashboard-address", LOOPBACK]
         words += ["--no-dashboard"] if options.get("worker_command", _WORKER) == _WORKER else []
     words += [] if trust.files is None else trust.files.arguments()
-    done = {**options, "worker_extra_args": words}
-    done["job_script_prologue"] = [*exports(NO_PAGES), *options["job_script_prologue"]]
+    done = {**options, "worker_extra_args": words, "local_directory": '"$SCANLINK_SCRATCH"'}
+    scratch = _SCRATCH.format(options["local_directory"])
+    done["job_script_prologue"] = [*exports(NO_PAGES), *options["job_script_prologue"], scratch]
     if not _interface(kind, options) and not has_address(words):
         done["near"] = near or True
     return done
@@ -144,6 +152,14 @@ class _KeptJob:
             options["job_script_prologue"] = [*options["job_script_prologue"], line]
             options["worker_extra_args"] = [*options["worker_extra_args"], *words]
         super().__init__(scheduler=scheduler, name=name, **options)  # type: ignore[call-arg]
+
+    @contextmanager
+    def job_file(self) -> Iterator[str]:
+        """Write the job script where nobody else can put another: dask-jobqueue would only look for a free name."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as handle:
+            handle.write(self.job_script())  # type: ignore[attr-defined]
+            handle.flush()
+            yield handle.name
 
     async def start(self) -> None:
         try:

@@ -23,11 +23,12 @@ import pytest
 import yaml
 from distributed import Client, LocalCluster
 from distributed.utils import json_load_robust
-from strangers import listening, what_strangers_get
+from strangers import NOBODY, listening, what_strangers_get
 
 from scanlink import cluster
 from scanlink.cluster import pages
 from scanlink.cluster.array import scheduler_script, worker_script
+from scanlink.cluster.jobqueue import cluster_class, import_jobqueue
 from scanlink.cluster.pages import LOOPBACK, private_pages
 from scanlink.cluster.profile import load_profile
 from scanlink.cluster.security import Files, credentials, from_files
@@ -173,7 +174,7 @@ def write_array(folder: Path, **options: object) -> Path:
 @as_root
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [{"interface": "lo"}, {}], ids=["interface", "none"])
-def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
+def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, taken, network):
     """The scripts that are handed to Slurm, run here."""
     monkeypatch.chdir(tmp_path)
     profile = load_profile(write_array(tmp_path, **network))
@@ -187,6 +188,9 @@ def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
         client = stack.enter_context(Client(address, security=trust.security, timeout=60))
         client.wait_for_workers(1, timeout=60)
         assert client.submit(sum, [1, 2]).result() == 3
+        (seen,) = client.run(places_of_dask).values()
+        assert any(taken in Path(place).parents for place in seen)
+        assert not where_others_write(taken, [*seen, *client.run_on_scheduler(places_of_dask)])
         places = listening(scheduler, worker)
         # Scheduler, nanny and worker; pages of scheduler and worker.
         assert len(places) == 5
@@ -198,6 +202,42 @@ def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
         commands = " ".join(" ".join(one.cmdline()) for one in (scheduler, worker))
         assert prefix in text
         assert prefix not in commands
+
+
+@pytest.mark.parametrize("theirs", ["nothing", "folder", "link", "file"])
+def test_scratch__of_a_job_is_where_nobody_else_writes(tmp_path, monkeypatch, theirs):
+    monkeypatch.chdir(tmp_path)
+    profile = load_profile(write_array(tmp_path, **{"local-directory": "$HERE/new"}))
+    with credentials("tls", tmp_path) as trust:
+        script = worker_script(profile, trust, "tls://127.0.0.1:8786")
+    (line,) = (line for line in script.splitlines() if line.startswith("SCANLINK_SCRATCH="))
+    assert '--local-directory "$SCANLINK_SCRATCH" ' in script
+    name = tmp_path / "new" / f"scanlink-{os.getuid()}"
+    if theirs != "nothing":
+        name.parent.mkdir()
+        {"folder": name.mkdir, "link": lambda: name.symlink_to(tmp_path), "file": name.touch}[theirs]()
+    if theirs == "folder" and os.getuid() == 0:
+        os.chown(name, NOBODY, NOBODY)
+    command = ["bash", "-c", f'{line}; echo "$SCANLINK_SCRATCH"']
+    done = subprocess.run(
+        command, env={**os.environ, "HERE": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    folder = Path(done.stdout.strip())
+    assert folder.parent == name.parent
+    assert (folder == name) == (theirs == "nothing" or (theirs == "folder" and os.getuid() != 0))
+    assert (folder.lstat().st_mode, folder.stat().st_uid) == (stat.S_IFDIR | 0o700, os.getuid())
+
+
+def test_job_file__is_nobody_elses(tmp_path, monkeypatch):
+    """dask-jobqueue removes a file that was its own and writes another of that name, if nobody was faster."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    import_jobqueue()
+    job = cluster_class("slurm").job_cls("tls://127.0.0.1:8786", name="worker", **SLURM)
+    with job.job_file() as name:
+        assert Path(name).read_text() == job.job_script()
+        assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
+    assert not Path(name).exists()
 
 
 def start(stack: ExitStack, path: Path, script: str) -> psutil.Process:
