@@ -192,7 +192,7 @@ def _open_local(profile: Profile) -> Iterator[Client]:
             self.scheduler_spec = {**self.scheduler_spec, "cls": gated_scheduler(prefix)}
             await super()._start()
 
-    settings = {
+    usual: dict[str, Any] = {
         "n_workers": available_cores(),
         "threads_per_worker": 1,
         "processes": True,
@@ -200,8 +200,9 @@ def _open_local(profile: Profile) -> Iterator[Client]:
         "silence_logs": logging.CRITICAL,
         "security": temporary() if profile.protocol == "tls" else None,
         "protocol": profile.protocol,
-        **profile.options,
     }
+    settings = usual | profile.options
+    settings["dashboard_address"] = settings["dashboard_address"] or LOOPBACK
     if settings.get("local_directory"):
         settings["local_directory"] = str(private_folder(Path(settings["local_directory"])))
     if profile.protocol == "inproc":
@@ -214,7 +215,10 @@ def _open_local(profile: Profile) -> Iterator[Client]:
     names = (*ONE_THREAD, "PYTHONHASHSEED")
     with environment_kept(*names), dask.config.set(environment), private_pages() as prefix, ExitStack() as stack:
         with environment_kept(*names):
-            cluster = stack.enter_context(LastingCluster(**settings))
+            try:
+                cluster = stack.enter_context(LastingCluster(**settings))
+            except (ValueError, RuntimeError) as error:
+                raise OptionError(f"profile {profile.name}: {error}") from error
         opened = stack.enter_context(Client(cluster))
         announce(opened)
         yield opened

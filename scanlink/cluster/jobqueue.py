@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
     from scanlink.cluster.security import Credentials
 
-__all__ = ["JobAdaptive", "cluster_class", "import_jobqueue", "job_of", "job_script", "private", "scheduler_options"]
+__all__ = [
+    "JobAdaptive",
+    "cluster_class",
+    "import_jobqueue",
+    "interface_of",
+    "job_of",
+    "job_script",
+    "private",
+    "scheduler_options",
+]
 
 # Options that are for the cluster, and not for its jobs.
 _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
@@ -93,7 +102,7 @@ def private(kind: str, options: dict[str, Any], trust: Credentials, *, near: str
     done = {**options, "worker_extra_args": words, "local_directory": '"$SCANLINK_SCRATCH"'}
     scratch = _SCRATCH.format(options["local_directory"])
     done["job_script_prologue"] = [*exports(NO_PAGES), *options["job_script_prologue"], scratch]
-    if not _interface(kind, options) and not has_address(words):
+    if not interface_of(kind, options) and not has_address(words):
         done["near"] = near or True
     return done
 
@@ -102,12 +111,12 @@ def scheduler_options(kind: str, options: dict[str, Any]) -> dict[str, Any]:
     """Have a scheduler of this process listen on the profile's network; without one, on that which leads out."""
     done = dict(options["scheduler_options"])
     if not done.get("host") and not done.get("interface"):
-        interface = _interface(kind, options)
+        interface = interface_of(kind, options)
         done |= {"interface": interface} if interface else {"host": own_address()}
     return done
 
 
-def _interface(kind: str, options: dict[str, Any]) -> str | None:
+def interface_of(kind: str, options: dict[str, Any]) -> str | None:
     """Find the network interface that a profile, or Dask's own configuration, names."""
     usual = dask.config.get(f"jobqueue.{SCHEDULERS[kind].section}.interface", None)
     interface: str | None = options.get("interface") or usual

@@ -28,7 +28,7 @@ from strangers import NOBODY, listening, what_strangers_get
 from scanlink import cluster
 from scanlink.cluster import pages
 from scanlink.cluster.array import scheduler_script, worker_script
-from scanlink.cluster.jobqueue import cluster_class, import_jobqueue
+from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, private
 from scanlink.cluster.pages import LOOPBACK, private_pages
 from scanlink.cluster.profile import load_profile
 from scanlink.cluster.security import Files, credentials, from_files
@@ -382,8 +382,29 @@ QUEUE = 'jobqueue: {{slurm: {{cores: 1, memory: 4GiB, walltime: "04:00:00", {}}}
         ("local: {host: 0.0.0.0}", "host: '0.0.0.0' is on every network of the host: name one address, such as 127"),
         ('local: {dashboard_address: ":8787"}', "is on every network of the host: name one .* 127.0.0.1:8787"),
         (QUEUE.format('scheduler-options: {host: ""}'), "scheduler-options.host: '' is on every network"),
-        (QUEUE.format("worker-extra-args: [--host, 0.0.0.0]"), "--host.*'0.0.0.0' is on every network"),
-        (QUEUE.format("worker-extra-args: ['--dashboard-address=:8787']"), "--dashboard-address.*':8787' is on every"),
+        (QUEUE.format("worker-extra-args: [--host, 0.0.0.0]"), "worker-extra-args.host: '0.0.0.0' is on every network"),
+        (
+            QUEUE.format("worker-extra-args: ['--dashboard-address=:8787']"),
+            "worker-extra-args.dashboard_address: ':8787' is on every",
+        ),
+        ('local: {host: "0"}', "host: '0' is on every network"),
+        ("local: {host: 'tls://0.0.0.0:0'}", "host: 'tls://0.0.0.0:0' is on every network"),
+        ("local: {host: '[::]:0'}", "is on every network"),
+        ("local: {host: '::ffff:0.0.0.0'}", "is on every network"),
+        ("local: {ip: 0.0.0.0}", "ip: '0.0.0.0' is on every network"),
+        ("local: {dashboard_address: 8787}", "dashboard_address: 8787 is on every network .* 127.0.0.1:8787"),
+        ("local: {scheduler_kwargs: {host: 0.0.0.0}}", "scheduler_kwargs.host: '0.0.0.0' is on every network"),
+        ("local: {scheduler_kwargs: {protocol: tcp}}", "scheduler_kwargs.protocol: scheduler and workers talk one"),
+        (
+            QUEUE.format("scheduler-options: {security: null, protocol: tcp}"),
+            "scheduler-options.protocol: .* one level",
+        ),
+        (QUEUE.format("scheduler-options: [1]"), "scheduler-options: expected a table of keys"),
+        (
+            QUEUE.format("worker-extra-args: [--host 127.0.0.1, --host 0.0.0.0]"),
+            "worker-extra-args.host: '0.0.0.0' is on every",
+        ),
+        (QUEUE.format("worker-extra-args: ['--host=']"), "worker-extra-args.host: '' is on every"),
         ("jobqueue: {slurm: {protocol: ucx, cores: 1}}", "protocol is 'ucx', expected tls or tcp: tls, which"),
     ],
 )
@@ -391,6 +412,25 @@ def test_load_profile__refuses_what_opens_a_cluster(tmp_path, text, message):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(OptionError, match=message):
         load_profile(tmp_path / "mine.yaml")
+
+
+def test_load_profile__takes_one_network(tmp_path):
+    text = "local: {host: 'tls://10.0.0.1:0', dashboard_address: localhost, scheduler_kwargs: {host: '[::1]'}}"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load_profile(tmp_path / "mine.yaml").options["dashboard_address"] == "localhost"
+    options = 'worker-extra-args: ["--host 10.0.0.1"], scheduler-options: {dashboard-address: null, host: 10.0.0.1}'
+    (tmp_path / "mine.yaml").write_text(QUEUE.format(options))
+    options = load_profile(tmp_path / "mine.yaml").options
+    assert options["scheduler_options"] == {"dashboard_address": LOOPBACK, "host": "10.0.0.1"}
+    with credentials("tls", tmp_path) as trust:
+        # It is said already.
+        assert "near" not in private("slurm", options, trust)
+
+
+@pytest.mark.parametrize("options", [{"interface": "nosuch"}, {"host": "::1"}], ids=str)
+def test_client__says_which_profile_cannot_be_started(options):
+    with pytest.raises(OptionError, match="profile local: "), cluster.client("local", n_workers=0, **options):
+        pass
 
 
 def test_load_profile__refuses_credentials_for_plain_text(tmp_path):
