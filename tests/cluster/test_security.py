@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -278,6 +279,21 @@ def test_credentials__of_killed_drivers_are_swept(tmp_path):
         os.utime(live.folder, (0, 0))
         with credentials("tls", tmp_path) as other:
             assert {path.name for path in tmp_path.iterdir()} == {live.folder.name, other.folder.name, folder.name}
+
+
+def test_credentials__of_drivers_on_other_hosts_are_left(tmp_path, monkeypatch):
+    """A driver may live for days, and what another host is called may begin as this one does."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    monkeypatch.setattr(socket, "gethostname", lambda: f"node-{process.pid}")
+    with credentials("tls", tmp_path) as theirs:
+        os.utime(theirs.folder, (time.time() - 5 * 86_400,) * 2)
+        monkeypatch.setattr(socket, "gethostname", lambda: "node")
+        with credentials("tls", tmp_path):
+            assert theirs.files.key.exists()
+        os.utime(theirs.folder, (time.time() - 50 * 86_400,) * 2)
+        with credentials("tls", tmp_path):
+            assert not theirs.folder.exists()
 
 
 def test_credentials__do_not_depend_on_a_clock(tmp_path):
