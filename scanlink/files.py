@@ -43,20 +43,27 @@ def create_file(path: Path, mode: int) -> Path:
 def private_folder(parent: Path) -> Path:
     """Make or find this user's own folder below one that others may write, which nobody else may enter.
 
-    Where another user has taken its name, it is a new one with a name that nobody guesses.
+    Where another user has taken its name, it is a new one with a name that nobody guesses. Raises RunError if it
+    cannot be made.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     oct(private_folder(Path(folder)).stat().st_mode & 0o777)
     '0o700'
     """
     path = parent / f"scanlink-{os.getuid()}"
-    parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        return Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=parent))
-    path.chmod(0o700)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            return Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=parent))
+        path.chmod(0o700)
+    except OSError as error:
+        raise RunError(
+            f"the folder {parent} cannot be written: {error.strerror or error}. Name another for what workers keep: "
+            "TMPDIR, local_directory of a profile, or temporary-directory of Dask"
+        ) from error
     return path
 
 

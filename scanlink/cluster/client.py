@@ -253,7 +253,8 @@ def _join_running(profile: Profile) -> Iterator[Client]:
         )
     try:
         guest = Client(address, security=security, timeout=30)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        # A RuntimeError where Dask's own configuration wants encryption, and the address has none.
         raise RunError(
             f"no Dask scheduler answers at {address}: {error}. Check the address, that this host may reach it, and, "
             "if it talks TLS, that the address begins with tls:// and the profile's security names its files"

@@ -78,14 +78,16 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
     It is removed at the end. Raises OptionError if it cannot be made.
     """
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        # With a umask for groups, others of the group could put another folder in the place of this one.
+        parent.mkdir(0o755, parents=True, exist_ok=True)
+        _warn_of_open(parent.resolve())
         _sweep(parent)
         # Its mode is 0700.
         folder = Path(tempfile.mkdtemp(prefix=f"{_PRIVATE}{machine()}-{os.getpid()}-", dir=parent.resolve()))
     except OSError as error:
         raise OptionError(
             f"credentials cannot be written to {parent}: {error.strerror or error}. Name a folder in the profile that "
-            "this host and the nodes see: log-directory, or shared-temp-directory for them alone"
+            "this host and the nodes see: log-directory, or for them alone shared-temp-directory or scanlink.array.folder"
         ) from error
     try:
         if protocol == "tcp":
@@ -98,6 +100,16 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
         yield Credentials(folder, _security(certificate, certificate, key), files)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _warn_of_open(folder: Path) -> None:
+    for up in (folder, *folder.parents):
+        if up.stat().st_mode & 0o1002 == 0o002:
+            log.warning(
+                "every user may write in %s, and put credentials of their own in the place of a run's: chmod o-w or "
+                "chmod +t, or name a shared-temp-directory elsewhere",
+                up,
+            )
 
 
 def _sweep(parent: Path) -> None:

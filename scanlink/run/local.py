@@ -48,17 +48,17 @@ _warned: set[str] = set()
 def warn_of_plain_text(client: object) -> None:
     """Warn, once, of a client whose cluster obeys everyone who reaches it."""
     address = str(getattr(getattr(client, "scheduler", None), "address", ""))
-    if address.startswith("tcp://") and address not in _warned:
+    if address.startswith(("tcp://", "ws://", "ucx://")) and address not in _warned:
         _warned.add(address)
         log.warning(
-            "the Dask cluster at %s talks plain tcp: every user of every host that reaches its ports can run code in "
+            "the Dask cluster at %s talks plain text: every user of every host that reaches its ports can run code in "
             "your name. scanlink.cluster.client opens one that only you can use (docs/cluster.md)",
             address,
         )
 
 
 def check_client(client: object) -> None:
-    """Refuse what is no Dask client with an InputError, and warn of one on plain tcp, before anything is computed."""
+    """Refuse what is no Dask client with an InputError, and warn of one on plain text, before anything is computed."""
     if client is not None and not hasattr(client, "submit"):
         raise InputError(
             f"client is {client!r}, expected a Dask client: open one with scanlink.cluster.client or distributed.Client"

@@ -105,6 +105,8 @@ def test_scratch__is_where_nobody_else_writes(taken, monkeypatch, name):
 def test_scratch__whose_name_another_has_taken_is_elsewhere(tmp_path):
     ours = private_folder(tmp_path)
     assert private_folder(tmp_path) == ours
+    with pytest.raises(RunError, match=r"cannot be written: Not a directory. Name another .* TMPDIR"):
+        private_folder(Path("/dev/null/here"))
     ours.rmdir()
     (tmp_path / "theirs").mkdir()
     ours.symlink_to(tmp_path / "theirs")
@@ -306,6 +308,23 @@ def test_credentials__do_not_depend_on_a_clock(tmp_path):
     assert certificate.not_valid_after_utc.year == 2100
 
 
+def test_credentials__say_who_could_take_their_place(tmp_path, caplog):
+    before = os.umask(0o002)
+    try:
+        with credentials("tls", tmp_path / "logs"):
+            assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o755
+    finally:
+        os.umask(before)
+    (tmp_path / "logs").chmod(0o1777)
+    with credentials("tls", tmp_path / "logs"):
+        pass
+    assert not caplog.records
+    (tmp_path / "logs").chmod(0o777)
+    with credentials("tls", tmp_path / "logs" / "mine"):
+        pass
+    assert f"every user may write in {tmp_path / 'logs'}, and put credentials" in caplog.text
+
+
 def test_credentials__say_where_they_cannot_be(tmp_path):
     (tmp_path / "file").touch()
     with (
@@ -357,6 +376,12 @@ def test_security__is_missed_and_wrong(secured, tmp_path):
         credentials("tls", tmp_path) as others,
         pytest.raises(RunError, match="no Dask scheduler answers"),
         cluster.client(write_existing(tmp_path, address, others.files)),
+    ):
+        pass
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        pytest.raises(RunError, match="encryption required by Dask configuration"),
+        cluster.client("tcp://127.0.0.1:9"),
     ):
         pass
 
@@ -482,6 +507,8 @@ def test_dashboard__is_said_with_the_way_to_it(caplog, monkeypatch):
     with dask.config.set(link), cluster.client("local", n_workers=0) as client:
         assert re.fullmatch(r"/user/me/proxy/\d+/[0-9a-f]{32}/status", client.dashboard_link)
         assert client.scanlink_dashboard == client.dashboard_link
+    with dask.config.set({"distributed.dashboard.link": "/proxy/{port}"}), private_pages() as prefix:
+        assert dask.config.get("distributed.dashboard.link") == f"/proxy/{{port}}/{prefix}/status"
 
 
 def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
@@ -489,7 +516,9 @@ def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
     with LocalCluster(n_workers=0, dashboard_address=LOOPBACK) as owner, Client(owner) as client:
         for _ in range(2):
             check_client(client)
-        assert [record.levelno for record in caplog.records if "talks plain tcp" in record.message] == [logging.WARNING]
+        assert [record.levelno for record in caplog.records if "talks plain text" in record.message] == [
+            logging.WARNING
+        ]
     caplog.clear()
     with cluster.client("local", n_workers=0) as client:
         check_client(client)
@@ -497,4 +526,4 @@ def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
         check_client(client)
     with pytest.raises(InputError):
         check_client(3)
-    assert "plain tcp" not in caplog.text
+    assert "plain text" not in caplog.text
