@@ -87,7 +87,7 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
     except OSError as error:
         raise OptionError(
             f"credentials cannot be written to {parent}: {error.strerror or error}. Name a folder in the profile that "
-            "this host and the nodes see: log-directory, or for them alone shared-temp-directory or scanlink.array.folder"
+            "this host and the nodes see: log-directory, or for them alone shared-temp-directory (of an array: folder)"
         ) from error
     try:
         if protocol == "tcp":
