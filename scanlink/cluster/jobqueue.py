@@ -45,9 +45,9 @@ _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
 _WORKER = "distributed.cli.dask_worker"
 # In a job, as scanlink.files.private_folder: workers take modules and pickles from where they keep their files.
 _SCRATCH = (
-    'SCANLINK_SCRATCH={}/scanlink-$(id -u); (umask 077; mkdir -p "$SCANLINK_SCRATCH"); '
-    '{{ [ -d "$SCANLINK_SCRATCH" ] && [ -O "$SCANLINK_SCRATCH" ] && [ ! -L "$SCANLINK_SCRATCH" ] && '
-    'chmod 700 "$SCANLINK_SCRATCH"; }} || SCANLINK_SCRATCH=$(mktemp -d "$SCANLINK_SCRATCH-XXXXXX") || exit'
+    'SCANLINK_SCRATCH={}/scanlink-$(id -u); {{ (umask 077; mkdir -p "$SCANLINK_SCRATCH") && '
+    '[ -O "$SCANLINK_SCRATCH" ] && [ ! -L "$SCANLINK_SCRATCH" ] && chmod 700 "$SCANLINK_SCRATCH"; }} || '
+    'SCANLINK_SCRATCH=$(mktemp -d "$SCANLINK_SCRATCH-XXXXXX") || exit'
 )
 
 

@@ -221,7 +221,7 @@ def test_scratch__of_a_job_is_where_nobody_else_writes(tmp_path, monkeypatch, th
         {"folder": name.mkdir, "link": lambda: name.symlink_to(tmp_path), "file": name.touch}[theirs]()
     if theirs == "folder" and os.getuid() == 0:
         os.chown(name, NOBODY, NOBODY)
-    command = ["bash", "-c", f'{line}; echo "$SCANLINK_SCRATCH"']
+    command = ["bash", "-c", f'set -euo pipefail; {line}; echo "$SCANLINK_SCRATCH"']
     done = subprocess.run(
         command, env={**os.environ, "HERE": str(tmp_path)}, capture_output=True, text=True, check=True
     )
