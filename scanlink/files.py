@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from scanlink.errors import RunError
 
-__all__ = ["FULL_DISK", "OF_CELLS", "create_file", "replace_file", "save_array"]
+__all__ = ["FULL_DISK", "OF_CELLS", "create_file", "private_folder", "replace_file", "save_array"]
 
 # What to do where a file cannot be written: one of a run, and one that stands alone.
 _GO_ON = "Free some space or name another folder; what is finished stays, and the same command goes on from there"
@@ -35,6 +37,33 @@ def create_file(path: Path, mode: int) -> Path:
     '0o600'
     """
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    return path
+
+
+def private_folder(parent: Path) -> Path:
+    """Make or find this user's own folder below one that others may write, which nobody else may enter.
+
+    Where another user has taken its name, it is a new one with a name that nobody guesses. Raises RunError if it
+    cannot be made.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     oct(private_folder(Path(folder)).stat().st_mode & 0o777)
+    '0o700'
+    """
+    path = parent / f"scanlink-{os.getuid()}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            return Path(tempfile.mkdtemp(prefix=f"{path.name}-", dir=parent))
+        path.chmod(0o700)
+    except OSError as error:
+        raise RunError(
+            f"the folder {parent} cannot be written: {error.strerror or error}. Name another for what workers keep: "
+            "TMPDIR, local_directory of a profile, or temporary-directory of Dask"
+        ) from error
     return path
 
 

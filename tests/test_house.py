@@ -29,7 +29,7 @@ FLOORS = (
     ("io",),
     ("adjustment",),
     ("stats",),
-    ("options", "ladder", "files", "p_values", "tables", "settings", "errors", "version", "plain_yaml"),
+    ("options", "ladder", "files", "p_values", "tables", "settings", "errors", "version", "plain_yaml", "processes"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {

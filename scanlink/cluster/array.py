@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from scanlink.cluster.addresses import own_address, with_own_address
 from scanlink.cluster.defaults import exports
-from scanlink.cluster.jobqueue import cluster_class, job_script, private, scheduler_options
+from scanlink.cluster.jobqueue import cluster_class, interface_of, job_script, private, scheduler_options
 from scanlink.cluster.pages import LOOPBACK, PREFIX, announce, gated_scheduler, private_pages
 from scanlink.cluster.profile import Profile
 from scanlink.cluster.queues import how_it_ended, is_passing, list_jobs, run
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import Credentials, credentials
-from scanlink.errors import RunError
+from scanlink.errors import OptionError, RunError
 from scanlink.files import create_file
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ def array_client(profile: Profile, parent: Path) -> Iterator[Client]:
         trust = stack.enter_context(credentials(profile.protocol, parent))
         prefix = stack.enter_context(private_pages())
         if array.scheduler is None:
-            stack.enter_context(_scheduler_here(profile, trust, prefix))
+            try:
+                stack.enter_context(_scheduler_here(profile, trust, prefix))
+            except (ValueError, RuntimeError) as error:
+                raise OptionError(f"profile {profile.name}: {error}") from error
             scheduler = None
         else:
             scheduler = _submit(stack, scheduler_script(profile, trust, prefix))
@@ -110,8 +113,9 @@ def scheduler_script(profile: Profile, trust: Credentials, prefix: str) -> str:
     words += ["--dashboard-address", LOOPBACK]
     # What it writes, such as the scheduler file, is nobody else's.
     prologue = [*prologue, "umask 077", f"export {PREFIX}={prefix}"]
-    if options.get("interface"):
-        words += ["--interface", str(options["interface"])]
+    network = keywords.get("interface") or interface_of("slurm", options)
+    if network:
+        words += ["--interface", network]
     else:
         line, where = with_own_address(python, f"tcp://{own_address()}:1")
         prologue, words = [*prologue, line], [*words, *where]

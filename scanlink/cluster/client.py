@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from scanlink.cluster.profile import Profile, load_profile
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.security import credentials, from_files, temporary
 from scanlink.errors import OptionError, RunError
+from scanlink.files import private_folder
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -77,11 +77,12 @@ def client(profile: str | Path | Profile = "local", **overrides: Any) -> Iterato
     import dask
     import distributed  # noqa: F401  (or the end of the block would take its defaults with it)
 
-    from scanlink.run.local import warn_of_plain_text
+    from scanlink.run.local import private_scratch, warn_of_plain_text
 
     open_client = {"local": _open_local, "running": _join_running}.get(complete.kind, _open_queue)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({**_SCHEDULER, **NO_PAGES, **complete.config}))
+        stack.enter_context(private_scratch())
         opened = stack.enter_context(open_client(complete))
         warn_of_plain_text(opened)
         yield opened
@@ -191,7 +192,7 @@ def _open_local(profile: Profile) -> Iterator[Client]:
             self.scheduler_spec = {**self.scheduler_spec, "cls": gated_scheduler(prefix)}
             await super()._start()
 
-    settings = {
+    usual: dict[str, Any] = {
         "n_workers": available_cores(),
         "threads_per_worker": 1,
         "processes": True,
@@ -199,8 +200,11 @@ def _open_local(profile: Profile) -> Iterator[Client]:
         "silence_logs": logging.CRITICAL,
         "security": temporary() if profile.protocol == "tls" else None,
         "protocol": profile.protocol,
-        **profile.options,
     }
+    settings = usual | profile.options
+    settings["dashboard_address"] = settings["dashboard_address"] or LOOPBACK
+    if settings.get("local_directory"):
+        settings["local_directory"] = str(private_folder(Path(settings["local_directory"])))
     if profile.protocol == "inproc":
         settings = {"worker_class": unpaged(Worker), **settings, "host": None}
     elif not settings.get("interface"):
@@ -210,12 +214,11 @@ def _open_local(profile: Profile) -> Iterator[Client]:
     # process that has used its threads.
     names = (*ONE_THREAD, "PYTHONHASHSEED")
     with environment_kept(*names), dask.config.set(environment), private_pages() as prefix, ExitStack() as stack:
-        if "local_directory" not in settings and dask.config.get("temporary-directory", None) is None:
-            # Dask's own folder has a name that another user may have taken, to put pickles in the place of ours.
-            private = tempfile.TemporaryDirectory(prefix="scanlink-workers-", ignore_cleanup_errors=True)
-            settings["local_directory"] = stack.enter_context(private)
         with environment_kept(*names):
-            cluster = stack.enter_context(LastingCluster(**settings))
+            try:
+                cluster = stack.enter_context(LastingCluster(**settings))
+            except (ValueError, RuntimeError) as error:
+                raise OptionError(f"profile {profile.name}: {error}") from error
         opened = stack.enter_context(Client(cluster))
         announce(opened)
         yield opened
@@ -250,7 +253,8 @@ def _join_running(profile: Profile) -> Iterator[Client]:
         )
     try:
         guest = Client(address, security=security, timeout=30)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        # A RuntimeError where Dask's own configuration wants encryption, and the address has none.
         raise RunError(
             f"no Dask scheduler answers at {address}: {error}. Check the address, that this host may reach it, and, "
             "if it talks TLS, that the address begins with tls:// and the profile's security names its files"

@@ -8,8 +8,9 @@ import shlex
 import sys
 from typing import Any
 
-from scanlink.cluster.addresses import refuse_arguments, refuse_everywhere
+from scanlink.cluster.addresses import refuse_arguments, refuse_for_scheduler
 from scanlink.cluster.pages import LOOPBACK
+from scanlink.cluster.profile_files import keywords_of, table_of
 from scanlink.cluster.schedulers import SCHEDULERS
 from scanlink.cluster.walltime import format_walltime, lifetime_for, lifetime_of, seconds_of, walltime_for
 from scanlink.errors import OptionError
@@ -33,9 +34,11 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     """Complete the options of a queue, keywords of dask-jobqueue's class, with everything that a scan needs.
 
     These are, wherever they were not there: processes (one a core), wall time, lifetime and stagger, one thread for
-    numba and BLAS, no requeue by the queue itself, folder of logs, name, interpreter and death timeout. Raises
-    OptionError if memory, cores or wall time are missing or impossible, or workers would outlive their job.
+    numba and BLAS, no requeue by the queue itself, folder of logs and of workers, name, interpreter and death timeout.
+    Raises OptionError if memory, cores or wall time are missing or impossible, or workers would outlive their job.
     """
+    import dask
+
     scheduler = SCHEDULERS[kind]
     done = {key: value for key, value in options.items() if value is not None}
     for key in _LISTS:
@@ -56,9 +59,13 @@ def complete(kind: str, options: dict[str, Any], *, where: str) -> dict[str, Any
     done.setdefault("job_name", "scanlink")
     done.setdefault("log_directory", LOG_FOLDER)
     done.setdefault("death_timeout", DEATH_TIMEOUT)
+    usual = dask.config.get(f"jobqueue.{scheduler.section}.local-directory", None)
+    done.setdefault("local_directory", usual or dask.config.get("temporary-directory", None) or "${TMPDIR:-/tmp}")
     # Without this the dashboard would be open to everyone who can reach the host.
-    done["scheduler_options"] = {"dashboard_address": LOOPBACK, **done.get("scheduler_options", {})}
-    refuse_everywhere(done["scheduler_options"], where=f"{where}.scheduler-options")
+    options = table_of(done.get("scheduler_options"), f"{where}.scheduler-options")
+    options = {key: value for key, value in keywords_of(options).items() if value is not None}
+    done["scheduler_options"] = {"dashboard_address": LOOPBACK, **options}
+    refuse_for_scheduler(done["scheduler_options"], where=f"{where}.scheduler-options")
     refuse_arguments(done["worker_extra_args"], where=f"{where}.worker-extra-args")
     return done
 

@@ -6,6 +6,7 @@ import importlib
 import math
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,12 +28,27 @@ if TYPE_CHECKING:
     from scanlink.cluster.keeper import Keeper
     from scanlink.cluster.security import Credentials
 
-__all__ = ["JobAdaptive", "cluster_class", "import_jobqueue", "job_of", "job_script", "private", "scheduler_options"]
+__all__ = [
+    "JobAdaptive",
+    "cluster_class",
+    "import_jobqueue",
+    "interface_of",
+    "job_of",
+    "job_script",
+    "private",
+    "scheduler_options",
+]
 
 # Options that are for the cluster, and not for its jobs.
 _OF_CLUSTER = ("scheduler_options", "shared_temp_directory")
 # Dask's own program for workers; of others not all options are known.
 _WORKER = "distributed.cli.dask_worker"
+# In a job, as scanlink.files.private_folder: workers take modules and pickles from where they keep their files.
+_SCRATCH = (
+    'SCANLINK_SCRATCH={}/scanlink-$(id -u); {{ (umask 077; mkdir -p "$SCANLINK_SCRATCH") && '
+    '[ -O "$SCANLINK_SCRATCH" ] && [ ! -L "$SCANLINK_SCRATCH" ] && chmod 700 "$SCANLINK_SCRATCH"; }} || '
+    'SCANLINK_SCRATCH=$(mktemp -d "$SCANLINK_SCRATCH-XXXXXX") || exit'
+)
 
 
 def import_jobqueue() -> Any:
@@ -74,7 +90,7 @@ def cluster_class(kind: str) -> type[Any]:
 
 
 def private(kind: str, options: dict[str, Any], trust: Credentials, *, near: str | None = None) -> dict[str, Any]:
-    """Have workers show credentials, listen on one network, and keep their pages to themselves.
+    """Have workers show credentials, listen on one network, and keep their pages and files to themselves.
 
     ``near`` is the address of the scheduler where their command does not have it.
     """
@@ -83,9 +99,10 @@ def private(kind: str, options: dict[str, Any], trust: Credentials, *, near: str
         words += ["--dashboard-address", LOOPBACK]
         words += ["--no-dashboard"] if options.get("worker_command", _WORKER) == _WORKER else []
     words += [] if trust.files is None else trust.files.arguments()
-    done = {**options, "worker_extra_args": words}
-    done["job_script_prologue"] = [*exports(NO_PAGES), *options["job_script_prologue"]]
-    if not _interface(kind, options) and not has_address(words):
+    done = {**options, "worker_extra_args": words, "local_directory": '"$SCANLINK_SCRATCH"'}
+    scratch = _SCRATCH.format(options["local_directory"])
+    done["job_script_prologue"] = [*exports(NO_PAGES), *options["job_script_prologue"], scratch]
+    if not interface_of(kind, options) and not has_address(words):
         done["near"] = near or True
     return done
 
@@ -94,12 +111,12 @@ def scheduler_options(kind: str, options: dict[str, Any]) -> dict[str, Any]:
     """Have a scheduler of this process listen on the profile's network; without one, on that which leads out."""
     done = dict(options["scheduler_options"])
     if not done.get("host") and not done.get("interface"):
-        interface = _interface(kind, options)
+        interface = interface_of(kind, options)
         done |= {"interface": interface} if interface else {"host": own_address()}
     return done
 
 
-def _interface(kind: str, options: dict[str, Any]) -> str | None:
+def interface_of(kind: str, options: dict[str, Any]) -> str | None:
     """Find the network interface that a profile, or Dask's own configuration, names."""
     usual = dask.config.get(f"jobqueue.{SCHEDULERS[kind].section}.interface", None)
     interface: str | None = options.get("interface") or usual
@@ -144,6 +161,14 @@ class _KeptJob:
             options["job_script_prologue"] = [*options["job_script_prologue"], line]
             options["worker_extra_args"] = [*options["worker_extra_args"], *words]
         super().__init__(scheduler=scheduler, name=name, **options)  # type: ignore[call-arg]
+
+    @contextmanager
+    def job_file(self) -> Iterator[str]:
+        """Write the job script where nobody else can put another: dask-jobqueue would only look for a free name."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as handle:
+            handle.write(self.job_script())  # type: ignore[attr-defined]
+            handle.flush()
+            yield handle.name
 
     async def start(self) -> None:
         try:

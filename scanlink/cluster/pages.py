@@ -30,7 +30,7 @@ def private_pages() -> Iterator[str]:
 
     prefix = secrets.token_hex(16)
     template = str(dask.config.get("distributed.dashboard.link")).replace("{host}", "127.0.0.1")
-    link = f"{template.removesuffix('status')}{prefix}/status"
+    link = f"{template.removesuffix('status').rstrip('/')}/{prefix}/status"
     with dask.config.set({"distributed.dashboard.link": link}):
         yield prefix
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scanlink.cluster.addresses import refuse_everywhere
+from scanlink.cluster.addresses import refuse_everywhere, refuse_for_scheduler
 from scanlink.cluster.defaults import complete, exports
 from scanlink.cluster.jobs import ArrayOptions, Jobs, array_of, jobs_of
 from scanlink.cluster.profile_files import (
@@ -162,6 +162,7 @@ def _local(
         refuse_unknown(overrides, local_keys(), where="cluster.client")
     options = {**keywords_of(section), **overrides}
     refuse_everywhere(options, where=where)
+    refuse_for_scheduler(table_of(options.get("scheduler_kwargs"), where), where=f"{where}.scheduler_kwargs")
     # Threads of one process have no need of a network.
     usual = "tls" if options.get("processes", True) else "inproc"
     protocol = protocol_of(options.pop("protocol", None) or usual, where=where, allowed=("tls", "tcp", "inproc"))

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from scanlink.cluster.pages import PREFIX, gated_scheduler
+from scanlink.run.local import private_scratch
 
 __all__ = ["main"]
 
@@ -24,7 +25,8 @@ def main() -> None:
         return gated(host=None if interface else host, interface=interface, **options)
 
     dask_scheduler.Scheduler = scheduler  # type: ignore[assignment, misc]
-    dask_scheduler.main()
+    with private_scratch():
+        dask_scheduler.main()
 
 
 if __name__ == "__main__":

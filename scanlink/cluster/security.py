@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 import shutil
-import socket
 import ssl
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from scanlink.cluster.profile_files import refuse_unknown
 from scanlink.errors import OptionError
 from scanlink.files import create_file
+from scanlink.processes import alive, machine
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -29,8 +29,10 @@ __all__ = ["Credentials", "Files", "credentials", "files_of", "from_files", "pro
 log = logging.getLogger("scanlink")
 
 _NAME = "scanlink"
-_PRIVATE = f".private-{socket.gethostname()}-"
-_LEFT_SECONDS = 86_400.0
+_PRIVATE = ".private-"
+# Age at which the folder of a killed driver is removed: one of this machine, and one of which nobody can say whether it
+# lives.
+_LEFT_SECONDS, _FORGOTTEN_SECONDS = 86_400.0, 30 * 86_400.0
 # Their life is that of the files. With dates, a host whose clock is wrong would be shut out.
 _FROM, _UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -76,14 +78,16 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
     It is removed at the end. Raises OptionError if it cannot be made.
     """
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        # With a umask for groups, others of the group could put another folder in the place of this one.
+        parent.mkdir(0o755, parents=True, exist_ok=True)
+        _warn_of_open(parent.resolve())
         _sweep(parent)
         # Its mode is 0700.
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PRIVATE}{os.getpid()}-", dir=parent.resolve()))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PRIVATE}{machine()}-{os.getpid()}-", dir=parent.resolve()))
     except OSError as error:
         raise OptionError(
             f"credentials cannot be written to {parent}: {error.strerror or error}. Name a folder in the profile that "
-            "this host and the nodes see: log-directory, or shared-temp-directory for them alone"
+            "this host and the nodes see: log-directory, or for them alone shared-temp-directory (of an array: folder)"
         ) from error
     try:
         if protocol == "tcp":
@@ -98,23 +102,25 @@ def credentials(protocol: str, parent: Path) -> Iterator[Credentials]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _warn_of_open(folder: Path) -> None:
+    for up in (folder, *folder.parents):
+        if up.stat().st_mode & 0o1002 == 0o002:
+            log.warning(
+                "every user may write in %s, and put credentials of their own in the place of a run's: chmod o-w or "
+                "chmod +t, or name a shared-temp-directory elsewhere",
+                up,
+            )
+
+
 def _sweep(parent: Path) -> None:
-    """Remove what killed drivers of this host have left, once a day is over: jobs of theirs have ended by then."""
-    for old in parent.glob(f"{_PRIVATE}*"):
-        number = old.name.removeprefix(_PRIVATE).partition("-")[0]
+    """Remove what killed drivers have left, once a day is over: jobs of theirs have ended by then."""
+    for old in parent.glob(f"{_PRIVATE}*-*-*"):
+        made_on, number = old.name.removeprefix(_PRIVATE).split("-")[:2]
+        here = made_on == machine() and number.isdigit()
         with suppress(OSError):
-            if time.time() - old.stat().st_mtime > _LEFT_SECONDS and number.isdigit() and not _lives(int(number)):
+            age = time.time() - old.stat().st_mtime
+            if age > _LEFT_SECONDS and (not alive(int(number)) if here else age > _FORGOTTEN_SECONDS):
                 shutil.rmtree(old, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _certificate_and_key() -> tuple[str, str]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ import pandas as pd
 from scanlink.errors import InputError, RunError
 from scanlink.files import OF_CELLS, create_file
 from scanlink.io.releases import is_text
+from scanlink.processes import alive, machine
 from scanlink.store.columns import FEATURE, ColumnWriter, Modality
 from scanlink.store.levels import LevelColumn, level_columns
 from scanlink.store.npy import sync_folder
@@ -110,7 +110,7 @@ def new_store(final: Path) -> Iterator[NewStore]:
 
     Where it cannot be written, or the disk is full, nothing is left of it and a RunError says why.
     """
-    work = final.with_name(f".{final.name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    work = final.with_name(f".{final.name}.{machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         _sweep(final)
         work.mkdir(parents=True)
@@ -155,35 +155,16 @@ def _move(work: Path, final: Path, checksum: str) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _machine() -> str:
-    """Name the processes whose numbers may be compared: one boot of one machine, and one container of it."""
-    parts = [socket.gethostname()]
-    for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        try:
-            parts.append(os.readlink(source) if source.endswith("pid") else Path(source).read_text())
-        except OSError:
-            continue
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
-
-
 def _sweep(final: Path) -> None:
     """Remove what makers of this store left that were killed."""
     for left in final.parent.glob(f".{final.name}.*-*-*"):
-        machine, pid = left.name.removeprefix(f".{final.name}.").split("-")[:2]
-        if machine == _machine() and pid.isdigit():
-            dead = not _alive(int(pid)) or (int(pid) == os.getpid() and left.name.endswith("-old"))
+        made_on, pid = left.name.removeprefix(f".{final.name}.").split("-")[:2]
+        if made_on == machine() and pid.isdigit():
+            dead = not alive(int(pid)) or (int(pid) == os.getpid() and left.name.endswith("-old"))
         else:
             dead = time.time() - _last_write(left) > _FORGOTTEN_SECONDS
         if dead:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return not isinstance(error, ProcessLookupError)
-    return True
 
 
 def _last_write(folder: Path) -> float:

@@ -134,8 +134,15 @@ def test_array_scripts__find_an_address_where_no_network_is_named():
         assert sum(line.startswith("SCANLINK_HOST=$(/env/bin/python ") for line in lines) == 1
     # The shell finds the address on the way to the scheduler, and gives up where there is no interpreter.
     (line,) = (line for line in scripts[1].splitlines() if line.startswith("SCANLINK_HOST="))
-    for python, code, said in ((shlex.quote(sys.executable), 0, "127.0.0.1\n"), ("/no/such/python", 127, "")):
-        script = f'{line.replace("/env/bin/python", python)}\necho "$SCANLINK_HOST"'
+    here, none = shlex.quote(sys.executable), "/no/such/python"
+    # Dask wants brackets.
+    for python, host, code, said in (
+        (here, "127.0.0.1", 0, "127.0.0.1\n"),
+        (here, "[::1]", 0, "[::1]\n"),
+        (none, "127.0.0.1", 127, ""),
+    ):
+        there = line.replace("/env/bin/python", python).replace("127.0.0.1", host)
+        script = f'{there}\necho "$SCANLINK_HOST"'
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (code, said)
 
@@ -172,6 +179,7 @@ def test_scheduler_options__are_of_one_network():
     assert scheduler_options("slurm", options) == {"dashboard_address": "127.0.0.1:0", "host": own_address()}
     assert scheduler_options("slurm", {**options, "interface": "ib0"})["interface"] == "ib0"
     with dask.config.set({"jobqueue.slurm.interface": "ib1"}):
+        assert "--interface ib1 " in scheduler_script(load_profile("slurm-array"), TRUST, "secret")
         assert scheduler_options("slurm", options)["interface"] == "ib1"
         assert "near" not in private("slurm", options, TRUST)
     said = {"scheduler_options": {"host": "10.0.0.1"}, "interface": "ib0"}

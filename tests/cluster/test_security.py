@@ -7,9 +7,11 @@ import os
 import re
 import shlex
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,15 +24,17 @@ import pytest
 import yaml
 from distributed import Client, LocalCluster
 from distributed.utils import json_load_robust
-from strangers import listening, what_strangers_get
+from strangers import NOBODY, listening, what_strangers_get
 
 from scanlink import cluster
 from scanlink.cluster import pages
 from scanlink.cluster.array import scheduler_script, worker_script
+from scanlink.cluster.jobqueue import cluster_class, import_jobqueue, private
 from scanlink.cluster.pages import LOOPBACK, private_pages
 from scanlink.cluster.profile import load_profile
 from scanlink.cluster.security import Files, credentials, from_files
 from scanlink.errors import InputError, OptionError, RunError
+from scanlink.files import private_folder
 from scanlink.run import check_client, client_for
 from scanlink.run import local as run_local
 
@@ -55,15 +59,61 @@ def test_local__listens_on_loopback_alone():
         assert hosts(places) == {"127.0.0.1"}
 
 
-def test_local__spills_where_nobody_else_writes(tmp_path):
-    with cluster.client("local", n_workers=1, processes=False) as client:
-        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
-        folder = next(path for path in Path(place).parents if path.name.startswith("scanlink-workers-"))
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert not folder.exists()
-    with cluster.client("local", n_workers=1, processes=False, local_directory=str(tmp_path)) as client:
-        (place,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
-        assert tmp_path in Path(place).parents
+@pytest.fixture
+def taken(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A temporary folder in which another user has taken the names that Dask would choose."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    for name in ("dask-scratch-space", f"dask-scratch-space-{os.getuid()}"):
+        (folder / name).mkdir()
+        (folder / name).chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def where_others_write(folder: Path, paths: list[str]) -> list[str]:
+    """Paths below a folder in whose place others can put something else."""
+    below = [path for path in map(Path, paths) if folder in path.parents]
+    return [
+        str(path) for path in below if any(up.stat().st_mode & 0o022 for up in path.parents if folder in up.parents)
+    ]
+
+
+def places_of_dask(dask_worker=None) -> list[str]:
+    return [*sys.path, *([dask_worker.local_directory] if dask_worker else [])]
+
+
+@pytest.mark.parametrize("name", ["threads", "inproc", "local_directory", "config", "processes"])
+def test_scratch__is_where_nobody_else_writes(taken, monkeypatch, name):
+    """Dask takes modules and pickles from there."""
+    monkeypatch.setattr(run_local, "available_cores", lambda: 2)
+    options = {"n_workers": 1, "processes": name == "processes"}
+    options |= {"local_directory": str(taken)} if name == "local_directory" else {}
+    with ExitStack() as stack:
+        if name == "config":
+            stack.enter_context(dask.config.set({"temporary-directory": str(taken)}))
+        opened = client_for(None, cost=1e6) if name == "threads" else cluster.client("local", **options)
+        client = stack.enter_context(opened)
+        (worker,) = client.run(places_of_dask).values()
+        assert any(taken in Path(place).parents for place in worker)
+        assert not where_others_write(taken, [*sys.path, *worker])
+    assert not [place for place in sys.path if taken in Path(place).parents]
+
+
+def test_scratch__whose_name_another_has_taken_is_elsewhere(tmp_path):
+    ours = private_folder(tmp_path)
+    assert private_folder(tmp_path) == ours
+    with pytest.raises(RunError, match=r"cannot be written: Not a directory. Name another .* TMPDIR"):
+        private_folder(Path("/dev/null/here"))
+    ours.rmdir()
+    (tmp_path / "theirs").mkdir()
+    ours.symlink_to(tmp_path / "theirs")
+    other = private_folder(tmp_path)
+    assert other.parent == tmp_path
+    assert not other.is_symlink()
+    assert stat.S_IMODE(other.stat().st_mode) == 0o700
 
 
 @linux
@@ -127,7 +177,7 @@ def write_array(folder: Path, **options: object) -> Path:
 @as_root
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [{"interface": "lo"}, {}], ids=["interface", "none"])
-def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
+def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, taken, network):
     """The scripts that are handed to Slurm, run here."""
     monkeypatch.chdir(tmp_path)
     profile = load_profile(write_array(tmp_path, **network))
@@ -141,6 +191,9 @@ def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
         client = stack.enter_context(Client(address, security=trust.security, timeout=60))
         client.wait_for_workers(1, timeout=60)
         assert client.submit(sum, [1, 2]).result() == 3
+        (seen,) = client.run(places_of_dask).values()
+        assert any(taken in Path(place).parents for place in seen)
+        assert not where_others_write(taken, [*seen, *client.run_on_scheduler(places_of_dask)])
         places = listening(scheduler, worker)
         # Scheduler, nanny and worker; pages of scheduler and worker.
         assert len(places) == 5
@@ -152,6 +205,42 @@ def test_strangers__get_nothing_of_an_array(tmp_path, monkeypatch, network):
         commands = " ".join(" ".join(one.cmdline()) for one in (scheduler, worker))
         assert prefix in text
         assert prefix not in commands
+
+
+@pytest.mark.parametrize("theirs", ["nothing", "folder", "link", "file"])
+def test_scratch__of_a_job_is_where_nobody_else_writes(tmp_path, monkeypatch, theirs):
+    monkeypatch.chdir(tmp_path)
+    profile = load_profile(write_array(tmp_path, **{"local-directory": "$HERE/new"}))
+    with credentials("tls", tmp_path) as trust:
+        script = worker_script(profile, trust, "tls://127.0.0.1:8786")
+    (line,) = (line for line in script.splitlines() if line.startswith("SCANLINK_SCRATCH="))
+    assert '--local-directory "$SCANLINK_SCRATCH" ' in script
+    name = tmp_path / "new" / f"scanlink-{os.getuid()}"
+    if theirs != "nothing":
+        name.parent.mkdir()
+        {"folder": name.mkdir, "link": lambda: name.symlink_to(tmp_path), "file": name.touch}[theirs]()
+    if theirs == "folder" and os.getuid() == 0:
+        os.chown(name, NOBODY, NOBODY)
+    command = ["bash", "-c", f'set -euo pipefail; {line}; echo "$SCANLINK_SCRATCH"']
+    done = subprocess.run(
+        command, env={**os.environ, "HERE": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    folder = Path(done.stdout.strip())
+    assert folder.parent == name.parent
+    assert (folder == name) == (theirs == "nothing" or (theirs == "folder" and os.getuid() != 0))
+    assert (folder.lstat().st_mode, folder.stat().st_uid) == (stat.S_IFDIR | 0o700, os.getuid())
+
+
+def test_job_file__is_nobody_elses(tmp_path, monkeypatch):
+    """dask-jobqueue removes a file that was its own and writes another of that name, if nobody was faster."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    import_jobqueue()
+    job = cluster_class("slurm").job_cls("tls://127.0.0.1:8786", name="worker", **SLURM)
+    with job.job_file() as name:
+        assert Path(name).read_text() == job.job_script()
+        assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
+    assert not Path(name).exists()
 
 
 def start(stack: ExitStack, path: Path, script: str) -> psutil.Process:
@@ -194,6 +283,21 @@ def test_credentials__of_killed_drivers_are_swept(tmp_path):
             assert {path.name for path in tmp_path.iterdir()} == {live.folder.name, other.folder.name, folder.name}
 
 
+def test_credentials__of_drivers_on_other_hosts_are_left(tmp_path, monkeypatch):
+    """A driver may live for days, and what another host is called may begin as this one does."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    monkeypatch.setattr(socket, "gethostname", lambda: f"node-{process.pid}")
+    with credentials("tls", tmp_path) as theirs:
+        os.utime(theirs.folder, (time.time() - 5 * 86_400,) * 2)
+        monkeypatch.setattr(socket, "gethostname", lambda: "node")
+        with credentials("tls", tmp_path):
+            assert theirs.files.key.exists()
+        os.utime(theirs.folder, (time.time() - 50 * 86_400,) * 2)
+        with credentials("tls", tmp_path):
+            assert not theirs.folder.exists()
+
+
 def test_credentials__do_not_depend_on_a_clock(tmp_path):
     from cryptography import x509
 
@@ -202,6 +306,23 @@ def test_credentials__do_not_depend_on_a_clock(tmp_path):
     # A worker's clock may be hours slow.
     assert certificate.not_valid_before_utc.year == 2000
     assert certificate.not_valid_after_utc.year == 2100
+
+
+def test_credentials__say_who_could_take_their_place(tmp_path, caplog):
+    before = os.umask(0o002)
+    try:
+        with credentials("tls", tmp_path / "logs"):
+            assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o755
+    finally:
+        os.umask(before)
+    (tmp_path / "logs").chmod(0o1777)
+    with credentials("tls", tmp_path / "logs"):
+        pass
+    assert not caplog.records
+    (tmp_path / "logs").chmod(0o777)
+    with credentials("tls", tmp_path / "logs" / "mine"):
+        pass
+    assert f"every user may write in {tmp_path / 'logs'}, and put credentials" in caplog.text
 
 
 def test_credentials__say_where_they_cannot_be(tmp_path):
@@ -257,6 +378,12 @@ def test_security__is_missed_and_wrong(secured, tmp_path):
         cluster.client(write_existing(tmp_path, address, others.files)),
     ):
         pass
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        pytest.raises(RunError, match="encryption required by Dask configuration"),
+        cluster.client("tcp://127.0.0.1:9"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -296,8 +423,29 @@ QUEUE = 'jobqueue: {{slurm: {{cores: 1, memory: 4GiB, walltime: "04:00:00", {}}}
         ("local: {host: 0.0.0.0}", "host: '0.0.0.0' is on every network of the host: name one address, such as 127"),
         ('local: {dashboard_address: ":8787"}', "is on every network of the host: name one .* 127.0.0.1:8787"),
         (QUEUE.format('scheduler-options: {host: ""}'), "scheduler-options.host: '' is on every network"),
-        (QUEUE.format("worker-extra-args: [--host, 0.0.0.0]"), "--host.*'0.0.0.0' is on every network"),
-        (QUEUE.format("worker-extra-args: ['--dashboard-address=:8787']"), "--dashboard-address.*':8787' is on every"),
+        (QUEUE.format("worker-extra-args: [--host, 0.0.0.0]"), "worker-extra-args.host: '0.0.0.0' is on every network"),
+        (
+            QUEUE.format("worker-extra-args: ['--dashboard-address=:8787']"),
+            "worker-extra-args.dashboard_address: ':8787' is on every",
+        ),
+        ('local: {host: "0"}', "host: '0' is on every network"),
+        ("local: {host: 'tls://0.0.0.0:0'}", "host: 'tls://0.0.0.0:0' is on every network"),
+        ("local: {host: '[::]:0'}", "is on every network"),
+        ("local: {host: '::ffff:0.0.0.0'}", "is on every network"),
+        ("local: {ip: 0.0.0.0}", "ip: '0.0.0.0' is on every network"),
+        ("local: {dashboard_address: 8787}", "dashboard_address: 8787 is on every network .* 127.0.0.1:8787"),
+        ("local: {scheduler_kwargs: {host: 0.0.0.0}}", "scheduler_kwargs.host: '0.0.0.0' is on every network"),
+        ("local: {scheduler_kwargs: {protocol: tcp}}", "scheduler_kwargs.protocol: scheduler and workers talk one"),
+        (
+            QUEUE.format("scheduler-options: {security: null, protocol: tcp}"),
+            "scheduler-options.protocol: .* one level",
+        ),
+        (QUEUE.format("scheduler-options: [1]"), "scheduler-options: expected a table of keys"),
+        (
+            QUEUE.format("worker-extra-args: [--host 127.0.0.1, --host 0.0.0.0]"),
+            "worker-extra-args.host: '0.0.0.0' is on every",
+        ),
+        (QUEUE.format("worker-extra-args: ['--host=']"), "worker-extra-args.host: '' is on every"),
         ("jobqueue: {slurm: {protocol: ucx, cores: 1}}", "protocol is 'ucx', expected tls or tcp: tls, which"),
     ],
 )
@@ -305,6 +453,25 @@ def test_load_profile__refuses_what_opens_a_cluster(tmp_path, text, message):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(OptionError, match=message):
         load_profile(tmp_path / "mine.yaml")
+
+
+def test_load_profile__takes_one_network(tmp_path):
+    text = "local: {host: 'tls://10.0.0.1:0', dashboard_address: localhost, scheduler_kwargs: {host: '[::1]'}}"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load_profile(tmp_path / "mine.yaml").options["dashboard_address"] == "localhost"
+    options = 'worker-extra-args: ["--host 10.0.0.1"], scheduler-options: {dashboard-address: null, host: 10.0.0.1}'
+    (tmp_path / "mine.yaml").write_text(QUEUE.format(options))
+    options = load_profile(tmp_path / "mine.yaml").options
+    assert options["scheduler_options"] == {"dashboard_address": LOOPBACK, "host": "10.0.0.1"}
+    with credentials("tls", tmp_path) as trust:
+        # It is said already.
+        assert "near" not in private("slurm", options, trust)
+
+
+@pytest.mark.parametrize("options", [{"interface": "nosuch"}, {"host": "::1"}], ids=str)
+def test_client__says_which_profile_cannot_be_started(options):
+    with pytest.raises(OptionError, match="profile local: "), cluster.client("local", n_workers=0, **options):
+        pass
 
 
 def test_load_profile__refuses_credentials_for_plain_text(tmp_path):
@@ -340,6 +507,8 @@ def test_dashboard__is_said_with_the_way_to_it(caplog, monkeypatch):
     with dask.config.set(link), cluster.client("local", n_workers=0) as client:
         assert re.fullmatch(r"/user/me/proxy/\d+/[0-9a-f]{32}/status", client.dashboard_link)
         assert client.scanlink_dashboard == client.dashboard_link
+    with dask.config.set({"distributed.dashboard.link": "/proxy/{port}"}), private_pages() as prefix:
+        assert dask.config.get("distributed.dashboard.link") == f"/proxy/{{port}}/{prefix}/status"
 
 
 def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
@@ -347,7 +516,9 @@ def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
     with LocalCluster(n_workers=0, dashboard_address=LOOPBACK) as owner, Client(owner) as client:
         for _ in range(2):
             check_client(client)
-        assert [record.levelno for record in caplog.records if "talks plain tcp" in record.message] == [logging.WARNING]
+        assert [record.levelno for record in caplog.records if "talks plain text" in record.message] == [
+            logging.WARNING
+        ]
     caplog.clear()
     with cluster.client("local", n_workers=0) as client:
         check_client(client)
@@ -355,4 +526,4 @@ def test_check_client__warns_once_of_plain_text(caplog, monkeypatch):
         check_client(client)
     with pytest.raises(InputError):
         check_client(3)
-    assert "plain tcp" not in caplog.text
+    assert "plain text" not in caplog.text

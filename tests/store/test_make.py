@@ -19,6 +19,7 @@ import scanlink as sl
 from scanlink import ds
 from scanlink.errors import InputError, RunError
 from scanlink.io.opening import quiet
+from scanlink.processes import machine
 from scanlink.store import new as module
 from scanlink.store.make import permuted, write_store
 from scanlink.store.store import Store
@@ -130,7 +131,7 @@ def left_behind(folder: Path, machine: str, pid: int, *, age: float) -> Path:
 def test_new_store__does_not_touch_makers_that_may_be_alive(mdata, tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    here = module._machine()
+    here = machine()
     alive = left_behind(tmp_path, here, os.getppid(), age=1e6)
     elsewhere = left_behind(tmp_path, "00000000", gone.pid, age=3_600)
     dead = left_behind(tmp_path, here, gone.pid, age=0)

@@ -37,6 +37,7 @@ _LAST_WORDS = {
     r"Invalid value for '--tls": "shared-temp-directory: a folder that the nodes see too, for the credentials of the "
     "workers; left out, it is log-directory",
     r"is not a valid network interface": "interface: one that the nodes have too; they have those that the line lists",
+    r"mktemp: ": "local-directory: a folder of the node that you may write",
     r"(Timed out|timed out|Connection refused|No route to host|unreachable|Name or service not known)": "interface: a "
     "network that nodes and this host share (ib0, eno1, ...); or ask whether a firewall closes the ports between them, "
     "and run the driver in a job then (scanlink submit)",

@@ -18,6 +18,7 @@ from scanlink.cluster.profile import load_profile
             "ValueError: 'ib0' is not a valid network interface. ...\n\nRuntimeError: Nanny failed to start.",
             "interface",
         ),
+        ("mktemp: failed to create directory via template ‘/no/scanlink-0-XXXXXX’: No such file", "local-directory"),
         ("OSError: Timed out trying to connect to tcp://10.0.0.1:40000 after 30 s", "interface"),
         ("Error: Invalid value for '--tls-ca-file': Path '/a/key.pem' does not exist.", "shared-temp-directory"),
         ("slurmstepd: error: Detected 1 oom-kill event(s)", "memory"),
