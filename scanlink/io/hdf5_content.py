@@ -16,9 +16,11 @@ from scanlink.io.sparse_structure import check_lengths, check_pointers
 
 __all__ = ["check_content", "check_sparse_group", "check_values", "refuse_beyond_memory"]
 
-_TABLES = ("obs", "var")
+_COLUMN = re.compile(r"^(mod/[^/]+/)?(raw/)?(obs|var)/")
 _MATRICES = re.compile(r"(^|/)(X|layers|raw)(/|$)|^matrix/(data|indices)$")
 _INSIDE = "Read it where it was made, and write it anew with all data inside"
+# Names of one object: a few in any file, without end where groups are named inside each other.
+_MOST_NAMES = 10
 
 
 def check_content(
@@ -53,17 +55,20 @@ def check_content(
             if item.shape is not None and not (in_pieces and _MATRICES.search(name)):
                 n_bytes += item.size * item.dtype.itemsize
                 refuse_beyond_memory(n_bytes, f"{label}, with what is read before it,", what)
-        elif {"data", "indices", "indptr"} <= item.keys():
+        elif _is_sparse(item, name):
             check_sparse_group(item, label)
 
 
 def _walk(file: h5py.File, path: Path, what: str) -> Iterator[tuple[str, Any]]:
-    """Give all datasets and groups with their names; a name that leads out of the file is refused."""
+    """Give all datasets and groups with their names; a name that leads out of the file, or in circles, is refused.
+
+    An object may have several names, as where a layer is the matrix of ``raw``.
+    """
     whole = h5py.h5o.get_info(file.id)
-    waiting: list[tuple[str, Any]] = [("", file)]
-    groups = {whole.addr}
+    waiting: list[tuple[str, Any, frozenset[int]]] = [("", file, frozenset({whole.addr}))]
+    n_names, objects = 0, {whole.addr}
     while waiting:
-        above, group = waiting.pop()
+        above, group, around = waiting.pop()
         for key in group:
             name = f"{above}/{key}" if above else str(key)
             link = group.get(key, getlink=True)
@@ -78,30 +83,49 @@ def _walk(file: h5py.File, path: Path, what: str) -> Iterator[tuple[str, Any]]:
                     f"{path}: {name} leads out of the file ({target!r}); {what} that holds its own data was expected. "
                     f"{_INSIDE}"
                 )
+            n_names += 1
+            objects.add(about.addr)
+            if about.addr in around or n_names > _MOST_NAMES * len(objects) + 1_000:
+                raise InputError(
+                    f"{path}: {name} leads to a group that it stands in, or that has very many names; {what} was "
+                    f"expected. {_INSIDE}"
+                )
             yield name, item
             if isinstance(item, h5py.Group):
-                if about.addr in groups:
-                    raise InputError(
-                        f"{path}: {name} is a group that has another name, too; {what} was expected. {_INSIDE}"
-                    )
-                groups.add(about.addr)
-                waiting.append((name, item))
+                waiting.append((name, item, around | {about.addr}))
 
 
 def _refuse_outside(item: h5py.Dataset, label: str, what: str) -> None:
-    if item.external or item.is_virtual:
+    """Refuse values in other files; they may be put together from other datasets of this file."""
+    parts = item.virtual_sources() if item.is_virtual else []
+    n_there = sum(part.vspace.get_select_npoints() for part in parts if _is_inside(part, item.file))
+    if item.external or (item.is_virtual and n_there != item.size):
         raise InputError(
-            f"{label} has its values in other files; {what} that holds its own data was expected. {_INSIDE}"
+            f"{label} has its values in other files, or nowhere; {what} that holds its own data was expected. {_INSIDE}"
         )
+
+
+def _is_inside(part: Any, file: h5py.File) -> bool:
+    """Tell whether a part of a virtual dataset is a dataset of this file, as large as it is said to be."""
+    source = file.get(part.dset_name) if part.file_name == "." else None
+    if not isinstance(source, h5py.Dataset) or source.is_virtual:
+        return False
+    n_values = int(part.vspace.get_select_npoints())
+    return n_values <= source.size and part.src_space.get_simple_extent_dims() in ((), source.shape)
 
 
 def _refuse_records(item: h5py.Dataset, label: str, name: str) -> None:
     """Refuse a column of records; before anndata 0.7 a table was one dataset of them, and is read."""
-    parents = name.split("/")
-    if item.dtype.names and parents[-1] not in _TABLES and set(parents) & set(_TABLES):
+    if item.dtype.names and _COLUMN.match(name):
         raise InputError(
             f"{label} is a column of records ({', '.join(item.dtype.names)}); one value a row was expected"
         )
+
+
+def _is_sparse(group: h5py.Group, name: str) -> bool:
+    """Tell whether a group is a sparse matrix by what it says of itself; only that of 10x does not say it."""
+    says = group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "csc" if name == "matrix" else ""))
+    return str(says).startswith(("csr", "csc")) and {"data", "indices", "indptr"} <= group.keys()
 
 
 def check_sparse_group(group: h5py.Group, label: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 from anndata import AnnData
+from anndata.io import write_elem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -335,6 +336,30 @@ def circle(file, folder):
     file["mod/atac/obsm/again"] = file["mod/atac"]
 
 
+def doubling(file, folder):
+    """Thirty groups, each twice in the next: a billion names."""
+    inner = file.create_group("mod/atac/uns/0")
+    for number in range(1, 30):
+        outer = file.create_group(f"mod/atac/uns/{number}")
+        outer["a"] = outer["b"] = inner
+        inner = outer
+
+
+def by_nothing(file, folder):
+    """A part of the values is a dataset that is not there."""
+    values = outside(file, "mod/atac/X/data", folder)
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[:] = h5py.VirtualSource(".", "nowhere", values.shape)
+    file.create_virtual_dataset("mod/atac/X/data", layout)
+
+
+def by_itself(file, folder):
+    values = outside(file, "mod/atac/X/data", folder)
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[:] = h5py.VirtualSource(".", "mod/atac/X/data", values.shape)
+    file.create_virtual_dataset("mod/atac/X/data", layout)
+
+
 def records(file, folder):
     values = np.zeros(60, dtype=[("a", "i4"), ("b", "f8")])
     file["mod/atac/obs"].create_dataset("odd", data=values)
@@ -360,7 +385,10 @@ WAYS = {
     by_storage: "mod/atac/X/data has its values in other files",
     by_layout: "mod/atac/X/data has its values in other files",
     dangling: r"mod/atac/X/data leads out of the file \('/nowhere'\)",
-    circle: "is a group that has another name, too",
+    circle: "mod/atac/obsm/again leads to a group that it stands in",
+    doubling: "leads to a group that it stands in, or that has very many names",
+    by_nothing: "mod/atac/X/data has its values in other files, or nowhere",
+    by_itself: "mod/atac/X/data has its values in other files, or nowhere",
     records: r"mod/atac/obs/odd is a column of records \(a, b\)",
     endless: r"mod/atac/obsm/X_large, with what .* would take .* GiB, and this computer has .* GiB",
     texts: "mod/atac/X/data holds texts or objects; numbers were expected",
@@ -387,6 +415,78 @@ def test_hdf5__names_within_the_file_are_followed(counts, tmp_path):
         file.move("mod/atac/X/data", "aside")
         file["mod/atac/X/data"] = h5py.SoftLink("/aside")
     np.testing.assert_array_equal(use(path, False)["atac"].X.toarray(), counts[4])
+
+
+def layer_of_another_name(file):
+    file["mod/atac/layers/counts"] = file["mod/atac/X"]
+
+
+def layer_by_soft_link(file):
+    file["mod/atac/layers/counts"] = h5py.SoftLink("/mod/atac/X")
+
+
+def values_of_two_parts(file):
+    values = file["mod/atac/X/data"][:]
+    del file["mod/atac/X/data"]
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    for name, part in (("one", slice(0, 50)), ("two", slice(50, None))):
+        file[f"aside/{name}"] = values[part]
+        layout[part] = h5py.VirtualSource(file[f"aside/{name}"])
+    file.create_virtual_dataset("mod/atac/X/data", layout)
+
+
+def records_of_uns(file):
+    """Results of scanpy's rank_genes_groups are records, and names of what is unstructured may be any."""
+    write_elem(file["mod/atac/uns"], "obs", {"ranks": np.zeros(3, dtype=[("B", "f4"), ("T", "f4")])})
+
+
+def lists_of_uns(file):
+    """What has these three names need be no matrix."""
+    write_elem(file["mod/atac/uns"], "mine", {name: np.ones(3) for name in ("data", "indices", "indptr", "shape")})
+
+
+@pytest.mark.parametrize("backed", [False, True], ids=["in memory", "on disk"])
+@pytest.mark.parametrize(
+    "way", [layer_of_another_name, layer_by_soft_link, values_of_two_parts, records_of_uns, lists_of_uns]
+)
+def test_hdf5__of_odd_but_valid_files_is_read(way, backed, counts, tmp_path):
+    path = tmp_path / "x.h5mu"
+    write_h5(path, counts, "h5mu csr")
+    with h5py.File(path, "a") as file:
+        way(file)
+    np.testing.assert_array_equal(use(path, backed)["atac"].X[:].toarray(), counts[4])
+
+
+@pytest.mark.parametrize("backed", [False, True], ids=["in memory", "on disk"])
+@pytest.mark.parametrize("what", ["a column moved", "sorted and unsorted cells joined"])
+def test_files__of_which_some_rows_are_out_of_order_are_read(what, backed, tmp_path):
+    rng = np.random.default_rng(5)
+    whole = rng.poisson(0.2, (300, 60))
+    matrix = sp.csr_matrix(whole)
+    # Names stand where they stood, so that columns are those of ``whole`` in another order.
+    order = [*range(30), 31, 30, *range(32, 60)] if what == "a column moved" else [*range(60)]
+    last = matrix[-20:]
+    if what != "a column moved":
+        for begin, end in pairwise(last.indptr):
+            last.data[begin:end], last.indices[begin:end] = last.data[begin:end][::-1], last.indices[begin:end][::-1]
+    matrix = (
+        sp.vstack([matrix[:-20], last], format="csr")[:, order]
+        if what == "a column moved"
+        else sp.vstack([matrix[:-20], last], format="csr")
+    )
+    rows = [matrix.indices[begin:end] for begin, end in pairwise(matrix.indptr)]
+    n_odd = sum(bool((np.diff(row) < 0).any()) for row in rows)
+    assert 3 < n_odd < 30
+    names = [f"chr1:{i}00-{i}50" for i in range(1, 61)]
+    cells = pd.DataFrame(index=[f"{''.join(rng.choice(list('ACGT'), 16))}-1" for _ in range(300)])
+    with quiet():
+        mudata.MuData(
+            {
+                "rna": AnnData(sp.csr_matrix(whole), obs=cells, var=pd.DataFrame(index=[f"G{i}" for i in range(60)])),
+                "atac": AnnData(matrix, obs=cells, var=pd.DataFrame(index=names)),
+            }
+        ).write(tmp_path / "x.h5mu")
+    np.testing.assert_array_equal(use(tmp_path / "x.h5mu", backed)["atac"].X[:].toarray(), whole[:, order])
 
 
 def test_files__whose_rows_are_all_out_of_order_are_read(counts, tmp_path):
