@@ -14,7 +14,7 @@ from scanlink.errors import InputError
 from scanlink.io.hdf5_heaps import check_heaps
 from scanlink.io.sparse_structure import check_lengths, check_pointers
 
-__all__ = ["check_content", "check_sparse_group", "check_values", "refuse_beyond_memory"]
+__all__ = ["check_content", "check_values", "encoding_of", "refuse_beyond_memory", "shape_of"]
 
 _COLUMN = re.compile(r"^(mod/[^/]+/)?(raw/)?(obs|var)/")
 _MATRICES = re.compile(r"(^|/)(X|layers|raw)(/|$)|^matrix/(data|indices)$")
@@ -56,7 +56,7 @@ def check_content(
                 n_bytes += item.size * item.dtype.itemsize
                 refuse_beyond_memory(n_bytes, f"{label}, with what is read before it,", what)
         elif _is_sparse(item, name):
-            check_sparse_group(item, label)
+            _check_sparse_group(item, label)
 
 
 def _walk(file: h5py.File, path: Path, what: str) -> Iterator[tuple[str, Any]]:
@@ -122,24 +122,40 @@ def _refuse_records(item: h5py.Dataset, label: str, name: str) -> None:
         )
 
 
+def encoding_of(group: Any) -> str:
+    """Give what a group of the anndata family says that it is, such as ``"csr_matrix"``; older ones say ``"csr"``."""
+    says = group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", ""))
+    # R writes texts of a fixed length.
+    return says.decode(errors="replace") if isinstance(says, bytes) else str(says)
+
+
+def shape_of(group: Any, label: str) -> tuple[int, int]:
+    """Give the shape of a sparse matrix as the file has it; InputError if it is none."""
+    shape: Any = group["shape"] if "shape" in group else group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
+    values = np.asarray(shape[()] if isinstance(shape, h5py.Dataset) else shape)
+    # Numbers of R are floating.
+    are_numbers = values.shape == (2,) and values.dtype.kind in "iuf" and (np.isfinite(values) & (values >= 0)).all()
+    if not are_numbers or (values % 1).any():
+        raise InputError(f"{label}: the matrix is damaged: its shape is {values.tolist()}; two numbers were expected")
+    return int(values[0]), int(values[1])
+
+
 def _is_sparse(group: h5py.Group, name: str) -> bool:
     """Tell whether a group is a sparse matrix by what it says of itself; only that of 10x does not say it."""
-    says = group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "csc" if name == "matrix" else ""))
-    return str(says).startswith(("csr", "csc")) and {"data", "indices", "indptr"} <= group.keys()
+    is_matrix = name == "matrix" or encoding_of(group).startswith(("csr", "csc"))
+    return is_matrix and {"data", "indices", "indptr"} <= group.keys()
 
 
-def check_sparse_group(group: h5py.Group, label: str) -> None:
+def _check_sparse_group(group: h5py.Group, label: str) -> None:
     """Check a sparse matrix in a file but for its indices: types, lengths, and where its rows begin and end."""
     for part in ("data", "indices", "indptr"):
         dataset = group[part]
         if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
             raise InputError(f"{label}: the matrix is damaged: {part} is no list of numbers. Copy the file again")
         check_values(dataset, f"{label}/{part}", "iu" if part != "data" else "biuf")
-    shape = _shape(group, label)
+    shape = shape_of(group, label)
     is_10x = "shape" in group
-    by_column = is_10x or str(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", ""))).startswith(
-        "csc"
-    )
+    by_column = is_10x or encoding_of(group).startswith("csc")
     n_lines = shape[1 if by_column else 0]
     n_entries = int(group["indices"].size)
     check_lengths(int(group["data"].size), n_entries, label)
@@ -158,14 +174,6 @@ def check_values(dataset: h5py.Dataset, label: str, kinds: str = "biuf") -> None
     if dataset.dtype.kind not in kinds:
         kind = "texts or objects" if dataset.dtype.kind in "OSU" else str(dataset.dtype)
         raise InputError(f"{label} holds {kind}; {'whole numbers' if kinds == 'iu' else 'numbers'} were expected")
-
-
-def _shape(group: h5py.Group, label: str) -> tuple[int, int]:
-    shape: Any = group["shape"] if "shape" in group else group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
-    values = np.asarray(shape[()] if isinstance(shape, h5py.Dataset) else shape)
-    if values.shape != (2,) or values.dtype.kind not in "iu" or (values.astype(np.int64) < 0).any():
-        raise InputError(f"{label}: the matrix is damaged: its shape is {values.tolist()}; two numbers were expected")
-    return int(values[0]), int(values[1])
 
 
 def refuse_beyond_memory(n_bytes: int, label: str, what: str) -> None:

@@ -445,9 +445,15 @@ def lists_of_uns(file):
     write_elem(file["mod/atac/uns"], "mine", {name: np.ones(3) for name in ("data", "indices", "indptr", "shape")})
 
 
+def as_r_writes(file):
+    """Texts of a fixed length, and numbers that are floating."""
+    matrix = file["mod/atac/X"]
+    matrix.attrs["encoding-type"], matrix.attrs["shape"] = np.bytes_("csr_matrix"), np.array([60.0, 20.0])
+
+
 @pytest.mark.parametrize("backed", [False, True], ids=["in memory", "on disk"])
 @pytest.mark.parametrize(
-    "way", [layer_of_another_name, layer_by_soft_link, values_of_two_parts, records_of_uns, lists_of_uns]
+    "way", [as_r_writes, layer_of_another_name, layer_by_soft_link, values_of_two_parts, records_of_uns, lists_of_uns]
 )
 def test_hdf5__of_odd_but_valid_files_is_read(way, backed, counts, tmp_path):
     path = tmp_path / "x.h5mu"
