@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from itertools import pairwise
 from types import SimpleNamespace
 
+import anndata
 import h5py
 import mudata
 import numpy as np
@@ -178,6 +180,57 @@ def test_zarr__beyond_memory_is_refused_before_it_is_read(counts, tmp_path):
     group.create_array("X_large", shape=(60, 10**13), chunks=(1, 1000), dtype="f8")
     with pytest.raises(InputError, match=r"x\.zarr would take .* GiB, and this computer has"):
         sl.io.read(path)
+
+
+def zarr_links_out(store, folder):
+    (store / "mod/rna/X/data").rename(folder / "elsewhere")
+    (store / "mod/rna/X/data").symlink_to(folder / "elsewhere")
+
+
+def zarr_circle(store, folder):
+    for name in ("one", "two"):
+        (store / "mod/rna/obsm" / name).symlink_to(store / "mod/rna")
+
+
+def zarr_pickled(store, folder):
+    """What a reader of pickles runs makes a folder."""
+    import zarr
+
+    path = store / "mod/rna/obs/flag"
+    zarr.open_array(str(path), mode="w", zarr_format=2, shape=(60,), chunks=(60,), dtype="f8")
+    says = json.loads((path / ".zarray").read_text())
+    says |= {"dtype": "|O", "filters": [{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 2}], "fill_value": None}
+    (path / ".zarray").write_text(json.dumps(says))
+    (path / "0").write_bytes(b"cos\nmkdir\n(V" + str(folder / "ran").encode() + b"\ntR.")
+
+
+def zarr_large_piece(store, folder):
+    path = store / "mod/rna/X/data/.zarray"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chunks": [10**13]}))
+
+
+ZARR_WAYS = {
+    zarr_links_out: "mod/rna/X/data is a link to '.*elsewhere'",
+    zarr_circle: r"mod/rna/obsm/(one|two) is a link to",
+    zarr_pickled: "mod/rna/obs/flag/.zarray says that its values are pickled",
+    zarr_large_piece: "x.zarr would take .* GiB, and this computer has",
+}
+
+
+@pytest.mark.parametrize("way", ZARR_WAYS, ids=lambda way: way.__name__)
+def test_zarr__that_leads_elsewhere_or_is_a_program_is_refused(way, counts, tmp_path, monkeypatch):
+    pytest.importorskip("zarr", "3")
+    monkeypatch.setattr("numcodecs.pickles.ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)  # as before numcodecs 0.16
+    path = tmp_path / "x.zarr"
+    with quiet(), anndata.settings.override(zarr_write_format=2):
+        mudata.MuData(parts(counts)).write_zarr(path)
+    (tmp_path / "x2.zarr").symlink_to(path)
+    np.testing.assert_array_equal(sl.io.read(tmp_path / "x2.zarr")["atac"].X.toarray(), counts[4])
+    (path / ".zmetadata").unlink(missing_ok=True)
+    way(path, tmp_path)
+    with pytest.raises(InputError, match=rf"x\.zarr.* {ZARR_WAYS[way]}|{ZARR_WAYS[way]}"):
+        sl.io.read(path)
+    assert not (tmp_path / "ran").exists()
 
 
 # In memory rows may be out of order, as scipy makes them.
