@@ -16,7 +16,7 @@ from anndata import AnnData
 from scanlink.errors import InputError, OptionError
 from scanlink.io.assays import Assay, Whole, split_features
 from scanlink.io.feature_types import are_named_otherwise
-from scanlink.io.hdf5_content import refuse_beyond_memory
+from scanlink.io.hdf5_content import encoding_of, refuse_beyond_memory
 from scanlink.io.mudata_files import choose_modalities, named_modalities
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 from scanlink.io.sparse_structure import check_adata
@@ -60,6 +60,7 @@ def _content(path: PathLikeStr) -> Any:
         _check_files(store)
         root = zarr.open_group(str(store), mode="r")
         refuse_beyond_memory(_n_bytes(root), str(store), _WHAT)
+        _refuse_lost(root, store)
         groups = set(root.group_keys())
         if not {"mod", "obs"} & groups:
             raise InputError(f"{store}: {_WHAT} was expected, found the groups {', '.join(sorted(groups)) or 'none'}")
@@ -96,6 +97,19 @@ def _is_pickled(says: Any, *, packing: bool = False) -> bool:
     return (packing and any(name.endswith("pickle") for name in names)) or any(
         _is_pickled(part, packing=packing or key in ("compressor", "filters", "codecs")) for key, part in says.items()
     )
+
+
+def _refuse_lost(group: Any, store: Path) -> None:
+    """Refuse sparse matrices some of whose values have no file: Zarr takes these for zeros, of which they have none."""
+    for _, inner in group.groups():
+        _refuse_lost(inner, store)
+        if encoding_of(inner).startswith(("csr", "csc")) and "data" in inner:
+            values = inner["data"]
+            if values.size and values.nchunks_initialized < values.nchunks and not getattr(values, "shards", None):
+                raise InputError(
+                    f"{store}: of {values.nchunks:,} pieces of {values.path}, {values.nchunks_initialized:,} are "
+                    "there; was it copied incompletely? Copy it again"
+                )
 
 
 def _n_bytes(group: Any) -> int:

@@ -209,7 +209,12 @@ def zarr_large_piece(store, folder):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"chunks": [10**13]}))
 
 
+def zarr_lost_piece(store, folder):
+    (store / "mod/rna/X/data/0").unlink()
+
+
 ZARR_WAYS = {
+    zarr_lost_piece: "of 1 pieces of mod/rna/X/data, 0 are there; was it copied incompletely",
     zarr_links_out: "mod/rna/X/data is a link to '.*elsewhere'",
     zarr_circle: r"mod/rna/obsm/(one|two) is a link to",
     zarr_pickled: "mod/rna/obs/flag/.zarray says that its values are pickled",
