@@ -230,3 +230,13 @@ def test_design__columns_called_like_a_stand_in_keep_their_names():
     found = parse_formula("column_2_ + nUMI", cells.columns).design(cells)
     assert list(found.names) == ["Intercept", "column_2_", "nUMI"]
     np.testing.assert_array_equal(found.matrix[:, 2], CELLS["nUMI"])
+
+
+def test_design__products_of_names_of_cells_are_refused_before_they_fill_the_memory():
+    n = 3_000
+    names = [f"x{i}" for i in range(n)]
+    cells = pd.DataFrame({"a": names, "b": names[::-1], "number": np.arange(n), "two": ["u", "v"] * (n // 2)})
+    for formula in ("a:b", "a*b", "C(number):a", "two + a:b"):
+        with pytest.raises(DesignError, match=r"has some 9,000,000 columns, .* and there are 3,000 cells"):
+            parse_formula(formula, cells.columns).design(cells)
+    assert parse_formula("two:number + C(two)", cells.columns).design(cells).matrix.shape == (n, 4)
