@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import scanlink as sl
 from scanlink.errors import InputError
 from scanlink.io import hdf5_content, sparse_structure
+from scanlink.io.mtx import read_mtx
 from scanlink.io.opening import quiet
 from scanlink.io.rds import _sparse
 from scanlink.io.sparse_structure import check_structure
@@ -336,6 +337,37 @@ def test_mtx__of_an_entry_twice_or_a_header_that_lies_is_refused(counts, tmp_pat
     (tmp_path / "atac.mtx.gz").write_bytes(gzip.compress("\n".join(good).encode() + b"\n"))
     data = sl.io.read_matrices(rna=paths["rna"], atac=tmp_path / "atac.mtx.gz")
     np.testing.assert_array_equal(data["atac"].X.toarray(), atac)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("1 1 0x10", "found the sign 'x' among the entries, which the header says are integer"),
+        ("1 1 5.7", r"found the sign '\.' among the entries"),
+        ("1 1 1e3", "found the sign 'e' among the entries"),
+        ("1 1 5 7", "numbers were found after the header, 3 for each of"),
+        ("1 1 5", None),
+        ("1\t1   5\r", None),
+    ],
+)
+def test_mtx__entries_that_are_no_numbers_are_refused_and_not_cut_short(entry, message, packed, counts, tmp_path):
+    cells, genes, _, rna, _ = counts
+    path = tmp_path / ("rna.mtx.gz" if packed else "rna.mtx")
+    dense = rna.T.copy()
+    dense[0, 0] = 0
+    lines = [f"{row + 1} {column + 1} {dense[row, column]}" for row, column in np.argwhere(dense)]
+    head = f"%%MatrixMarket matrix coordinate integer general\n% made\n12 60 {len(lines) + 1}\n"
+    text = head + "\n".join([*lines[:40], entry, *lines[40:]]) + "\n"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    (tmp_path / "rna_features.tsv").write_text("\n".join(genes) + "\n")
+    (tmp_path / "barcodes.tsv").write_text("\n".join(cells) + "\n")
+    if message:
+        with pytest.raises(InputError, match=message):
+            read_mtx(path)
+        return
+    dense[0, 0] = 5
+    np.testing.assert_array_equal(read_mtx(path).matrix.toarray(), dense)
 
 
 def test_mtx__without_values_are_open_peaks_and_no_genes(counts, tmp_path):
