@@ -658,3 +658,9 @@ def test_mtx__names_that_are_one_too_many_move_no_other_and_other_files_of_names
     (tmp_path / "cells.tsv").write_text("\n".join(cells[::-1]) + "\n")
     np.testing.assert_array_equal(sl.io.read_matrices(**paths)["rna"].X.toarray(), rna)
     assert "its barcodes are taken from cells.tsv, because 'barcodes.tsv' has not as many names" in caplog.text
+
+
+def test_memory__numbers_of_16_bits_are_read(counts):
+    made = parts(counts, lambda x: x.astype(np.float16))
+    assert made["atac"].X.dtype == np.float16
+    np.testing.assert_array_equal(sl.io.assemble(*made.values())["atac"].X.toarray(), counts[4])
