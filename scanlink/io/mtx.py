@@ -18,7 +18,7 @@ from scanlink.errors import InputError, first_few
 from scanlink.io.feature_types import feature_types
 from scanlink.io.hdf5_content import refuse_beyond_memory
 from scanlink.io.named import NamedMatrix
-from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, refuse_nul, suffix_of
 from scanlink.io.releases import mmread_csr
 from scanlink.io.text_tables import is_comment, separator_of
 
@@ -75,9 +75,9 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
     what = "a file of names"
     file = existing_file(path, what)
     with reading(file, what), open_text(file) as opened:
-        text = opened
-        if suffix_of(file) == ".bed":
-            text = io.StringIO("".join(line for line in opened if not is_comment(line)))
+        lines = [line for line in opened if suffix_of(file) != ".bed" or not is_comment(line)]
+        refuse_nul(lines, file)
+        text = io.StringIO("".join(lines))
         # A gene may be called NA or NaN, or have a quote in its name: nothing is interpreted but the separator.
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
         table = pd.read_csv(

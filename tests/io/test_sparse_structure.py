@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import scanlink as sl
 from scanlink.errors import InputError
 from scanlink.io import hdf5_content, sparse_structure
-from scanlink.io.mtx import read_mtx
+from scanlink.io.mtx import read_mtx, read_names
 from scanlink.io.opening import quiet
 from scanlink.io.rds import _sparse
 from scanlink.io.sparse_structure import check_structure
@@ -664,3 +664,11 @@ def test_memory__numbers_of_16_bits_are_read(counts):
     made = parts(counts, lambda x: x.astype(np.float16))
     assert made["atac"].X.dtype == np.float16
     np.testing.assert_array_equal(sl.io.assemble(*made.values())["atac"].X.toarray(), counts[4])
+
+
+def test_names_and_places_with_nul_are_refused_and_not_cut_short(tmp_path):
+    (tmp_path / "genes.bed").write_text("chr1\t1\t10\tA\t0\t+\nchr1\t100\t2\x0000\tB\t0\t+\n")
+    (tmp_path / "features.tsv").write_text("A\nB\x00C\n")
+    for read, name in ((sl.io.read_genes, "genes.bed"), (read_names, "features.tsv")):
+        with pytest.raises(InputError, match=rf"{name}: row 2 has the character NUL"):
+            read(tmp_path / name)
