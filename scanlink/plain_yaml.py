@@ -6,6 +6,7 @@ What YAML can do besides is refused: tags, a name that stands inside of what it 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from scanlink.errors import OptionError
 __all__ = ["Plain", "parse_yaml", "read_yaml"]
 
 _LARGEST, _DEEPEST, _MOST_VALUES, _LONGEST_NUMBER = 1_000_000, 50, 100_000, 30
+# Repeated texts count, too: as many values as they have hundreds of characters.
+_TEXT = 100
+_BEYOND = re.compile(r"\\U(?!000[0-9a-fA-F]|0010)[0-9a-fA-F]{8}")
 _BARE = "tag:yaml.org,2002:"
 
 
@@ -70,7 +74,7 @@ def parse_yaml(text: str, *, name: str) -> Plain:
     """Read a text as YAML; ``name`` is what messages call it.
 
     OptionError, with the line, if it is not valid YAML or not plain data: tags, keys that are not texts or are given
-    twice, numbers that would be octal or are endless, control characters, more than 50 levels, 100,000 values.
+    twice, numbers that would be octal, sixties or endless, control characters, more than 50 levels, 100,000 values.
     """
     try:
         _check_events(text, name)
@@ -89,6 +93,13 @@ def parse_yaml(text: str, *, name: str) -> Plain:
         raise OptionError(
             f"{name}, line {line}: not valid YAML: the character #x{_code(error.character):04x} is not allowed"
         ) from error
+    except OptionError:
+        raise
+    except (ValueError, OverflowError) as error:
+        # Of a character beyond all, such as \U00110000.
+        beyond = _BEYOND.search(text)
+        place = f", line {text[: beyond.start()].count(chr(10)) + 1}" if beyond else ""
+        raise OptionError(f"{name}{place}: not valid YAML: {beyond[0] if beyond else error} is no character") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
@@ -113,14 +124,17 @@ def _check_events(text: str, name: str) -> None:
             if len(open_names) > _DEEPEST:
                 raise OptionError(f"{name}, line {line}: more than {_DEEPEST} tables or lists inside each other")
         elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionEndEvent)):
-            size, anchor = 1, getattr(event, "anchor", None)
+            size, anchor = 1 + len(getattr(event, "value", "")) // _TEXT, getattr(event, "anchor", None)
             if isinstance(event, yaml.CollectionEndEvent):
                 size, anchor = counts.pop(), open_names.pop()
             counts[-1] += size
             if anchor is not None:
                 sizes[anchor] = size
         if counts[-1] > _MOST_VALUES:
-            raise OptionError(f"{name}, line {line}: more than {_MOST_VALUES:,} values, with those that * repeats")
+            raise OptionError(
+                f"{name}, line {line}: more than {_MOST_VALUES:,} values, or {_TEXT * _MOST_VALUES:,} characters, with "
+                "those that * repeats"
+            )
 
 
 def _check_tag(event: Any, name: str, line: int) -> None:
@@ -169,10 +183,17 @@ def _check_scalar(node: Any, name: str) -> None:
     odd = next(_control(text), None)
     if odd is not None:
         raise OptionError(f"{name}, line {line}: the character #x{ord(odd):04x} is not allowed")
+    if node.tag in (f"{_BARE}int", f"{_BARE}float") and ":" in text:
+        raise OptionError(
+            f"{name}, line {line}: {text} would be a number in YAML, counted in sixties; write '{text}' in quotes if "
+            "it is a name or a time"
+        )
     if node.tag == f"{_BARE}int":
         digits = text.lstrip("+-").replace("_", "")
         if len(digits) > _LONGEST_NUMBER:
             raise OptionError(f"{name}, line {line}: found a number of {len(digits):,} digits")
+        if digits in ("0x", "0b"):
+            raise OptionError(f"{name}, line {line}: {text} begins as a number and has no digits")
         if len(digits) > 1 and digits[0] == "0" and digits.isdecimal():
             raise OptionError(
                 f"{name}, line {line}: {text} is {int(digits, 8)} in YAML, which takes it for octal; write '{text}' in "

@@ -114,6 +114,8 @@ FORMULAS = (
     "I(nUMI ** 2 ** 9 ** 9 ** 9)",
     "I(1e999 * nUMI)",
     "(nUMI + batch + flag + one + `my cells`)**9",
+    "(" * 6 + "nUMI + batch" + ")**9" * 6,
+    "(" * 40 + "nUMI + batch" + ")**9" * 40,
     "nUMI" + " * nUMI" * 40,
     "bs(nUMI, df=999999999)",
 )

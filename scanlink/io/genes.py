@@ -10,7 +10,7 @@ import pandas as pd
 
 from scanlink.errors import InputError, OptionError, first_few
 from scanlink.io.genomes import build_in_header
-from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, refuse_nul, suffix_of
 from scanlink.io.text_tables import is_comment
 
 __all__ = ["read_genes"]
@@ -184,6 +184,7 @@ def _span(parts: pd.DataFrame) -> pd.DataFrame:
 
 def _read_bed(file: Path) -> pd.DataFrame:
     header, lines = _header_and_lines(file)
+    refuse_nul(lines, file)
     widths = np.fromiter((line.count("\t") + 1 for line in lines), dtype=np.int64, count=len(lines))
     width = int(widths[0])
     uneven = np.flatnonzero(widths != width)

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scanlink.errors import InputError, OptionError
-from scanlink.io.hdf5_content import check_values
+from scanlink.io.hdf5_content import check_values, encoding_of, shape_of
 from scanlink.io.opening import reading
 from scanlink.io.sparse_structure import Disorder, check_indices, check_pointers
 
@@ -45,17 +45,16 @@ class Source:
                     raise InputError(f"{path}: {key} has {matrix.ndim} dimensions; cells x features were expected")
                 return cls(path, key, "dense", (int(matrix.shape[0]), int(matrix.shape[1])), matrix.dtype, what)
             if "shape" in matrix:  # 10x: features x cells, by column
-                n_features, n_cells = (int(n) for n in matrix["shape"][:])
-                return cls(path, key, "csr", (n_cells, n_features), matrix["data"].dtype, what)
-            encoding = str(matrix.attrs.get("encoding-type", matrix.attrs.get("h5sparse_format", "")))
-            shape = matrix.attrs.get("shape", matrix.attrs.get("h5sparse_shape"))
+                shape = shape_of(matrix, f"{path}: {key}")[::-1]
+                return cls(path, key, "csr", shape, matrix["data"].dtype, what)
+            encoding = encoding_of(matrix)
             kind = encoding.removesuffix("_matrix")
-            if kind not in ("csr", "csc") or shape is None:
+            if kind not in ("csr", "csc"):
                 raise InputError(
                     f"{path}: {key} is a matrix of kind {encoding or 'unknown'!r}, which cannot be read in pieces; a "
                     "sparse matrix (csr_matrix, csc_matrix) or an array was expected"
                 )
-            return cls(path, key, kind, (int(shape[0]), int(shape[1])), matrix["data"].dtype, what)
+            return cls(path, key, kind, shape_of(matrix, f"{path}: {key}"), matrix["data"].dtype, what)
 
     def pieces(self, length: int | None, wanted: NDArray[np.bool_] | None) -> Iterator[tuple[int, int, Any]]:
         """Yield consecutive rows (columns of ``csc``), first and last (half open), as ``csr_array`` or ``csc_array``.

@@ -14,11 +14,13 @@ from scanlink.errors import InputError
 from scanlink.io.hdf5_heaps import check_heaps
 from scanlink.io.sparse_structure import check_lengths, check_pointers
 
-__all__ = ["check_content", "check_sparse_group", "check_values", "refuse_beyond_memory"]
+__all__ = ["check_content", "check_values", "encoding_of", "refuse_beyond_memory", "shape_of"]
 
-_TABLES = ("obs", "var")
+_COLUMN = re.compile(r"^(mod/[^/]+/)?(raw/)?(obs|var)/")
 _MATRICES = re.compile(r"(^|/)(X|layers|raw)(/|$)|^matrix/(data|indices)$")
 _INSIDE = "Read it where it was made, and write it anew with all data inside"
+# Names of one object: a few in any file, without end where groups are named inside each other.
+_MOST_NAMES = 10
 
 
 def check_content(
@@ -53,17 +55,20 @@ def check_content(
             if item.shape is not None and not (in_pieces and _MATRICES.search(name)):
                 n_bytes += item.size * item.dtype.itemsize
                 refuse_beyond_memory(n_bytes, f"{label}, with what is read before it,", what)
-        elif {"data", "indices", "indptr"} <= item.keys():
-            check_sparse_group(item, label)
+        elif _is_sparse(item, name):
+            _check_sparse_group(item, label)
 
 
 def _walk(file: h5py.File, path: Path, what: str) -> Iterator[tuple[str, Any]]:
-    """Give all datasets and groups with their names; a name that leads out of the file is refused."""
+    """Give all datasets and groups with their names; a name that leads out of the file, or in circles, is refused.
+
+    An object may have several names, as where a layer is the matrix of ``raw``.
+    """
     whole = h5py.h5o.get_info(file.id)
-    waiting: list[tuple[str, Any]] = [("", file)]
-    groups = {whole.addr}
+    waiting: list[tuple[str, Any, frozenset[int]]] = [("", file, frozenset({whole.addr}))]
+    n_names, objects = 0, {whole.addr}
     while waiting:
-        above, group = waiting.pop()
+        above, group, around = waiting.pop()
         for key in group:
             name = f"{above}/{key}" if above else str(key)
             link = group.get(key, getlink=True)
@@ -78,44 +83,79 @@ def _walk(file: h5py.File, path: Path, what: str) -> Iterator[tuple[str, Any]]:
                     f"{path}: {name} leads out of the file ({target!r}); {what} that holds its own data was expected. "
                     f"{_INSIDE}"
                 )
+            n_names += 1
+            objects.add(about.addr)
+            if about.addr in around or n_names > _MOST_NAMES * len(objects) + 1_000:
+                raise InputError(
+                    f"{path}: {name} leads to a group that it stands in, or that has very many names; {what} was "
+                    f"expected. {_INSIDE}"
+                )
             yield name, item
             if isinstance(item, h5py.Group):
-                if about.addr in groups:
-                    raise InputError(
-                        f"{path}: {name} is a group that has another name, too; {what} was expected. {_INSIDE}"
-                    )
-                groups.add(about.addr)
-                waiting.append((name, item))
+                waiting.append((name, item, around | {about.addr}))
 
 
 def _refuse_outside(item: h5py.Dataset, label: str, what: str) -> None:
-    if item.external or item.is_virtual:
+    """Refuse values in other files; they may be put together from other datasets of this file."""
+    parts = item.virtual_sources() if item.is_virtual else []
+    n_there = sum(part.vspace.get_select_npoints() for part in parts if _is_inside(part, item.file))
+    if item.external or (item.is_virtual and n_there != item.size):
         raise InputError(
-            f"{label} has its values in other files; {what} that holds its own data was expected. {_INSIDE}"
+            f"{label} has its values in other files, or nowhere; {what} that holds its own data was expected. {_INSIDE}"
         )
+
+
+def _is_inside(part: Any, file: h5py.File) -> bool:
+    """Tell whether a part of a virtual dataset is a dataset of this file, as large as it is said to be."""
+    source = file.get(part.dset_name) if part.file_name == "." else None
+    if not isinstance(source, h5py.Dataset) or source.is_virtual:
+        return False
+    n_values = int(part.vspace.get_select_npoints())
+    return n_values <= source.size and part.src_space.get_simple_extent_dims() in ((), source.shape)
 
 
 def _refuse_records(item: h5py.Dataset, label: str, name: str) -> None:
     """Refuse a column of records; before anndata 0.7 a table was one dataset of them, and is read."""
-    parents = name.split("/")
-    if item.dtype.names and parents[-1] not in _TABLES and set(parents) & set(_TABLES):
+    if item.dtype.names and _COLUMN.match(name):
         raise InputError(
             f"{label} is a column of records ({', '.join(item.dtype.names)}); one value a row was expected"
         )
 
 
-def check_sparse_group(group: h5py.Group, label: str) -> None:
+def encoding_of(group: Any) -> str:
+    """Give what a group of the anndata family says that it is, such as ``"csr_matrix"``; older ones say ``"csr"``."""
+    says = group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", ""))
+    # R writes texts of a fixed length.
+    return says.decode(errors="replace") if isinstance(says, bytes) else str(says)
+
+
+def shape_of(group: Any, label: str) -> tuple[int, int]:
+    """Give the shape of a sparse matrix as the file has it; InputError if it is none."""
+    shape: Any = group["shape"] if "shape" in group else group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
+    values = np.asarray(shape[()] if isinstance(shape, h5py.Dataset) else shape)
+    # Numbers of R are floating.
+    are_numbers = values.shape == (2,) and values.dtype.kind in "iuf" and (np.isfinite(values) & (values >= 0)).all()
+    if not are_numbers or (values % 1).any():
+        raise InputError(f"{label}: the matrix is damaged: its shape is {values.tolist()}; two numbers were expected")
+    return int(values[0]), int(values[1])
+
+
+def _is_sparse(group: h5py.Group, name: str) -> bool:
+    """Tell whether a group is a sparse matrix by what it says of itself; only that of 10x does not say it."""
+    is_matrix = name == "matrix" or encoding_of(group).startswith(("csr", "csc"))
+    return is_matrix and {"data", "indices", "indptr"} <= group.keys()
+
+
+def _check_sparse_group(group: h5py.Group, label: str) -> None:
     """Check a sparse matrix in a file but for its indices: types, lengths, and where its rows begin and end."""
     for part in ("data", "indices", "indptr"):
         dataset = group[part]
         if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
             raise InputError(f"{label}: the matrix is damaged: {part} is no list of numbers. Copy the file again")
         check_values(dataset, f"{label}/{part}", "iu" if part != "data" else "biuf")
-    shape = _shape(group, label)
+    shape = shape_of(group, label)
     is_10x = "shape" in group
-    by_column = is_10x or str(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", ""))).startswith(
-        "csc"
-    )
+    by_column = is_10x or encoding_of(group).startswith("csc")
     n_lines = shape[1 if by_column else 0]
     n_entries = int(group["indices"].size)
     check_lengths(int(group["data"].size), n_entries, label)
@@ -134,14 +174,6 @@ def check_values(dataset: h5py.Dataset, label: str, kinds: str = "biuf") -> None
     if dataset.dtype.kind not in kinds:
         kind = "texts or objects" if dataset.dtype.kind in "OSU" else str(dataset.dtype)
         raise InputError(f"{label} holds {kind}; {'whole numbers' if kinds == 'iu' else 'numbers'} were expected")
-
-
-def _shape(group: h5py.Group, label: str) -> tuple[int, int]:
-    shape: Any = group["shape"] if "shape" in group else group.attrs.get("shape", group.attrs.get("h5sparse_shape"))
-    values = np.asarray(shape[()] if isinstance(shape, h5py.Dataset) else shape)
-    if values.shape != (2,) or values.dtype.kind not in "iu" or (values.astype(np.int64) < 0).any():
-        raise InputError(f"{label}: the matrix is damaged: its shape is {values.tolist()}; two numbers were expected")
-    return int(values[0]), int(values[1])
 
 
 def refuse_beyond_memory(n_bytes: int, label: str, what: str) -> None:

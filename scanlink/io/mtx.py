@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import logging
 import re
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from scipy import sparse
 
@@ -16,7 +18,7 @@ from scanlink.errors import InputError, first_few
 from scanlink.io.feature_types import feature_types
 from scanlink.io.hdf5_content import refuse_beyond_memory
 from scanlink.io.named import NamedMatrix
-from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, suffix_of
+from scanlink.io.opening import PathLikeStr, existing_file, open_text, reading, refuse_nul, suffix_of
 from scanlink.io.releases import mmread_csr
 from scanlink.io.text_tables import is_comment, separator_of
 
@@ -60,6 +62,7 @@ _HEADERS = {
     *("peak", "peaks", "peakid", "peakname", "region", "regions", "chrom", "chr", "seqnames", "interval"),
     *("guide", "guides", "guideid", "guidename", "grna", "sgrna", "grnaid", "sgrnaid", "obsnames", "varnames"),
 }
+_PIECE = 1 << 24  # bytes looked at in one go
 _ENDINGS = (".tsv", ".txt", ".csv", ".bed")
 
 
@@ -72,9 +75,9 @@ def read_names(path: PathLikeStr) -> pd.DataFrame:
     what = "a file of names"
     file = existing_file(path, what)
     with reading(file, what), open_text(file) as opened:
-        text = opened
-        if suffix_of(file) == ".bed":
-            text = io.StringIO("".join(line for line in opened if not is_comment(line)))
+        lines = [line for line in opened if suffix_of(file) != ".bed" or not is_comment(line)]
+        refuse_nul(lines, file)
+        text = io.StringIO("".join(lines))
         # A gene may be called NA or NaN, or have a quote in its name: nothing is interpreted but the separator.
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if suffix_of(file) == ".csv" else csv.QUOTE_NONE
         table = pd.read_csv(
@@ -141,6 +144,8 @@ def _entries(file: Path) -> sparse.csr_matrix:
         )
     n_bytes = 8 * (n_rows + n_columns) + 16 * n_entries
     refuse_beyond_memory(n_bytes, f"{file}: a matrix of {n_rows:,} x {n_columns:,}", "the header")
+    if layout == "coordinate":
+        _check_body(file, n_entries, kind)
     matrix = mmread_csr(str(file))
     if layout == "coordinate" and matrix.nnz < n_entries:
         raise InputError(
@@ -149,6 +154,31 @@ def _entries(file: Path) -> sparse.csr_matrix:
         )
     # Without values, all are 1.
     return sparse.csr_matrix(matrix, dtype=bool) if kind == "pattern" else matrix
+
+
+def _check_body(file: Path, n_entries: int, kind: str) -> None:
+    """Refuse signs that no number of this kind has, and fields too many: scipy reads 0x10 as 0, and 5.7 as 5."""
+    signs = b"0123456789+- \t\r\n" + (b".eEinfatyINFATY" if kind == "real" else b"")
+    n_fields, before = 0, True
+    with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as body:
+        while (line := body.readline()).startswith(b"%") or not line.strip():
+            if not line:
+                return
+        while piece := body.read(_PIECE):
+            if odd := piece.translate(None, signs):
+                raise InputError(
+                    f"{file}: found the sign {chr(odd[0])!r} among the entries, which the header says are {kind}; "
+                    "whole numbers were expected. If they are 5.0 or 1e5, write real in the header in place of integer"
+                )
+            blank = np.frombuffer(piece, dtype=np.uint8) <= ord(" ")
+            n_fields += int(np.count_nonzero(blank[:-1] & ~blank[1:])) + int(before and not blank[0])
+            before = bool(blank[-1])
+    each = 2 if kind == "pattern" else 3
+    if n_fields > each * n_entries:
+        raise InputError(
+            f"{file}: {n_fields:,} numbers were found after the header, {each} for each of {n_entries:,} entries were "
+            "expected: row, column and value"
+        )
 
 
 def _beside(file: Path, kinds: tuple[str, ...], shape: tuple[int, ...], what: str, keyword: str) -> Path:

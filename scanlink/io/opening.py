@@ -7,7 +7,7 @@ import gzip
 import re
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -18,7 +18,7 @@ from anndata import OldFormatWarning
 from scanlink.errors import InputError, ScanlinkError
 from scanlink.io.releases import pulling
 
-__all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "suffix_of"]
+__all__ = ["PathLikeStr", "existing_file", "open_text", "quiet", "reading", "refuse_nul", "suffix_of"]
 
 PathLikeStr = str | PathLike[str]
 
@@ -92,6 +92,13 @@ def reading(path: PathLikeStr, what: str) -> Iterator[None]:
         raise InputError(
             f"{path}: cannot be read as {what} ({type(error).__name__}: {error}). Is it of another kind, or damaged?"
         ) from error
+
+
+def refuse_nul(lines: Iterable[str], path: PathLikeStr) -> None:
+    """Refuse lines with NUL, where pandas ends a field and says nothing of what follows."""
+    number = next((number for number, line in enumerate(lines, start=1) if "\0" in line), None)
+    if number is not None:
+        raise InputError(f"{path}: row {number:,} has the character NUL, which no name has. Copy the file again")
 
 
 def _explain_hdf5(path: PathLikeStr, message: str) -> str:

@@ -32,7 +32,7 @@ def check_counts(matrix: Any, *, cells: pd.Index, features: pd.Index, label: str
     check_structure(matrix, label)
     if not sparse.issparse(matrix):
         check.refuse_type(np.asarray(matrix).dtype)
-    stored: Any = matrix if sparse.issparse(matrix) else sparse.csr_matrix(np.asarray(matrix))
+    stored: Any = matrix if sparse.issparse(matrix) else sparse.csr_matrix(_dense(matrix))
     check.look(stored if stored.format in ("csr", "csc") else stored.tocsr())
     check.refuse()
 
@@ -95,9 +95,15 @@ class CountsCheck:
         return f"{self._features[columns][column]} = {stored.data[place]} in cell {self._cells[rows][row]}"
 
 
+def _dense(matrix: Any) -> Any:
+    """Give an array whose numbers scipy has; it has none of 16 bits."""
+    values = np.asarray(matrix)
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
 def to_counts(matrix: Any) -> sparse.csr_matrix:
     """Copy a checked matrix to CSR with ``int32`` values, sorted indices and no stored zeros."""
-    stored: Any = matrix if sparse.issparse(matrix) else np.asarray(matrix)
+    stored: Any = matrix if sparse.issparse(matrix) else _dense(matrix)
     counts = sparse.csr_matrix(stored, dtype=np.int32, copy=True)
     counts.sum_duplicates()
     counts.eliminate_zeros()

@@ -21,7 +21,7 @@ from scanlink.io.releases import layers_of
 __all__ = ["Disorder", "check_adata", "check_indices", "check_lengths", "check_pointers", "check_structure"]
 
 _PIECE = 1 << 22  # entries looked at in one go
-_FEW = 0.1
+_MOST_ODD, _MOST_ODD_OF_ALL = 3, 0.1
 _REMEDY = "Copy the file again, or make the matrix anew from its source"
 
 
@@ -40,9 +40,9 @@ class Disorder:
     def refuse(self, label: str) -> None:
         """Refuse a few lines out of order where all others are in order: a pointer that is off by one makes these.
 
-        Whoever writes matrices sorts all of their lines, or none.
+        Whoever moves a column, or joins a sorted file with another, makes many.
         """
-        if 0 < self.n_odd <= _FEW * self.n_lines:
+        if 0 < self.n_odd <= min(_MOST_ODD, _MOST_ODD_OF_ALL * self.n_lines):
             raise _damaged(
                 label,
                 f"the indices of {self.n_odd:,} of its lines are out of order, first in line {self.first:,} (counted "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from anndata import AnnData
 from scanlink.errors import InputError, OptionError
 from scanlink.io.assays import Assay, Whole, split_features
 from scanlink.io.feature_types import are_named_otherwise
-from scanlink.io.hdf5_content import refuse_beyond_memory
+from scanlink.io.hdf5_content import encoding_of, refuse_beyond_memory
 from scanlink.io.mudata_files import choose_modalities, named_modalities
 from scanlink.io.opening import PathLikeStr, existing_file, quiet, reading
 from scanlink.io.sparse_structure import check_adata
@@ -54,8 +57,10 @@ def _content(path: PathLikeStr) -> Any:
     except ImportError:
         raise InputError(f"{store}: to read {_WHAT}, install zarr: pip install zarr") from None
     with reading(store, _WHAT), quiet():
+        _check_files(store)
         root = zarr.open_group(str(store), mode="r")
         refuse_beyond_memory(_n_bytes(root), str(store), _WHAT)
+        _refuse_lost(root, store)
         groups = set(root.group_keys())
         if not {"mod", "obs"} & groups:
             raise InputError(f"{store}: {_WHAT} was expected, found the groups {', '.join(sorted(groups)) or 'none'}")
@@ -65,7 +70,52 @@ def _content(path: PathLikeStr) -> Any:
         return content
 
 
+def _check_files(store: Path) -> None:
+    """Refuse links, which lead out of the store or in circles, and values that are programs of Python."""
+    for folder, folders, files in os.walk(store):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            if path.is_symlink():
+                raise InputError(
+                    f"{store}: {path.relative_to(store)} is a link to {os.readlink(path)!r}; {_WHAT} that holds its "
+                    "own data was expected. Copy it with what its links name (cp -rL)"
+                )
+            if name in (".zarray", ".zmetadata", "zarr.json") and _is_pickled(json.loads(path.read_bytes())):
+                raise InputError(
+                    f"{store}: {path.relative_to(store)} says that its values are pickled, which would be run as they "
+                    f"are read; {_WHAT} was expected. Read it where it was made, and write it anew"
+                )
+
+
+def _is_pickled(says: Any, *, packing: bool = False) -> bool:
+    """Tell whether a way in which values are packed, of an array or of all of a store, is Python's own."""
+    if isinstance(says, list):
+        return any(_is_pickled(part, packing=packing) for part in says)
+    if not isinstance(says, dict):
+        return False
+    names = (str(says.get(key, "")) for key in ("id", "name"))
+    return (packing and any(name.endswith("pickle") for name in names)) or any(
+        _is_pickled(part, packing=packing or key in ("compressor", "filters", "codecs")) for key, part in says.items()
+    )
+
+
+def _refuse_lost(group: Any, store: Path) -> None:
+    """Refuse sparse matrices some of whose values have no file: Zarr takes these for zeros, of which they have none."""
+    for _, inner in group.groups():
+        _refuse_lost(inner, store)
+        if encoding_of(inner).startswith(("csr", "csc")) and "data" in inner:
+            values = inner["data"]
+            if values.size and values.nchunks_initialized < values.nchunks and not getattr(values, "shards", None):
+                raise InputError(
+                    f"{store}: of {values.nchunks:,} pieces of {values.path}, {values.nchunks_initialized:,} are "
+                    "there; was it copied incompletely? Copy it again"
+                )
+
+
 def _n_bytes(group: Any) -> int:
-    """Count the bytes that all arrays of a group take in memory."""
-    own = sum(int(array.size) * int(array.dtype.itemsize or 8) for _, array in group.arrays())
+    """Count the bytes that all arrays of a group take in memory, or one piece of an array where that is more."""
+    own = sum(
+        max(int(array.size), math.prod(map(int, array.chunks or ()))) * int(array.dtype.itemsize or 8)
+        for _, array in group.arrays()
+    )
     return own + sum(_n_bytes(inner) for _, inner in group.groups())

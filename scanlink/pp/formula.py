@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,8 @@ __all__ = ["GroupDesign", "Model", "parse_formula"]
 Floats = NDArray[np.float64]
 
 _FUNCTIONS = {"log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "sqrt": np.sqrt}
+
+_MOST_VALUES = 2**28  # of one term: 2 GiB
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,9 @@ def _evaluate(terms: str, table: pd.DataFrame, original: Callable[[str], str]) -
     from formulaic.errors import FormulaicError
 
     try:
-        matrix = Formula(terms).get_model_matrix(table, context=_FUNCTIONS, na_action="ignore", output="pandas")
+        formula = Formula(terms)
+        _refuse_wide(formula, table, original)
+        matrix = formula.get_model_matrix(table, context=_FUNCTIONS, na_action="ignore", output="pandas")
     except (
         FormulaicError,
         SyntaxError,
@@ -137,6 +144,24 @@ def _evaluate(terms: str, table: pd.DataFrame, original: Callable[[str], str]) -
         raise DesignError(f"formula {original(terms)!r} cannot be evaluated: {original(str(error))}") from error
     names = [original(str(name)) for name in matrix.columns]
     return np.ascontiguousarray(matrix.to_numpy(dtype=np.float64)), names
+
+
+def _refuse_wide(formula: Any, table: pd.DataFrame, original: Callable[[str], str]) -> None:
+    """Refuse products of factors that have more columns than there are cells, and more than memory is for."""
+    for term in formula:
+        width = math.prod(_n_levels(factor.expr, table) for factor in term.factors)
+        if width > len(table) and width * len(table) > _MOST_VALUES:
+            raise DesignError(
+                f"term {original(str(term))!r} has some {width:,} columns, one for each combination of levels, and "
+                f"there are {len(table):,} cells; fewer columns were expected. Is one of its factors a name of cells?"
+            )
+
+
+def _n_levels(factor: str, table: pd.DataFrame) -> int:
+    """Count the levels that the text of a factor has; numbers are one column."""
+    columns = [table[name] for name in map(str, table) if re.search(rf"\b{name}\b", factor)]
+    is_factor = factor.startswith("C(")
+    return max((column.nunique() for column in columns if is_factor or column.dtype == "category"), default=1)
 
 
 def _plain(inner: str) -> str:

@@ -9,6 +9,7 @@ from scanlink.errors import OptionError
 __all__ = ["refuse_large", "refuse_nested"]
 
 _MOST_TERMS = 1_000
+_BEYOND = 10**9  # no number is computed further: powers of powers would fill the memory
 _DEEPEST = 100
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, ":": 3, "**": 4, "^": 4}
 
@@ -35,8 +36,9 @@ def refuse_large(formula: str, texts: Sequence[str]) -> None:
     n_terms = _Count(texts).sum()
     if n_terms > _MOST_TERMS:
         raise OptionError(
-            f"formula {formula!r} makes {n_terms:,} terms when it is multiplied out; at most {_MOST_TERMS:,} were "
-            "expected: a:b is the product alone, and (a + b)**2 has no products of three"
+            f"formula {formula!r} makes {n_terms:,}{' and more' if n_terms == _BEYOND else ''} terms when it is "
+            f"multiplied out; at most {_MOST_TERMS:,} were expected: a:b is the product alone, and (a + b)**2 has no "
+            "products of three"
         )
 
 
@@ -57,12 +59,13 @@ class _Count:
             self.place += 1
             if sign in ("**", "^"):
                 # Before equal products are joined.
-                n_terms **= int(float(self._next() or 1))
+                n_terms = min(n_terms ** int(float(self._next() or 1)), _BEYOND)
                 self.place += 1
                 continue
             other = self.sum(_BINDS[sign] + 1)
             product = n_terms * other
             n_terms = product if sign == ":" else n_terms + other + (product if sign == "*" else 0)
+            n_terms = min(n_terms, _BEYOND)
         return n_terms
 
     def _one(self) -> int:

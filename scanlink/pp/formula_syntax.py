@@ -22,8 +22,9 @@ _OF_ONE_COLUMN = ("log", "log2", "log10", "log1p", "exp", "sqrt", "I", "offset")
 _CONTRASTS = ("Treatment", "Sum", "Helmert", "Diff", "Poly")
 """What stands inside ``C(...)``."""
 _KEYWORDS = (
-    *("contrasts", "levels", "base", "reverse", "scale", "center", "ddof", "degree", "raw", "df", "knots"),
+    *("contrasts", "levels", "reference", "reverse", "scale", "center", "ddof", "degree", "raw", "df", "knots"),
     *("include_intercept", "lower_bound", "upper_bound", "extrapolation", "constraints", "scores", "backward"),
+    "spans_intercept",
 )
 """What arguments of functions may be called."""
 _INSTEAD = {
@@ -71,9 +72,8 @@ class Syntax:
 
     def original(self, text: str) -> str:
         """Write the names of columns in place of their stand-ins."""
-        for stand_in, column in self.columns.items():
-            text = text.replace(stand_in, column)
-        return text
+        # In one go: a column may be called like a stand-in.
+        return re.sub(r"column_\d+_", lambda found: self.columns.get(found[0], found[0]), text)
 
 
 @dataclass(frozen=True)

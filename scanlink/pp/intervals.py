@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 
 from scanlink.errors import InputError, MissingKeyError, OptionError, first_few
 
 __all__ = ["check_intervals", "check_options", "refuse_equal_names"]
+
+_LONGEST = 10**12  # bp; no chromosome has more, and sums of a few are far from what a number can be
 
 
 def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
@@ -22,8 +26,9 @@ def refuse_equal_names(names: pd.Index, what: str, modality: str) -> None:
 
 def check_options(window: int, anchor: str, overlap: str) -> None:
     """Refuse options of pairs that have an impossible value."""
-    if isinstance(window, bool) or window != int(window) or window < 0:
-        raise OptionError(f"window is {window!r}, expected a whole number of bp, 0 or more")
+    is_number = isinstance(window, Real) and not isinstance(window, bool)
+    if not is_number or not 0 <= window <= _LONGEST or window != int(window):
+        raise OptionError(f"window is {window!r}, expected a whole number of bp, from 0 to {_LONGEST:,}")
     if anchor not in ("body", "tss"):
         raise OptionError(f"anchor is {anchor!r}, expected 'body' or 'tss'")
     if overlap not in ("any", "center"):
@@ -39,12 +44,13 @@ def check_intervals(table: pd.DataFrame, *, what: str) -> pd.DataFrame:
         )
     bounds = {name: pd.to_numeric(table[name], errors="coerce") for name in ("start", "end")}
     bad = bounds["start"].isna() | bounds["end"].isna() | (bounds["start"] < 0) | (bounds["start"] >= bounds["end"])
-    bad |= table["chrom"].isna()
+    bad |= table["chrom"].isna() | (bounds["end"] > _LONGEST) | (bounds["start"] % 1 != 0) | (bounds["end"] % 1 != 0)
     if bad.any():
         row = table[bad].iloc[0]
         raise InputError(
             f"{what}: {int(bad.sum())} of {len(table)} intervals are impossible, the first {row['chrom']}:"
-            f"{row['start']}-{row['end']}. Expected a chromosome and 0 <= start < end (0-based, half-open)"
+            f"{row['start']}-{row['end']}. Expected a chromosome and 0 <= start < end, whole numbers (0-based, "
+            "half-open)"
         )
     strand = table["strand"].astype(str) if "strand" in table else pd.Series(".", index=table.index)
     return pd.DataFrame(

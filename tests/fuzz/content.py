@@ -15,6 +15,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import rdata
 import yaml
 
 
@@ -127,9 +128,9 @@ def _dense(group: Any, n_lines: int, n_places: int) -> np.ndarray:
 def _table(group: Any) -> Any:
     """Give columns of a table by name, with its index."""
     columns = {}
-    for name in group:
+    for name in sorted(group):
         column = group[name]
-        if isinstance(column, h5py.Group):
+        if hasattr(column, "keys"):
             levels = [_word(value) for value in column["categories"][:]]
             codes = [int(code) for code in column["codes"][:]]
             need(all(-1 <= code < len(levels) for code in codes) and len(set(levels)) == len(levels), "codes")
@@ -152,7 +153,7 @@ def _adata(group: Any) -> Any:
     obs, var = _table(group["obs"]), _table(group["var"])
     n_cells, n_features = (len(next(iter(table.values()))) for table in (obs, var))
     need(group["X"].attrs["encoding-type"] == "csr_matrix", "encoding")
-    need(group["X"].attrs["shape"].tolist() == [n_cells, n_features], "shape")
+    need(list(group["X"].attrs["shape"]) == [n_cells, n_features], "shape")
     return obs, var, _dense(group["X"], n_cells, n_features).tolist()
 
 
@@ -164,6 +165,24 @@ def _h5mu(path: Path) -> Any:
 def _h5ad(path: Path) -> Any:
     with h5py.File(path) as file:
         return _adata(file)
+
+
+def _zarr(path: Path) -> Any:
+    import zarr
+
+    store = zarr.open_group(str(path), mode="r", use_consolidated=False)
+    need(all(store[f"mod/{name}/X/data"][:].all() for name in ("rna", "atac")), "a piece is lost")
+    return _table(store["obs"]), [(name, _adata(store["mod"][name])) for name in ("rna", "atac")]
+
+
+def _rds(path: Path) -> Any:
+    tree = rdata.parser.parse_data(path.read_bytes(), extension=".rds")
+    found = rdata.conversion.convert(tree, constructor_dict={"dgCMatrix": lambda _, attributes: attributes})
+    n_rows, n_columns = (int(n) for n in found["Dim"])
+    names = [list(map(str, side)) for side in found["Dimnames"]]
+    need([len(side) for side in names] == [n_rows, n_columns] == [len(set(side)) for side in names], "names")
+    matrix = {"data": found["x"], "indices": found["i"], "indptr": found["p"]}
+    return names, _dense(matrix, n_columns, n_rows).tolist()
 
 
 def _h5(path: Path) -> Any:
@@ -187,4 +206,6 @@ READERS = {
     "h5mu": _h5mu,
     "h5ad": _h5ad,
     "h5": _h5,
+    "zarr": _zarr,
+    "rds": _rds,
 }

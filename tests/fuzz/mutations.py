@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,25 @@ WORDS = (
 )
 
 
+_PACKED = (".gz", ".rds")
+
+
 def mutate(path: Path, rng: Rng) -> str:
     """Damage a file; give what was done."""
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file() and "uns" not in file.parts)
+        file = inside[rng.integers(len(inside))]
+        done = mutate(file, rng) if file.stat().st_size else by_loss(file, rng)
+        return f"{file.relative_to(path)}: {done}"
     kinds = [by_bytes]
     if path.suffix in (".h5", ".h5ad", ".h5mu"):
         kinds += [by_hdf5] * 3
+    elif path.suffix == ".rds":
+        kinds += [by_bytes, by_numbers]
+    elif path.name in (".zarray", ".zattrs", ".zgroup", "zarr.json"):
+        kinds += [by_json] * 3
+    elif not path.suffix:
+        kinds.append(by_loss)
     else:
         kinds += [by_lines, by_words, by_words]
     return kinds[rng.integers(len(kinds))](path, rng)
@@ -47,16 +62,16 @@ def mutate(path: Path, rng: Rng) -> str:
 
 def _read(path: Path) -> bytes:
     raw = path.read_bytes()
-    return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    return gzip.decompress(raw) if path.suffix in _PACKED else raw
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix in _PACKED else content)
 
 
 def by_bytes(path: Path, rng: Rng) -> str:
     """Change bytes; of what is compressed those of the compressed file, or of what is inside."""
-    outside = path.suffix == ".gz" and rng.random() < 0.5
+    outside = path.suffix in _PACKED and rng.random() < 0.5
     content = bytearray(path.read_bytes() if outside else _read(path))
     place, length = int(rng.integers(len(content))), int(2 ** rng.uniform(0, 9))
     way = ("flip", "set", "cut", "drop", "double", "insert", "zero", "end")[rng.integers(8)]
@@ -79,6 +94,40 @@ def by_bytes(path: Path, rng: Rng) -> str:
         content += rng.bytes(length)
     (path.write_bytes if outside else lambda raw: _write(path, raw))(bytes(content))
     return f"{way} {length} bytes at {place}"
+
+
+def by_numbers(path: Path, rng: Rng) -> str:
+    """Put another number in place of four bytes, as lengths, tags and values of R are."""
+    content = bytearray(_read(path))
+    place = 2 + 4 * int(rng.integers((len(content) - 2) // 4))
+    odd = (-1, 0, 1, 254, 255, 1_000_000, 2**31 - 1, -(2**31), int(rng.integers(64)))
+    number = odd[rng.integers(len(odd))]
+    content[place : place + 4] = number.to_bytes(4, "big", signed=True)
+    _write(path, bytes(content))
+    return f"{number} at {place}"
+
+
+def by_json(path: Path, rng: Rng) -> str:
+    """Put something else in place of what a store of Zarr says of itself."""
+    says = json.loads(path.read_text())
+    key = list(says)[rng.integers(len(says))] if says else "shape"
+    values = (None, -1, 0, 10**13, [], [5], [-3], [10**13], "", "|O", "<f8", "<i2", "csc_matrix", {}, {"id": "pickle"})
+    value = values[rng.integers(len(values))]
+    path.write_text(json.dumps(says | {key: value}))
+    return f"{key} is {value}"
+
+
+def by_loss(path: Path, rng: Rng) -> str:
+    """Lose a file, or find a folder, or another file of its kind, in its place."""
+    way = ("gone", "folder", "other")[rng.integers(3)]
+    others = sorted(file for file in path.parent.parent.rglob(path.name) if file.is_file())
+    content = others[rng.integers(len(others))].read_bytes()
+    path.unlink()
+    if way == "folder":
+        path.mkdir()
+    elif way == "other":
+        path.write_bytes(content)
+    return way
 
 
 def by_lines(path: Path, rng: Rng) -> str:

@@ -12,6 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from bad_files import ERROR, Project, leftovers, project
 from command import Scanlink, copied_command
 from fuzz.content import NotValid, content
 from fuzz.mutations import mutate
+from fuzz.rds_files import write_rds_matrix
 from scipy import sparse
 
 from scanlink.io.opening import quiet
@@ -49,6 +51,23 @@ def as_bed(made: Project) -> None:
     made.options["genes"] = "genes.bed"
 
 
+def as_zarr(made: Project) -> None:
+    """Both modalities as a Zarr store."""
+    with quiet():
+        made.mdata.write_zarr(made / "x.zarr")
+    (made / "x.zarr/.zmetadata").unlink(missing_ok=True)
+    made.options["input"] = "x.zarr"
+
+
+def as_rds(made: Project) -> None:
+    """Both matrices as R saves them."""
+    for modality in ("rna", "atac"):
+        adata = made.mdata[modality]
+        write_rds_matrix(made / f"{modality}.rds", adata.X.T, adata.var_names, adata.obs_names)
+    made.mdata.obs.to_csv(made / "cells.csv", index_label="cell")
+    made.options["input"] = {"rna": "rna.rds", "atac": "atac.rds", "cells": "cells.csv"}
+
+
 # Ways to write the good project, and which of its files are damaged.
 LAYOUTS: dict[str, tuple[Callable[[Project], None], tuple[str, ...]]] = {
     "h5mu": (lambda made: None, ("multiome.h5mu", "multiome.h5mu", "genes.gtf.gz", "run.yaml", "run.yaml")),
@@ -57,6 +76,9 @@ LAYOUTS: dict[str, tuple[Callable[[Project], None], tuple[str, ...]]] = {
     "mtx": (Project.as_mtx, ("rna.mtx", "atac.mtx", "rna_features.tsv", "barcodes.tsv", "cells.csv")),
     "csv": (Project.as_csv, ("rna.csv", "atac.csv", "cells.csv")),
     "bed": (as_bed, ("genes.bed",)),
+    # anndata 0.11 comes without it.
+    **({"zarr": (as_zarr, ("x.zarr",))} if find_spec("zarr") else {}),
+    "rds": (as_rds, ("rna.rds", "atac.rds")),
 }
 
 

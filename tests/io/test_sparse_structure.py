@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from itertools import pairwise
 from types import SimpleNamespace
 
+import anndata
 import h5py
 import mudata
 import numpy as np
@@ -15,12 +17,14 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 from anndata import AnnData
+from anndata.io import write_elem
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scanlink as sl
 from scanlink.errors import InputError
 from scanlink.io import hdf5_content, sparse_structure
+from scanlink.io.mtx import read_mtx, read_names
 from scanlink.io.opening import quiet
 from scanlink.io.rds import _sparse
 from scanlink.io.sparse_structure import check_structure
@@ -179,6 +183,62 @@ def test_zarr__beyond_memory_is_refused_before_it_is_read(counts, tmp_path):
         sl.io.read(path)
 
 
+def zarr_links_out(store, folder):
+    (store / "mod/rna/X/data").rename(folder / "elsewhere")
+    (store / "mod/rna/X/data").symlink_to(folder / "elsewhere")
+
+
+def zarr_circle(store, folder):
+    for name in ("one", "two"):
+        (store / "mod/rna/obsm" / name).symlink_to(store / "mod/rna")
+
+
+def zarr_pickled(store, folder):
+    """What a reader of pickles runs makes a folder."""
+    import zarr
+
+    path = store / "mod/rna/obs/flag"
+    zarr.open_array(str(path), mode="w", zarr_format=2, shape=(60,), chunks=(60,), dtype="f8")
+    says = json.loads((path / ".zarray").read_text())
+    says |= {"dtype": "|O", "filters": [{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 2}], "fill_value": None}
+    (path / ".zarray").write_text(json.dumps(says))
+    (path / "0").write_bytes(b"cos\nmkdir\n(V" + str(folder / "ran").encode() + b"\ntR.")
+
+
+def zarr_large_piece(store, folder):
+    path = store / "mod/rna/X/data/.zarray"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chunks": [10**13]}))
+
+
+def zarr_lost_piece(store, folder):
+    (store / "mod/rna/X/data/0").unlink()
+
+
+ZARR_WAYS = {
+    zarr_lost_piece: "of 1 pieces of mod/rna/X/data, 0 are there; was it copied incompletely",
+    zarr_links_out: "mod/rna/X/data is a link to '.*elsewhere'",
+    zarr_circle: r"mod/rna/obsm/(one|two) is a link to",
+    zarr_pickled: "mod/rna/obs/flag/.zarray says that its values are pickled",
+    zarr_large_piece: "x.zarr would take .* GiB, and this computer has",
+}
+
+
+@pytest.mark.parametrize("way", ZARR_WAYS, ids=lambda way: way.__name__)
+def test_zarr__that_leads_elsewhere_or_is_a_program_is_refused(way, counts, tmp_path, monkeypatch):
+    pytest.importorskip("zarr", "3")
+    monkeypatch.setattr("numcodecs.pickles.ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)  # as before numcodecs 0.16
+    path = tmp_path / "x.zarr"
+    with quiet(), anndata.settings.override(zarr_write_format=2):
+        mudata.MuData(parts(counts)).write_zarr(path)
+    (tmp_path / "x2.zarr").symlink_to(path)
+    np.testing.assert_array_equal(sl.io.read(tmp_path / "x2.zarr")["atac"].X.toarray(), counts[4])
+    (path / ".zmetadata").unlink(missing_ok=True)
+    way(path, tmp_path)
+    with pytest.raises(InputError, match=rf"x\.zarr.* {ZARR_WAYS[way]}|{ZARR_WAYS[way]}"):
+        sl.io.read(path)
+    assert not (tmp_path / "ran").exists()
+
+
 # In memory rows may be out of order, as scipy makes them.
 IN_MEMORY = [
     "first pointer 3",
@@ -279,6 +339,37 @@ def test_mtx__of_an_entry_twice_or_a_header_that_lies_is_refused(counts, tmp_pat
     np.testing.assert_array_equal(data["atac"].X.toarray(), atac)
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("1 1 0x10", "found the sign 'x' among the entries, which the header says are integer"),
+        ("1 1 5.7", r"found the sign '\.' among the entries"),
+        ("1 1 1e3", "found the sign 'e' among the entries"),
+        ("1 1 5 7", "numbers were found after the header, 3 for each of"),
+        ("1 1 5", None),
+        ("1\t1   5\r", None),
+    ],
+)
+def test_mtx__entries_that_are_no_numbers_are_refused_and_not_cut_short(entry, message, packed, counts, tmp_path):
+    cells, genes, _, rna, _ = counts
+    path = tmp_path / ("rna.mtx.gz" if packed else "rna.mtx")
+    dense = rna.T.copy()
+    dense[0, 0] = 0
+    lines = [f"{row + 1} {column + 1} {dense[row, column]}" for row, column in np.argwhere(dense)]
+    head = f"%%MatrixMarket matrix coordinate integer general\n% made\n12 60 {len(lines) + 1}\n"
+    text = head + "\n".join([*lines[:40], entry, *lines[40:]]) + "\n"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    (tmp_path / "rna_features.tsv").write_text("\n".join(genes) + "\n")
+    (tmp_path / "barcodes.tsv").write_text("\n".join(cells) + "\n")
+    if message:
+        with pytest.raises(InputError, match=message):
+            read_mtx(path)
+        return
+    dense[0, 0] = 5
+    np.testing.assert_array_equal(read_mtx(path).matrix.toarray(), dense)
+
+
 def test_mtx__without_values_are_open_peaks_and_no_genes(counts, tmp_path):
     cells, genes, peaks, rna, atac = counts
     for name, x, names in (("rna", rna, genes), ("atac", atac, peaks)):
@@ -335,6 +426,30 @@ def circle(file, folder):
     file["mod/atac/obsm/again"] = file["mod/atac"]
 
 
+def doubling(file, folder):
+    """Thirty groups, each twice in the next: a billion names."""
+    inner = file.create_group("mod/atac/uns/0")
+    for number in range(1, 30):
+        outer = file.create_group(f"mod/atac/uns/{number}")
+        outer["a"] = outer["b"] = inner
+        inner = outer
+
+
+def by_nothing(file, folder):
+    """A part of the values is a dataset that is not there."""
+    values = outside(file, "mod/atac/X/data", folder)
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[:] = h5py.VirtualSource(".", "nowhere", values.shape)
+    file.create_virtual_dataset("mod/atac/X/data", layout)
+
+
+def by_itself(file, folder):
+    values = outside(file, "mod/atac/X/data", folder)
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[:] = h5py.VirtualSource(".", "mod/atac/X/data", values.shape)
+    file.create_virtual_dataset("mod/atac/X/data", layout)
+
+
 def records(file, folder):
     values = np.zeros(60, dtype=[("a", "i4"), ("b", "f8")])
     file["mod/atac/obs"].create_dataset("odd", data=values)
@@ -360,7 +475,10 @@ WAYS = {
     by_storage: "mod/atac/X/data has its values in other files",
     by_layout: "mod/atac/X/data has its values in other files",
     dangling: r"mod/atac/X/data leads out of the file \('/nowhere'\)",
-    circle: "is a group that has another name, too",
+    circle: "mod/atac/obsm/again leads to a group that it stands in",
+    doubling: "leads to a group that it stands in, or that has very many names",
+    by_nothing: "mod/atac/X/data has its values in other files, or nowhere",
+    by_itself: "mod/atac/X/data has its values in other files, or nowhere",
     records: r"mod/atac/obs/odd is a column of records \(a, b\)",
     endless: r"mod/atac/obsm/X_large, with what .* would take .* GiB, and this computer has .* GiB",
     texts: "mod/atac/X/data holds texts or objects; numbers were expected",
@@ -387,6 +505,84 @@ def test_hdf5__names_within_the_file_are_followed(counts, tmp_path):
         file.move("mod/atac/X/data", "aside")
         file["mod/atac/X/data"] = h5py.SoftLink("/aside")
     np.testing.assert_array_equal(use(path, False)["atac"].X.toarray(), counts[4])
+
+
+def layer_of_another_name(file):
+    file["mod/atac/layers/counts"] = file["mod/atac/X"]
+
+
+def layer_by_soft_link(file):
+    file["mod/atac/layers/counts"] = h5py.SoftLink("/mod/atac/X")
+
+
+def values_of_two_parts(file):
+    values = file["mod/atac/X/data"][:]
+    del file["mod/atac/X/data"]
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    for name, part in (("one", slice(0, 50)), ("two", slice(50, None))):
+        file[f"aside/{name}"] = values[part]
+        layout[part] = h5py.VirtualSource(file[f"aside/{name}"])
+    file.create_virtual_dataset("mod/atac/X/data", layout)
+
+
+def records_of_uns(file):
+    """Results of scanpy's rank_genes_groups are records, and names of what is unstructured may be any."""
+    write_elem(file["mod/atac/uns"], "obs", {"ranks": np.zeros(3, dtype=[("B", "f4"), ("T", "f4")])})
+
+
+def lists_of_uns(file):
+    """What has these three names need be no matrix."""
+    write_elem(file["mod/atac/uns"], "mine", {name: np.ones(3) for name in ("data", "indices", "indptr", "shape")})
+
+
+def as_r_writes(file):
+    """Texts of a fixed length, and numbers that are floating."""
+    matrix = file["mod/atac/X"]
+    matrix.attrs["encoding-type"], matrix.attrs["shape"] = np.bytes_("csr_matrix"), np.array([60.0, 20.0])
+
+
+@pytest.mark.parametrize("backed", [False, True], ids=["in memory", "on disk"])
+@pytest.mark.parametrize(
+    "way", [as_r_writes, layer_of_another_name, layer_by_soft_link, values_of_two_parts, records_of_uns, lists_of_uns]
+)
+def test_hdf5__of_odd_but_valid_files_is_read(way, backed, counts, tmp_path):
+    path = tmp_path / "x.h5mu"
+    write_h5(path, counts, "h5mu csr")
+    with h5py.File(path, "a") as file:
+        way(file)
+    np.testing.assert_array_equal(use(path, backed)["atac"].X[:].toarray(), counts[4])
+
+
+@pytest.mark.parametrize("backed", [False, True], ids=["in memory", "on disk"])
+@pytest.mark.parametrize("what", ["a column moved", "sorted and unsorted cells joined"])
+def test_files__of_which_some_rows_are_out_of_order_are_read(what, backed, tmp_path):
+    rng = np.random.default_rng(5)
+    whole = rng.poisson(0.2, (300, 60))
+    matrix = sp.csr_matrix(whole)
+    # Names stand where they stood, so that columns are those of ``whole`` in another order.
+    order = [*range(30), 31, 30, *range(32, 60)] if what == "a column moved" else [*range(60)]
+    last = matrix[-20:]
+    if what != "a column moved":
+        for begin, end in pairwise(last.indptr):
+            last.data[begin:end], last.indices[begin:end] = last.data[begin:end][::-1], last.indices[begin:end][::-1]
+    matrix = (
+        sp.vstack([matrix[:-20], last], format="csr")[:, order]
+        if what == "a column moved"
+        else sp.vstack([matrix[:-20], last], format="csr")
+    )
+    rows = [matrix.indices[begin:end] for begin, end in pairwise(matrix.indptr)]
+    n_odd = sum(bool((np.diff(row) < 0).any()) for row in rows)
+    assert 3 < n_odd < 30
+    names = [f"chr1:{i}00-{i}50" for i in range(1, 61)]
+    cells = pd.DataFrame(index=[f"{''.join(rng.choice(list('ACGT'), 16))}-1" for _ in range(300)])
+    with quiet():
+        mudata.MuData(
+            {
+                "rna": AnnData(sp.csr_matrix(whole), obs=cells, var=pd.DataFrame(index=[f"G{i}" for i in range(60)])),
+                "atac": AnnData(matrix, obs=cells, var=pd.DataFrame(index=names)),
+            }
+        ).write(tmp_path / "x.h5mu")
+    np.testing.assert_array_equal(use(tmp_path / "x.h5mu", backed)["atac"].X[:].toarray(), whole[:, order])
 
 
 def test_files__whose_rows_are_all_out_of_order_are_read(counts, tmp_path):
@@ -462,3 +658,17 @@ def test_mtx__names_that_are_one_too_many_move_no_other_and_other_files_of_names
     (tmp_path / "cells.tsv").write_text("\n".join(cells[::-1]) + "\n")
     np.testing.assert_array_equal(sl.io.read_matrices(**paths)["rna"].X.toarray(), rna)
     assert "its barcodes are taken from cells.tsv, because 'barcodes.tsv' has not as many names" in caplog.text
+
+
+def test_memory__numbers_of_16_bits_are_read(counts):
+    made = parts(counts, lambda x: x.astype(np.float16))
+    assert made["atac"].X.dtype == np.float16
+    np.testing.assert_array_equal(sl.io.assemble(*made.values())["atac"].X.toarray(), counts[4])
+
+
+def test_names_and_places_with_nul_are_refused_and_not_cut_short(tmp_path):
+    (tmp_path / "genes.bed").write_text("chr1\t1\t10\tA\t0\t+\nchr1\t100\t2\x0000\tB\t0\t+\n")
+    (tmp_path / "features.tsv").write_text("A\nB\x00C\n")
+    for read, name in ((sl.io.read_genes, "genes.bed"), (read_names, "features.tsv")):
+        with pytest.raises(InputError, match=rf"{name}: row 2 has the character NUL"):
+            read(tmp_path / name)

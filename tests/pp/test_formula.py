@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
+from formulaic.transforms import TRANSFORMS, contrasts, patsy_compat
 
 from scanlink.errors import DesignError, MissingKeyError, OptionError
 from scanlink.pp.formula import parse_formula
+from scanlink.pp.formula_syntax import _KEYWORDS
 
 CELLS = pd.DataFrame(
     {
@@ -195,3 +199,44 @@ def test_parse_formula__runs_nothing(formula, tmp_path, monkeypatch):
 def test_design__powers_of_powers_end():
     with pytest.raises(DesignError, match="out of range"):
         parse_formula("I(" + "(" * 60 + "9" + "**9)" * 60 + ")", CELLS.columns).design(CELLS)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (patsy_compat.Treatment, "reference"),
+        (contrasts.HelmertContrasts, "reverse scale"),
+        (contrasts.DiffContrasts, "backward"),
+        (contrasts.PolyContrasts, "scores"),
+        (contrasts.C, "contrasts levels spans_intercept"),
+        (TRANSFORMS["scale"], "center scale ddof"),
+        (TRANSFORMS["poly"], "degree raw"),
+        (TRANSFORMS["bs"], "df knots degree include_intercept lower_bound upper_bound extrapolation"),
+        (TRANSFORMS["cr"], "df knots lower_bound upper_bound constraints extrapolation"),
+    ],
+)
+def test_formula__arguments_of_functions_are_called_as_formulaic_calls_them(function, arguments):
+    there = set(inspect.signature(getattr(function, "__wrapped__", function)).parameters)
+    assert set(arguments.split()) <= there & set(_KEYWORDS)
+
+
+def test_design__reference_of_a_factor_is_the_one_that_is_named():
+    for formula in ("C(batch, Treatment('b'))", "C(batch, Treatment(reference='b'))"):
+        np.testing.assert_array_equal(design(formula).matrix[:, 1], CELLS["batch"] == "a")
+
+
+def test_design__columns_called_like_a_stand_in_keep_their_names():
+    cells = CELLS.assign(column_2_=CELLS["nUMI"] ** 2)
+    found = parse_formula("column_2_ + nUMI", cells.columns).design(cells)
+    assert list(found.names) == ["Intercept", "column_2_", "nUMI"]
+    np.testing.assert_array_equal(found.matrix[:, 2], CELLS["nUMI"])
+
+
+def test_design__products_of_names_of_cells_are_refused_before_they_fill_the_memory():
+    n = 3_000
+    names = [f"x{i}" for i in range(n)]
+    cells = pd.DataFrame({"a": names, "b": names[::-1], "number": np.arange(n), "two": ["u", "v"] * (n // 2)})
+    for formula in ("a:b", "a*b", "C(number):a", "two + a:b"):
+        with pytest.raises(DesignError, match=r"has some 9,000,000 columns, .* and there are 3,000 cells"):
+            parse_formula(formula, cells.columns).design(cells)
+    assert parse_formula("two:number + C(two)", cells.columns).design(cells).matrix.shape == (n, 4)

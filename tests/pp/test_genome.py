@@ -357,7 +357,17 @@ def test_cis_pairs__no_gene_in_the_annotation_shows_both_kinds_of_names():
         sl.pp.cis_pairs(layout_mudata(["ENSMUSG1"], peak_table(("chr1", 1, 2))), ONE_GENE)
 
 
-@pytest.mark.parametrize("bad", [("chr1", 200, 100), ("chr1", -5, 100), ("chr1", np.nan, 100), (None, 1, 100)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ("chr1", 200, 100),
+        ("chr1", -5, 100),
+        ("chr1", np.nan, 100),
+        (None, 1, 100),
+        ("chr1", 0.5, 9),
+        ("chr1", 1, 2.0**62),
+    ],
+)
 def test_cis_pairs__refuses_impossible_intervals(bad):
     with pytest.raises(InputError, match=r"atac.var: 1 of 2 intervals are impossible"):
         sl.pp.cis_pairs(layout_mudata(["A"], peak_table(("chr1", 1, 2), bad)), ONE_GENE)
@@ -387,6 +397,11 @@ def test_cis_pairs__refuses_names_that_occur_twice():
     ("options", "message"),
     [
         ({"window": -1}, "window is -1"),
+        ({"window": 2**63}, "window is 9223372036854775808, expected a whole number of bp, from 0 to 1,0"),
+        ({"window": 2**63 - 1}, "window is 9223372036854775807"),
+        ({"window": "500"}, "window is '500'"),
+        ({"window": float("inf")}, "window is inf"),
+        ({"window": float("nan")}, "window is nan"),
         ({"window": 0.5}, "expected a whole number of bp"),
         ({"anchor": "end"}, "expected 'body' or 'tss'"),
         ({"overlap": "all"}, "expected 'any' or 'center'"),
