@@ -29,6 +29,12 @@ from scanlink.io.opening import quiet
 from scanlink.io.rds import _sparse
 from scanlink.io.sparse_structure import check_structure
 
+# What is newer says so of the layout that mudata writes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning"),
+    pytest.mark.filterwarnings("ignore:This setting will be removed:DeprecationWarning"),
+]
+
 
 def pointer(place, change):
     def spoil(data, indices, indptr):
