@@ -45,11 +45,11 @@ def headline(links: pd.DataFrame, rates: Mapping[str, Any]) -> list[str]:
     keys = RATES_OVER.get(scope, ["group"])
     sizes = tested.groupby(keys).size().tolist() if keys else [len(tested)]
     chances = [expected_by_chance(size, alpha, method=method) for size in sizes]
-    chance = f"if nothing were linked, chance would call about {sum(links for links, _ in chances):.2g}"
+    chance = f"if nothing were linked, chance would call about {_rounded(sum(links for links, _ in chances))}"
     if families:
         one, several = families
         some = sum(share for _, share in chances)
-        chance += f", in about {some:.2g} of {len(sizes):,} {one if len(sizes) == 1 else several}"
+        chance += f", in about {_rounded(some)} of {len(sizes):,} {one if len(sizes) == 1 else several}"
     lines = [text, chance]
     several_groups = tested["group"].nunique() > 1
     if scope != "all" and several_groups and tested.get("fdr_all", pd.Series(dtype=float)).notna().any():
@@ -57,3 +57,8 @@ def headline(links: pd.DataFrame, rates: Mapping[str, Any]) -> list[str]:
     if n and list(links["group"].unique()) == [ALL_CELLS]:
         lines.append("all cells were one group: what differs between types of cells is among the links")
     return lines
+
+
+def _rounded(number: float) -> str:
+    """Write a number of things that is expected: two digits, or where it has more a whole number."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"

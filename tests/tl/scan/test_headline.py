@@ -125,3 +125,11 @@ def test_headline__of_one_group_says_what_is_among_the_links():
     said = headline(links, {"alpha": 0.1, "scope": "group", "method": "bh"})
     assert said[-1] == "all cells were one group: what differs between types of cells is among the links"
     assert headline(links.assign(group="B"), {"alpha": 0.1, "scope": "group", "method": "bh"}) == said[:-1]
+
+
+def test_headline__large_numbers_are_written_out():
+    n = 30_000
+    genes = [f"g{k}" for k in range(n)]
+    links = pd.DataFrame({"group": "B", "gene": genes, "status": "ok", "fdr": 0.5, "fdr_all": 0.5})
+    said = headline(links, {"alpha": 0.1, "scope": "gene", "method": "bh"})
+    assert said[1] == "if nothing were linked, chance would call about 3,000, in about 3,000 of 30,000 genes of a group"
