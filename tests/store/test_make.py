@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -50,28 +49,44 @@ def mdata():
     return ds.simulate(n_cells=150, n_genes=12, n_peaks=40, n_links=4, n_interactions=0, seed=1).mdata
 
 
-def test_write_store__killed_at_any_time_leaves_nothing_that_looks_complete(file, tmp_path):
-    """At several moments; and the next maker removes what the killed ones left."""
-    killed = 0
-    # The last one is killed at its first file: what it leaves, no other maker has removed.
-    for wait in (None, 0.8, 0.4, 0.2, 0.05, 0.0):
-        shutil.rmtree(tmp_path / "store", ignore_errors=True)
-        maker = subprocess.Popen(
-            [sys.executable, "-c", MAKE, str(file), str(tmp_path / "store")], stdout=subprocess.PIPE, text=True
-        )
-        assert maker.stdout is not None
-        assert maker.stdout.readline() == "ready\n"
-        deadline, before = time.monotonic() + 60, set(tmp_path.glob(".store.*"))
-        while wait is not None and not (set(tmp_path.glob(".store.*")) - before) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(wait or 0.0)
-        maker.send_signal(signal.SIGKILL)
-        if maker.wait() == -signal.SIGKILL and not (tmp_path / "store").exists():
-            killed += 1
-            with pytest.raises(InputError, match="is not a scan store"):
-                Store.open(tmp_path / "store")
-        maker.stdout.close()
-    assert killed >= 2
+# Kills the maker at the n-th call of a function.
+KILL = """
+import importlib, os, signal, sys
+module, path, n = sys.argv[3].split(":")
+owner = importlib.import_module("scanlink.store." + module)
+*outer, name = path.split(".")
+for part in outer:
+    owner = getattr(owner, part)
+whole, calls = getattr(owner, name), []
+def call(*args, **options):
+    calls.append(1)
+    if len(calls) == int(n):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*args, **options)
+setattr(owner, name, call)
+del sys.argv[3]
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "spool:Spool.add:1",
+        "spool:Spool.add:40",
+        "new:NewStore.tables:1",
+        "columns:ColumnWriter.add:2",
+        "new:NewStore.seal:1",
+        "new:sync_folder:1",
+        "new:_move:1",
+        "new:os.replace:2",
+    ],
+)
+def test_write_store__killed_at_any_time_leaves_nothing_that_looks_complete(file, tmp_path, moment):
+    """And the next maker removes what the killed one left."""
+    maker = subprocess.run([sys.executable, "-c", KILL + MAKE, str(file), str(tmp_path / "store"), moment])
+    assert maker.returncode == -signal.SIGKILL
+    with pytest.raises(InputError, match="is not a scan store"):
+        Store.open(tmp_path / "store")
     assert list(tmp_path.glob(".store.*"))
     write_store(sl.io.read(file), tmp_path / "store")
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
