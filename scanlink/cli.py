@@ -51,7 +51,7 @@ Changes = Annotated[
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(help="local, none, an address such as tcp://host:8786, a scheduler file or a profile (.yaml)."),
+    typer.Option(help="local, none, an address such as tls://host:8786, a scheduler file or a profile (.yaml)."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Local worker processes; left out, one a core.")]
 

@@ -62,7 +62,7 @@ def find_profile(name: str | Path) -> Path | None:
             return None
     names = sorted(path.stem for path in shipped_profiles().glob("*.yaml"))
     raise OptionError(
-        f"cluster profile {str(name)!r} is not known: expected 'none', an address such as tcp://host:8786, a scheduler "
+        f"cluster profile {str(name)!r} is not known: expected 'none', an address such as tls://host:8786, a scheduler "
         f"file (.json) or a profile (.yaml) that exists, or one of {first_few(names, most=12)}"
     )
 
